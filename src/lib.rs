@@ -1,0 +1,2 @@
+//! Synod.
+pub mod runtime;
