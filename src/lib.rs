@@ -1,2 +1,7 @@
 //! Synod.
-pub mod runtime;
+pub mod backoff;
+pub mod ballot;
+pub mod basic;
+pub mod invariant;
+pub mod quorum;
+pub mod vote;

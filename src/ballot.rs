@@ -1,0 +1,96 @@
+//! Who numbers a proposal, and how: [`NodeId`] and [`Ballot`]. Knows nothing else.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A node's number: a small index, the same in the models and over UDP.
+///
+/// It says who a node *is*, never where it is: addresses are the runtime's business.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeId(pub u32);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The number of a proposal, shown as `round.node` (`3.1` is round 3 of node 1).
+///
+/// Ballots are ordered by round, then by node, so any two differ in order unless they are the
+/// same ballot, and each node draws from a set of its own: no two proposers ever share one
+/// (`[PMS §2.2]`, "different proposers choose their numbers from disjoint sets of numbers").
+/// There is no ballot zero: "none yet" is an `Option`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ballot {
+    /// Counts a proposer's attempts, from 1. The more significant half of the order.
+    pub round: u64,
+    /// The proposer that owns the ballot.
+    pub node: NodeId,
+}
+
+impl Ballot {
+    /// The lowest ballot of `node` in a round above `seen`, or its first ballot if none was seen.
+    ///
+    /// `None` when the rounds are used up, which takes 2⁶⁴ attempts or a corrupt message.
+    #[must_use]
+    pub fn above(seen: Option<Ballot>, node: NodeId) -> Option<Ballot> {
+        let round = seen.map_or(0, |ballot| ballot.round).checked_add(1)?;
+        Some(Ballot { round, node })
+    }
+}
+
+impl fmt::Display for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.round, self.node)
+    }
+}
+
+impl fmt::Debug for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ballot(round: u64, node: u32) -> Ballot {
+        let node = NodeId(node);
+        Ballot { round, node }
+    }
+
+    #[test]
+    fn rounds_weigh_more_than_nodes() {
+        assert!(ballot(1, 9) < ballot(2, 0));
+        assert!(ballot(2, 0) < ballot(2, 1));
+    }
+
+    #[test]
+    fn a_new_ballot_is_above_all_seen_and_its_owners() {
+        for node in 0..3 {
+            for seen in [None, Some(ballot(1, 2)), Some(ballot(7, 0))] {
+                let next = Ballot::above(seen, NodeId(node)).expect("rounds are left");
+                assert!(Some(next) > seen);
+                assert_eq!(next.node, NodeId(node));
+            }
+        }
+    }
+
+    #[test]
+    fn rounds_that_are_used_up_do_not_wrap_around() {
+        assert_eq!(Ballot::above(Some(ballot(u64::MAX, 0)), NodeId(1)), None);
+    }
+
+    #[test]
+    fn a_ballot_reads_round_dot_node() {
+        assert_eq!(format!("{} {:?}", ballot(3, 1), ballot(3, 1)), "3.1 3.1");
+    }
+}

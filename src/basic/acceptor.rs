@@ -1,0 +1,185 @@
+//! The acceptor: the memory of the protocol. All of its state is durable.
+
+use super::Message;
+use crate::ballot::Ballot;
+use crate::vote::{OrNone, Value, Vote};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What an acceptor must never forget (`[PMS §2.5]`): a promise and its last vote.
+///
+/// Persisted before an answer leaves, so that to an acceptor a restart is no event at all.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Acceptor<V> {
+    /// The highest ballot promised or voted in (`maxBal`). No vote is cast below it.
+    pub promised: Option<Ballot>,
+    /// The highest vote cast (`maxVBal` and `maxVal`).
+    pub vote: Option<Vote<V>>,
+}
+
+impl<V> Default for Acceptor<V> {
+    /// An acceptor that has promised nothing and never voted.
+    fn default() -> Self {
+        Self {
+            promised: None,
+            vote: None,
+        }
+    }
+}
+
+impl<V: Value> Acceptor<V> {
+    /// Phase 1b: a *prepare* above every ballot promised so far is answered with a promise to
+    /// vote in no lower one, and with the highest vote cast.
+    ///
+    /// Strictly above: a repeated request was answered already, and the one answer per ballot
+    /// speaks for the acceptor's whole past below it. (The paper allows either; the proof is
+    /// simpler this way, and a lost answer costs the proposer one more ballot.)
+    ///
+    /// `[PMS §2.2, P1a and P1b]` · `Phase1b` (Paxos.tla)
+    pub fn on_prepare(&mut self, ballot: Ballot) -> Option<Message<V>> {
+        if self.promised >= Some(ballot) {
+            return self.refusal_of(ballot);
+        }
+        self.promised = Some(ballot);
+        let vote = self.vote.clone();
+        Some(Message::Promise { ballot, vote })
+    }
+
+    /// Phase 2b: a proposal is voted for unless a higher ballot was promised.
+    ///
+    /// The vote raises the promise as well: whoever votes in a ballot whose *prepare* it never
+    /// saw must not go back below it (Brooker, *The Bug in Paxos Made Simple*).
+    ///
+    /// `[PMS §2.2, P1a]` · `Phase2b` (Paxos.tla)
+    pub fn on_accept(&mut self, proposal: Vote<V>) -> Option<Message<V>> {
+        if self.promised > Some(proposal.ballot) {
+            return self.refusal_of(proposal.ballot);
+        }
+        if self.vote.as_ref() == Some(&proposal) {
+            return None;
+        }
+        self.promised = Some(proposal.ballot);
+        self.vote = Some(proposal.clone());
+        Some(Message::Accepted { vote: proposal })
+    }
+
+    /// A refused proposer is told which ballot stands in its way, so that it can give up at once
+    /// and go above it. Unless that ballot is its own: then it knows. Only speed depends on it.
+    ///
+    /// `[PMS §2.2, last paragraph]` · not in Paxos.tla
+    fn refusal_of(&self, ballot: Ballot) -> Option<Message<V>> {
+        let other = self
+            .promised
+            .filter(|promised| promised.node != ballot.node);
+        other.map(|promised| Message::Nack { promised })
+    }
+
+    /// Whether a request in `ballot` can never matter here again: its proposer was promised a
+    /// higher ballot since, so that it would not even be refused.
+    #[must_use]
+    pub fn is_past(&self, ballot: Ballot) -> bool {
+        self.promised
+            .is_some_and(|promised| promised > ballot && promised.node == ballot.node)
+    }
+}
+
+impl<V: fmt::Display> fmt::Debug for Acceptor<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (promised, vote) = (OrNone(&self.promised), OrNone(&self.vote));
+        write!(f, "promised {promised} voted {vote}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ballot, vote};
+    use super::*;
+
+    fn promised(round: u64, node: u32) -> Acceptor<char> {
+        let mut acceptor = Acceptor::default();
+        acceptor.on_prepare(ballot(round, node));
+        acceptor
+    }
+
+    #[test]
+    fn a_higher_prepare_is_answered_with_the_highest_vote() {
+        let mut acceptor = promised(1, 0);
+        acceptor.on_accept(vote(1, 0, 'x'));
+        let answer = acceptor.on_prepare(ballot(2, 1));
+        let (ballot, vote) = (ballot(2, 1), Some(vote(1, 0, 'x')));
+        assert_eq!(answer, Some(Message::Promise { ballot, vote }));
+    }
+
+    #[test]
+    fn a_prepare_is_answered_once() {
+        let mut acceptor = promised(1, 0);
+        assert_eq!(acceptor.on_prepare(ballot(1, 0)), None);
+    }
+
+    #[test]
+    fn a_lower_prepare_is_refused_and_changes_nothing() {
+        let mut acceptor = promised(2, 1);
+        let before = acceptor.clone();
+        let promised = ballot(2, 1);
+        assert_eq!(
+            acceptor.on_prepare(ballot(1, 0)),
+            Some(Message::Nack { promised })
+        );
+        assert_eq!(acceptor, before);
+    }
+
+    #[test]
+    fn a_proposer_is_not_refused_on_account_of_its_own_ballot() {
+        let mut acceptor = promised(2, 0);
+        assert_eq!(acceptor.on_prepare(ballot(1, 0)), None);
+        assert_eq!(acceptor.on_accept(vote(1, 0, 'x')), None);
+        assert!(acceptor.is_past(ballot(1, 0)) && !acceptor.is_past(ballot(1, 1)));
+    }
+
+    #[test]
+    fn a_proposal_below_the_promise_is_refused_and_changes_nothing() {
+        let mut acceptor = promised(2, 1);
+        let before = acceptor.clone();
+        let promised = ballot(2, 1);
+        assert_eq!(
+            acceptor.on_accept(vote(1, 0, 'x')),
+            Some(Message::Nack { promised })
+        );
+        assert_eq!(acceptor, before);
+    }
+
+    #[test]
+    fn a_proposal_at_or_above_the_promise_is_voted_for() {
+        for round in [2, 3] {
+            let mut acceptor = promised(2, 1);
+            let proposal = vote(round, 1, 'x');
+            let answer = acceptor.on_accept(proposal.clone());
+            assert_eq!(
+                answer,
+                Some(Message::Accepted {
+                    vote: proposal.clone()
+                })
+            );
+            assert_eq!(acceptor.vote, Some(proposal));
+        }
+    }
+
+    #[test]
+    fn a_vote_raises_the_promise() {
+        let mut acceptor = promised(1, 0);
+        acceptor.on_accept(vote(3, 1, 'x'));
+        assert_eq!(acceptor.promised, Some(ballot(3, 1)));
+        let promised = ballot(3, 1);
+        assert_eq!(
+            acceptor.on_prepare(ballot(2, 0)),
+            Some(Message::Nack { promised })
+        );
+    }
+
+    #[test]
+    fn a_repeated_proposal_is_not_voted_for_twice() {
+        let mut acceptor = promised(1, 0);
+        acceptor.on_accept(vote(1, 0, 'x'));
+        assert_eq!(acceptor.on_accept(vote(1, 0, 'x')), None);
+    }
+}

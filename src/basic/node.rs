@@ -1,0 +1,350 @@
+//! One process and the roles it plays: which message goes to which role, and who is told.
+//!
+//! Plain functions from a state and an event to a state and [`Effects`]: no sockets, no files, no
+//! clock. A message to oneself is handled in the same step, by the same handlers.
+
+use super::{Acceptor, Cluster, Learner, Message, Proposer};
+use crate::ballot::{Ballot, NodeId};
+use crate::basic::proposer::Phase;
+use crate::vote::{OrNone, Value, Vote};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+/// What a process remembers, by role; `None` for a role it does not play.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct NodeState<V> {
+    /// The acceptor's part.
+    pub acceptor: Option<Acceptor<V>>,
+    /// The proposer's part.
+    pub proposer: Option<Proposer<V>>,
+    /// What is known to be chosen. A proposer has this part too, to know when to stop: if it is
+    /// no learner, it is told instead of counting votes.
+    pub learner: Option<Learner<V>>,
+}
+
+/// What must survive a restart, of all roles together (`[PMS §2.5]`).
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Durable<V> {
+    /// Promise and vote.
+    pub acceptor: Option<Acceptor<V>>,
+    /// The highest ballot that the proposer ever started.
+    pub ballot: Option<Ballot>,
+    /// The decision.
+    pub decided: Option<V>,
+}
+
+impl<V: Value> NodeState<V> {
+    /// The part that must survive a restart.
+    #[must_use]
+    pub fn durable(&self) -> Durable<V> {
+        Durable {
+            acceptor: self.acceptor.clone(),
+            ballot: self.proposer.as_ref().and_then(|proposer| proposer.ballot),
+            decided: self.decided().cloned(),
+        }
+    }
+
+    /// The value that this process knows to be chosen.
+    #[must_use]
+    pub fn decided(&self) -> Option<&V> {
+        self.learner.as_ref()?.decided.as_ref()
+    }
+}
+
+/// The two alarms of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The ballot, or the pause after being outbid, has lasted long enough: start a higher one.
+    Retry,
+    /// Nothing decided yet: ask the learners (again).
+    Ask,
+}
+
+/// What a step wants done, once the state it leads to is durable.
+pub struct Effects<V> {
+    /// Messages to other processes.
+    pub sends: Vec<(NodeId, Message<V>)>,
+    /// Alarms to set to a time from a range, or (`None`) to cancel.
+    pub timers: Vec<(Timer, Option<Range<Duration>>)>,
+}
+
+/// A step under way at one process.
+pub(super) struct Step<'a, V> {
+    cluster: &'a Cluster,
+    me: NodeId,
+    state: &'a mut NodeState<V>,
+    inbox: VecDeque<Message<V>>,
+    effects: Effects<V>,
+}
+
+impl<'a, V: Value> Step<'a, V> {
+    pub(super) fn new(cluster: &'a Cluster, me: NodeId, state: &'a mut NodeState<V>) -> Self {
+        Self {
+            cluster,
+            me,
+            state,
+            inbox: VecDeque::new(),
+            effects: Effects {
+                sends: Vec::new(),
+                timers: Vec::new(),
+            },
+        }
+    }
+
+    /// The state of process `me` when it starts, for the first time or again.
+    pub(super) fn start_state(
+        cluster: &Cluster,
+        me: NodeId,
+        durable: Option<&Durable<V>>,
+    ) -> NodeState<V> {
+        let is_acceptor = cluster.quorums.acceptors().contains(me);
+        let acceptor = durable.and_then(|durable| durable.acceptor.clone());
+        let ballot = durable.and_then(|durable| durable.ballot);
+        let decided = durable.and_then(|durable| durable.decided.clone());
+        NodeState {
+            acceptor: is_acceptor.then(|| acceptor.unwrap_or_default()),
+            proposer: cluster
+                .proposers
+                .contains(&me)
+                .then(|| Proposer::restart(ballot)),
+            learner: cluster.is_told(me).then(|| Learner::restart(decided)),
+        }
+    }
+
+    /// Starts: asks what was decided meanwhile, and sees to a ballot that a crash cut short, for
+    /// somebody may have voted in it.
+    pub(super) fn on_start(mut self) -> Effects<V> {
+        if self.state.learner.is_some() && self.state.decided().is_none() {
+            self.ask();
+            let has_voted = self
+                .state
+                .acceptor
+                .as_ref()
+                .is_some_and(|a| a.vote.is_some());
+            let proposer = self.state.proposer.as_ref();
+            if proposer.is_some_and(|proposer| has_voted || proposer.ballot.is_some()) {
+                let pause = self.cluster.backoff.pace();
+                self.set(Timer::Retry, pause);
+            }
+        }
+        self.effects
+    }
+
+    pub(super) fn on_message(mut self, from: NodeId, message: Message<V>) -> Effects<V> {
+        self.dispatch(from, message);
+        while let Some(message) = self.inbox.pop_front() {
+            self.dispatch(self.me, message);
+        }
+        self.effects
+    }
+
+    pub(super) fn on_timer(mut self, timer: Timer) -> Effects<V> {
+        if self.state.decided().is_none() {
+            match timer {
+                Timer::Retry => self.campaign(),
+                Timer::Ask => self.ask(),
+            }
+        }
+        while let Some(message) = self.inbox.pop_front() {
+            self.dispatch(self.me, message);
+        }
+        self.effects
+    }
+
+    /// Every message, and the role that answers it.
+    fn dispatch(&mut self, from: NodeId, message: Message<V>) {
+        match message {
+            Message::Propose { value } => self.on_propose(from, value),
+            Message::Prepare { ballot } => {
+                let acceptor = self.state.acceptor.as_mut();
+                if let Some(answer) = acceptor.and_then(|acceptor| acceptor.on_prepare(ballot)) {
+                    self.send(from, answer);
+                }
+            }
+            Message::Promise { ballot, vote } => self.on_promise(from, ballot, vote),
+            Message::Accept { vote } => {
+                let acceptor = self.state.acceptor.as_mut();
+                match acceptor.and_then(|acceptor| acceptor.on_accept(vote)) {
+                    Some(vote @ Message::Accepted { .. }) => {
+                        self.broadcast(&self.cluster.learners, &vote);
+                    }
+                    Some(refusal) => self.send(from, refusal),
+                    None => {}
+                }
+            }
+            Message::Accepted { vote } => {
+                let quorums = &self.cluster.quorums;
+                let learner = self.state.learner.as_mut();
+                if let Some(value) = learner.and_then(|l| l.on_accepted(from, vote, quorums)) {
+                    // Whoever finds out by counting tells the others; whoever is told need not.
+                    let told = Message::Decided {
+                        value: value.clone(),
+                    };
+                    self.broadcast(&self.cluster.told(), &told);
+                    self.rest(value);
+                }
+            }
+            Message::Nack { promised } => {
+                let proposer = self.state.proposer.as_mut();
+                if proposer.is_some_and(|proposer| proposer.on_nack(promised)) {
+                    let pause = self.cluster.backoff.wait(promised.round);
+                    self.set(Timer::Retry, pause);
+                }
+            }
+            Message::Decided { value } => {
+                let learner = self.state.learner.as_mut();
+                if let Some(value) = learner.and_then(|learner| learner.on_decided(value)) {
+                    self.rest(value);
+                }
+            }
+            Message::Ask => {
+                if let Some(value) = self.state.decided().cloned() {
+                    self.send(from, Message::Decided { value });
+                }
+            }
+        }
+    }
+
+    fn on_propose(&mut self, client: NodeId, value: V) {
+        if let Some(value) = self.state.decided().cloned() {
+            return self.send(client, Message::Decided { value });
+        }
+        let Some(proposer) = self.state.proposer.as_mut() else {
+            return;
+        };
+        if proposer.on_propose(client, value) && proposer.phase == Phase::Idle {
+            self.campaign();
+        }
+    }
+
+    fn on_promise(&mut self, from: NodeId, ballot: Ballot, vote: Option<Vote<V>>) {
+        let Some(proposer) = self.state.proposer.as_mut() else {
+            return;
+        };
+        let next = proposer.on_promise(from, ballot, vote, &self.cluster.quorums);
+        let has_nothing_to_do = proposer.phase == Phase::Idle;
+        match next {
+            Some(accept) => self.broadcast_to_acceptors(&accept),
+            None if has_nothing_to_do => self.cancel(Timer::Retry),
+            None => {}
+        }
+    }
+
+    /// Starts a ballot, and gives it a time to succeed in.
+    fn campaign(&mut self) {
+        let proposer = self.state.proposer.as_mut();
+        let prepare = proposer.and_then(|p| p.prepare(self.me, self.cluster.round_max));
+        if let Some(prepare @ Message::Prepare { ballot }) = prepare {
+            self.broadcast_to_acceptors(&prepare);
+            self.set(Timer::Retry, self.cluster.backoff.wait(ballot.round));
+        }
+    }
+
+    fn ask(&mut self) {
+        let me = self.me;
+        let others = self
+            .cluster
+            .learners
+            .iter()
+            .filter(|learner| **learner != me);
+        self.effects
+            .sends
+            .extend(others.map(|learner| (*learner, Message::Ask)));
+        self.set(Timer::Ask, self.cluster.backoff.pace());
+    }
+
+    /// The decision is known: nothing is left to do but to tell the client.
+    fn rest(&mut self, value: V) {
+        let waiting = self.state.proposer.as_mut().and_then(Proposer::retire);
+        if let Some(client) = waiting {
+            self.send(client, Message::Decided { value });
+        }
+        self.cancel(Timer::Retry);
+        self.cancel(Timer::Ask);
+    }
+
+    fn send(&mut self, to: NodeId, message: Message<V>) {
+        if to == self.me {
+            self.inbox.push_back(message);
+        } else {
+            self.effects.sends.push((to, message));
+        }
+    }
+
+    fn broadcast(&mut self, to: &[NodeId], message: &Message<V>) {
+        for node in to {
+            self.send(*node, message.clone());
+        }
+    }
+
+    fn broadcast_to_acceptors(&mut self, message: &Message<V>) {
+        for node in self.cluster.quorums.acceptors().iter() {
+            self.send(node, message.clone());
+        }
+    }
+
+    fn set(&mut self, timer: Timer, wait: Range<Duration>) {
+        self.effects.timers.push((timer, Some(wait)));
+    }
+
+    fn cancel(&mut self, timer: Timer) {
+        self.effects.timers.push((timer, None));
+    }
+}
+
+impl<V: Value> NodeState<V> {
+    /// Whether `message` from `from` can never again change this process or make it speak,
+    /// whatever it does next: not even after a restart.
+    ///
+    /// The checker leaves such messages out of a state's identity, and verifies the claim on
+    /// every step it explores. Nothing else depends on it.
+    #[must_use]
+    pub fn is_stale(&self, from: NodeId, message: &Message<V>) -> bool {
+        let is_decided = self.decided().is_some();
+        let acceptor = self.acceptor.as_ref();
+        let proposer = self.proposer.as_ref();
+        match message {
+            Message::Propose { .. } | Message::Ask => false,
+            Message::Prepare { ballot } => acceptor.is_some_and(|a| a.is_past(*ballot)),
+            Message::Accept { vote } => acceptor.is_some_and(|a| a.is_past(vote.ballot)),
+            Message::Promise { ballot, .. } => {
+                is_decided || proposer.is_some_and(|p| p.is_past(from, *ballot))
+            }
+            Message::Nack { promised } => {
+                is_decided || proposer.is_some_and(|p| p.ballot >= Some(*promised))
+            }
+            Message::Accepted { .. } | Message::Decided { .. } => is_decided,
+        }
+    }
+}
+
+impl<V: fmt::Display> fmt::Debug for NodeState<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        if let Some(acceptor) = &self.acceptor {
+            write!(f, "{acceptor:?}")?;
+            separator = " · ";
+        }
+        if let Some(proposer) = &self.proposer {
+            write!(f, "{separator}{proposer:?}")?;
+            separator = " · ";
+        }
+        match &self.learner {
+            Some(learner) => write!(f, "{separator}{learner:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<V: fmt::Display> fmt::Debug for Durable<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(acceptor) = &self.acceptor {
+            write!(f, "{acceptor:?} · ")?;
+        }
+        let (ballot, decided) = (OrNone(&self.ballot), OrNone(&self.decided));
+        write!(f, "ballot {ballot} · decided {decided}")
+    }
+}

@@ -1,0 +1,337 @@
+//! What must hold, said once: a [`View`] of the system from outside, and one type per invariant.
+//!
+//! An invariant is a unit type whose documentation *is* its sentence. The same text is the name
+//! of the property in the checker and the Explorer, a line of `synod invariants` and a row of the
+//! README. Each looks at a [`View`], Lamport's abstract state, and at nothing else: never at
+//! messages in flight, which may be lost, and never at the acceptors' latest votes alone, because
+//! the votes that choose a value need not exist at the same time.
+
+use crate::ballot::{Ballot, NodeId};
+use crate::quorum::{AcceptorSet, QuorumSystem};
+use crate::vote::{Value, Vote};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What an observer who sees every node, and forgets nothing, knows of one decree.
+#[derive(Clone)]
+pub struct View<'a, V> {
+    /// The acceptors and their quorums.
+    pub quorums: &'a QuorumSystem,
+    /// The values that clients asked for.
+    pub proposed: BTreeSet<V>,
+    /// Every vote ever cast, and by whom (`votes` in Voting.tla).
+    pub votes: &'a BTreeSet<(NodeId, Vote<V>)>,
+    /// The highest ballot that each acceptor has promised (`maxBal`).
+    pub promised: BTreeMap<NodeId, Ballot>,
+    /// Promises that were broken, at any time.
+    pub breaches: &'a BTreeSet<Breach>,
+    /// Every node that holds a value to be chosen, and the value.
+    pub decided: BTreeSet<(NodeId, V)>,
+}
+
+/// An acceptor did what it had promised not to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Breach {
+    /// Who.
+    pub acceptor: NodeId,
+    /// What it had promised: no vote below this ballot.
+    pub promised: Ballot,
+    /// The lower ballot that it voted in, or fell back to.
+    pub ballot: Option<Ballot>,
+}
+
+impl<V: Value> View<'_, V> {
+    /// The values that are chosen: a phase-2 quorum voted for them in one ballot (`chosen`).
+    #[must_use]
+    pub fn chosen(&self) -> BTreeSet<&V> {
+        let proposals: BTreeSet<&Vote<V>> = self.votes.iter().map(|(_, vote)| vote).collect();
+        proposals
+            .into_iter()
+            .filter(|proposal| {
+                self.quorums
+                    .is_phase2(self.voters(|vote| vote == *proposal))
+            })
+            .map(|proposal| &proposal.value)
+            .collect()
+    }
+
+    fn voters(&self, which: impl Fn(&Vote<V>) -> bool) -> AcceptorSet {
+        let voters = self.votes.iter().filter(|(_, vote)| which(vote));
+        voters.map(|(acceptor, _)| *acceptor).collect()
+    }
+
+    /// Whether only `value` is chosen, or can ever be, in a ballot (`NoneOtherChoosableAt`).
+    ///
+    /// So it is when every quorum has an acceptor that will never vote for another value there:
+    /// it voted for this one, or it did not vote and has promised a higher ballot.
+    fn none_other_choosable_at(&self, ballot: Ballot, value: &V) -> bool {
+        let voted_other = self.voters(|vote| vote.ballot == ballot && vote.value != *value);
+        let voted_this = self.voters(|vote| vote.ballot == ballot && vote.value == *value);
+        let gone = self
+            .promised
+            .iter()
+            .filter(|(_, promised)| **promised > ballot);
+        let gone: AcceptorSet = gone.map(|(acceptor, _)| *acceptor).collect();
+        let bound = voted_this.iter().chain(gone.difference(voted_other).iter());
+        self.quorums.blocks_phase2(bound.collect())
+    }
+
+    /// Whether nothing but the value of `vote` is or can be chosen below its ballot (`SafeAt`).
+    fn is_safe(&self, vote: &Vote<V>) -> bool {
+        // A ballot without votes is judged by who may still vote in it, and the one just below
+        // the vote's own is the hardest to rule out: whoever promised that far has ruled out all.
+        let reached = self
+            .promised
+            .iter()
+            .filter(|(_, promised)| **promised >= vote.ballot);
+        let reached: AcceptorSet = reached.map(|(acceptor, _)| *acceptor).collect();
+        self.quorums.blocks_phase2(reached)
+            && self
+                .votes
+                .iter()
+                .filter(|(_, lower)| lower.ballot < vote.ballot)
+                .all(|(_, lower)| self.none_other_choosable_at(lower.ballot, &vote.value))
+    }
+}
+
+/// Something that must hold in every reachable state.
+pub trait Invariant {
+    /// The name, shared with the models and the proofs.
+    const NAME: &'static str;
+    /// What it says, in one sentence.
+    const STATEMENT: &'static str;
+    /// Where it comes from.
+    const SOURCE: &'static str;
+    /// Name and sentence, as the checker and the Explorer show them.
+    const PROPERTY: &'static str;
+
+    /// Whether it holds in `view`.
+    fn holds<V: Value>(view: &View<V>) -> bool;
+}
+
+/// The texts of an [`Invariant`], for listings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// [`Invariant::NAME`].
+    pub name: &'static str,
+    /// [`Invariant::STATEMENT`].
+    pub statement: &'static str,
+    /// [`Invariant::SOURCE`].
+    pub source: &'static str,
+    /// [`Invariant::PROPERTY`].
+    pub property: &'static str,
+}
+
+macro_rules! invariants {
+    ($($name:ident: $statement:literal, $source:literal, $holds:expr;)+) => {
+        $(
+            #[doc = $statement]
+            ///
+            #[doc = concat!("Source: ", $source, ".")]
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl Invariant for $name {
+                const NAME: &'static str = stringify!($name);
+                const STATEMENT: &'static str = $statement;
+                const SOURCE: &'static str = $source;
+                const PROPERTY: &'static str = concat!(stringify!($name), ": ", $statement);
+
+                fn holds<V: Value>(view: &View<V>) -> bool {
+                    let holds: fn(&View<V>) -> bool = $holds;
+                    holds(view)
+                }
+            }
+        )+
+
+        /// Every invariant, in the order in which they are explained.
+        pub const ALL: &[Summary] = &[
+            $(Summary {
+                name: $name::NAME,
+                statement: $name::STATEMENT,
+                source: $name::SOURCE,
+                property: $name::PROPERTY,
+            }),+
+        ];
+    };
+}
+
+invariants! {
+    Agreement: "At most one value is ever chosen or decided.",
+        "[PMS §2.1]; Agreement in Consensus.tla",
+        |view| {
+            let decided = view.decided.iter().map(|(_, value)| value);
+            view.chosen().into_iter().chain(decided).collect::<BTreeSet<_>>().len() <= 1
+        };
+    Validity: "Only a value that was proposed is chosen or decided.",
+        "[PMS §2.1]",
+        |view| {
+            let decided = view.decided.iter().map(|(_, value)| value);
+            view.chosen().into_iter().chain(decided).all(|value| view.proposed.contains(value))
+        };
+    OneValuePerBallot: "All votes in one ballot are for one value.",
+        "OneValuePerBallot in Voting.tla",
+        |view| view.votes.iter().all(|(_, a)| {
+            view.votes.iter().all(|(_, b)| a.ballot != b.ballot || a.value == b.value)
+        });
+    VotesSafe: "A vote is only for a value safe at its ballot.",
+        "[PMS §2.2, P2c]; VotesSafe in Voting.tla",
+        |view| view.votes.iter().all(|(_, vote)| view.is_safe(vote));
+    PromiseKept: "No acceptor forgets a promise or votes below one.",
+        "[PMS §2.2, P1a]; maxBal in Voting.tla",
+        |view| view.breaches.is_empty();
+    DecidedIsChosen: "What a node decides was chosen, by a quorum in one ballot.",
+        "[PMS §2.3]",
+        |view| {
+            let chosen = view.chosen();
+            view.decided.iter().all(|(_, value)| chosen.contains(value))
+        };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A view of three acceptors and proposed values `x` and `y`, from votes written
+    /// `(acceptor, round, value)` and promises written `(acceptor, round)`.
+    struct Case {
+        votes: BTreeSet<(NodeId, Vote<char>)>,
+        promised: BTreeMap<NodeId, Ballot>,
+        breaches: BTreeSet<Breach>,
+        decided: BTreeSet<(NodeId, char)>,
+        quorums: QuorumSystem,
+    }
+
+    fn ballot(round: u64) -> Ballot {
+        let node = NodeId(9);
+        Ballot { round, node }
+    }
+
+    impl Case {
+        fn new(votes: &[(u32, u64, char)], promised: &[(u32, u64)]) -> Self {
+            let vote = |&(a, round, value)| {
+                (
+                    NodeId(a),
+                    Vote {
+                        ballot: ballot(round),
+                        value,
+                    },
+                )
+            };
+            Self {
+                votes: votes.iter().map(vote).collect(),
+                promised: promised
+                    .iter()
+                    .map(|&(a, r)| (NodeId(a), ballot(r)))
+                    .collect(),
+                breaches: BTreeSet::new(),
+                decided: BTreeSet::new(),
+                quorums: QuorumSystem::majority(AcceptorSet::first(3)).expect("a majority"),
+            }
+        }
+
+        fn decided(mut self, value: char) -> Self {
+            self.decided.insert((NodeId(5), value));
+            self
+        }
+
+        fn view(&self) -> View<'_, char> {
+            View {
+                quorums: &self.quorums,
+                proposed: BTreeSet::from(['x', 'y']),
+                votes: &self.votes,
+                promised: self.promised.clone(),
+                breaches: &self.breaches,
+                decided: self.decided.clone(),
+            }
+        }
+
+        fn holds<I: Invariant>(&self) -> bool {
+            I::holds(&self.view())
+        }
+    }
+
+    #[test]
+    fn sentences_are_short_and_end_with_a_full_stop() {
+        for summary in ALL {
+            let words = summary.statement.split_whitespace().count();
+            assert!(words <= 12, "{} has {words} words", summary.name);
+            assert!(summary.statement.ends_with('.'), "{}", summary.name);
+        }
+    }
+
+    #[test]
+    fn a_quorum_in_one_ballot_chooses_and_votes_of_two_ballots_do_not_add_up() {
+        assert!(
+            Case::new(&[(0, 1, 'x'), (1, 2, 'x')], &[])
+                .view()
+                .chosen()
+                .is_empty()
+        );
+        let chosen = Case::new(&[(0, 1, 'x'), (1, 1, 'x')], &[]);
+        assert_eq!(chosen.view().chosen(), BTreeSet::from([&'x']));
+    }
+
+    #[test]
+    fn agreement_fails_on_two_chosen_or_decided_values() {
+        let one = Case::new(&[(0, 1, 'x'), (1, 1, 'x')], &[]);
+        assert!(one.holds::<Agreement>());
+        assert!(!one.decided('y').holds::<Agreement>());
+        let two = Case::new(&[(0, 1, 'x'), (1, 1, 'x'), (1, 2, 'y'), (2, 2, 'y')], &[]);
+        assert!(!two.holds::<Agreement>());
+    }
+
+    #[test]
+    fn validity_fails_on_a_value_nobody_proposed() {
+        assert!(Case::new(&[], &[]).decided('x').holds::<Validity>());
+        assert!(!Case::new(&[], &[]).decided('z').holds::<Validity>());
+        assert!(!Case::new(&[(0, 1, 'z'), (1, 1, 'z')], &[]).holds::<Validity>());
+    }
+
+    #[test]
+    fn one_value_per_ballot_fails_on_two() {
+        assert!(Case::new(&[(0, 1, 'x'), (1, 2, 'y')], &[]).holds::<OneValuePerBallot>());
+        assert!(!Case::new(&[(0, 1, 'x'), (1, 1, 'y')], &[]).holds::<OneValuePerBallot>());
+    }
+
+    #[test]
+    fn a_vote_is_safe_once_no_other_value_can_be_chosen_below_it() {
+        let promised = [(0, 2), (1, 2)];
+        // Nothing was voted below, and two of three have left the lower ballots.
+        assert!(Case::new(&[(0, 2, 'y')], &promised).holds::<VotesSafe>());
+        // Only one has left: two others could still choose x below.
+        assert!(!Case::new(&[(0, 2, 'y')], &promised[..1]).holds::<VotesSafe>());
+        // Acceptor 2 voted x below, alone and for ever: harmless.
+        assert!(Case::new(&[(2, 1, 'x'), (0, 2, 'y')], &promised).holds::<VotesSafe>());
+        // Acceptor 1 voted x below before it left: with acceptor 2 that may choose x.
+        assert!(!Case::new(&[(1, 1, 'x'), (0, 2, 'y')], &promised).holds::<VotesSafe>());
+        assert!(Case::new(&[(1, 1, 'x'), (0, 2, 'x')], &promised).holds::<VotesSafe>());
+    }
+
+    #[test]
+    fn a_broken_promise_is_not_kept() {
+        let mut case = Case::new(&[], &[]);
+        assert!(case.holds::<PromiseKept>());
+        case.breaches.insert(Breach {
+            acceptor: NodeId(0),
+            promised: ballot(2),
+            ballot: Some(ballot(1)),
+        });
+        assert!(!case.holds::<PromiseKept>());
+    }
+
+    #[test]
+    fn a_decision_without_a_quorum_in_one_ballot_is_caught() {
+        let votes = [(0, 1, 'x'), (1, 2, 'x')];
+        assert!(
+            !Case::new(&votes, &[])
+                .decided('x')
+                .holds::<DecidedIsChosen>()
+        );
+        let votes = [(0, 1, 'x'), (1, 1, 'x')];
+        assert!(
+            Case::new(&votes, &[])
+                .decided('x')
+                .holds::<DecidedIsChosen>()
+        );
+    }
+}

@@ -1,0 +1,524 @@
+//! Which acceptors are enough: [`AcceptorSet`], [`QuorumSystem`] and the law it must obey.
+//!
+//! Paxos needs one thing of its quorums: **every phase-1 quorum meets every phase-2 quorum**, so
+//! that whoever prepares a ballot hears of every value that may have been chosen below it. That
+//! majorities meet among themselves is more than is needed (Howard, Malkhi and Spiegelman,
+//! *Flexible Paxos*, 2016, §3). A [`QuorumSystem`] that breaks the law cannot be built.
+
+use crate::ballot::NodeId;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A set of acceptors, as one machine word: node `i` is bit `i`, so ids run from 0 to 63.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AcceptorSet(u64);
+
+impl AcceptorSet {
+    /// How many acceptors a set can tell apart.
+    pub const CAPACITY: u32 = u64::BITS;
+
+    /// The empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The acceptors with ids `0` to `count - 1`; all 64 if `count` is larger.
+    #[must_use]
+    pub fn first(count: u32) -> Self {
+        (0..count.min(Self::CAPACITY)).map(NodeId).collect()
+    }
+
+    /// Adds `node`, and says whether the set changed: an acceptor counts once, however often it
+    /// is heard. A node that cannot be an acceptor (id 64 or above) is never added.
+    pub fn insert(&mut self, node: NodeId) -> bool {
+        let before = self.0;
+        self.0 |= Self::bit(node);
+        self.0 != before
+    }
+
+    /// Whether `node` is in the set.
+    #[must_use]
+    pub fn contains(self, node: NodeId) -> bool {
+        self.0 & Self::bit(node) != 0
+    }
+
+    /// The number of acceptors in the set.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether the set has no acceptor.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether every acceptor of this set is in `other`.
+    #[must_use]
+    pub fn is_subset(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// The acceptors that are in both sets.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The acceptors of this set that are not in `other`.
+    #[must_use]
+    pub fn difference(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The acceptors in rising order of their ids.
+    pub fn iter(self) -> impl Iterator<Item = NodeId> {
+        (0..Self::CAPACITY)
+            .map(NodeId)
+            .filter(move |node| self.contains(*node))
+    }
+
+    fn bit(node: NodeId) -> u64 {
+        1u64.checked_shl(node.0).unwrap_or(0)
+    }
+}
+
+impl FromIterator<NodeId> for AcceptorSet {
+    fn from_iter<I: IntoIterator<Item = NodeId>>(nodes: I) -> Self {
+        Self(
+            nodes
+                .into_iter()
+                .fold(0, |bits, node| bits | Self::bit(node)),
+        )
+    }
+}
+
+impl fmt::Display for AcceptorSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (i, node) in self.iter().enumerate() {
+            write!(f, "{}{node}", if i == 0 { "" } else { "," })?;
+        }
+        f.write_str("}")
+    }
+}
+
+impl fmt::Debug for AcceptorSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The sets that are quorums of one phase: these, and every set of acceptors that contains one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Quorums {
+    /// Any set of at least so many acceptors.
+    AtLeast(usize),
+    /// Any set that contains one of these: grids, weights, or a set drawn by hand.
+    AnyOf(Vec<AcceptorSet>),
+}
+
+impl Quorums {
+    fn is_met_by(&self, heard: AcceptorSet) -> bool {
+        match self {
+            Quorums::AtLeast(size) => heard.len() >= *size,
+            Quorums::AnyOf(sets) => sets.iter().any(|set| set.is_subset(heard)),
+        }
+    }
+
+    /// A quorum that has no acceptor of `avoided`, if there is one.
+    fn avoiding(&self, avoided: AcceptorSet, acceptors: AcceptorSet) -> Option<AcceptorSet> {
+        match self {
+            Quorums::AtLeast(size) => {
+                let others = acceptors.difference(avoided);
+                (others.len() >= *size).then(|| others.iter().take(*size).collect())
+            }
+            Quorums::AnyOf(sets) => sets
+                .iter()
+                .find(|set| set.intersection(avoided).is_empty())
+                .copied(),
+        }
+    }
+
+    fn check(&self, phase: u8, acceptors: AcceptorSet) -> Result<(), QuorumError> {
+        match self {
+            Quorums::AtLeast(size) if *size == 0 || *size > acceptors.len() => {
+                Err(QuorumError::Size {
+                    phase,
+                    size: *size,
+                    acceptors: acceptors.len(),
+                })
+            }
+            Quorums::AtLeast(_) => Ok(()),
+            Quorums::AnyOf(sets) if sets.is_empty() => Err(QuorumError::NoQuorum { phase }),
+            Quorums::AnyOf(sets) => match sets
+                .iter()
+                .find(|set| set.is_empty() || !set.is_subset(acceptors))
+            {
+                Some(&set) => Err(QuorumError::NotAcceptors {
+                    phase,
+                    set,
+                    acceptors,
+                }),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+/// A phase-1 and a phase-2 quorum that have no acceptor in common, if there are such.
+fn disjoint(
+    phase1: &Quorums,
+    phase2: &Quorums,
+    acceptors: AcceptorSet,
+) -> Option<(AcceptorSet, AcceptorSet)> {
+    match (phase1, phase2) {
+        (_, Quorums::AnyOf(sets)) => sets
+            .iter()
+            .find_map(|&set| Some((phase1.avoiding(set, acceptors)?, set))),
+        (Quorums::AnyOf(sets), _) => sets
+            .iter()
+            .find_map(|&set| Some((set, phase2.avoiding(set, acceptors)?))),
+        (Quorums::AtLeast(size), _) => {
+            // All acceptors are alike to two thresholds: one set of the size speaks for all.
+            let set = acceptors.iter().take(*size).collect();
+            Some((set, phase2.avoiding(set, acceptors)?))
+        }
+    }
+}
+
+/// The acceptors, and which sets of them are enough in each phase.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct QuorumSystem {
+    acceptors: AcceptorSet,
+    phase1: Quorums,
+    phase2: Quorums,
+}
+
+impl QuorumSystem {
+    /// Any majority, in both phases (`[PMS §2.2]`).
+    ///
+    /// # Errors
+    /// If `acceptors` is empty.
+    pub fn majority(acceptors: AcceptorSet) -> Result<Self, QuorumError> {
+        let size = acceptors.len() / 2 + 1;
+        Self::flexible(acceptors, size, size)
+    }
+
+    /// Any `phase1` acceptors to prepare, any `phase2` to choose (*Flexible Paxos* §4).
+    ///
+    /// # Errors
+    /// If `acceptors` is empty, a size is zero or more than there are acceptors, or two quorums
+    /// of those sizes can miss each other (`phase1 + phase2 <= acceptors`).
+    pub fn flexible(
+        acceptors: AcceptorSet,
+        phase1: usize,
+        phase2: usize,
+    ) -> Result<Self, QuorumError> {
+        Self::new(
+            acceptors,
+            Quorums::AtLeast(phase1),
+            Quorums::AtLeast(phase2),
+        )
+    }
+
+    /// Any families of sets that obey the law.
+    ///
+    /// # Errors
+    /// If there is no acceptor, a family has no quorum or one that is empty or has strangers, or
+    /// a phase-1 quorum misses a phase-2 quorum: the error names both.
+    pub fn new(
+        acceptors: AcceptorSet,
+        phase1: Quorums,
+        phase2: Quorums,
+    ) -> Result<Self, QuorumError> {
+        if acceptors.is_empty() {
+            return Err(QuorumError::NoAcceptors);
+        }
+        phase1.check(1, acceptors)?;
+        phase2.check(2, acceptors)?;
+        match disjoint(&phase1, &phase2, acceptors) {
+            Some((phase1, phase2)) => Err(QuorumError::Disjoint { phase1, phase2 }),
+            None => Ok(Self {
+                acceptors,
+                phase1,
+                phase2,
+            }),
+        }
+    }
+
+    /// The acceptors.
+    #[must_use]
+    pub fn acceptors(&self) -> AcceptorSet {
+        self.acceptors
+    }
+
+    /// Whether promises from `heard` are enough to go on to phase 2.
+    #[must_use]
+    pub fn is_phase1(&self, heard: AcceptorSet) -> bool {
+        self.phase1.is_met_by(heard.intersection(self.acceptors))
+    }
+
+    /// Whether votes from `heard`, in one ballot, choose their value.
+    #[must_use]
+    pub fn is_phase2(&self, heard: AcceptorSet) -> bool {
+        self.phase2.is_met_by(heard.intersection(self.acceptors))
+    }
+
+    /// Whether every phase-2 quorum has a member in `set`: without `set` nothing can be chosen.
+    #[must_use]
+    pub fn blocks_phase2(&self, set: AcceptorSet) -> bool {
+        self.phase2.avoiding(set, self.acceptors).is_none()
+    }
+}
+
+/// How a user names a quorum system: `majority` or `flexible:Q1,Q2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuorumSpec {
+    /// [`QuorumSystem::majority`].
+    Majority,
+    /// [`QuorumSystem::flexible`] with these sizes.
+    Flexible(usize, usize),
+}
+
+impl QuorumSpec {
+    /// The quorum system of that name over `acceptors`.
+    ///
+    /// # Errors
+    /// As the constructors of [`QuorumSystem`].
+    pub fn over(self, acceptors: AcceptorSet) -> Result<QuorumSystem, QuorumError> {
+        match self {
+            QuorumSpec::Majority => QuorumSystem::majority(acceptors),
+            QuorumSpec::Flexible(q1, q2) => QuorumSystem::flexible(acceptors, q1, q2),
+        }
+    }
+}
+
+impl fmt::Display for QuorumSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QuorumSpec::Majority => f.write_str("majority"),
+            QuorumSpec::Flexible(q1, q2) => write!(f, "flexible:{q1},{q2}"),
+        }
+    }
+}
+
+impl FromStr for QuorumSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "majority" {
+            return Ok(QuorumSpec::Majority);
+        }
+        let sizes = text.strip_prefix("flexible:").and_then(|sizes| {
+            let (q1, q2) = sizes.split_once(',')?;
+            Some((q1.trim().parse().ok()?, q2.trim().parse().ok()?))
+        });
+        match sizes {
+            Some((q1, q2)) => Ok(QuorumSpec::Flexible(q1, q2)),
+            None => Err("expected `majority`, or `flexible:Q1,Q2` with two numbers \
+                         (acceptors to prepare, acceptors to choose), such as flexible:4,2"
+                .to_owned()),
+        }
+    }
+}
+
+/// Why a quorum system was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuorumError {
+    /// There is no acceptor at all.
+    #[error("a quorum system needs at least one acceptor")]
+    NoAcceptors,
+    /// A family lists no set.
+    #[error("phase {phase} has no quorum: list at least one set of acceptors")]
+    NoQuorum {
+        /// 1 or 2.
+        phase: u8,
+    },
+    /// A threshold that no set, or any set, can meet.
+    #[error("a phase-{phase} quorum of {size} is impossible: take 1 to {acceptors} acceptors")]
+    Size {
+        /// 1 or 2.
+        phase: u8,
+        /// The size asked for, in acceptors.
+        size: usize,
+        /// How many acceptors there are.
+        acceptors: usize,
+    },
+    /// A listed set is empty or has members that are no acceptors.
+    #[error("the phase-{phase} quorum {set} must be a non-empty part of the acceptors {acceptors}")]
+    NotAcceptors {
+        /// 1 or 2.
+        phase: u8,
+        /// The set refused.
+        set: AcceptorSet,
+        /// The acceptors.
+        acceptors: AcceptorSet,
+    },
+    /// Two quorums miss each other: two values could be chosen.
+    #[error(
+        "quorums must intersect: phase-1 quorum {phase1} and phase-2 quorum {phase2} \
+         have no acceptor in common, so two values could be chosen; \
+         take sizes that add up to more than the number of acceptors"
+    )]
+    Disjoint {
+        /// The quorum that could prepare.
+        phase1: AcceptorSet,
+        /// The quorum that could choose behind its back.
+        phase2: AcceptorSet,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ids: &[u32]) -> AcceptorSet {
+        ids.iter().copied().map(NodeId).collect()
+    }
+
+    fn subsets(count: u32) -> impl Iterator<Item = AcceptorSet> {
+        (0..1u64 << count).map(AcceptorSet)
+    }
+
+    /// The law by brute force: of all pairs of subsets, every two quorums share an acceptor.
+    fn obeys_the_law(count: u32, q1: &Quorums, q2: &Quorums) -> bool {
+        subsets(count).filter(|a| q1.is_met_by(*a)).all(|a| {
+            subsets(count)
+                .filter(|b| q2.is_met_by(*b))
+                .all(|b| !a.intersection(b).is_empty())
+        })
+    }
+
+    #[test]
+    fn a_threshold_is_accepted_exactly_if_all_its_quorums_intersect() {
+        for count in 1..=7 {
+            for (q1, q2) in
+                (1..=count as usize).flat_map(|a| (1..=count as usize).map(move |b| (a, b)))
+            {
+                let built = QuorumSystem::flexible(AcceptorSet::first(count), q1, q2);
+                let law = obeys_the_law(count, &Quorums::AtLeast(q1), &Quorums::AtLeast(q2));
+                assert_eq!(built.is_ok(), law, "{count} acceptors, sizes {q1} and {q2}");
+            }
+        }
+    }
+
+    #[test]
+    fn listed_sets_are_accepted_exactly_if_all_quorums_intersect() {
+        // Every pair of families of up to two sets over four acceptors, against each other and
+        // against every threshold.
+        let families: Vec<Quorums> = subsets(4)
+            .flat_map(|a| subsets(4).map(move |b| (a, b)))
+            .filter(|(a, b)| !a.is_empty() && !b.is_empty() && a <= b)
+            .map(|(a, b)| Quorums::AnyOf(vec![a, b]))
+            .chain((1..=4).map(Quorums::AtLeast))
+            .collect();
+        for q1 in &families {
+            for q2 in &families {
+                let built = QuorumSystem::new(AcceptorSet::first(4), q1.clone(), q2.clone());
+                assert_eq!(built.is_ok(), obeys_the_law(4, q1, q2), "{q1:?} and {q2:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_blocks_phase_2_exactly_if_its_complement_holds_no_quorum() {
+        for count in 1..=7 {
+            let all = AcceptorSet::first(count);
+            for q2 in 1..=count as usize {
+                let system =
+                    QuorumSystem::flexible(all, count as usize, q2).expect("q1 is everyone");
+                for set in subsets(count) {
+                    assert_eq!(
+                        system.blocks_phase2(set),
+                        !system.is_phase2(all.difference(set))
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_majority_is_more_than_half() {
+        let sizes = [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)];
+        for (count, size) in sizes {
+            let all = AcceptorSet::first(count);
+            let system = QuorumSystem::majority(all).expect("majorities intersect");
+            for set in subsets(count) {
+                assert_eq!(system.is_phase1(set), set.len() >= size);
+                assert_eq!(system.is_phase2(set), set.len() >= size);
+            }
+        }
+    }
+
+    #[test]
+    fn the_grid_of_the_thesis_is_a_quorum_system() {
+        // Howard, *Distributed consensus revised*, §4.1: rows prepare, columns choose.
+        let rows = Quorums::AnyOf(vec![set(&[0, 1]), set(&[2, 3])]);
+        let columns = Quorums::AnyOf(vec![set(&[0, 2]), set(&[1, 3])]);
+        let system = QuorumSystem::new(AcceptorSet::first(4), rows.clone(), columns)
+            .expect("each row meets each column");
+        assert!(system.is_phase1(set(&[0, 1, 2])) && !system.is_phase1(set(&[0, 2])));
+        let twice = QuorumSystem::new(AcceptorSet::first(4), rows.clone(), rows);
+        assert_eq!(
+            twice,
+            Err(QuorumError::Disjoint {
+                phase1: set(&[2, 3]),
+                phase2: set(&[0, 1])
+            })
+        );
+    }
+
+    #[test]
+    fn strangers_do_not_count() {
+        let system = QuorumSystem::majority(set(&[1, 2, 3])).expect("majorities intersect");
+        assert!(!system.is_phase2(set(&[1, 4, 5, 63])));
+        let mut heard = AcceptorSet::new();
+        assert!(!heard.insert(NodeId(64)) && heard.is_empty());
+    }
+
+    #[test]
+    fn an_acceptor_is_counted_once() {
+        let mut heard = AcceptorSet::new();
+        assert!(heard.insert(NodeId(2)));
+        assert!(!heard.insert(NodeId(2)));
+        assert_eq!(heard.len(), 1);
+    }
+
+    #[test]
+    fn impossible_systems_are_refused_with_the_reason() {
+        let three = AcceptorSet::first(3);
+        let refused = |q1, q2| QuorumSystem::new(three, q1, q2).expect_err("must be refused");
+        assert_eq!(
+            QuorumSystem::majority(AcceptorSet::new()),
+            Err(QuorumError::NoAcceptors)
+        );
+        let error = refused(Quorums::AtLeast(1), Quorums::AtLeast(2)).to_string();
+        assert!(error.contains("{0}") && error.contains("{1,2}"), "{error}");
+        let error = refused(Quorums::AtLeast(0), Quorums::AtLeast(3)).to_string();
+        assert!(error.contains("1 to 3"), "{error}");
+        let error = refused(Quorums::AtLeast(4), Quorums::AtLeast(3)).to_string();
+        assert!(error.contains("1 to 3"), "{error}");
+        let error = refused(Quorums::AnyOf(vec![]), Quorums::AtLeast(3)).to_string();
+        assert!(error.contains("phase 1"), "{error}");
+        let error = refused(Quorums::AtLeast(3), Quorums::AnyOf(vec![set(&[1, 7])])).to_string();
+        assert!(
+            error.contains("{1,7}") && error.contains("{0,1,2}"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_quorum_spec_reads_back_as_it_prints() {
+        for text in ["majority", "flexible:4,2"] {
+            let spec: QuorumSpec = text.parse().expect("well-formed");
+            assert_eq!(spec.to_string(), text);
+        }
+        for text in ["", "flexible", "flexible:1", "flexible:a,b", "minority"] {
+            assert!(text.parse::<QuorumSpec>().is_err(), "{text}");
+        }
+    }
+}

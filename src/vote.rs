@@ -1,0 +1,49 @@
+//! What an acceptor accepts: a value in a ballot.
+
+use crate::ballot::Ballot;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::hash::Hash;
+
+/// What can be chosen: anything that can be copied, compared, hashed and shown.
+///
+/// The protocols never look inside a value and never compare two for order; `Ord` lets the
+/// checker keep sets of messages in one canonical order.
+pub trait Value: Clone + Ord + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {}
+impl<V: Clone + Ord + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static> Value for V {}
+
+/// A proposal that was accepted, or is put to the vote: a number and a value (`[PMS §2.2]`).
+///
+/// Shown as `ballot:value`. To find the highest vote compare ballots, never whole votes: a
+/// value that weighs in is a bug that agreement may hide for long.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Vote<V> {
+    /// The number of the proposal.
+    pub ballot: Ballot,
+    /// The value proposed under that number.
+    pub value: V,
+}
+
+impl<V: fmt::Display> fmt::Display for Vote<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.ballot, self.value)
+    }
+}
+
+impl<V: fmt::Display> fmt::Debug for Vote<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Shows an `Option` the way the messages and states do: `∅` for none.
+pub(crate) struct OrNone<'a, T>(pub(crate) &'a Option<T>);
+
+impl<T: fmt::Display> fmt::Display for OrNone<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(shown) => fmt::Display::fmt(shown, f),
+            None => f.write_str("∅"),
+        }
+    }
+}
