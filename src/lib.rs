@@ -2,6 +2,7 @@
 pub mod backoff;
 pub mod ballot;
 pub mod basic;
+pub mod checker;
 pub mod invariant;
 pub mod quorum;
 pub mod vote;

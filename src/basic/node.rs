@@ -224,12 +224,14 @@ impl<'a, V: Value> Step<'a, V> {
         let Some(proposer) = self.state.proposer.as_mut() else {
             return;
         };
-        let next = proposer.on_promise(from, ballot, vote, &self.cluster.quorums);
-        let has_nothing_to_do = proposer.phase == Phase::Idle;
-        match next {
-            Some(accept) => self.broadcast_to_acceptors(&accept),
-            None if has_nothing_to_do => self.cancel(Timer::Retry),
-            None => {}
+        let was_idle = proposer.phase == Phase::Idle;
+        let accept = proposer.on_promise(from, ballot, vote, &self.cluster.quorums);
+        let has_come_to_rest = !was_idle && proposer.phase == Phase::Idle;
+        if let Some(accept) = accept {
+            self.broadcast_to_acceptors(&accept);
+        }
+        if has_come_to_rest {
+            self.cancel(Timer::Retry);
         }
     }
 

@@ -1,0 +1,415 @@
+//! Basic Paxos as a closed system.
+//!
+//! Every client sends its value to every proposer, and a proposer pursues the first that reaches
+//! it: so any proposer may come to pursue any value, and values are free of the order of ballots.
+
+use stateright::Property;
+use stateright::actor::{Actor, Id};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use synod::backoff::Backoff;
+use synod::ballot::NodeId;
+use synod::basic::{
+    Client, Cluster, Durable, Message, NodeState, Phase, Process, ProcessState, Timer,
+};
+use synod::checker::{Options, Permutation, StorageMode, System, World, WorldState};
+use synod::invariant::{
+    Agreement, Breach, DecidedIsChosen, Invariant, OneValuePerBallot, PromiseKept, Validity, View,
+    VotesSafe,
+};
+use synod::quorum::{AcceptorSet, QuorumError, QuorumSpec};
+use synod::vote::Vote;
+
+/// Who plays which role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Acceptors, proposers and one learner are processes of their own.
+    #[default]
+    Separated,
+    /// Each node is an acceptor and a learner, and the first few are proposers too.
+    Colocated,
+}
+
+/// A configuration to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who plays which role.
+    pub layout: Layout,
+    /// The number of acceptors.
+    pub acceptors: u32,
+    /// The number of proposers.
+    pub proposers: u32,
+    /// The rounds, each of which has one ballot per proposer.
+    pub ballots: u64,
+    /// The number of clients, each with a value of its own.
+    pub clients: u32,
+    /// The number of crashes in a run, of any nodes but clients.
+    pub crashes: usize,
+    /// Which acceptors are enough.
+    pub quorums: QuorumSpec,
+    /// When a save takes effect.
+    pub storage: StorageMode,
+    /// Whether acceptors that differ in nothing count as interchangeable.
+    pub symmetry: bool,
+    /// Whether messages that can never matter again are dropped.
+    pub drops_stale: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            layout: Layout::Separated,
+            acceptors: 3,
+            proposers: 2,
+            ballots: 2,
+            clients: 2,
+            crashes: 0,
+            quorums: QuorumSpec::Majority,
+            storage: StorageMode::Atomic,
+            symmetry: true,
+            drops_stale: true,
+        }
+    }
+}
+
+/// Why a configuration makes no system.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The quorums break the law.
+    #[error("--quorums: {0}")]
+    Quorums(#[from] QuorumError),
+    /// A count that must be positive is zero, or one is out of range.
+    #[error("{flag} takes {expected}, not {given}")]
+    Count {
+        /// The flag at fault.
+        flag: &'static str,
+        /// What it takes.
+        expected: String,
+        /// What it was given.
+        given: u64,
+    },
+}
+
+impl Config {
+    fn count(flag: &'static str, given: u64, max: u64) -> Result<(), ConfigError> {
+        if (1..=max).contains(&given) {
+            return Ok(());
+        }
+        let expected = format!("a number from 1 to {max}");
+        Err(ConfigError::Count {
+            flag,
+            expected,
+            given,
+        })
+    }
+
+    /// The nodes' ids by role: acceptors, proposers, learners.
+    fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>) {
+        let acceptors = AcceptorSet::first(self.acceptors);
+        match self.layout {
+            Layout::Separated => {
+                let learner = self.acceptors + self.proposers;
+                let proposers = (self.acceptors..learner).map(NodeId).collect();
+                (acceptors, proposers, vec![NodeId(learner)])
+            }
+            Layout::Colocated => {
+                let proposers = (0..self.proposers).map(NodeId).collect();
+                (acceptors, proposers, acceptors.iter().collect())
+            }
+        }
+    }
+
+    /// What each client proposes: x, y, z, a, b, …
+    fn values(&self) -> impl Iterator<Item = char> + use<> {
+        (0..self.clients).map(|client| char::from(b'a' + ((23 + client) % 26) as u8))
+    }
+
+    /// The system of this configuration.
+    ///
+    /// # Errors
+    /// If a count is out of range, or the quorums do not intersect.
+    pub fn system(&self) -> Result<Basic<Process<char>>, ConfigError> {
+        Self::count("--acceptors", self.acceptors.into(), AcceptorSet::CAPACITY.into())?;
+        let proposers_max = match self.layout {
+            Layout::Separated => 64,
+            Layout::Colocated => self.acceptors.into(),
+        };
+        Self::count("--proposers", self.proposers.into(), proposers_max)?;
+        Self::count("--ballots", self.ballots, u64::MAX)?;
+        Self::count("--clients", self.clients.into(), 26)?;
+        let (acceptors, proposers, learners) = self.roles();
+        let nodes = match self.layout {
+            Layout::Separated => self.acceptors + self.proposers + 1,
+            Layout::Colocated => self.acceptors,
+        };
+        let cluster = Arc::new(Cluster {
+            quorums: self.quorums.over(acceptors)?,
+            proposers: proposers.clone(),
+            learners,
+            round_max: self.ballots,
+            backoff: Backoff::default(),
+        });
+        let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
+        let clients = self.values().map(|value| {
+            Process::Client(Client {
+                value,
+                proposers: proposers.clone(),
+                backoff: Backoff::default(),
+            })
+        });
+        Ok(Basic {
+            actors: servers.chain(clients).collect(),
+            proposed: self.values().collect(),
+            nodes: nodes as usize,
+            cluster,
+        })
+    }
+
+    /// What may happen in the world of this configuration.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            crashes: self.crashes,
+            storage: self.storage,
+            drops_stale: self.drops_stale,
+            symmetry: self.symmetry,
+        }
+    }
+}
+
+/// What the observer remembers: the past that the present states no longer show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// Every vote ever cast.
+    pub votes: BTreeSet<(NodeId, Vote<char>)>,
+    /// Every promise that was not kept.
+    pub breaches: BTreeSet<Breach>,
+}
+
+/// Basic Paxos: nodes, clients and an observer. `A` is the process, or a broken one.
+#[derive(Clone, Debug)]
+pub struct Basic<A> {
+    actors: Vec<A>,
+    proposed: BTreeSet<char>,
+    nodes: usize,
+    cluster: Arc<Cluster>,
+}
+
+impl<A> Basic<A> {
+    /// The same system with each actor replaced.
+    pub fn map<B>(self, change: impl FnMut(A) -> B) -> Basic<B> {
+        Basic {
+            actors: self.actors.into_iter().map(change).collect(),
+            proposed: self.proposed,
+            nodes: self.nodes,
+            cluster: self.cluster,
+        }
+    }
+}
+
+/// Any actor that speaks Basic Paxos.
+pub trait Speaker:
+    Actor<
+        Msg = Message<char>,
+        Timer = Timer,
+        State = ProcessState<char>,
+        Storage = Durable<char>,
+        Random = (),
+    > + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<A> Speaker for A where
+    A: Actor<
+            Msg = Message<char>,
+            Timer = Timer,
+            State = ProcessState<char>,
+            Storage = Durable<char>,
+            Random = (),
+        > + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The refinement map: what the observer sees in a global state.
+fn view<'a, A: Speaker>(
+    system: &'a Basic<A>,
+    state: &'a WorldState<Basic<A>>,
+) -> View<'a, char> {
+    let nodes = || (0..).map(NodeId).zip(state.states());
+    let promised = nodes().filter_map(|(id, state)| {
+        let promised = state.node()?.acceptor.as_ref()?.promised?;
+        Some((id, promised))
+    });
+    let decided = nodes().filter_map(|(id, state)| Some((id, *state.decided()?)));
+    View {
+        quorums: &system.cluster.quorums,
+        proposed: system.proposed.clone(),
+        votes: &state.history.votes,
+        promised: promised.collect(),
+        breaches: &state.history.breaches,
+        decided: decided.collect(),
+    }
+}
+
+fn always<I: Invariant, A: Speaker>() -> Property<World<Basic<A>>> {
+    Property::always(I::PROPERTY, |world, state| I::holds(&view(world.system(), state)))
+}
+
+/// The nodes' states.
+fn nodes<A: Speaker>(state: &WorldState<Basic<A>>) -> impl Iterator<Item = &NodeState<char>> {
+    state.states().filter_map(ProcessState::node)
+}
+
+/// The name of the example that a value gets chosen.
+pub const CHOSEN: &str = "Chosen: some value is chosen.";
+/// The name of the example that a proposer is outbid.
+pub const PREEMPTED: &str = "Preempted: a proposer abandons its ballot for a higher one.";
+/// The name of the example that a proposer adopts another's value.
+pub const RECOVERED: &str = "Recovered: a proposer takes over a value voted for in a lower ballot.";
+
+fn recovered<A: Speaker>(state: &WorldState<Basic<A>>) -> bool {
+    nodes(state).filter_map(|node| node.proposer.as_ref()).any(|proposer| {
+        let Phase::Accepting { value } = &proposer.phase else {
+            return false;
+        };
+        proposer.request.as_ref().is_none_or(|own| own.value != *value)
+    })
+}
+
+impl<A: Speaker> System for Basic<A> {
+    type Actor = A;
+    type History = Record;
+
+    fn actors(&self) -> &[A] {
+        &self.actors
+    }
+
+    fn properties(&self) -> Vec<Property<World<Self>>> {
+        let mut properties = vec![
+            always::<Agreement, A>(),
+            always::<Validity, A>(),
+            always::<OneValuePerBallot, A>(),
+            always::<VotesSafe, A>(),
+            always::<PromiseKept, A>(),
+            always::<DecidedIsChosen, A>(),
+            Property::sometimes(CHOSEN, |world: &World<Self>, state| {
+                !view(world.system(), state).chosen().is_empty()
+            }),
+        ];
+        // A lone proposer meets nobody to outbid it, or to take a value over from.
+        if self.cluster.proposers.len() > 1 {
+            properties.push(Property::sometimes(PREEMPTED, |_, state| {
+                nodes(state)
+                    .filter_map(|node| node.proposer.as_ref())
+                    .any(|proposer| matches!(proposer.phase, Phase::Preempted { .. }))
+            }));
+            if self.proposed.len() > 1 {
+                properties.push(Property::sometimes(RECOVERED, |_, state| recovered(state)));
+            }
+        }
+        properties
+    }
+
+    fn record(
+        &self,
+        history: &Record,
+        id: Id,
+        before: &ProcessState<char>,
+        after: &ProcessState<char>,
+    ) -> Option<Record> {
+        let acceptor = NodeId::from(id);
+        let before = before.node()?.acceptor.as_ref()?;
+        let after = after.node()?.acceptor.as_ref()?;
+        let mut seen = history.clone();
+        let vote = after.vote.clone().filter(|vote| before.vote.as_ref() != Some(vote));
+        if let Some(promised) = before.promised {
+            let voted = vote.as_ref().map(|vote| vote.ballot);
+            let voted_below = voted.filter(|ballot| *ballot < promised);
+            let forgotten = (after.promised < Some(promised)).then_some(after.promised);
+            for ballot in voted_below.map(Some).into_iter().chain(forgotten) {
+                seen.breaches.insert(Breach {
+                    acceptor,
+                    promised,
+                    ballot,
+                });
+            }
+        }
+        seen.votes.extend(vote.map(|vote| (acceptor, vote)));
+        (seen != *history).then_some(seen)
+    }
+
+    fn can_crash(&self, id: Id) -> bool {
+        usize::from(id) < self.nodes
+    }
+
+    fn is_stale(
+        &self,
+        _: Id,
+        state: &ProcessState<char>,
+        src: Id,
+        message: &Message<char>,
+    ) -> bool {
+        state.is_stale(src.into(), message)
+    }
+
+    fn interchangeable(&self) -> Vec<Vec<Id>> {
+        let acceptors = self.cluster.quorums.acceptors().iter();
+        let alike = acceptors.filter(|node| !self.cluster.proposers.contains(node));
+        vec![alike.map(Id::from).collect()]
+    }
+
+    fn relabel_state(&self, state: &ProcessState<char>, by: &Permutation) -> ProcessState<char> {
+        let mut state = state.clone();
+        if let ProcessState::Node(node) = &mut state {
+            if let Some(proposer) = &mut node.proposer
+                && let Phase::Preparing { promises, .. } = &mut proposer.phase
+            {
+                *promises = promises.iter().map(|node| relabel(node, by)).collect();
+            }
+            if let Some(learner) = &mut node.learner {
+                let votes = std::mem::take(&mut learner.votes).into_iter();
+                learner.votes = votes.map(|(node, vote)| (relabel(node, by), vote)).collect();
+            }
+        }
+        state
+    }
+
+    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
+        let votes = history.votes.iter();
+        let breaches = history.breaches.iter();
+        Record {
+            votes: votes.map(|(node, vote)| (relabel(*node, by), vote.clone())).collect(),
+            breaches: breaches
+                .map(|breach| Breach {
+                    acceptor: relabel(breach.acceptor, by),
+                    ..*breach
+                })
+                .collect(),
+        }
+    }
+
+    fn label(&self, id: Id) -> String {
+        let node = NodeId::from(id);
+        let roles = [
+            (self.cluster.quorums.acceptors().contains(node), "acceptor"),
+            (self.cluster.proposers.contains(&node), "proposer"),
+            (self.cluster.learners.contains(&node), "learner"),
+        ];
+        let played: Vec<&str> = roles.iter().filter(|(plays, _)| *plays).map(|(_, r)| *r).collect();
+        match played.as_slice() {
+            [] => format!("{node} client"),
+            [role] => format!("{node} {role}"),
+            _ => format!("{node} node"),
+        }
+    }
+}
+
+/// A node id under a permutation. Only acceptors' ids are ever moved, and no ballot or request
+/// carries those of interchangeable ones.
+fn relabel(node: NodeId, by: &Permutation) -> NodeId {
+    by.apply(node.into()).into()
+}

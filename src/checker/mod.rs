@@ -1,0 +1,18 @@
+//! Exhaustive checking of any stateright actors.
+//!
+//! [`World`] closes a system of actors with a network that may lose, double and reorder messages,
+//! with crashes, and with a disk; it is a stateright [`Model`](stateright::Model), so that
+//! stateright's checkers and its Explorer run it. [`search`] runs them, within bounds, and finds
+//! the shortest counterexample. Nothing here names a protocol.
+
+mod audit;
+mod part;
+pub mod search;
+mod show;
+mod world;
+
+pub use part::{At, Part, Permutation};
+pub use world::{
+    Action, HistoryOf, MessageOf, Options, RandomOf, StateOf, StorageMode, StorageOf, System,
+    TimerOf, Unsaved, World, WorldState,
+};
