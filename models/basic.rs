@@ -4,7 +4,7 @@
 //! it: so any proposer may come to pursue any value, and values are free of the order of ballots.
 
 use stateright::Property;
-use stateright::actor::{Actor, Id};
+use stateright::actor::{Actor, Envelope, Id};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use synod::backoff::Backoff;
@@ -43,6 +43,11 @@ pub struct Config {
     pub ballots: u64,
     /// The number of clients, each with a value of its own.
     pub clients: u32,
+    /// Whether clients are actors that wait for an answer. If not, they stand outside: all that
+    /// they propose is in the network from the start.
+    pub replies: bool,
+    /// Whether refused proposers are told.
+    pub nacks: bool,
     /// The number of crashes in a run, of any nodes but clients.
     pub crashes: usize,
     /// Which acceptors are enough.
@@ -63,6 +68,8 @@ impl Default for Config {
             proposers: 2,
             ballots: 2,
             clients: 2,
+            replies: false,
+            nacks: false,
             crashes: 0,
             quorums: QuorumSpec::Majority,
             storage: StorageMode::Atomic,
@@ -146,20 +153,25 @@ impl Config {
             quorums: self.quorums.over(acceptors)?,
             proposers: proposers.clone(),
             learners,
+            nacks: self.nacks,
             round_max: self.ballots,
             backoff: Backoff::default(),
         });
         let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
-        let clients = self.values().map(|value| {
-            Process::Client(Client {
-                value,
-                proposers: proposers.clone(),
-                backoff: Backoff::default(),
-            })
-        });
+        let client = |value| Client {
+            value,
+            proposers: proposers.clone(),
+            backoff: Backoff::default(),
+        };
+        let clients: Vec<Client<char>> = self.values().map(client).collect();
+        let actors = if self.replies {
+            servers.chain(clients.iter().cloned().map(Process::Client)).collect()
+        } else {
+            servers.collect()
+        };
         Ok(Basic {
-            actors: servers.chain(clients).collect(),
-            proposed: self.values().collect(),
+            actors,
+            clients,
             nodes: nodes as usize,
             cluster,
         })
@@ -190,7 +202,8 @@ pub struct Record {
 #[derive(Clone, Debug)]
 pub struct Basic<A> {
     actors: Vec<A>,
-    proposed: BTreeSet<char>,
+    /// The clients, whether they are actors or not; their ids follow those of the nodes.
+    clients: Vec<Client<char>>,
     nodes: usize,
     cluster: Arc<Cluster>,
 }
@@ -200,7 +213,7 @@ impl<A> Basic<A> {
     pub fn map<B>(self, change: impl FnMut(A) -> B) -> Basic<B> {
         Basic {
             actors: self.actors.into_iter().map(change).collect(),
-            proposed: self.proposed,
+            clients: self.clients,
             nodes: self.nodes,
             cluster: self.cluster,
         }
@@ -247,7 +260,7 @@ fn view<'a, A: Speaker>(
     let decided = nodes().filter_map(|(id, state)| Some((id, *state.decided()?)));
     View {
         quorums: &system.cluster.quorums,
-        proposed: system.proposed.clone(),
+        proposed: system.clients.iter().map(|client| client.value).collect(),
         votes: &state.history.votes,
         promised: promised.collect(),
         breaches: &state.history.breaches,
@@ -266,10 +279,22 @@ fn nodes<A: Speaker>(state: &WorldState<Basic<A>>) -> impl Iterator<Item = &Node
 
 /// The name of the example that a value gets chosen.
 pub const CHOSEN: &str = "Chosen: some value is chosen.";
-/// The name of the example that a proposer is outbid.
-pub const PREEMPTED: &str = "Preempted: a proposer abandons its ballot for a higher one.";
+/// The name of the example that a ballot is cut short by a higher one.
+pub const PREEMPTED: &str = "Preempted: an acceptor leaves a ballot, not yet chosen, for another's.";
+/// The name of the example that a proposer hears of it.
+pub const ABANDONED: &str = "Abandoned: a proposer that is refused gives up its ballot.";
 /// The name of the example that a proposer adopts another's value.
 pub const RECOVERED: &str = "Recovered: a proposer takes over a value voted for in a lower ballot.";
+
+fn preempted<A: Speaker>(system: &Basic<A>, state: &WorldState<Basic<A>>) -> bool {
+    let is_chosen = !view(system, state).chosen().is_empty();
+    let mut acceptors = nodes(state).filter_map(|node| node.acceptor.as_ref());
+    !is_chosen
+        && acceptors.any(|acceptor| match (acceptor.promised, &acceptor.vote) {
+            (Some(promised), Some(vote)) => promised.node != vote.ballot.node,
+            _ => false,
+        })
+}
 
 fn recovered<A: Speaker>(state: &WorldState<Basic<A>>) -> bool {
     nodes(state).filter_map(|node| node.proposer.as_ref()).any(|proposer| {
@@ -288,6 +313,23 @@ impl<A: Speaker> System for Basic<A> {
         &self.actors
     }
 
+    fn outside(&self) -> Vec<Envelope<Message<char>>> {
+        if self.actors.len() > self.nodes {
+            return Vec::new();
+        }
+        let ids = (self.nodes..).map(Id::from);
+        let request = |(src, client): (Id, &Client<char>)| {
+            let msg = client.request();
+            let proposers = client.proposers.clone().into_iter().map(Id::from);
+            proposers.map(move |dst| Envelope {
+                src,
+                dst,
+                msg: msg.clone(),
+            })
+        };
+        ids.zip(&self.clients).flat_map(request).collect()
+    }
+
     fn properties(&self) -> Vec<Property<World<Self>>> {
         let mut properties = vec![
             always::<Agreement, A>(),
@@ -302,12 +344,16 @@ impl<A: Speaker> System for Basic<A> {
         ];
         // A lone proposer meets nobody to outbid it, or to take a value over from.
         if self.cluster.proposers.len() > 1 {
-            properties.push(Property::sometimes(PREEMPTED, |_, state| {
-                nodes(state)
-                    .filter_map(|node| node.proposer.as_ref())
-                    .any(|proposer| matches!(proposer.phase, Phase::Preempted { .. }))
+            properties.push(Property::sometimes(PREEMPTED, |world: &World<Self>, state| {
+                preempted(world.system(), state)
             }));
-            if self.proposed.len() > 1 {
+            if self.cluster.nacks {
+                properties.push(Property::sometimes(ABANDONED, |_, state| {
+                    let mut proposers = nodes(state).filter_map(|node| node.proposer.as_ref());
+                    proposers.any(|proposer| matches!(proposer.phase, Phase::Preempted { .. }))
+                }));
+            }
+            if self.clients.len() > 1 {
                 properties.push(Property::sometimes(RECOVERED, |_, state| recovered(state)));
             }
         }
@@ -353,7 +399,7 @@ impl<A: Speaker> System for Basic<A> {
         src: Id,
         message: &Message<char>,
     ) -> bool {
-        state.is_stale(src.into(), message)
+        state.is_stale(&self.cluster, src.into(), message)
     }
 
     fn interchangeable(&self) -> Vec<Vec<Id>> {
@@ -370,9 +416,10 @@ impl<A: Speaker> System for Basic<A> {
             {
                 *promises = promises.iter().map(|node| relabel(node, by)).collect();
             }
-            if let Some(learner) = &mut node.learner {
-                let votes = std::mem::take(&mut learner.votes).into_iter();
-                learner.votes = votes.map(|(node, vote)| (relabel(node, by), vote)).collect();
+            if let Some(learner) = &mut node.learner
+                && let Some(tally) = &mut learner.tally
+            {
+                tally.voters = tally.voters.iter().map(|node| relabel(node, by)).collect();
             }
         }
         state

@@ -15,6 +15,7 @@ fn main() {
         storage: if g(6, 0) == 0 { synod::checker::StorageMode::Atomic } else { synod::checker::StorageMode::Split },
         symmetry: g(7, 1) == 1,
         drops_stale: g(8, 1) == 1,
+        nacks: g(10, 0) == 1, replies: g(11,0)==1,
         ..Default::default()
     };
     let limits = search::Limits { threads: g(9, 1) as usize, states_max: Some(4_000_000), timeout: Some(std::time::Duration::from_secs(100)) };

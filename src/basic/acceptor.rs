@@ -63,23 +63,25 @@ impl<V: Value> Acceptor<V> {
         Some(Message::Accepted { vote: proposal })
     }
 
-    /// A refused proposer is told which ballot stands in its way, so that it can give up at once
-    /// and go above it. Unless that ballot is its own: then it knows. Only speed depends on it.
+    /// Which ballot stands in the way of `ballot`, for its proposer to give up at once and go
+    /// above it. None if that is its own: then it knows. Only speed depends on the answer.
     ///
     /// `[PMS §2.2, last paragraph]` · not in Paxos.tla
     fn refusal_of(&self, ballot: Ballot) -> Option<Message<V>> {
-        let other = self
-            .promised
-            .filter(|promised| promised.node != ballot.node);
-        other.map(|promised| Message::Nack { promised })
+        let promised = self.promised.filter(|it| it.node != ballot.node)?;
+        Some(Message::Nack { promised })
     }
 
-    /// Whether a request in `ballot` can never matter here again: its proposer was promised a
-    /// higher ballot since, so that it would not even be refused.
+    /// Whether a request of phase 1 in `ballot` can never again be granted here.
     #[must_use]
-    pub fn is_past(&self, ballot: Ballot) -> bool {
-        self.promised
-            .is_some_and(|promised| promised > ballot && promised.node == ballot.node)
+    pub fn is_past_prepare(&self, ballot: Ballot) -> bool {
+        self.promised >= Some(ballot)
+    }
+
+    /// Whether a request of phase 2 can never again be granted here, or is already.
+    #[must_use]
+    pub fn is_past_accept(&self, proposal: &Vote<V>) -> bool {
+        self.promised > Some(proposal.ballot) || self.vote.as_ref() == Some(proposal)
     }
 }
 
@@ -133,7 +135,6 @@ mod tests {
         let mut acceptor = promised(2, 0);
         assert_eq!(acceptor.on_prepare(ballot(1, 0)), None);
         assert_eq!(acceptor.on_accept(vote(1, 0, 'x')), None);
-        assert!(acceptor.is_past(ballot(1, 0)) && !acceptor.is_past(ballot(1, 1)));
     }
 
     #[test]

@@ -3,19 +3,28 @@
 use crate::ballot::NodeId;
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{OrNone, Value, Vote};
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// A learner. Of its state only `decided` is durable.
 ///
-/// It keeps each acceptor's highest vote, not every vote: no more memory than there are
-/// acceptors, and enough, since a later ballot can only repeat a value that was chosen.
+/// It follows one ballot at a time, the highest that it has heard a vote in: a set of voters is
+/// all the memory that it needs. What was chosen in a lower ballot it learns from a higher one,
+/// which can only choose the same, or from another learner.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Learner<V> {
-    /// The highest vote heard of, per acceptor; empty once the decision is known.
-    pub votes: BTreeMap<NodeId, Vote<V>>,
+    /// The ballot that it follows; none once the decision is known.
+    pub tally: Option<Tally<V>>,
     /// The value known to be chosen.
     pub decided: Option<V>,
+}
+
+/// The votes heard for one proposal.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Tally<V> {
+    /// The proposal.
+    pub proposal: Vote<V>,
+    /// The acceptors that voted for it. A set: an acceptor counts once, however often it is heard.
+    pub voters: AcceptorSet,
 }
 
 impl<V> Learner<V> {
@@ -23,7 +32,7 @@ impl<V> Learner<V> {
     #[must_use]
     pub fn restart(decided: Option<V>) -> Self {
         Self {
-            votes: BTreeMap::new(),
+            tally: None,
             decided,
         }
     }
@@ -33,7 +42,8 @@ impl<V: Value> Learner<V> {
     /// An acceptor's vote: a value is chosen once a quorum has voted for it in one ballot.
     /// Returns the value if this vote decided.
     ///
-    /// Votes of different ballots never add up, and an acceptor's vote counts once.
+    /// A vote in a lower ballot than the one followed is ignored, one in a higher starts a new
+    /// tally: votes of different ballots never add up.
     ///
     /// `[PMS §2.3]` · `chosen` (Voting.tla)
     pub fn on_accepted(
@@ -42,16 +52,24 @@ impl<V: Value> Learner<V> {
         vote: Vote<V>,
         quorums: &QuorumSystem,
     ) -> Option<V> {
-        let is_news = self
-            .votes
-            .get(&from)
-            .is_none_or(|known| known.ballot < vote.ballot);
-        if self.decided.is_some() || !quorums.acceptors().contains(from) || !is_news {
+        let followed = self.tally.as_ref().map(|tally| tally.proposal.ballot);
+        let is_past = Some(vote.ballot) < followed;
+        if self.decided.is_some() || !quorums.acceptors().contains(from) || is_past {
             return None;
         }
-        self.votes.insert(from, vote.clone());
-        let is_chosen = quorums.is_phase2(self.voters(&vote));
-        is_chosen.then(|| self.on_decided(vote.value)).flatten()
+        let mut tally = match self.tally.take() {
+            Some(tally) if tally.proposal == vote => tally,
+            _ => Tally {
+                proposal: vote,
+                voters: AcceptorSet::new(),
+            },
+        };
+        tally.voters.insert(from);
+        if quorums.is_phase2(tally.voters) {
+            return self.on_decided(tally.proposal.value);
+        }
+        self.tally = Some(tally);
+        None
     }
 
     /// Another learner's word that `value` is chosen. Returns it if it is news.
@@ -61,28 +79,19 @@ impl<V: Value> Learner<V> {
         if self.decided.is_some() {
             return None;
         }
-        self.votes.clear();
+        self.tally = None;
         self.decided = Some(value.clone());
         Some(value)
-    }
-
-    fn voters(&self, proposal: &Vote<V>) -> AcceptorSet {
-        let voters = self.votes.iter().filter(|(_, vote)| *vote == proposal);
-        voters.map(|(acceptor, _)| *acceptor).collect()
     }
 }
 
 impl<V: fmt::Display> fmt::Debug for Learner<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "decided {}", OrNone(&self.decided))?;
-        for (i, (acceptor, vote)) in self.votes.iter().enumerate() {
-            write!(
-                f,
-                "{}{acceptor}→{vote}",
-                if i == 0 { " heard " } else { " " }
-            )?;
+        match &self.tally {
+            Some(tally) => write!(f, " heard {} from {}", tally.proposal, tally.voters),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -121,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_vote_that_arrives_late_does_not_replace_a_higher_one() {
+    fn a_higher_ballot_is_followed_and_a_lower_vote_that_arrives_late_ignored() {
         let votes = [
             (0, vote(2, 4, 'x')),
             (0, vote(1, 3, 'y')),

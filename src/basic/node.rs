@@ -160,20 +160,14 @@ impl<'a, V: Value> Step<'a, V> {
             Message::Propose { value } => self.on_propose(from, value),
             Message::Prepare { ballot } => {
                 let acceptor = self.state.acceptor.as_mut();
-                if let Some(answer) = acceptor.and_then(|acceptor| acceptor.on_prepare(ballot)) {
-                    self.send(from, answer);
-                }
+                let answer = acceptor.and_then(|acceptor| acceptor.on_prepare(ballot));
+                self.answer(from, answer);
             }
             Message::Promise { ballot, vote } => self.on_promise(from, ballot, vote),
             Message::Accept { vote } => {
                 let acceptor = self.state.acceptor.as_mut();
-                match acceptor.and_then(|acceptor| acceptor.on_accept(vote)) {
-                    Some(vote @ Message::Accepted { .. }) => {
-                        self.broadcast(&self.cluster.learners, &vote);
-                    }
-                    Some(refusal) => self.send(from, refusal),
-                    None => {}
-                }
+                let answer = acceptor.and_then(|acceptor| acceptor.on_accept(vote));
+                self.answer(from, answer);
             }
             Message::Accepted { vote } => {
                 let quorums = &self.cluster.quorums;
@@ -208,6 +202,16 @@ impl<'a, V: Value> Step<'a, V> {
         }
     }
 
+    /// An acceptor's answer: a promise or a refusal to the proposer, a vote to the learners.
+    fn answer(&mut self, proposer: NodeId, answer: Option<Message<V>>) {
+        match answer {
+            Some(Message::Nack { .. }) if !self.cluster.nacks => {}
+            Some(vote @ Message::Accepted { .. }) => self.broadcast(&self.cluster.learners, &vote),
+            Some(answer) => self.send(proposer, answer),
+            None => {}
+        }
+    }
+
     fn on_propose(&mut self, client: NodeId, value: V) {
         if let Some(value) = self.state.decided().cloned() {
             return self.send(client, Message::Decided { value });
@@ -237,12 +241,15 @@ impl<'a, V: Value> Step<'a, V> {
 
     /// Starts a ballot, and gives it a time to succeed in.
     fn campaign(&mut self) {
-        let proposer = self.state.proposer.as_mut();
-        let prepare = proposer.and_then(|p| p.prepare(self.me, self.cluster.round_max));
-        if let Some(prepare @ Message::Prepare { ballot }) = prepare {
+        let Some(proposer) = self.state.proposer.as_mut() else {
+            return;
+        };
+        let prepare = proposer.prepare(self.me, self.cluster.round_max);
+        let round = proposer.ballot.map_or(0, |ballot| ballot.round);
+        if let Some(prepare) = prepare {
             self.broadcast_to_acceptors(&prepare);
-            self.set(Timer::Retry, self.cluster.backoff.wait(ballot.round));
         }
+        self.set(Timer::Retry, self.cluster.backoff.wait(round));
     }
 
     fn ask(&mut self) {
@@ -298,20 +305,17 @@ impl<'a, V: Value> Step<'a, V> {
 }
 
 impl<V: Value> NodeState<V> {
-    /// Whether `message` from `from` can never again change this process or make it speak,
-    /// whatever it does next: not even after a restart.
-    ///
-    /// The checker leaves such messages out of a state's identity, and verifies the claim on
-    /// every step it explores. Nothing else depends on it.
-    #[must_use]
-    pub fn is_stale(&self, from: NodeId, message: &Message<V>) -> bool {
+    /// See [`ProcessState::is_stale`](super::ProcessState::is_stale).
+    pub(super) fn is_stale(&self, cluster: &Cluster, from: NodeId, message: &Message<V>) -> bool {
         let is_decided = self.decided().is_some();
         let acceptor = self.acceptor.as_ref();
         let proposer = self.proposer.as_ref();
         match message {
             Message::Propose { .. } | Message::Ask => false,
-            Message::Prepare { ballot } => acceptor.is_some_and(|a| a.is_past(*ballot)),
-            Message::Accept { vote } => acceptor.is_some_and(|a| a.is_past(vote.ballot)),
+            // Whoever is told of a refusal may be told of the next one as well.
+            Message::Prepare { .. } | Message::Accept { .. } if cluster.nacks => false,
+            Message::Prepare { ballot } => acceptor.is_some_and(|a| a.is_past_prepare(*ballot)),
+            Message::Accept { vote } => acceptor.is_some_and(|a| a.is_past_accept(vote)),
             Message::Promise { ballot, .. } => {
                 is_decided || proposer.is_some_and(|p| p.is_past(from, *ballot))
             }

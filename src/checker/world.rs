@@ -45,6 +45,12 @@ pub trait System: Sized + Send + Sync + 'static {
     /// The actors; each one's id is its index.
     fn actors(&self) -> &[Self::Actor];
 
+    /// Messages that are in the network from the start: what the world outside the system says.
+    /// What an actor answers to an id that is no actor is gone.
+    fn outside(&self) -> Vec<Envelope<MessageOf<Self>>> {
+        Vec::new()
+    }
+
     /// What must hold always, and what must be found sometimes.
     fn properties(&self) -> Vec<Property<World<Self>>>;
 
@@ -590,7 +596,7 @@ impl<S: System> World<S> {
         if usize::from(envelope.dst) >= state.locals.len() {
             return;
         }
-        if let Some(at) = &state.unsaved[src] {
+        if let Some(Some(at)) = &state.unsaved.get(src) {
             let mut value = at.value.clone();
             if let Err(place) = value.held.binary_search(&envelope) {
                 value.held.insert(place, envelope);
@@ -701,6 +707,8 @@ impl<S: System> Model for World<S> {
         for (id, out) in outs {
             self.execute(&mut state, id, out);
         }
+        let outside = self.system.outside().into_iter();
+        outside.for_each(|envelope| self.send(&mut state, envelope));
         self.settle(None, &mut state);
         vec![state]
     }
