@@ -136,7 +136,11 @@ impl Config {
     /// # Errors
     /// If a count is out of range, or the quorums do not intersect.
     pub fn system(&self) -> Result<Basic<Process<char>>, ConfigError> {
-        Self::count("--acceptors", self.acceptors.into(), AcceptorSet::CAPACITY.into())?;
+        Self::count(
+            "--acceptors",
+            self.acceptors.into(),
+            AcceptorSet::CAPACITY.into(),
+        )?;
         let proposers_max = match self.layout {
             Layout::Separated => 64,
             Layout::Colocated => self.acceptors.into(),
@@ -165,7 +169,9 @@ impl Config {
         };
         let clients: Vec<Client<char>> = self.values().map(client).collect();
         let actors = if self.replies {
-            servers.chain(clients.iter().cloned().map(Process::Client)).collect()
+            servers
+                .chain(clients.iter().cloned().map(Process::Client))
+                .collect()
         } else {
             servers.collect()
         };
@@ -248,10 +254,7 @@ impl<A> Speaker for A where
 }
 
 /// The refinement map: what the observer sees in a global state.
-fn view<'a, A: Speaker>(
-    system: &'a Basic<A>,
-    state: &'a WorldState<Basic<A>>,
-) -> View<'a, char> {
+fn view<'a, A: Speaker>(system: &'a Basic<A>, state: &'a WorldState<Basic<A>>) -> View<'a, char> {
     let nodes = || (0..).map(NodeId).zip(state.states());
     let promised = nodes().filter_map(|(id, state)| {
         let promised = state.node()?.acceptor.as_ref()?.promised?;
@@ -269,7 +272,9 @@ fn view<'a, A: Speaker>(
 }
 
 fn always<I: Invariant, A: Speaker>() -> Property<World<Basic<A>>> {
-    Property::always(I::PROPERTY, |world, state| I::holds(&view(world.system(), state)))
+    Property::always(I::PROPERTY, |world, state| {
+        I::holds(&view(world.system(), state))
+    })
 }
 
 /// The nodes' states.
@@ -280,7 +285,8 @@ fn nodes<A: Speaker>(state: &WorldState<Basic<A>>) -> impl Iterator<Item = &Node
 /// The name of the example that a value gets chosen.
 pub const CHOSEN: &str = "Chosen: some value is chosen.";
 /// The name of the example that a ballot is cut short by a higher one.
-pub const PREEMPTED: &str = "Preempted: an acceptor leaves a ballot, not yet chosen, for another's.";
+pub const PREEMPTED: &str =
+    "Preempted: an acceptor leaves a ballot, not yet chosen, for another's.";
 /// The name of the example that a proposer hears of it.
 pub const ABANDONED: &str = "Abandoned: a proposer that is refused gives up its ballot.";
 /// The name of the example that a proposer adopts another's value.
@@ -297,12 +303,17 @@ fn preempted<A: Speaker>(system: &Basic<A>, state: &WorldState<Basic<A>>) -> boo
 }
 
 fn recovered<A: Speaker>(state: &WorldState<Basic<A>>) -> bool {
-    nodes(state).filter_map(|node| node.proposer.as_ref()).any(|proposer| {
-        let Phase::Accepting { value } = &proposer.phase else {
-            return false;
-        };
-        proposer.request.as_ref().is_none_or(|own| own.value != *value)
-    })
+    nodes(state)
+        .filter_map(|node| node.proposer.as_ref())
+        .any(|proposer| {
+            let Phase::Accepting { value } = &proposer.phase else {
+                return false;
+            };
+            proposer
+                .request
+                .as_ref()
+                .is_none_or(|own| own.value != *value)
+        })
 }
 
 impl<A: Speaker> System for Basic<A> {
@@ -344,9 +355,10 @@ impl<A: Speaker> System for Basic<A> {
         ];
         // A lone proposer meets nobody to outbid it, or to take a value over from.
         if self.cluster.proposers.len() > 1 {
-            properties.push(Property::sometimes(PREEMPTED, |world: &World<Self>, state| {
-                preempted(world.system(), state)
-            }));
+            properties.push(Property::sometimes(
+                PREEMPTED,
+                |world: &World<Self>, state| preempted(world.system(), state),
+            ));
             if self.cluster.nacks {
                 properties.push(Property::sometimes(ABANDONED, |_, state| {
                     let mut proposers = nodes(state).filter_map(|node| node.proposer.as_ref());
@@ -371,7 +383,10 @@ impl<A: Speaker> System for Basic<A> {
         let before = before.node()?.acceptor.as_ref()?;
         let after = after.node()?.acceptor.as_ref()?;
         let mut seen = history.clone();
-        let vote = after.vote.clone().filter(|vote| before.vote.as_ref() != Some(vote));
+        let vote = after
+            .vote
+            .clone()
+            .filter(|vote| before.vote.as_ref() != Some(vote));
         if let Some(promised) = before.promised {
             let voted = vote.as_ref().map(|vote| vote.ballot);
             let voted_below = voted.filter(|ballot| *ballot < promised);
@@ -429,7 +444,9 @@ impl<A: Speaker> System for Basic<A> {
         let votes = history.votes.iter();
         let breaches = history.breaches.iter();
         Record {
-            votes: votes.map(|(node, vote)| (relabel(*node, by), vote.clone())).collect(),
+            votes: votes
+                .map(|(node, vote)| (relabel(*node, by), vote.clone()))
+                .collect(),
             breaches: breaches
                 .map(|breach| Breach {
                     acceptor: relabel(breach.acceptor, by),
@@ -446,7 +463,11 @@ impl<A: Speaker> System for Basic<A> {
             (self.cluster.proposers.contains(&node), "proposer"),
             (self.cluster.learners.contains(&node), "learner"),
         ];
-        let played: Vec<&str> = roles.iter().filter(|(plays, _)| *plays).map(|(_, r)| *r).collect();
+        let played: Vec<&str> = roles
+            .iter()
+            .filter(|(plays, _)| *plays)
+            .map(|(_, r)| *r)
+            .collect();
         match played.as_slice() {
             [] => format!("{node} client"),
             [role] => format!("{node} {role}"),

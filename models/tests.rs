@@ -1,1 +1,6 @@
-//! Models.
+//! The models' tests.
+
+#[path = "mod.rs"]
+mod models;
+
+mod crosscheck;

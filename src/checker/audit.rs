@@ -79,15 +79,20 @@ impl<S: System> Audit<S> {
     }
 
     fn examine(&self, system: &S, before: &Local<S>, after: &Local<S>, message: &Message<S>) {
-        let is_stale = |local: &Local<S>| {
-            system.is_stale(local.id, &local.value, message.src, &message.msg)
-        };
+        let is_stale =
+            |local: &Local<S>| system.is_stale(local.id, &local.value, message.src, &message.msg);
         let complaint = if is_stale(before) && !is_stale(after) {
-            format!("is stale before but not after the step to {:?}", after.value)
+            format!(
+                "is stale before but not after the step to {:?}",
+                after.value
+            )
         } else if is_stale(before) && !self.is_ignored(system, before, message) {
             "is called stale, but it is not ignored".to_owned()
         } else if is_stale(after) && !self.is_ignored(system, after, message) {
-            format!("is called stale in {:?}, but it is not ignored", after.value)
+            format!(
+                "is called stale in {:?}, but it is not ignored",
+                after.value
+            )
         } else {
             return;
         };
@@ -106,7 +111,13 @@ impl<S: System> Audit<S> {
         };
         let mut state = Cow::Borrowed(&local.value);
         let mut out = Out::new();
-        actor.on_msg(local.id, &mut state, message.src, message.msg.clone(), &mut out);
+        actor.on_msg(
+            local.id,
+            &mut state,
+            message.src,
+            message.msg.clone(),
+            &mut out,
+        );
         is_no_op(&state, &out) || (*state == local.value && out.is_empty())
     }
 }

@@ -188,7 +188,9 @@ fn search<S: System, P: FnMut(Progress)>(
     let mut pause = Duration::from_millis(1);
     while !handles.iter().all(std::thread::JoinHandle::is_finished) {
         let now = measure(&checker, start);
-        let is_over = limits.states_max.is_some_and(|max| now.unique_states >= max)
+        let is_over = limits
+            .states_max
+            .is_some_and(|max| now.unique_states >= max)
             || limits.timeout.is_some_and(|max| now.elapsed >= max);
         if is_over || checker.model().unsoundness().is_some() {
             is_stopped = true;

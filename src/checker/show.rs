@@ -46,7 +46,12 @@ impl<S: System> fmt::Debug for WorldState<S> {
             write!(f, "{index:>2}  {:?}", local.value)?;
             let timers = self.timers.iter().filter(|timer| timer.id == local.id);
             for (i, timer) in timers.enumerate() {
-                write!(f, "{}{:?}", if i == 0 { " · timer " } else { ", " }, timer.value)?;
+                write!(
+                    f,
+                    "{}{:?}",
+                    if i == 0 { " · timer " } else { ", " },
+                    timer.value
+                )?;
             }
             if let Some(at) = &self.unsaved[index] {
                 write!(f, " · not yet on disk: {:?}", at.value.storage)?;
@@ -59,7 +64,11 @@ impl<S: System> fmt::Debug for WorldState<S> {
         }
         for open in &self.choices {
             let (key, options) = &open.value;
-            writeln!(f, "{:>2}  may choose {key}: {options:?}", usize::from(open.id))?;
+            writeln!(
+                f,
+                "{:>2}  may choose {key}: {options:?}",
+                usize::from(open.id)
+            )?;
         }
         if self.crashes > 0 {
             writeln!(f, "crashes so far: {}", self.crashes)?;
@@ -118,11 +127,7 @@ fn row(step: usize) -> usize {
 
 impl<S: System> World<S> {
     /// What a step does: who changes and how, what is sent. `None` if it changes nothing.
-    pub(super) fn describe_step(
-        &self,
-        last: &WorldState<S>,
-        action: Action<S>,
-    ) -> Option<String> {
+    pub(super) fn describe_step(&self, last: &WorldState<S>, action: Action<S>) -> Option<String> {
         let mut text = format!("{action:?}\n");
         let next = self.next_state(last, action)?;
         // Writing to a string cannot fail.
@@ -213,7 +218,9 @@ impl<S: System> World<S> {
         let (x, y) = (lane(action.actor()), row(step));
         let mut caption = format!("{action:?}");
         if let Action::Deliver(envelope) = action {
-            let sent = path.iter().position(|(state, _)| state.network.contains(envelope));
+            let sent = path
+                .iter()
+                .position(|(state, _)| state.network.contains(envelope));
             let (from, sent) = (lane(envelope.src), row(sent.unwrap_or(step)));
             write!(
                 svg,
@@ -222,7 +229,10 @@ impl<S: System> World<S> {
             )?;
             caption = format!("{:?}", envelope.msg);
         } else {
-            write!(svg, "<circle class='svg-event-shape' cx='{x}' cy='{y}' r='6'/>")?;
+            write!(
+                svg,
+                "<circle class='svg-event-shape' cx='{x}' cy='{y}' r='6'/>"
+            )?;
         }
         let remarks = self.system().actors().len() * LANE;
         let state = &after.locals[usize::from(action.actor())].value;
@@ -239,4 +249,3 @@ impl<S: System> World<S> {
         )
     }
 }
-

@@ -76,13 +76,7 @@ pub trait System: Sized + Send + Sync + 'static {
     /// Whether a message can never again matter to the actor in this state, or after any steps
     /// from it, a restart included. Such messages are dropped from the network; the claim is
     /// verified on every step.
-    fn is_stale(
-        &self,
-        id: Id,
-        state: &StateOf<Self>,
-        src: Id,
-        message: &MessageOf<Self>,
-    ) -> bool {
+    fn is_stale(&self, id: Id, state: &StateOf<Self>, src: Id, message: &MessageOf<Self>) -> bool {
         let _ = (id, state, src, message);
         false
     }
@@ -120,7 +114,11 @@ pub trait System: Sized + Send + Sync + 'static {
 
     /// What to call an actor in pictures.
     fn label(&self, id: Id) -> String {
-        format!("{} {}", self.actors()[usize::from(id)].name(), usize::from(id))
+        format!(
+            "{} {}",
+            self.actors()[usize::from(id)].name(),
+            usize::from(id)
+        )
     }
 }
 
@@ -411,13 +409,21 @@ impl<S: System> World<S> {
             image.unsaved[to] = unsaved.map(|at| self.unsaved(self.image_of_unsaved(at, by)));
         }
         let timers = state.timers.iter();
-        image.timers = timers.map(|at| self.timer(image_of_timer(at, by))).collect();
+        image.timers = timers
+            .map(|at| self.timer(image_of_timer(at, by)))
+            .collect();
         image.timers.sort_unstable_by(|a, b| (**a).cmp(&**b));
         let choices = state.choices.iter();
-        image.choices = choices.map(|at| self.choice(image_of_choice(at, by))).collect();
-        image.choices.sort_unstable_by(|a, b| choice_key(a).cmp(&choice_key(b)));
+        image.choices = choices
+            .map(|at| self.choice(image_of_choice(at, by)))
+            .collect();
+        image
+            .choices
+            .sort_unstable_by(|a, b| choice_key(a).cmp(&choice_key(b)));
         let network = state.network.iter();
-        image.network = network.map(|e| self.envelope(self.image_of_envelope(e, by))).collect();
+        image.network = network
+            .map(|e| self.envelope(self.image_of_envelope(e, by)))
+            .collect();
         image.network.sort_unstable_by(|a, b| (**a).cmp(&**b));
         image.history = self.history(self.system.relabel_history(&state.history, by));
         image.identity = self.identity(&image);
@@ -479,16 +485,25 @@ impl<S: System> World<S> {
     }
 
     fn timer(&self, at: At<TimerOf<S>>) -> Part<At<TimerOf<S>>> {
-        self.interners.timers.intern(at, &self.group, image_of_timer).0
+        self.interners
+            .timers
+            .intern(at, &self.group, image_of_timer)
+            .0
     }
 
     fn choice(&self, at: At<Choice<S>>) -> Part<At<Choice<S>>> {
-        self.interners.choices.intern(at, &self.group, image_of_choice).0
+        self.interners
+            .choices
+            .intern(at, &self.group, image_of_choice)
+            .0
     }
 
     fn history(&self, history: S::History) -> Part<S::History> {
         let image = |history: &_, by: &_| self.system.relabel_history(history, by);
-        self.interners.histories.intern(history, &self.group, image).0
+        self.interners
+            .histories
+            .intern(history, &self.group, image)
+            .0
     }
 
     fn envelope(&self, envelope: Envelope<MessageOf<S>>) -> Part<Envelope<MessageOf<S>>> {
@@ -509,8 +524,16 @@ impl<S: System> World<S> {
             }
         };
         state.locals.iter().for_each(|part| add(part.hashes()));
-        state.storages.iter().flatten().for_each(|part| add(part.hashes()));
-        state.unsaved.iter().flatten().for_each(|part| add(part.hashes()));
+        state
+            .storages
+            .iter()
+            .flatten()
+            .for_each(|part| add(part.hashes()));
+        state
+            .unsaved
+            .iter()
+            .flatten()
+            .for_each(|part| add(part.hashes()));
         state.timers.iter().for_each(|part| add(part.hashes()));
         state.choices.iter().for_each(|part| add(part.hashes()));
         state.network.iter().for_each(|part| add(part.hashes()));
@@ -542,7 +565,9 @@ impl<S: System> World<S> {
         if before.value == after {
             return;
         }
-        let seen = self.system.record(&state.history, id, &before.value, &after);
+        let seen = self
+            .system
+            .record(&state.history, id, &before.value, &after);
         if let Some(history) = seen {
             state.history = self.history(history);
         }
@@ -560,11 +585,18 @@ impl<S: System> World<S> {
                 }
                 Command::CancelTimer(value) => remove(&mut state.timers, &At { id, value }),
                 Command::ChooseRandom(key, options) => {
-                    state.choices.retain(|open| choice_key(open) != (id, key.as_str()));
+                    state
+                        .choices
+                        .retain(|open| choice_key(open) != (id, key.as_str()));
                     if !options.is_empty() {
-                        let open = self.choice(At { id, value: (key, options) });
+                        let open = self.choice(At {
+                            id,
+                            value: (key, options),
+                        });
                         state.choices.push(open);
-                        state.choices.sort_unstable_by(|a, b| choice_key(a).cmp(&choice_key(b)));
+                        state
+                            .choices
+                            .sort_unstable_by(|a, b| choice_key(a).cmp(&choice_key(b)));
                     }
                 }
                 Command::Save(storage) => self.save(state, id, storage),
@@ -612,7 +644,8 @@ impl<S: System> World<S> {
         if let Some(at) = state.unsaved[usize::from(id)].take() {
             let Unsaved { storage, held } = at.value.clone();
             state.storages[usize::from(id)] = Some(self.storage(At { id, value: storage }));
-            held.into_iter().for_each(|envelope| self.send(state, envelope));
+            held.into_iter()
+                .for_each(|envelope| self.send(state, envelope));
         }
     }
 
@@ -648,7 +681,9 @@ impl<S: System> World<S> {
                 let dst = usize::from(envelope.dst);
                 let state = &locals[dst].value;
                 unsaved[dst].is_some()
-                    || !self.system.is_stale(envelope.dst, state, envelope.src, &envelope.msg)
+                    || !self
+                        .system
+                        .is_stale(envelope.dst, state, envelope.src, &envelope.msg)
             });
         }
         next.identity = self.identity(next);
@@ -722,14 +757,18 @@ impl<S: System> Model for World<S> {
         actions.extend(timers.map(|at| Action::Timeout(at.id, at.value.clone())));
         for open in &state.choices {
             let (key, options) = &open.value;
-            let choose = |random: &RandomOf<S>| Action::Choose(open.id, key.clone(), random.clone());
+            let choose =
+                |random: &RandomOf<S>| Action::Choose(open.id, key.clone(), random.clone());
             actions.extend(options.iter().map(choose));
         }
         let waiting = state.unsaved.iter().flatten();
         actions.extend(waiting.map(|at| Action::Flush(at.id)));
         if state.crashes < self.options.crashes {
             let ids = (0..state.locals.len()).map(Id::from);
-            actions.extend(ids.filter(|id| self.system.can_crash(*id)).map(Action::Crash));
+            actions.extend(
+                ids.filter(|id| self.system.can_crash(*id))
+                    .map(Action::Crash),
+            );
         }
     }
 
@@ -750,7 +789,8 @@ impl<S: System> Model for World<S> {
                 });
             }
             Action::Choose(id, key, random) => {
-                next.choices.retain(|open| choice_key(open) != (id, key.as_str()));
+                next.choices
+                    .retain(|open| choice_key(open) != (id, key.as_str()));
                 self.step(&mut next, id, |actor, state, out| {
                     actor.on_random(id, state, &random, out);
                 });

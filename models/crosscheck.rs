@@ -1,0 +1,1 @@
+//! The world against independent witnesses.
