@@ -57,7 +57,7 @@ pub enum Verdict {
 /// What a search says of one property.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It holds in every reachable state, or in every one visited if the search was stopped.
+    /// It holds in every state visited.
     Holds,
     /// It does not: the shortest run that shows it.
     Violated(Trace),
@@ -101,6 +101,9 @@ pub struct TraceStep {
 pub struct Report {
     /// What it says of the whole.
     pub verdict: Verdict,
+    /// Whether every reachable state was visited. A search ends early at a bound, and at the
+    /// first violation of what must always hold.
+    pub is_exhausted: bool,
     /// How far it got.
     pub reached: Progress,
     /// What it says of each property.
@@ -143,18 +146,20 @@ pub fn run<S: System>(
         let property = property.name;
         findings.push(Finding { property, outcome });
     }
-    let is_violated = findings.iter().any(|finding| match finding.outcome {
-        Outcome::Violated(_) => true,
-        Outcome::NotFound => !is_stopped,
-        Outcome::Holds | Outcome::Found => false,
-    });
-    let verdict = match (is_violated, is_stopped) {
-        (true, _) => Verdict::Violated,
-        (false, true) => Verdict::Bounded,
-        (false, false) => Verdict::Holds,
+    let is_found = |kind: fn(&Outcome) -> bool| findings.iter().any(|it| kind(&it.outcome));
+    let has_counterexample = is_found(|outcome| matches!(outcome, Outcome::Violated(_)));
+    let lacks_example = is_found(|outcome| matches!(outcome, Outcome::NotFound));
+    let is_exhausted = !is_stopped && !has_counterexample;
+    let verdict = if has_counterexample || (is_exhausted && lacks_example) {
+        Verdict::Violated
+    } else if is_stopped {
+        Verdict::Bounded
+    } else {
+        Verdict::Holds
     };
     Ok(Report {
         verdict,
+        is_exhausted,
         reached,
         findings,
     })
@@ -204,6 +209,8 @@ fn search<S: System, P: FnMut(Progress)>(
     for handle in handles {
         handle.join().map_err(|_| Error::Panicked)?;
     }
+    // Paths to discoveries are replayed through the model, which must have its actions back.
+    stop.store(false, Ordering::Relaxed);
     if let Some(reason) = checker.model().unsoundness() {
         return Err(Error::Unsound(reason.to_owned()));
     }

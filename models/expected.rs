@@ -1,0 +1,42 @@
+//! The pinned configurations: what each was found to have, to be found again.
+
+use serde::Deserialize;
+
+/// The file, as shipped.
+pub const TEXT: &str = include_str!("expected.toml");
+
+/// `expected.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Basic Paxos.
+    pub basic: Vec<Pinned>,
+}
+
+/// A configuration and what exhausting it yields.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pinned {
+    /// What is special about it.
+    pub name: String,
+    /// The flags of `synod check` that select it.
+    pub args: String,
+    /// Whether it is part of the tests and of `synod check --all`.
+    pub small: bool,
+    /// `holds`: exhausted, and every property is as it should be.
+    pub verdict: String,
+    /// Distinct states, after reductions.
+    pub unique_states: usize,
+    /// Steps between them, those to known states included.
+    pub transitions: usize,
+    /// Steps to the deepest state, each by a shortest way.
+    pub depth: usize,
+}
+
+/// The pinned configurations.
+///
+/// # Errors
+/// If the file cannot be parsed: says where and why.
+pub fn load() -> Result<Expected, toml::de::Error> {
+    toml::from_str(TEXT)
+}

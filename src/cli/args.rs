@@ -1,0 +1,347 @@
+//! The arguments, and the help that explains them.
+
+use crate::models::basic::{Config, Layout};
+use crate::models::mutants::{self, Mutant};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::fmt::Write;
+use std::time::Duration;
+use synod::checker::StorageMode;
+use synod::checker::search::Limits;
+use synod::quorum::QuorumSpec;
+
+/// Paxos, written once: check it, explore it, run it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    help_expected = true,
+    propagate_version = true
+)]
+pub(super) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Visit every state of a configuration and check every invariant.
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Walk through the states of a configuration in the browser.
+    #[command(after_help = EXPLORE_EXAMPLES)]
+    Explore(ExploreArgs),
+    /// List what must hold, in a sentence each.
+    Invariants,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  synod check basic                              three acceptors, two proposers, two ballots each
+  synod check basic --acceptors 5 --ballots 1 --quorums flexible:4,2
+  synod check basic --mutant ignore-vote         break a rule, see the shortest counterexample
+
+Exit status: 0 everything was visited and holds; 1 a counterexample, or an expected example was
+not found; 2 wrong usage or failed input or output; 3 stopped at a bound.";
+
+const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  synod explore basic
+  synod explore basic --acceptors 1 --mutant ignore-vote --address 127.0.0.1:8080";
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Protocol {
+    /// Basic Paxos: one decree.
+    Basic,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The protocol to check.
+    #[arg(required_unless_present = "all")]
+    pub(super) protocol: Option<Protocol>,
+    /// Check every pinned configuration that is marked small, against its expected counts.
+    #[arg(long, conflicts_with = "protocol")]
+    pub(super) all: bool,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// What searches.
+    #[arg(long, value_enum, default_value_t = Engine::Stateright)]
+    pub(super) engine: Engine,
+    /// Threads to search with; with more than one, the depth reported may exceed the true one.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    pub(super) threads: usize,
+    /// Stop, with exit status 3, after about so many unique states.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(super) max_states: Option<usize>,
+    /// Stop, with exit status 3, after so many seconds.
+    #[arg(long, value_name = "S")]
+    pub(super) timeout_s: Option<u64>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl CheckArgs {
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            threads: self.threads,
+            states_max: self.max_states,
+            timeout: self.timeout_s.map(Duration::from_secs),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExploreArgs {
+    /// The protocol to explore.
+    pub(super) protocol: Protocol,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    /// Where to serve the Explorer; port 0 takes any that is free.
+    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
+    pub(super) address: String,
+}
+
+/// Where the Explorer is served unless told otherwise.
+pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:3000";
+
+/// What searches for violations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Engine {
+    /// stateright's breadth-first checker.
+    Stateright,
+}
+
+/// Parsed on its own to read the pinned configurations.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+pub(super) struct PinnedArgs {
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+}
+
+/// The configuration of a model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Configuration")]
+pub(super) struct ModelArgs {
+    /// Processes with a role each, or nodes that play them all.
+    #[arg(long, value_enum, default_value_t = LayoutArg::Separated)]
+    layout: LayoutArg,
+    /// Acceptors.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    acceptors: u32,
+    /// Proposers.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    proposers: u32,
+    /// Ballots that each proposer may start.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    ballots: u64,
+    /// Clients, each with a value of its own that any proposer may come to pursue.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    clients: u32,
+    /// Crashes with recovery in one run, of any nodes but clients.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    crashes: usize,
+    /// Which acceptors are enough: `majority`, or `flexible:Q1,Q2` with Q1 to prepare and Q2 to
+    /// choose.
+    #[arg(long, value_name = "SPEC", default_value = "majority")]
+    quorums: QuorumSpec,
+    /// Whether a save takes effect within its step, or at a later step that a crash may forestall.
+    #[arg(long, value_enum, default_value_t = StorageArg::Atomic)]
+    storage: StorageArg,
+    /// Whether acceptors tell refused proposers so; if not, those find out by waiting.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    nacks: Switch,
+    /// Whether clients are part of the model and wait for an answer.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    replies: Switch,
+    /// Take interchangeable acceptors for one another.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    symmetry: Switch,
+    /// Leave out messages that can never matter again.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    drop_stale: Switch,
+    /// Break one rule of the protocol, to see how that comes to light.
+    #[arg(long, value_name = "NAME", value_parser = mutant, long_help = mutant_help())]
+    mutant: Option<&'static Mutant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LayoutArg {
+    Separated,
+    Colocated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StorageArg {
+    Atomic,
+    Split,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl ModelArgs {
+    /// The configuration asked for, made fit for the mutant if there is one.
+    pub(super) fn config(&self) -> Config {
+        let config = Config {
+            layout: match self.layout {
+                LayoutArg::Separated => Layout::Separated,
+                LayoutArg::Colocated => Layout::Colocated,
+            },
+            acceptors: self.acceptors,
+            proposers: self.proposers,
+            ballots: self.ballots,
+            clients: self.clients,
+            replies: self.replies == Switch::On,
+            nacks: self.nacks == Switch::On,
+            crashes: self.crashes,
+            quorums: self.quorums,
+            storage: match self.storage {
+                StorageArg::Atomic => StorageMode::Atomic,
+                StorageArg::Split => StorageMode::Split,
+            },
+            symmetry: self.symmetry == Switch::On,
+            drops_stale: self.drop_stale == Switch::On,
+        };
+        match self.mutant {
+            Some(mutant) => mutant.prepare(config),
+            None => config,
+        }
+    }
+
+    /// The rule to break, if any.
+    pub(super) fn mutant(&self) -> Option<&'static Mutant> {
+        self.mutant
+    }
+}
+
+/// The flags that differ from their defaults, to ask for the same configuration again.
+pub(super) fn flags(config: &Config, mutant: Option<&Mutant>) -> String {
+    let plain = Config::default();
+    let mut flags = String::new();
+    let mut add = |flag: &str, differs: bool, value: String| {
+        if differs {
+            // Writing to a string cannot fail.
+            let _ = write!(flags, " --{flag} {value}");
+        }
+    };
+    let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
+    add(
+        "layout",
+        config.layout != plain.layout,
+        "colocated".to_owned(),
+    );
+    add(
+        "acceptors",
+        config.acceptors != plain.acceptors,
+        config.acceptors.to_string(),
+    );
+    add(
+        "proposers",
+        config.proposers != plain.proposers,
+        config.proposers.to_string(),
+    );
+    add(
+        "ballots",
+        config.ballots != plain.ballots,
+        config.ballots.to_string(),
+    );
+    add(
+        "clients",
+        config.clients != plain.clients,
+        config.clients.to_string(),
+    );
+    add(
+        "crashes",
+        config.crashes != plain.crashes,
+        config.crashes.to_string(),
+    );
+    add(
+        "quorums",
+        config.quorums != plain.quorums,
+        config.quorums.to_string(),
+    );
+    add(
+        "storage",
+        config.storage != plain.storage,
+        "split".to_owned(),
+    );
+    add("nacks", config.nacks != plain.nacks, switch(config.nacks));
+    add(
+        "replies",
+        config.replies != plain.replies,
+        switch(config.replies),
+    );
+    add(
+        "symmetry",
+        config.symmetry != plain.symmetry,
+        switch(config.symmetry),
+    );
+    // A mutant implies that stale messages are kept.
+    let drops_stale = config.drops_stale || mutant.is_some();
+    add("drop-stale", !drops_stale, switch(drops_stale));
+    let name = mutant.map_or_else(String::new, |mutant| mutant.name.to_owned());
+    add("mutant", mutant.is_some(), name);
+    flags
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number of at least 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn mutant(name: &str) -> Result<&'static Mutant, String> {
+    let names = || {
+        mutants::ALL
+            .iter()
+            .map(|mutant| mutant.name)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    Mutant::named(name).ok_or_else(|| format!("expected one of: {}", names()))
+}
+
+fn mutant_help() -> String {
+    let mut help = "Break one rule of the protocol, to see how that comes to light:".to_owned();
+    for mutant in mutants::ALL {
+        let _ = write!(help, "\n  {:<20}{}", mutant.name, mutant.sentence);
+    }
+    help
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_ask_for_the_same_configuration_again() {
+        let asked = "--layout colocated --acceptors 4 --proposers 3 --ballots 1 --clients 1 \
+                     --crashes 2 --quorums flexible:3,2 --storage split --nacks on --replies on \
+                     --symmetry off --drop-stale off";
+        let parse =
+            |text: &str| PinnedArgs::try_parse_from(text.split_whitespace()).map(|a| a.model);
+        let model = parse(asked).expect("well-formed");
+        let again = parse(&flags(&model.config(), model.mutant())).expect("well-formed");
+        assert_eq!(again.config(), model.config());
+        assert_eq!(again.mutant(), model.mutant());
+        assert_ne!(model.config(), Config::default());
+        assert_eq!(flags(&Config::default(), None), "");
+        let model = parse("--ballots 1 --mutant ignore-vote").expect("well-formed");
+        let again = flags(&model.config(), model.mutant());
+        assert_eq!(again, " --ballots 1 --mutant ignore-vote");
+    }
+}

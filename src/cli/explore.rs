@@ -1,0 +1,74 @@
+//! `synod explore`.
+
+use super::args::ExploreArgs;
+use super::output::{Output, bold, warn};
+use super::{Error, Exit};
+use crate::models::mutants::Broken;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+use synod::checker::{System, World};
+
+use stateright::Model;
+
+pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error> {
+    let (config, mutant) = (args.model.config(), args.model.mutant());
+    let system = config.system().map_err(Error::other)?;
+    let options = config.options();
+    let address = free_address(&args.address)?;
+    if let Some(mutant) = mutant {
+        output.line(format_args!("{} {}", warn("Mutant:"), mutant.sentence))?;
+    }
+    output.line(format_args!(
+        "{} http://{address}/ (Ctrl-C ends it)",
+        bold("Exploring Basic Paxos at")
+    ))?;
+    match mutant {
+        None => serve(address, || World::new(system.clone(), options)),
+        Some(mutant) => serve(address, || {
+            let broken = system.clone().map(|process| Broken::new(process, mutant));
+            World::new(broken, options)
+        }),
+    }
+    Ok(Exit::Failure)
+}
+
+/// The address to serve, known to be free: stateright would panic on one that is not.
+fn free_address(address: &str) -> Result<SocketAddr, Error> {
+    let what = "--address takes HOST:PORT, such as 127.0.0.1:3000";
+    let resolved = address.to_socket_addrs();
+    let first = resolved.map(|mut addresses| addresses.next());
+    let Ok(Some(first)) = first else {
+        return Err(Error::Other(format!("{what}, not {address}")));
+    };
+    let listener = TcpListener::bind(first).map_err(|error| {
+        Error::Other(format!(
+            "cannot serve {first}: {error}; choose another with --address, port 0 for any free one"
+        ))
+    })?;
+    listener.local_addr().map_err(Error::other)
+}
+
+/// Serves the Explorer for ever.
+///
+/// stateright's server panics when a browser hangs up in the middle of an answer, so it is begun
+/// again whenever it ends; a page's address holds all that the page shows, and stays good.
+fn serve<S: System>(address: SocketAddr, world: impl Fn() -> World<S>) {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut failures_in_a_row = 0;
+    while failures_in_a_row < 10 {
+        let start = std::time::Instant::now();
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            world().checker().serve(address);
+        }));
+        let lasted = start.elapsed() > Duration::from_secs(1);
+        failures_in_a_row = if lasted || served.is_ok() {
+            0
+        } else {
+            failures_in_a_row + 1
+        };
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::panic::set_hook(report);
+}

@@ -1,0 +1,76 @@
+//! The command line: what can be asked, and what the answers' exit codes mean.
+
+mod args;
+mod check;
+mod explore;
+mod output;
+
+use args::{Cli, Command};
+use clap::Parser;
+use output::Output;
+use std::process::ExitCode;
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Everything was visited and holds; or what was asked is done.
+    Success = 0,
+    /// A counterexample, or an expected example that was not found.
+    Violated = 1,
+    /// Wrong usage, or input or output that failed.
+    Failure = 2,
+    /// Stopped at a bound.
+    Bounded = 3,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// Standard output failed, perhaps because nobody reads it any more.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] std::io::Error),
+    /// Anything else, in words for the user.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Error {
+    fn other(error: impl std::fmt::Display) -> Self {
+        Error::Other(error.to_string())
+    }
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut output = Output::new();
+    let result = match cli.command {
+        Command::Check(args) => check::run(&args, &mut output),
+        Command::Explore(args) => explore::run(&args, &mut output),
+        Command::Invariants => invariants(&mut output).map(|()| Exit::Success),
+    };
+    let exit = match result {
+        Ok(exit) => exit,
+        // Whoever closes the pipe, as `head` does, has read enough.
+        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            Exit::Success
+        }
+        Err(error) => {
+            output.error(&error);
+            Exit::Failure
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn invariants(output: &mut Output) -> Result<(), Error> {
+    for invariant in synod::invariant::ALL {
+        output.line(format_args!(
+            "{:<18}{:<62}{}",
+            output::bold(invariant.name),
+            invariant.statement,
+            output::dim(invariant.source)
+        ))?;
+    }
+    Ok(())
+}
