@@ -54,8 +54,8 @@ pub trait System: Sized + Send + Sync + 'static {
     /// What must hold always, and what must be found sometimes.
     fn properties(&self) -> Vec<Property<World<Self>>>;
 
-    /// What the observer adds to its record when an actor changes; `None` if nothing. A restart
-    /// is such a change too.
+    /// What the observer adds to its record when the state that an actor shows changes; `None` if
+    /// nothing. A restart is such a change too; a step whose save is pending is none yet.
     fn record(
         &self,
         history: &Self::History,
@@ -128,8 +128,11 @@ pub enum StorageMode {
     /// At once, together with the rest of the step.
     #[default]
     Atomic,
-    /// At a later step of its own. Until then a crash undoes it, and what the actor sends after
-    /// it waits; what was sent before it in the same step is out.
+    /// At a later step of its own. Until then the actor does nothing else, what it sent after the
+    /// save waits, and a crash undoes the whole step; what it sent before the save is out.
+    ///
+    /// This covers a disk that takes many steps' saves at once: to the outside such a batch looks
+    /// like its steps one by one, each with its messages late.
     Split,
 }
 
@@ -194,15 +197,18 @@ type Choice<S> = (String, Vec<RandomOf<S>>);
 
 /// What an actor has not yet on disk, and what must wait until it is.
 pub struct Unsaved<S: System> {
-    /// What it saved last.
+    /// Its local state before the step, which is all that it has shown yet.
+    pub shown: StateOf<S>,
+    /// What it saves.
     pub storage: StorageOf<S>,
-    /// What it sent since its first save that is not on disk, in canonical order.
+    /// What it sent after the save, in canonical order.
     pub held: Vec<Envelope<MessageOf<S>>>,
 }
 
 impl<S: System> Clone for Unsaved<S> {
     fn clone(&self) -> Self {
         Self {
+            shown: self.shown.clone(),
             storage: self.storage.clone(),
             held: self.held.clone(),
         }
@@ -211,7 +217,7 @@ impl<S: System> Clone for Unsaved<S> {
 
 impl<S: System> PartialEq for Unsaved<S> {
     fn eq(&self, other: &Self) -> bool {
-        self.storage == other.storage && self.held == other.held
+        self.shown == other.shown && self.storage == other.storage && self.held == other.held
     }
 }
 
@@ -219,7 +225,7 @@ impl<S: System> Eq for Unsaved<S> {}
 
 impl<S: System> Hash for Unsaved<S> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (&self.storage, &self.held).hash(hasher);
+        (&self.shown, &self.storage, &self.held).hash(hasher);
     }
 }
 
@@ -287,9 +293,17 @@ impl<S: System> Hash for WorldState<S> {
 }
 
 impl<S: System> WorldState<S> {
-    /// The local states, by actor id.
+    /// The state that actor `id` has shown: its local state, but for what it has yet to save.
+    #[must_use]
+    pub fn shown(&self, id: Id) -> &StateOf<S> {
+        let index = usize::from(id);
+        let unsaved = self.unsaved[index].as_ref();
+        unsaved.map_or(&self.locals[index].value, |at| &at.value.shown)
+    }
+
+    /// The states that the actors have shown, by id: what an observer may hold them to.
     pub fn states(&self) -> impl Iterator<Item = &StateOf<S>> {
-        self.locals.iter().map(|local| &local.value)
+        (0..self.locals.len()).map(|index| self.shown(Id::from(index)))
     }
 }
 
@@ -331,15 +345,23 @@ impl<S: System> PartialEq for Action<S> {
     }
 }
 
+/// How many interchangeable actors are taken for one another, at most.
+const CLASS_MAX: usize = 6;
+
 impl<S: System> World<S> {
     /// The world of `system` under `options`.
     #[must_use]
     pub fn new(system: S, options: Options) -> Self {
-        let classes = if options.symmetry {
+        let mut classes = if options.symmetry {
             system.interchangeable()
         } else {
             Vec::new()
         };
+        // A larger class would have more permutations than its reduction saves: those of its
+        // first members are a reduction too, only a smaller one.
+        classes
+            .iter_mut()
+            .for_each(|class| class.truncate(CLASS_MAX));
         let group = Permutation::within(&classes, system.actors().len());
         Self {
             system,
@@ -451,6 +473,7 @@ impl<S: System> World<S> {
         At {
             id: by.apply(at.id),
             value: Unsaved {
+                shown: self.system.relabel_state(&at.value.shown, by),
                 storage: self.system.relabel_storage(&at.value.storage, by),
                 held,
             },
@@ -554,27 +577,20 @@ impl<S: System> World<S> {
         let mut local = Cow::Borrowed(&before.value);
         let mut out = Out::new();
         handler(&self.system.actors()[index], &mut local, &mut out);
-        if let Cow::Owned(after) = local {
-            self.change(state, id, after);
+        if let Cow::Owned(value) = local {
+            state.locals[index] = self.local(At { id, value });
         }
-        self.execute(state, id, out);
+        self.execute(state, id, &before, out);
     }
 
-    fn change(&self, state: &mut WorldState<S>, id: Id, after: StateOf<S>) {
-        let before = &state.locals[usize::from(id)];
-        if before.value == after {
-            return;
-        }
-        let seen = self
-            .system
-            .record(&state.history, id, &before.value, &after);
-        if let Some(history) = seen {
-            state.history = self.history(history);
-        }
-        state.locals[usize::from(id)] = self.local(At { id, value: after });
-    }
-
-    fn execute(&self, state: &mut WorldState<S>, id: Id, out: Out<S::Actor>) {
+    /// Does what an actor asks for in a step from the local state `before`.
+    fn execute(
+        &self,
+        state: &mut WorldState<S>,
+        id: Id,
+        before: &At<StateOf<S>>,
+        out: Out<S::Actor>,
+    ) {
         for command in out {
             match command {
                 Command::SetTimer(value, _) => {
@@ -599,7 +615,7 @@ impl<S: System> World<S> {
                             .sort_unstable_by(|a, b| choice_key(a).cmp(&choice_key(b)));
                     }
                 }
-                Command::Save(storage) => self.save(state, id, storage),
+                Command::Save(storage) => self.save(state, id, before, storage),
                 Command::Send(dst, msg) => {
                     let envelope = Envelope { src: id, dst, msg };
                     self.send(state, envelope);
@@ -608,7 +624,13 @@ impl<S: System> World<S> {
         }
     }
 
-    fn save(&self, state: &mut WorldState<S>, id: Id, storage: StorageOf<S>) {
+    fn save(
+        &self,
+        state: &mut WorldState<S>,
+        id: Id,
+        before: &At<StateOf<S>>,
+        storage: StorageOf<S>,
+    ) {
         let index = usize::from(id);
         match self.options.storage {
             StorageMode::Atomic => {
@@ -616,8 +638,11 @@ impl<S: System> World<S> {
             }
             StorageMode::Split => {
                 let waiting = state.unsaved[index].as_ref();
-                let held = waiting.map_or_else(Vec::new, |at| at.value.held.clone());
-                let value = Unsaved { storage, held };
+                let value = Unsaved {
+                    shown: waiting.map_or(&before.value, |at| &at.value.shown).clone(),
+                    held: waiting.map_or_else(Vec::new, |at| at.value.held.clone()),
+                    storage,
+                };
                 state.unsaved[index] = Some(self.unsaved(At { id, value }));
             }
         }
@@ -642,7 +667,7 @@ impl<S: System> World<S> {
     /// What was saved last is on disk now; what waited for it leaves.
     fn flush(&self, state: &mut WorldState<S>, id: Id) {
         if let Some(at) = state.unsaved[usize::from(id)].take() {
-            let Unsaved { storage, held } = at.value.clone();
+            let Unsaved { storage, held, .. } = at.value.clone();
             state.storages[usize::from(id)] = Some(self.storage(At { id, value: storage }));
             held.into_iter()
                 .for_each(|envelope| self.send(state, envelope));
@@ -656,9 +681,21 @@ impl<S: System> World<S> {
         state.choices.retain(|choice| choice.id != id);
         let storage = state.storages[index].as_ref().map(|at| at.value.clone());
         let mut out = Out::new();
-        let after = self.system.actors()[index].on_start(id, &storage, &mut out);
-        self.change(state, id, after);
-        self.execute(state, id, out);
+        let value = self.system.actors()[index].on_start(id, &storage, &mut out);
+        let local = self.local(At { id, value });
+        state.locals[index] = local.clone();
+        self.execute(state, id, &local, out);
+    }
+
+    /// Lets the observer see what actor `id` shows now and did not before.
+    fn observe(&self, last: &WorldState<S>, next: &mut WorldState<S>, id: Id) {
+        let (before, after) = (last.shown(id), next.shown(id));
+        if before != after {
+            let seen = self.system.record(&next.history, id, before, after);
+            if let Some(history) = seen {
+                next.history = self.history(history);
+            }
+        }
     }
 
     /// Drops what is stale, audits the claim, and gives the state its identity.
@@ -740,7 +777,8 @@ impl<S: System> Model for World<S> {
             identity: 0,
         };
         for (id, out) in outs {
-            self.execute(&mut state, id, out);
+            let before = state.locals[usize::from(id)].clone();
+            self.execute(&mut state, id, &before, out);
         }
         let outside = self.system.outside().into_iter();
         outside.for_each(|envelope| self.send(&mut state, envelope));
@@ -752,10 +790,15 @@ impl<S: System> Model for World<S> {
         if self.stop.load(Ordering::Relaxed) {
             return;
         }
-        actions.extend(state.network.iter().cloned().map(Action::Deliver));
-        let timers = state.timers.iter();
+        let is_free = |id: Id| state.unsaved[usize::from(id)].is_none();
+        let network = state
+            .network
+            .iter()
+            .filter(|envelope| is_free(envelope.dst));
+        actions.extend(network.cloned().map(Action::Deliver));
+        let timers = state.timers.iter().filter(|timer| is_free(timer.id));
         actions.extend(timers.map(|at| Action::Timeout(at.id, at.value.clone())));
-        for open in &state.choices {
+        for open in state.choices.iter().filter(|open| is_free(open.id)) {
             let (key, options) = &open.value;
             let choose =
                 |random: &RandomOf<S>| Action::Choose(open.id, key.clone(), random.clone());
@@ -774,6 +817,7 @@ impl<S: System> Model for World<S> {
 
     fn next_state(&self, last: &WorldState<S>, action: Action<S>) -> Option<WorldState<S>> {
         let mut next = last.clone();
+        let id = action.actor();
         match action {
             Action::Deliver(envelope) => {
                 let Envelope { src, dst, msg } = (*envelope).clone();
@@ -804,6 +848,7 @@ impl<S: System> Model for World<S> {
                 next.crashes += 1;
             }
         }
+        self.observe(last, &mut next, id);
         self.settle(Some(last), &mut next);
         (next != *last).then_some(next)
     }

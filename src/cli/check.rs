@@ -247,10 +247,12 @@ fn print_json(
             .split_once(": ")
             .unwrap_or((finding.property, ""));
         let (outcome, trace) = match &finding.outcome {
-            Outcome::Holds => ("holds", None),
+            Outcome::Holds if report.is_exhausted => ("holds", None),
+            Outcome::Holds => ("so far", None),
             Outcome::Violated(trace) => ("violated", Some(trace)),
             Outcome::Found => ("found", None),
-            Outcome::NotFound => ("not found", None),
+            Outcome::NotFound if report.is_exhausted => ("not found", None),
+            Outcome::NotFound => ("not yet", None),
         };
         let steps = |trace: &Trace| {
             trace
