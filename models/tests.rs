@@ -1,6 +1,163 @@
-//! The models' tests.
+//! The models' tests: what was found once must be found again, and what is broken must show.
 
 #[path = "mod.rs"]
 mod models;
 
+mod command;
 mod crosscheck;
+
+use models::basic::{Basic, Config};
+use models::expected;
+use models::mutants::{self, Broken};
+use stateright::{Checker, Model};
+use std::collections::BTreeSet;
+use synod::basic::Process;
+use synod::checker::search::{self, Limits, Outcome, Trace, Verdict};
+use synod::checker::{System, World};
+use synod::invariant;
+
+fn system(config: &Config) -> Basic<Process<char>> {
+    config.system().expect("a sound configuration")
+}
+
+/// The shortest violation of one property, checked alone.
+fn violation<S: System>(world: impl Fn() -> World<S>, property: &'static str) -> Option<Trace> {
+    let focused = || world().focus_on(property);
+    let report = search::run(focused, Limits::default(), |_| {}).expect("a sound model");
+    report
+        .findings
+        .into_iter()
+        .find_map(|finding| match finding.outcome {
+            Outcome::Violated(trace) => Some(trace),
+            Outcome::Holds | Outcome::Found | Outcome::NotFound => None,
+        })
+}
+
+#[test]
+fn every_invariant_is_a_property_of_the_model() {
+    let world = World::new(system(&Config::default()), Config::default().options());
+    let names: BTreeSet<&str> = world
+        .properties()
+        .iter()
+        .map(|property| property.name)
+        .collect();
+    for invariant in invariant::ALL {
+        assert!(names.contains(invariant.property), "{}", invariant.name);
+    }
+}
+
+#[test]
+fn every_invariant_catches_a_mutant() {
+    let caught: BTreeSet<&str> = mutants::ALL.iter().map(|mutant| mutant.breaks).collect();
+    let all: BTreeSet<&str> = invariant::ALL
+        .iter()
+        .map(|summary| summary.property)
+        .collect();
+    assert_eq!(caught, all);
+}
+
+#[test]
+fn every_mutant_is_caught_by_its_invariant_and_the_real_protocol_is_not() {
+    for mutant in mutants::ALL {
+        let config = mutant.smallest();
+        // What is stale is a claim about the real protocol, which may therefore use it.
+        let reduced = Config {
+            drops_stale: true,
+            ..config.clone()
+        };
+        let real = || World::new(system(&reduced), reduced.options());
+        let trace = violation(real, mutant.breaks);
+        assert!(trace.is_none(), "{} without the bug", mutant.name);
+        let broken = || {
+            let broken = system(&config).map(|process| Broken::new(process, mutant));
+            World::new(broken, config.options())
+        };
+        let trace = violation(broken, mutant.breaks);
+        assert!(
+            trace.is_some_and(|trace| !trace.steps.is_empty()),
+            "{}",
+            mutant.name
+        );
+    }
+}
+
+#[test]
+fn no_run_breaks_a_rule_sooner_than_the_one_reported() {
+    // The shortest run by stateright's own breadth-first levels: nothing is violated in any
+    // state that fewer steps reach.
+    let mutant = mutants::Mutant::named("ignore-vote").expect("a mutant of that name");
+    let config = mutant.smallest();
+    let broken = || {
+        let broken = system(&config).map(|process| Broken::new(process, mutant));
+        World::new(broken, config.options())
+    };
+    let trace = violation(broken, mutant.breaks).expect("the mutant is caught");
+    let world = broken();
+    let property = world.property(mutant.breaks);
+    let mut level = world.init_states();
+    for _ in 1..trace.steps.len() {
+        level = level
+            .iter()
+            .flat_map(|state| world.next_states(state))
+            .collect();
+        level.sort_by_cached_key(|state| format!("{state:?}"));
+        level.dedup_by(|a, b| a == b);
+        assert!(
+            level
+                .iter()
+                .all(|state| (property.condition)(&world, state))
+        );
+    }
+    let next = level.iter().flat_map(|state| world.next_states(state));
+    assert!(
+        next.into_iter()
+            .any(|state| !(property.condition)(&world, &state))
+    );
+}
+
+#[test]
+fn small_pinned_configurations_have_the_states_they_had() {
+    let expected = expected::load().expect("expected.toml is well-formed");
+    let mut names = BTreeSet::new();
+    for pinned in &expected.basic {
+        assert!(names.insert(&pinned.name), "{} is there twice", pinned.name);
+        assert_eq!(pinned.verdict, "holds");
+    }
+    assert!(expected.basic.iter().filter(|pinned| pinned.small).count() >= 10);
+    // The command reads the same file and runs the same search: it is the one that is tested.
+    let output = command::synod(&["check", "--all", "--json"]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let results = output
+        .stdout
+        .lines()
+        .filter(|line| line.contains("\"type\":\"result\""));
+    let small = expected.basic.iter().filter(|pinned| pinned.small).count();
+    assert_eq!(results.count(), small);
+}
+
+#[test]
+fn a_search_that_is_stopped_does_not_claim_to_have_seen_everything() {
+    let config = Config::default();
+    let limits = Limits {
+        states_max: Some(500),
+        ..Limits::default()
+    };
+    let world = || World::new(system(&config), config.options());
+    let report = search::run(world, limits, |_| {}).expect("a sound model");
+    assert_eq!(report.verdict, Verdict::Bounded);
+    assert!(!report.is_exhausted && report.reached.unique_states >= 500);
+}
+
+#[test]
+fn the_depth_first_checker_agrees_with_the_breadth_first_one() {
+    let config = Config {
+        ballots: 1,
+        crashes: 1,
+        ..Config::default()
+    };
+    let world = || World::new(system(&config), config.options());
+    let breadth = world().checker().spawn_bfs().join();
+    let depth = world().checker().threads(2).spawn_dfs().join();
+    assert_eq!(breadth.unique_state_count(), depth.unique_state_count());
+    depth.assert_properties();
+}

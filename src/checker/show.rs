@@ -109,13 +109,13 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
 }
 
 /// The number of pixels between two actors' lines.
-const LANE: usize = 110;
+const LANE: usize = 80;
 /// The number of pixels between two steps.
-const ROW: usize = 34;
+const ROW: usize = 36;
 /// The number of pixels above the first step.
 const TOP: usize = 46;
 /// The number of pixels for the remarks to the right of the actors' lines.
-const REMARKS: usize = 640;
+const REMARKS: usize = 390;
 
 fn lane(id: Id) -> usize {
     LANE / 2 + usize::from(id) * LANE
@@ -173,22 +173,33 @@ impl<S: System> World<S> {
         svg
     }
 
+    /// How many lines to draw: one per actor, and one per id that speaks from outside.
+    fn lanes(&self) -> usize {
+        let outside = self.system().outside();
+        let last = outside
+            .iter()
+            .map(|envelope| usize::from(envelope.src) + 1)
+            .max();
+        self.system().actors().len().max(last.unwrap_or(0))
+    }
+
     fn write_svg(
         &self,
         svg: &mut String,
         path: &[(WorldState<S>, Option<Action<S>>)],
     ) -> fmt::Result {
-        let actors = self.system().actors().len();
-        let (width, height) = (actors * LANE + REMARKS, row(path.len()));
+        let lanes = self.lanes();
+        let (width, height) = (lanes * LANE + REMARKS, row(path.len()));
         write!(
             svg,
-            "<svg xmlns='http://www.w3.org/2000/svg' width='{width}' height='{height}' \
-             viewBox='0 0 {width} {height}' font-size='13' role='img'>\
+            "<svg xmlns='http://www.w3.org/2000/svg' width='100%' \
+             viewBox='0 0 {width} {height}' style='max-width: {width}px' \
+             font-size='12' role='img'>\
              <defs><marker id='arrow' class='svg-event-shape' markerWidth='12' markerHeight='10' \
              refX='12' refY='5' orient='auto' markerUnits='userSpaceOnUse'>\
              <polygon points='0 0, 12 5, 0 10'/></marker></defs>"
         )?;
-        for id in (0..actors).map(Id::from) {
+        for id in (0..lanes).map(Id::from) {
             let (x, end) = (lane(id), height - ROW / 2);
             let label = Escaped(self.system().label(id));
             write!(
@@ -234,18 +245,24 @@ impl<S: System> World<S> {
                 "<circle class='svg-event-shape' cx='{x}' cy='{y}' r='6'/>"
             )?;
         }
-        let remarks = self.system().actors().len() * LANE;
-        let state = &after.locals[usize::from(action.actor())].value;
         write!(
             svg,
-            "<text class='svg-event-label' x='{}' y='{}'>{}</text>\
-             <text class='svg-actor-label' x='{remarks}' y='{}'>{step}. {}: {}</text>",
+            "<text class='svg-event-label' x='{}' y='{}'>{}</text>",
             x + 8,
             y - 4,
             Escaped(caption),
-            y + 4,
-            Escaped(self.system().label(action.actor())),
-            Escaped(format_args!("{state:?}")),
-        )
+        )?;
+        let state = &after.locals[usize::from(action.actor())].value;
+        let remark = format!("{step}. {}: {state:?}", usize::from(action.actor()));
+        // A state of several parts takes a line for each.
+        for (line, part) in remark.split(" · ").enumerate() {
+            let (x, y) = (self.lanes() * LANE, y + line * 13);
+            let part = Escaped(part);
+            write!(
+                svg,
+                "<text class='svg-actor-label' x='{x}' y='{y}'>{part}</text>"
+            )?;
+        }
+        Ok(())
     }
 }

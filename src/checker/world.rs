@@ -112,13 +112,15 @@ pub trait System: Sized + Send + Sync + 'static {
         history.clone()
     }
 
-    /// What to call an actor in pictures.
+    /// What to call an actor, or whoever speaks from outside, in pictures.
     fn label(&self, id: Id) -> String {
-        format!(
-            "{} {}",
-            self.actors()[usize::from(id)].name(),
-            usize::from(id)
-        )
+        let index = usize::from(id);
+        let name = self
+            .actors()
+            .get(index)
+            .map(Actor::name)
+            .unwrap_or_default();
+        format!("{index} {name}").trim_end().to_owned()
     }
 }
 

@@ -68,7 +68,7 @@ fn serve<S: System>(address: SocketAddr, world: impl Fn() -> World<S>) {
         } else {
             failures_in_a_row + 1
         };
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(20));
     }
     std::panic::set_hook(report);
 }

@@ -1,0 +1,295 @@
+//! The `synod` command as a user meets it: exit codes, errors, and the page in a real browser.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// What a run of the command printed, and how it ended.
+pub(crate) struct Output {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs `synod` to its end.
+pub(crate) fn synod(args: &[&str]) -> Output {
+    let output = command(args).output().expect("synod runs");
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("output is text"),
+        stderr: String::from_utf8(output.stderr).expect("errors are text"),
+    }
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
+    command.args(args);
+    command
+}
+
+/// Ends a process when a test ends, however it ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_configuration_that_holds_exits_0_and_prints_its_counts() {
+    let output = synod(&["check", "basic", "--acceptors", "2", "--ballots", "1"]);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    for text in [
+        "every reachable state was visited",
+        "721 unique states",
+        "depth 18",
+    ] {
+        assert!(
+            output.stdout.contains(text),
+            "{text} is missing:\n{}",
+            output.stdout
+        );
+    }
+    assert!(!output.stdout.contains('\x1b'), "colours in a pipe");
+    assert_eq!(output.stderr, "", "progress in a pipe");
+}
+
+#[test]
+fn a_bounded_search_exits_3_and_claims_nothing() {
+    let output = synod(&["check", "basic", "--max-states", "300"]);
+    assert_eq!(output.code, Some(3), "{}", output.stderr);
+    assert!(
+        output.stdout.contains("stopped at a bound"),
+        "{}",
+        output.stdout
+    );
+    assert!(!output.stdout.contains("holds"), "{}", output.stdout);
+    let output = synod(&["check", "basic", "--timeout-s", "0", "--json"]);
+    assert_eq!(output.code, Some(3), "{}", output.stderr);
+    assert!(
+        output.stdout.contains(r#""verdict":"bounded""#),
+        "{}",
+        output.stdout
+    );
+}
+
+#[test]
+fn bad_input_is_refused_with_what_to_do() {
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["check", "basic", "--fast"], &["--fast"]),
+        (&["check", "raft"], &["raft", "basic"]),
+        (&["check"], &["<PROTOCOL>"]),
+        (
+            &["check", "basic", "--acceptors", "0"],
+            &["--acceptors", "1 to 64"],
+        ),
+        (
+            &[
+                "check",
+                "basic",
+                "--proposers",
+                "5",
+                "--layout",
+                "colocated",
+            ],
+            &["1 to 3"],
+        ),
+        (
+            &["check", "basic", "--quorums", "flexible:1,2"],
+            &["{0}", "{1,2}"],
+        ),
+        (
+            &["check", "basic", "--quorums", "most"],
+            &["majority", "flexible:Q1,Q2"],
+        ),
+        (
+            &["check", "basic", "--mutant", "nobody"],
+            &["ignore-vote", "reuse-ballot"],
+        ),
+        (
+            &["explore", "basic", "--address", "nowhere"],
+            &["HOST:PORT", "nowhere"],
+        ),
+    ];
+    for (args, hints) in cases {
+        let output = synod(args);
+        assert_eq!(output.code, Some(2), "{args:?}");
+        assert!(
+            !output.stderr.contains("panicked"),
+            "{args:?}: {}",
+            output.stderr
+        );
+        for hint in hints {
+            assert!(
+                output.stderr.contains(hint),
+                "{args:?} lacks {hint}: {}",
+                output.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = command(&["invariants"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("synod runs");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn the_invariants_are_listed_with_their_sentences() {
+    let output = synod(&["invariants"]);
+    assert_eq!(output.stdout.lines().count(), synod::invariant::ALL.len());
+    for (line, invariant) in output.stdout.lines().zip(synod::invariant::ALL) {
+        assert!(line.starts_with(invariant.name) && line.contains(invariant.statement));
+    }
+}
+
+#[test]
+fn a_busy_port_is_an_error_that_names_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let output = synod(&["explore", "basic", "--address", &address]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains(&address), "{}", output.stderr);
+    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+}
+
+/// The Explorer on a free port, and the address it says it serves.
+fn explorer(args: &[&str]) -> (Running, String) {
+    let args = [&["explore", "basic", "--address", "127.0.0.1:0"], args].concat();
+    let mut child = command(&args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("synod runs");
+    let stdout = child.stdout.take().expect("piped");
+    let running = Running(child);
+    let mut lines = BufReader::new(stdout).lines();
+    let address = lines.find_map(|line| {
+        let line = line.expect("text");
+        let start = line.find("http://")?;
+        line[start..].split('/').nth(2).map(str::to_owned)
+    });
+    (running, address.expect("the address is printed"))
+}
+
+/// The page at `url` once its scripts have run, as headless Chromium has it.
+fn page(url: &str) -> String {
+    let profile = tempfile::tempdir().expect("a temporary directory");
+    let output = Command::new("chromium")
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(["--virtual-time-budget=30000", "--dump-dom", url])
+        .stderr(Stdio::null())
+        .output()
+        .expect("chromium is installed (the test command of the README installs it)");
+    String::from_utf8(output.stdout).expect("a page is text")
+}
+
+#[test]
+fn a_counterexample_exits_1_and_its_link_opens_that_run_in_a_browser() {
+    let flags = [
+        "--acceptors",
+        "1",
+        "--ballots",
+        "1",
+        "--mutant",
+        "ignore-vote",
+    ];
+    let output = synod(&[&["check", "basic"], flags.as_slice()].concat());
+    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    // The run as it is printed: numbered steps, the action first.
+    let numbered = |line: &&str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let steps: Vec<&str> = output.stdout.lines().filter(numbered).collect();
+    let actions: Vec<String> = steps
+        .iter()
+        .filter_map(|step| {
+            Some(
+                step.split_once(". ")?
+                    .1
+                    .split("  ")
+                    .next()?
+                    .trim()
+                    .to_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(actions.len(), 8, "{}", output.stdout);
+    let link = output
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("and open "));
+    let path = link
+        .and_then(|link| link.split_once("/#/"))
+        .expect("a link is printed")
+        .1;
+
+    let (_explorer, address) = explorer(&flags);
+    let page = page(&format!("http://{address}/#/{path}"));
+    let list = page
+        .split("path-list")
+        .nth(1)
+        .and_then(|rest| rest.split("</ol>").next());
+    let shown: Vec<&str> = list
+        .expect("the page lists the path")
+        .split("<li")
+        .filter_map(|item| item.split("</a>").next()?.rsplit('>').next())
+        .collect();
+    let shown = &shown[shown.len() - actions.len()..];
+    assert_eq!(shown, actions.as_slice(), "the page shows another run");
+    assert!(
+        page.contains("<svg") && page.contains("voted 1.2:y"),
+        "the picture is missing"
+    );
+}
+
+#[test]
+fn the_explorer_survives_browsers_that_hang_up_and_requests_that_make_no_sense() {
+    let (_explorer, address) = explorer(&["--acceptors", "1", "--ballots", "1"]);
+    for request in [
+        "GET /.states/0/0 HTTP/1.1\r\n",
+        "GET /.states/9/9/9 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /.states/0/999 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "nonsense\r\n\r\n",
+    ] {
+        let mut stream = connect(&address);
+        stream.write_all(request.as_bytes()).expect("sent");
+    }
+    let mut answer = String::new();
+    let request = b"GET /.states/0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for _ in 0..20 {
+        let mut stream = connect(&address);
+        if stream.write_all(request).is_ok() && stream.read_to_string(&mut answer).is_ok() {
+            break;
+        }
+    }
+    assert!(answer.contains("Propose x"), "{answer}");
+}
+
+/// A connection to a server that may be about to begin again.
+fn connect(address: &str) -> TcpStream {
+    let attempts = (0..100).find_map(|_| {
+        let stream = TcpStream::connect(address);
+        if stream.is_err() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        stream.ok()
+    });
+    attempts.expect("it listens again")
+}
