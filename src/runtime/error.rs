@@ -20,7 +20,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file is not exactly what a node wrote. It is never taken for an empty one, because a
-    /// node that forgets what it has promised breaks the promise.
+    /// node that forgets what it has said may contradict it.
     #[error("{}: not usable from byte {offset} on: {damage}", path.display())]
     Damaged {
         /// The file.

@@ -228,7 +228,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::SmallRng;
 
-    const WAIT: Duration = Duration::from_millis(500);
+    const WAIT: Duration = Duration::from_secs(5);
     const BRIEFLY: Duration = Duration::from_millis(10);
 
     fn socket(address: &str) -> (UdpSocket, SocketAddr) {
@@ -418,13 +418,17 @@ mod tests {
     fn no_wait_means_no_wait_and_a_wait_ends() {
         let (mut one, _two) = pair("");
         let mut counters = Counters::default();
-        for (wait, least, most) in [(0, 0, 20), (10, 10, 60), (0, 0, 20), (10, 10, 60)] {
+        let mut waits = |wait, times| {
             let start = Instant::now();
-            let wait = Duration::from_millis(wait);
-            let received: Option<(Id, u32)> = one.receive(wait, &mut counters);
-            assert_eq!(received, None);
-            let lasted = start.elapsed().as_millis();
-            assert!((least..most).contains(&lasted), "{lasted} ms");
+            for _ in 0..times {
+                let received: Option<(Id, u32)> = one.receive(wait, &mut counters);
+                assert_eq!(received, None);
+            }
+            start.elapsed()
+        };
+        for _ in 0..2 {
+            assert!(waits(BRIEFLY, 1) >= BRIEFLY);
+            assert!(waits(Duration::ZERO, 100) < 100 * BRIEFLY);
         }
         assert_eq!(counters, Counters::default());
     }

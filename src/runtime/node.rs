@@ -29,6 +29,9 @@ const CHOICE_DELAY: Range<Duration> = Duration::ZERO..Duration::from_millis(10);
 
 /// What an actor needs to run on a [`Node`]: messages and storage that can be encoded. Every actor
 /// that has this is `Runnable`.
+///
+/// Messages must not contain collections of a type without content, such as `Vec<()>`: a few bytes
+/// can claim any number of such items, and counting them takes forever.
 pub trait Runnable:
     Actor<Msg: Serialize + DeserializeOwned, Storage: Serialize + DeserializeOwned> + 'static
 {

@@ -67,6 +67,9 @@ impl Storage {
             content: Vec::new(),
             _lock: lock,
         };
+        // A predecessor may have been killed after it replaced the file but before the new name
+        // was durable, and what is read now must not be lost later.
+        storage.sync_directory()?;
         match fs::read(path) {
             Ok(content) => storage.content = content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((storage, None)),
@@ -96,12 +99,16 @@ impl Storage {
             .map_err(refused(temporary, "write"))?;
         file.sync_all().map_err(refused(temporary, "sync"))?;
         fs::rename(temporary, &self.path).map_err(refused(&self.path, "replace"))?;
-        // The new name is durable only when the directory is.
-        self.directory
-            .sync_all()
-            .map_err(refused(&self.path, "sync the directory of"))?;
+        self.sync_directory()?;
         self.content = content;
         Ok(true)
+    }
+
+    /// Makes the name of a replaced file durable: its content was before it got the name.
+    fn sync_directory(&self) -> Result<(), Error> {
+        self.directory
+            .sync_all()
+            .map_err(refused(&self.path, "sync the directory of"))
     }
 
     fn encode<S: Serialize>(&self, value: &S) -> Result<Vec<u8>, Error> {
@@ -249,7 +256,7 @@ mod tests {
     type Value = (u32, String);
 
     fn value(number: u32) -> Value {
-        (number, "promised".to_owned())
+        (number, "remember".to_owned())
     }
 
     fn open(path: &Path) -> Result<(Storage, Option<Value>), Error> {
@@ -296,7 +303,7 @@ mod tests {
         expected.extend([7, 0, 0, 0, 0, 0, 0, 0]);
         expected.extend([1, 0, 0, 0, 0, 0, 0, 0]);
         expected.extend([11, 0, 0, 0, 0, 0, 0, 0]);
-        let payload = b"\xac\x02\x08promised";
+        let payload = b"\xac\x02\x08remember";
         let crc = crc32fast::hash(&[&expected[..], payload].concat());
         expected.extend(crc.to_le_bytes());
         expected.extend(payload);
@@ -312,6 +319,16 @@ mod tests {
         assert!(!path.exists());
         assert!(storage.save(&value(301)).unwrap());
         assert!(path.exists());
+    }
+
+    #[test]
+    fn a_value_saved_again_after_another_is_written_again() {
+        let (_directory, path) = saved();
+        let (mut storage, _) = open(&path).unwrap();
+        assert!(storage.save(&value(301)).unwrap());
+        assert!(storage.save(&value(300)).unwrap());
+        drop(storage);
+        assert_eq!(open(&path).unwrap().1, Some(value(300)));
     }
 
     #[test]
@@ -338,7 +355,16 @@ mod tests {
         for bit in 0..8 * content.len() {
             let mut flipped = content.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            damage(&path, &flipped);
+            let (offset, damage) = damage(&path, &flipped);
+            match bit / 8 {
+                0..8 => assert_eq!((offset, damage), (0, Damage::Magic)),
+                8..12 => assert!(offset == 8 && matches!(damage, Damage::Version { .. })),
+                28..36 => assert!(matches!(
+                    damage,
+                    Damage::Short { .. } | Damage::Trailing { .. }
+                )),
+                _ => assert_eq!((offset, damage), (0, Damage::Checksum)),
+            }
         }
     }
 
