@@ -292,33 +292,19 @@ mod tests {
 
     #[test]
     fn a_wrong_fault_is_refused_with_its_name_and_what_it_takes() {
+        let known = "is not one of loss=P, dup=P and reorder=P, with a probability P from 0 to 1";
+        let takes = "takes a probability from 0 to 1, not";
         for (text, error) in [
-            ("loss=2", "loss takes a probability from 0 to 1, not `2`"),
-            (
-                "loss=0,dup=x",
-                "dup takes a probability from 0 to 1, not `x`",
-            ),
-            (
-                "reorder=NaN",
-                "reorder takes a probability from 0 to 1, not `NaN`",
-            ),
-            (
-                "loss=-0.1",
-                "loss takes a probability from 0 to 1, not `-0.1`",
-            ),
-            ("loss=", "loss takes a probability from 0 to 1, not ``"),
-            ("loss=0,loss=0", "loss is given twice"),
-            (
-                "delay=1",
-                "`delay=1` is not one of loss=P, dup=P and reorder=P, with a probability P from 0 to 1",
-            ),
-            (
-                "loss=0,",
-                "`` is not one of loss=P, dup=P and reorder=P, with a probability P from 0 to 1",
-            ),
+            ("loss=2", format!("loss {takes} `2`")),
+            ("loss=0,dup=x", format!("dup {takes} `x`")),
+            ("reorder=NaN", format!("reorder {takes} `NaN`")),
+            ("loss=-0.1", format!("loss {takes} `-0.1`")),
+            ("loss=", format!("loss {takes} ``")),
+            ("loss=0,loss=0", "loss is given twice".to_owned()),
+            ("delay=1", format!("`delay=1` {known}")),
+            ("loss=0,", format!("`` {known}")),
         ] {
-            let refused = text.parse::<Faults>().unwrap_err();
-            assert_eq!(refused.to_string(), error);
+            assert_eq!(text.parse::<Faults>().unwrap_err().to_string(), error);
         }
     }
 }
