@@ -1,1 +1,99 @@
-//! Runtime.
+//! Runs any [`stateright::actor::Actor`] over UDP, unmodified: the one that is checked is the one
+//! that runs.
+//!
+//! A [`Node`] is one actor behind one socket, with one event loop on one thread. Ids are the small
+//! indices of the model; an address book says where they are.
+//!
+//! What the runtime guarantees:
+//!
+//! - **Saved before sent.** The commands of a step are executed in order, and a `Save` is on disk
+//!   before any `Send` of that step leaves. A step that sends before it saves stops the node.
+//! - **No amnesia.** A node starts with exactly what it saved last, or it does not start. Only a
+//!   file that is missing is a fresh start; one that is damaged, of another node, or in use is an
+//!   [`Error`].
+//! - **A failed save is the end.** It is never tried again, and nothing of its step is sent.
+//! - **Bad input changes nothing.** A datagram that is malformed, from a stranger or for somebody
+//!   else is counted and dropped, without an answer.
+//! - **Nothing starves.** Timers, datagrams and a node's messages to itself take turns.
+//!
+//! What the network may do: lose, duplicate and reorder messages; [`Faults`] does it on purpose.
+//! A message to the node itself is delivered once and in order, until a crash.
+//!
+//! What it does not do yet: authenticate (the checksum and the address book find accidents, not
+//! attackers, so let only trusted hosts reach the socket), put several messages into one datagram,
+//! save for several steps at once, or fire a timer more exactly than the kernel's receive timeout,
+//! which may be 10 ms late.
+//!
+//! # Example
+//!
+//! ```
+//! use stateright::actor::{Actor, Id, Out};
+//! use std::borrow::Cow;
+//! use std::collections::BTreeMap;
+//! use std::net::UdpSocket;
+//! use std::sync::mpsc;
+//! use synod::runtime::{NodeConfig, spawn};
+//!
+//! /// Returns every ball to whoever it came from. Node 0 serves.
+//! struct Player;
+//!
+//! impl Actor for Player {
+//!     type Msg = u32; // how often the ball has crossed the net
+//!     type State = u32;
+//!     type Timer = ();
+//!     type Random = ();
+//!     type Storage = ();
+//!
+//!     fn on_start(&self, id: Id, _saved: &Option<()>, out: &mut Out<Self>) -> u32 {
+//!         if id == Id::from(0) {
+//!             out.send(Id::from(1), 1);
+//!         }
+//!         0
+//!     }
+//!
+//!     fn on_msg(&self, _: Id, seen: &mut Cow<u32>, from: Id, ball: u32, out: &mut Out<Self>) {
+//!         *seen.to_mut() = ball;
+//!         out.send(from, ball + 1);
+//!     }
+//! }
+//!
+//! let sockets = [UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?];
+//! let mut peers = BTreeMap::new();
+//! for (index, socket) in sockets.iter().enumerate() {
+//!     peers.insert(Id::from(index), socket.local_addr()?);
+//! }
+//!
+//! let (sender, receiver) = mpsc::channel();
+//! let mut handles = Vec::new();
+//! for (index, socket) in sockets.into_iter().enumerate() {
+//!     let mut config = NodeConfig::new(Id::from(index), socket);
+//!     config.peers = peers.clone();
+//!     let sender = sender.clone();
+//!     handles.push(spawn(Player, config, move |seen| drop(sender.send(*seen)))?);
+//! }
+//! while receiver.recv()? < 100 {}
+//!
+//! for handle in handles {
+//!     handle.stop();
+//!     let counters = handle.join()?;
+//!     println!("{counters}"); // for example: received=53 sent=53
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod codec;
+mod counters;
+mod error;
+mod faults;
+mod handle;
+mod link;
+mod node;
+mod storage;
+mod timer;
+
+pub use codec::MAX_DATAGRAM;
+pub use counters::{Counters, Dropped};
+pub use error::{Damage, Error};
+pub use faults::{Faults, FaultsError};
+pub use handle::{Handle, Stop, spawn};
+pub use node::{Node, NodeConfig, Runnable};

@@ -1,0 +1,120 @@
+//! Why a node does not start, or stops.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a node does not start, or stops. Nothing that arrives over the network is an error: see
+/// [`Dropped`](super::Dropped).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused an operation on a file. A save that failed is never tried
+    /// again: after a failed `fsync` nobody knows what is on the disk.
+    #[error("{}: cannot {action}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was to be done with it.
+        action: &'static str,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file is not exactly what a node wrote. It is never taken for an empty one, because a
+    /// node that forgets what it has said may contradict it.
+    #[error("{}: not usable from byte {offset} on: {damage}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The first byte that cannot be used, counted from the beginning of the file.
+        offset: usize,
+        /// What is wrong there.
+        damage: Damage,
+    },
+    /// Another node uses the storage.
+    #[error("{}: already in use by a running node", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What the actor wants to save cannot be encoded.
+    #[error("{}: cannot encode what is to be saved: {source}", path.display())]
+    Unencodable {
+        /// The file.
+        path: PathBuf,
+        /// What the codec says.
+        source: postcard::Error,
+    },
+    /// The actor saves, but the node was configured without storage.
+    #[error("node {node} saves, but was given no storage")]
+    NoStorage {
+        /// The node's id.
+        node: usize,
+    },
+    /// In one step the actor sends before it saves. The step's messages could become known while
+    /// its save is not yet durable, so none of them is sent.
+    #[error("node {node} sends before it saves, in one step")]
+    SendBeforeSave {
+        /// The node's id.
+        node: usize,
+    },
+    /// The socket is unusable.
+    #[error("cannot use the socket: {0}")]
+    Socket(#[source] io::Error),
+    /// The operating system refused to start a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// The actor, or the observer, panicked on the node's thread.
+    #[error("the node panicked: {0}")]
+    Panicked(String),
+}
+
+/// What is wrong with a storage file.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The file ends too early.
+    #[error("the file ends here, {missing} bytes too early")]
+    Short {
+        /// How many bytes are missing.
+        missing: u64,
+    },
+    /// The file goes on after its end.
+    #[error("the file should end here, but has {surplus} more bytes")]
+    Trailing {
+        /// How many bytes are too many.
+        surplus: usize,
+    },
+    /// The file is not a storage file.
+    #[error("this is not a storage file")]
+    Magic,
+    /// The file is in a format of another version.
+    #[error("it has format version {found}, this program reads version {expected}")]
+    Version {
+        /// The version of the file.
+        found: u32,
+        /// The version that can be read.
+        expected: u32,
+    },
+    /// The content does not match the checksum.
+    #[error("the content does not match its checksum")]
+    Checksum,
+    /// The file belongs to another cluster.
+    #[error("it belongs to cluster {found}, not to cluster {expected}")]
+    Cluster {
+        /// The cluster of the file.
+        found: u64,
+        /// The cluster of the node.
+        expected: u64,
+    },
+    /// The file belongs to another node.
+    #[error("it belongs to node {found}, not to node {expected}")]
+    Node {
+        /// The node of the file.
+        found: u64,
+        /// The node that opens it.
+        expected: u64,
+    },
+    /// The content is intact, but is nothing that this actor saves.
+    #[error("the saved value cannot be decoded: {0}")]
+    Value(postcard::Error),
+}

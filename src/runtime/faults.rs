@@ -1,0 +1,310 @@
+//! A bad network on purpose: what leaves a node is lost, sent twice or overtaken, by seed.
+
+use super::counters::Counters;
+use super::timer::{Schedule, draw};
+use rand::Rng;
+use rand::rngs::SmallRng;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// How long a datagram is held back to be overtaken.
+const HOLD: Range<Duration> = Duration::from_millis(1)..Duration::from_millis(8);
+
+/// The probabilities, each from 0 to 1, with which an outgoing datagram is maltreated. The default
+/// is no fault at all.
+///
+/// ```
+/// use synod::runtime::Faults;
+///
+/// let faults: Faults = "loss=0.2,dup=0.1".parse()?;
+/// assert_eq!(faults, Faults { loss: 0.2, duplicate: 0.1, reorder: 0.0 });
+/// assert_eq!(faults.to_string(), "loss=0.2,dup=0.1,reorder=0");
+/// # Ok::<(), synod::runtime::FaultsError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// The datagram is not sent.
+    pub loss: f64,
+    /// The datagram is sent twice.
+    pub duplicate: f64,
+    /// The datagram, or each of its copies by itself, is sent a few milliseconds later, so that
+    /// others overtake it.
+    pub reorder: f64,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Faults {
+            loss,
+            duplicate,
+            reorder,
+        } = self;
+        write!(f, "loss={loss},dup={duplicate},reorder={reorder}")
+    }
+}
+
+/// Why a text names no [`Faults`].
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FaultsError {
+    /// The text has a part that is not a fault with its probability.
+    #[error("`{0}` is not one of loss=P, dup=P and reorder=P, with a probability P from 0 to 1")]
+    Unknown(String),
+    /// A fault has something else than a probability.
+    #[error("{key} takes a probability from 0 to 1, not `{value}`")]
+    Probability {
+        /// The fault.
+        key: String,
+        /// What was given.
+        value: String,
+    },
+    /// A fault is given more than once.
+    #[error("{0} is given twice")]
+    Twice(String),
+}
+
+/// Any of `loss=P`, `dup=P` and `reorder=P`, separated by commas, in any order. What is not named
+/// does not happen.
+impl FromStr for Faults {
+    type Err = FaultsError;
+
+    fn from_str(text: &str) -> Result<Self, FaultsError> {
+        let [mut loss, mut duplicate, mut reorder] = [None; 3];
+        for part in text.split(',').filter(|_| !text.is_empty()) {
+            let unknown = || FaultsError::Unknown(part.to_owned());
+            let (key, value) = part.split_once('=').ok_or_else(unknown)?;
+            let probability = match key {
+                "loss" => &mut loss,
+                "dup" => &mut duplicate,
+                "reorder" => &mut reorder,
+                _ => return Err(unknown()),
+            };
+            let parsed = value.parse().ok().filter(|p| (0.0..=1.0).contains(p));
+            if parsed.is_none() {
+                let (key, value) = (key.to_owned(), value.to_owned());
+                return Err(FaultsError::Probability { key, value });
+            }
+            if probability.is_some() {
+                return Err(FaultsError::Twice(key.to_owned()));
+            }
+            *probability = parsed;
+        }
+        Ok(Faults {
+            loss: loss.unwrap_or(0.0),
+            duplicate: duplicate.unwrap_or(0.0),
+            reorder: reorder.unwrap_or(0.0),
+        })
+    }
+}
+
+/// Maltreats datagrams.
+pub(super) struct Injector {
+    faults: Faults,
+    rng: SmallRng,
+    held: Schedule<(SocketAddr, Vec<u8>)>,
+}
+
+impl Injector {
+    pub(super) fn new(faults: Faults, rng: SmallRng) -> Self {
+        Injector {
+            faults,
+            rng,
+            held: Schedule::new(),
+        }
+    }
+
+    /// Decides about one datagram: returns how many copies of it are to be sent at once. Others
+    /// may be held back: see [`Injector::pop_due`].
+    pub(super) fn admit(
+        &mut self,
+        now: Instant,
+        to: SocketAddr,
+        datagram: &[u8],
+        counters: &mut Counters,
+    ) -> usize {
+        if self.happens(self.faults.loss) {
+            counters.lost += 1;
+            return 0;
+        }
+        let duplicate = self.happens(self.faults.duplicate);
+        counters.duplicated += u64::from(duplicate);
+        let mut at_once = 0;
+        for _ in 0..1 + usize::from(duplicate) {
+            if self.happens(self.faults.reorder) {
+                counters.held += 1;
+                let delay = draw(&mut self.rng, HOLD);
+                self.held.add(now, delay, (to, datagram.to_owned()));
+            } else {
+                at_once += 1;
+            }
+        }
+        at_once
+    }
+
+    /// Takes a datagram that has been held back long enough.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(SocketAddr, Vec<u8>)> {
+        self.held.pop_due(now)
+    }
+
+    /// When the next datagram that is held back is to be sent.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.held.next()
+    }
+
+    /// Compares instead of calling `random_bool`, which panics outside of 0 to 1: the fields of
+    /// [`Faults`] are public.
+    fn happens(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.rng.random::<f64>() < probability
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    const TO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+
+    /// Passes datagrams numbered from 0, one per millisecond, and returns them as they are sent.
+    fn pass(faults: Faults, seed: u64, count: u16) -> (Vec<u16>, Counters) {
+        let mut injector = Injector::new(faults, SmallRng::seed_from_u64(seed));
+        let mut counters = Counters::default();
+        let mut sent = Vec::new();
+        let start = Instant::now();
+        for number in 0..count + 10 {
+            let now = start + Duration::from_millis(number.into());
+            while let Some((to, datagram)) = injector.pop_due(now) {
+                assert_eq!(to, TO);
+                sent.push(u16::from_le_bytes([datagram[0], datagram[1]]));
+            }
+            if number < count {
+                let copies = injector.admit(now, TO, &number.to_le_bytes(), &mut counters);
+                sent.extend(std::iter::repeat_n(number, copies));
+            }
+        }
+        assert_eq!(
+            injector.next(),
+            None,
+            "everything held back is sent in time"
+        );
+        (sent, counters)
+    }
+
+    #[test]
+    fn without_faults_every_datagram_is_sent_once_and_in_order() {
+        let (sent, counters) = pass(Faults::default(), 1, 100);
+        assert!(sent.iter().copied().eq(0..100));
+        assert_eq!(counters, Counters::default());
+    }
+
+    #[test]
+    fn certain_loss_lets_nothing_through() {
+        let faults = Faults {
+            loss: 1.0,
+            duplicate: 1.0,
+            reorder: 1.0,
+        };
+        let (sent, counters) = pass(faults, 1, 100);
+        assert!(sent.is_empty());
+        assert_eq!(counters.lost, 100);
+    }
+
+    #[test]
+    fn certain_duplication_sends_each_datagram_twice() {
+        let faults = Faults {
+            duplicate: 1.0,
+            ..Faults::default()
+        };
+        let (sent, counters) = pass(faults, 1, 100);
+        assert!(sent.iter().copied().eq((0..100).flat_map(|n| [n, n])));
+        assert_eq!(counters.duplicated, 100);
+    }
+
+    #[test]
+    fn certain_duplication_and_reordering_still_send_each_datagram_twice() {
+        let faults = Faults {
+            duplicate: 1.0,
+            reorder: 1.0,
+            ..Faults::default()
+        };
+        let (mut sent, counters) = pass(faults, 1, 100);
+        assert!(!sent.is_sorted());
+        sent.sort_unstable();
+        assert!(sent.iter().copied().eq((0..100).flat_map(|n| [n, n])));
+        assert_eq!(counters.held, 200);
+    }
+
+    #[test]
+    fn reordering_lets_datagrams_be_overtaken_and_loses_none() {
+        let faults = Faults {
+            reorder: 0.3,
+            ..Faults::default()
+        };
+        let (mut sent, counters) = pass(faults, 1, 1000);
+        assert!(!sent.is_sorted());
+        sent.sort_unstable();
+        assert!(sent.iter().copied().eq(0..1000));
+        assert!((250..350).contains(&counters.held), "{}", counters.held);
+    }
+
+    #[test]
+    fn faults_happen_about_as_often_as_asked_and_by_seed() {
+        let faults: Faults = "loss=0.2,dup=0.2,reorder=0.2".parse().unwrap();
+        let (sent, counters) = pass(faults, 1, 5000);
+        assert!((900..1100).contains(&counters.lost), "{}", counters.lost);
+        assert!((700..900).contains(&counters.duplicated));
+        assert!((850..1070).contains(&counters.held), "{}", counters.held);
+        assert_eq!(
+            sent.len() as u64,
+            5000 - counters.lost + counters.duplicated
+        );
+        assert_eq!((sent.clone(), counters), pass(faults, 1, 5000));
+        assert_ne!(sent, pass(faults, 2, 5000).0);
+    }
+
+    #[test]
+    fn a_probability_out_of_range_does_not_panic() {
+        let faults = Faults {
+            loss: f64::NAN,
+            duplicate: 7.0,
+            reorder: -1.0,
+        };
+        let (sent, _) = pass(faults, 1, 10);
+        assert_eq!(sent.len(), 20);
+    }
+
+    #[test]
+    fn faults_are_read_back_as_printed() {
+        for text in [
+            "",
+            "loss=0.25",
+            "reorder=1,loss=0",
+            "dup=0.125,reorder=1e-3",
+        ] {
+            let faults: Faults = text.parse().unwrap();
+            assert_eq!(faults.to_string().parse(), Ok(faults), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_fault_is_refused_with_its_name_and_what_it_takes() {
+        let known = "is not one of loss=P, dup=P and reorder=P, with a probability P from 0 to 1";
+        let takes = "takes a probability from 0 to 1, not";
+        for (text, error) in [
+            ("loss=2", format!("loss {takes} `2`")),
+            ("loss=0,dup=x", format!("dup {takes} `x`")),
+            ("reorder=NaN", format!("reorder {takes} `NaN`")),
+            ("loss=-0.1", format!("loss {takes} `-0.1`")),
+            ("loss=", format!("loss {takes} ``")),
+            ("loss=0,loss=0", "loss is given twice".to_owned()),
+            ("delay=1", format!("`delay=1` {known}")),
+            ("loss=0,", format!("`` {known}")),
+        ] {
+            assert_eq!(text.parse::<Faults>().unwrap_err().to_string(), error);
+        }
+    }
+}

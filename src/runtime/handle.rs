@@ -1,0 +1,99 @@
+//! A node on a thread of its own.
+
+use super::counters::Counters;
+use super::error::Error;
+use super::node::{Node, NodeConfig, Runnable};
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+/// Tells a [`Node`] to stop. Clones tell the same node.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Nothing is to stop yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells the node to stop. Does not wait for it.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Stop::stop`] was called.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A node that runs on a thread of its own. It goes on running if the handle is dropped.
+#[derive(Debug)]
+#[must_use = "without its handle a node can neither be stopped nor waited for"]
+pub struct Handle {
+    stop: Stop,
+    thread: JoinHandle<Result<Counters, Error>>,
+}
+
+/// Starts a node and runs it on a new thread. The observer is that of [`Node::run`].
+///
+/// # Errors
+///
+/// Those of [`Node::start`], and [`Error::Thread`].
+pub fn spawn<A>(
+    actor: A,
+    config: NodeConfig,
+    observer: impl FnMut(&A::State) + Send + 'static,
+) -> Result<Handle, Error>
+where
+    A: Runnable + Send,
+    A::Msg: Send,
+    A::Timer: Send,
+    A::State: Send + Sync,
+    A::Random: Send,
+{
+    let name = format!("node-{}", usize::from(config.id));
+    let node = Node::start(actor, config)?;
+    let stop = Stop::new();
+    let stopped = stop.clone();
+    let thread = thread::Builder::new()
+        .name(name)
+        .spawn(move || node.run(&stopped, observer))
+        .map_err(Error::Thread)?;
+    Ok(Handle { stop, thread })
+}
+
+impl Handle {
+    /// Stops the node within about 10 ms. It loses everything but what it saved, as in a crash.
+    /// Does not wait: see [`Handle::join`].
+    pub fn stop(&self) {
+        self.stop.stop();
+    }
+
+    /// Whether the node has ended, be it stopped or by an error.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits until the node has ended, and returns what it has counted. Its storage is free then.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Node::run`]; [`Error::Panicked`] if the actor or the observer panicked.
+    pub fn join(self) -> Result<Counters, Error> {
+        let panicked = |payload| Err(Error::Panicked(panic_message(payload)));
+        self.thread.join().unwrap_or_else(panicked)
+    }
+}
+
+fn panic_message(payload: Box<dyn Any + Send>) -> String {
+    match payload.downcast::<String>() {
+        Ok(text) => *text,
+        Err(payload) => match payload.downcast::<&str>() {
+            Ok(text) => (*text).to_owned(),
+            Err(_) => "with something that is not a text".to_owned(),
+        },
+    }
+}

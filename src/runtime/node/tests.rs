@@ -1,0 +1,558 @@
+use super::super::codec::{MAX_DATAGRAM, decode};
+use super::super::handle::{Handle, spawn};
+use super::*;
+use rand::{Rng, RngCore};
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
+
+const MS: Duration = Duration::from_millis(1);
+const NODE: usize = 1;
+const PEER: usize = 2;
+
+/// What happened to an actor.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Seen {
+    Start(Option<u32>),
+    Message(usize, u32),
+    Timeout(char),
+    Choice(u8),
+}
+use Seen::{Choice, Message, Start, Timeout};
+
+/// An actor whose state is everything that happened to it, and which reacts as it is told.
+struct Scripted(Box<React>);
+
+type React = dyn Fn(&Seen, &mut Out<Scripted>) + Send;
+
+impl Scripted {
+    #[allow(clippy::owned_cow)]
+    fn see(&self, state: &mut Cow<Vec<Seen>>, seen: Seen, out: &mut Out<Self>) {
+        (self.0)(&seen, out);
+        state.to_mut().push(seen);
+    }
+}
+
+impl Actor for Scripted {
+    type Msg = u32;
+    type Timer = char;
+    type Random = u8;
+    type State = Vec<Seen>;
+    type Storage = u32;
+
+    fn on_start(&self, _: Id, saved: &Option<u32>, out: &mut Out<Self>) -> Vec<Seen> {
+        let mut state = Cow::Owned(Vec::new());
+        self.see(&mut state, Start(*saved), out);
+        state.into_owned()
+    }
+
+    fn on_msg(&self, _: Id, state: &mut Cow<Vec<Seen>>, from: Id, n: u32, out: &mut Out<Self>) {
+        self.see(state, Message(from.into(), n), out);
+    }
+
+    fn on_timeout(&self, _: Id, state: &mut Cow<Vec<Seen>>, timer: &char, out: &mut Out<Self>) {
+        self.see(state, Timeout(*timer), out);
+    }
+
+    fn on_random(&self, _: Id, state: &mut Cow<Vec<Seen>>, random: &u8, out: &mut Out<Self>) {
+        self.see(state, Choice(*random), out);
+    }
+}
+
+/// A running node, and a socket that plays its only peer.
+struct Rig {
+    handle: Handle,
+    states: Receiver<Vec<Seen>>,
+    peer: UdpSocket,
+    node_at: SocketAddr,
+}
+
+fn start(
+    react: impl Fn(&Seen, &mut Out<Scripted>) + Send + 'static,
+    configure: impl FnOnce(&mut NodeConfig),
+) -> Result<Rig, Error> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(5000 * MS)).unwrap();
+    let node_at = socket.local_addr().unwrap();
+    let mut config = NodeConfig::new(Id::from(NODE), socket);
+    config.cluster = 7;
+    config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
+    configure(&mut config);
+    let (sender, states) = mpsc::channel();
+    let observer = move |state: &Vec<Seen>| drop(sender.send(state.clone()));
+    let handle = spawn(Scripted(Box::new(react)), config, observer)?;
+    Ok(Rig {
+        handle,
+        states,
+        peer,
+        node_at,
+    })
+}
+
+impl Rig {
+    fn datagram(cluster: u64, from: usize, to: usize, n: u32) -> Vec<u8> {
+        let mut buffer = [0; MAX_DATAGRAM];
+        let datagram = Codec::new(cluster, Id::from(from)).encode(Id::from(to), &n, &mut buffer);
+        datagram.unwrap().to_vec()
+    }
+
+    fn send_bytes(&self, datagram: &[u8]) {
+        self.peer.send_to(datagram, self.node_at).unwrap();
+    }
+
+    fn send(&self, n: u32) {
+        self.send_bytes(&Self::datagram(7, PEER, NODE, n));
+    }
+
+    /// The next message that the peer receives.
+    fn receive(&self) -> Option<u32> {
+        let mut buffer = [0; MAX_DATAGRAM];
+        let (length, from) = self.peer.recv_from(&mut buffer).ok()?;
+        assert_eq!(from, self.node_at);
+        let codec = Codec::new(7, Id::from(PEER));
+        let (source, payload) = codec.open(&buffer[..length]).unwrap();
+        assert_eq!(source, Id::from(NODE));
+        Some(decode(payload).unwrap())
+    }
+
+    /// Whether nothing comes, for as long as a wrong message would take.
+    fn hears_nothing(&self) -> bool {
+        self.peer.set_read_timeout(Some(200 * MS)).unwrap();
+        self.receive().is_none()
+    }
+
+    /// The first state that is as wanted.
+    fn until(&self, wanted: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
+        let mut last = Vec::new();
+        while let Ok(state) = self.states.recv_timeout(5000 * MS) {
+            if wanted(&state) {
+                return state;
+            }
+            last = state;
+        }
+        panic!("never saw what was wanted, last {last:?}")
+    }
+
+    fn stop(self) -> Counters {
+        self.handle.stop();
+        self.handle.join().unwrap()
+    }
+
+    /// Waits until the node has ended by itself.
+    fn error(self) -> Error {
+        self.handle.join().unwrap_err()
+    }
+}
+
+fn echo(seen: &Seen, out: &mut Out<Scripted>) {
+    if let Message(from, n) = *seen {
+        out.send(Id::from(from), n);
+    }
+}
+
+fn save_then_echo(seen: &Seen, out: &mut Out<Scripted>) {
+    if let Message(from, n) = *seen {
+        out.save(n);
+        out.send(Id::from(from), n);
+    }
+}
+
+/// What is on disk.
+fn on_disk(path: &Path) -> u32 {
+    postcard::from_bytes(&fs::read(path).unwrap()[40..]).unwrap()
+}
+
+fn play_ping_pong(address: &str) {
+    let sockets = [(), ()].map(|()| UdpSocket::bind(address).unwrap());
+    let addresses = sockets
+        .iter()
+        .map(|socket| socket.local_addr().unwrap())
+        .enumerate()
+        .map(|(index, at)| (Id::from(index), at));
+    let peers: BTreeMap<_, _> = addresses.collect();
+    let (sender, states) = mpsc::channel();
+    let handles = sockets.into_iter().enumerate().map(|(index, socket)| {
+        let mut config = NodeConfig::new(Id::from(index), socket);
+        config.peers = peers.clone();
+        let react = move |seen: &Seen, out: &mut Out<Scripted>| match *seen {
+            Start(_) if index == 0 => out.send(Id::from(1), 1),
+            Message(from, n) if n < 100 => out.send(Id::from(from), n + 1),
+            _ => (),
+        };
+        let sender = sender.clone();
+        let observer = move |state: &Vec<Seen>| drop(sender.send((index, state.clone())));
+        spawn(Scripted(Box::new(react)), config, observer).unwrap()
+    });
+    let handles: Vec<_> = handles.collect();
+    let odd = (1..100).step_by(2).map(|n| Message(0, n));
+    let expected: Vec<_> = std::iter::once(Start(None)).chain(odd).collect();
+    loop {
+        let (index, state) = states.recv_timeout(5000 * MS).unwrap();
+        if index == 1 && state.len() == expected.len() {
+            assert_eq!(state, expected);
+            break;
+        }
+    }
+    for handle in handles {
+        handle.stop();
+        let counters = handle.join().unwrap();
+        assert_eq!(counters.sent, 50);
+        assert_eq!(counters.dropped.total(), 0);
+    }
+}
+
+#[test]
+fn two_nodes_play_ping_pong_over_ipv4() {
+    play_ping_pong("127.0.0.1:0");
+}
+
+#[test]
+fn two_nodes_play_ping_pong_over_ipv6() {
+    match UdpSocket::bind("[::1]:0") {
+        Ok(_) => play_ping_pong("[::1]:0"),
+        Err(error) => eprintln!("skipped: no IPv6 here: {error}"),
+    }
+}
+
+#[test]
+fn a_restarted_node_starts_from_what_it_saved() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |n| {
+        let path = directory.path().join("node");
+        let rig = start(save_then_echo, |config| config.storage = Some(path)).unwrap();
+        let first = rig.until(|_| true);
+        rig.send(n);
+        assert_eq!(rig.receive(), Some(n));
+        (first, rig.stop().saves)
+    };
+    assert_eq!(run(5), (vec![Start(None)], 1));
+    assert_eq!(run(6), (vec![Start(Some(5))], 1));
+    assert_eq!(run(6), (vec![Start(Some(6))], 0));
+}
+
+#[test]
+fn a_save_is_durable_before_the_following_send_leaves() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    let storage = Some(path.clone());
+    let rig = start(save_then_echo, |config| config.storage = storage).unwrap();
+    for n in 1..=100 {
+        rig.send(n);
+        assert_eq!(rig.receive(), Some(n));
+        assert_eq!(on_disk(&path), n);
+    }
+    assert_eq!(rig.stop().saves, 100);
+}
+
+#[test]
+fn a_failed_save_stops_the_node_and_nothing_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    let storage = Some(path.clone());
+    let rig = start(save_then_echo, |config| config.storage = storage).unwrap();
+    rig.send(1);
+    assert_eq!(rig.receive(), Some(1));
+    // Where the temporary file is to be created there is a directory.
+    fs::create_dir(directory.path().join("node.tmp")).unwrap();
+    rig.send(2);
+    assert!(rig.hears_nothing());
+    let seen = rig.states.try_iter().last();
+    assert_eq!(seen, Some(vec![Start(None), Message(PEER, 1)]));
+    let error = rig.error();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+    assert_eq!(on_disk(&path), 1);
+}
+
+#[test]
+fn a_step_that_sends_before_it_saves_stops_the_node_and_nothing_is_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    let storage = Some(path.clone());
+    let react = |seen: &Seen, out: &mut Out<Scripted>| {
+        if let Message(from, n) = *seen {
+            out.save(n);
+            out.send(Id::from(from), n);
+            out.set_timer('a', MS..MS);
+            out.save(n);
+        }
+    };
+    let rig = start(react, |config| config.storage = storage).unwrap();
+    rig.send(1);
+    assert!(rig.hears_nothing());
+    let error = rig.error();
+    assert!(
+        matches!(error, Error::SendBeforeSave { node: NODE }),
+        "{error}"
+    );
+    assert!(!path.exists(), "nothing of the step is executed");
+}
+
+#[test]
+fn the_first_step_obeys_the_same_rule() {
+    let react = |_: &Seen, out: &mut Out<Scripted>| {
+        out.send(Id::from(PEER), 1);
+        out.save(1);
+    };
+    let refused = start(react, |_| ()).map(Rig::stop).unwrap_err();
+    assert!(matches!(refused, Error::SendBeforeSave { .. }), "{refused}");
+}
+
+#[test]
+fn a_save_without_storage_stops_the_node_and_nothing_is_sent() {
+    let rig = start(save_then_echo, |_| ()).unwrap();
+    rig.send(1);
+    assert!(rig.hears_nothing());
+    let error = rig.error();
+    assert!(matches!(error, Error::NoStorage { node: NODE }), "{error}");
+}
+
+#[test]
+fn a_storage_serves_one_node_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    let run = || start(echo, |config| config.storage = Some(path.clone()));
+    let rig = run().unwrap();
+    let refused = run().map(Rig::stop).unwrap_err();
+    assert!(matches!(refused, Error::Locked { .. }), "{refused}");
+    rig.stop();
+    run().unwrap().stop();
+}
+
+#[test]
+fn a_node_refuses_to_start_from_a_damaged_storage() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    fs::write(&path, b"").unwrap();
+    let storage = Some(path.clone());
+    let refused = start(echo, |config| config.storage = storage).map(Rig::stop);
+    let text = refused.unwrap_err().to_string();
+    assert!(text.starts_with(path.to_str().unwrap()), "{text}");
+    assert_eq!(fs::read(&path).unwrap(), b"", "and leaves it as it is");
+}
+
+#[test]
+fn garbage_leaves_the_state_untouched_and_is_counted() {
+    let rig = start(echo, |_| ()).unwrap();
+    let valid = Rig::datagram(7, PEER, NODE, 300);
+    let mut rng = SmallRng::seed_from_u64(1);
+    for _ in 0..50 {
+        let mut random = vec![0; rng.random_range(40..100)];
+        rng.fill_bytes(&mut random);
+        rig.send_bytes(&random);
+        rig.send_bytes(&valid[..rng.random_range(0..33)]);
+        let mut flipped = valid.clone();
+        flipped[rng.random_range(5..valid.len())] ^= 1 << rng.random_range(0..8);
+        rig.send_bytes(&flipped);
+        rig.send_bytes(&Rig::datagram(8, PEER, NODE, 300));
+        rig.send_bytes(&Rig::datagram(7, PEER, 3, 300));
+        rig.send_bytes(&Rig::datagram(7, NODE, NODE, 300));
+        rig.send_bytes(&Rig::datagram(7, 3, NODE, 300));
+        // So that the socket's buffer does not overflow.
+        std::thread::sleep(MS);
+    }
+    rig.send(1);
+    assert_eq!(rig.receive(), Some(1), "no garbage was answered");
+    let state = rig.until(|state| state.contains(&Message(PEER, 1)));
+    assert_eq!(state, [Start(None), Message(PEER, 1)]);
+    let counters = rig.stop();
+    let dropped = counters.dropped;
+    assert_eq!((counters.received, dropped.total()), (1, 7 * 50));
+    for count in [
+        dropped.magic,
+        dropped.short,
+        dropped.checksum,
+        dropped.cluster,
+        dropped.destination,
+        dropped.forged,
+        dropped.stranger,
+    ] {
+        assert_eq!(count, 50, "{counters}");
+    }
+}
+
+#[test]
+#[allow(clippy::reversed_empty_ranges)]
+fn timers_fire_once_unless_cancelled_and_the_last_setting_counts() {
+    let begun = Instant::now();
+    let rig = start(
+        |seen, out| match seen {
+            Start(_) => {
+                out.set_timer('b', 5 * MS..6 * MS);
+                out.set_timer('c', 10 * MS..5 * MS);
+                out.set_timer('d', 20 * MS..21 * MS);
+                out.set_timer('b', 60 * MS..61 * MS);
+                out.cancel_timer('d');
+                out.cancel_timer('x');
+                out.set_timer('e', Duration::MAX..Duration::MAX);
+                out.set_timer('a', MS..MS);
+            }
+            Timeout('b') => out.set_timer('z', 60 * MS..61 * MS),
+            _ => (),
+        },
+        |_| (),
+    )
+    .unwrap();
+    let fired = ['a', 'c', 'b', 'z'].map(Timeout);
+    let state = rig.until(|state| state.contains(&Timeout('z')));
+    assert_eq!(state[1..], fired);
+    assert!(begun.elapsed() >= 120 * MS);
+    assert_eq!(rig.stop().timeouts, 4);
+}
+
+#[test]
+fn a_timer_that_is_always_due_starves_nothing() {
+    let rig = start(
+        |seen, out| match *seen {
+            Start(_) | Timeout(_) => out.set_timer('a', Duration::ZERO..Duration::ZERO),
+            Message(from, n) => out.send(Id::from(from), n),
+            Choice(_) => (),
+        },
+        |_| (),
+    )
+    .unwrap();
+    for n in 0..10 {
+        rig.send(n);
+        assert_eq!(rig.receive(), Some(n));
+    }
+    rig.stop();
+}
+
+#[test]
+fn a_flood_of_datagrams_starves_no_timer_and_no_stop() {
+    let rig = start(
+        |seen, out| match *seen {
+            Start(_) | Timeout(_) => out.set_timer('a', 5 * MS..6 * MS),
+            _ => (),
+        },
+        |_| (),
+    )
+    .unwrap();
+    let flood = Rig::datagram(8, PEER, NODE, 1);
+    let begun = Instant::now();
+    let ended = Instant::now() + 300 * MS;
+    while Instant::now() < ended {
+        for _ in 0..100 {
+            rig.send_bytes(&flood);
+        }
+    }
+    rig.handle.stop();
+    for _ in 0..1000 {
+        rig.send_bytes(&flood);
+    }
+    let counters = rig.stop();
+    assert!(begun.elapsed() < 2000 * MS);
+    assert!(counters.dropped.cluster > 1000, "{counters}");
+    // 50 if the node had a processor for itself.
+    assert!(counters.timeouts >= 10, "{counters}");
+}
+
+#[test]
+fn a_choice_is_made_once_for_each_key_and_the_last_one_counts() {
+    let rig = start(
+        |seen, out| {
+            if let Start(_) = seen {
+                out.choose_random("replaced", vec![1]);
+                out.choose_random("replaced", vec![2]);
+                out.choose_random("kept", vec![3]);
+                out.choose_random("removed", vec![4]);
+                out.remove_random("removed");
+                out.set_timer('z', 50 * MS..51 * MS);
+            }
+        },
+        |_| (),
+    )
+    .unwrap();
+    let mut state = rig.until(|state| state.contains(&Timeout('z')));
+    assert_eq!(state.pop(), Some(Timeout('z')));
+    state[1..].sort_by_key(|seen| matches!(seen, Choice(3)));
+    assert_eq!(state, [Start(None), Choice(2), Choice(3)]);
+    assert_eq!(rig.stop().choices, 2);
+}
+
+#[test]
+fn every_option_is_chosen_sooner_or_later() {
+    let rig = start(
+        |seen, out| match seen {
+            Start(_) | Choice(_) => out.choose_random("any", vec![1, 2, 3]),
+            _ => (),
+        },
+        |_| (),
+    )
+    .unwrap();
+    rig.until(|state| [1, 2, 3].iter().all(|n| state.contains(&Choice(*n))));
+    rig.stop();
+}
+
+#[test]
+fn messages_to_itself_arrive_in_order_and_never_touch_the_socket() {
+    let rig = start(
+        |seen, out| {
+            if let Start(_) = seen {
+                (0..5).for_each(|n| out.send(Id::from(NODE), n));
+            }
+        },
+        |config| config.faults.loss = 1.0,
+    )
+    .unwrap();
+    let state = rig.until(|state| state.len() == 6);
+    assert!(
+        state[1..]
+            .iter()
+            .cloned()
+            .eq((0..5).map(|n| Message(NODE, n)))
+    );
+    let counters = rig.stop();
+    assert_eq!((counters.own, counters.sent, counters.lost), (5, 0, 0));
+}
+
+#[test]
+fn a_node_that_talks_to_itself_still_listens() {
+    let rig = start(
+        |seen, out| match *seen {
+            Start(_) => out.send(Id::from(NODE), 0),
+            Message(from, n) => out.send(Id::from(from), n),
+            _ => (),
+        },
+        |_| (),
+    )
+    .unwrap();
+    for n in 1..10 {
+        rig.send(n);
+        assert_eq!(rig.receive(), Some(n));
+    }
+    rig.stop();
+}
+
+#[test]
+fn an_idle_node_sends_what_it_holds_back() {
+    let rig = start(echo, |config| config.faults.reorder = 1.0).unwrap();
+    rig.send(1);
+    assert_eq!(rig.receive(), Some(1));
+    assert_eq!(rig.stop().held, 1);
+}
+
+#[test]
+fn an_idle_node_stops_at_once() {
+    let rig = start(echo, |_| ()).unwrap();
+    rig.until(|_| true);
+    let begun = Instant::now();
+    rig.stop();
+    assert!(begun.elapsed() < 500 * MS);
+}
+
+#[test]
+fn a_panic_of_the_actor_is_an_error_of_its_node() {
+    let rig = start(|seen, _| assert_eq!(*seen, Start(None)), |_| ()).unwrap();
+    rig.send(1);
+    let error = rig.error().to_string();
+    assert!(error.contains("Message(2, 1)"), "{error}");
+}
+
+#[test]
+fn nodes_with_the_same_seed_draw_differently_and_each_draws_the_same_again() {
+    let draws = |seed, id| rng_of(seed, Id::from(id)).next_u64();
+    assert_eq!(draws(0, 1), draws(0, 1));
+    assert_ne!(draws(0, 1), draws(0, 2));
+    assert_ne!(draws(0, 1), draws(1, 1));
+}
