@@ -78,7 +78,7 @@ fn a_bounded_search_exits_3_and_claims_nothing() {
 
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases: [(&[&str], &[&str]); 12] = [
         (&["check", "basic", "--fast"], &["--fast"]),
         (&["check", "raft"], &["raft", "basic"]),
         (&["check"], &["<PROTOCOL>"]),
@@ -292,4 +292,63 @@ fn connect(address: &str) -> TcpStream {
         stream.ok()
     });
     attempts.expect("it listens again")
+}
+
+#[test]
+fn a_cluster_over_udp_decides_one_value_though_a_node_is_killed() {
+    for faults in ["", "loss=0.2,dup=0.2,reorder=0.2"] {
+        for seed in ["1", "2", "3"] {
+            let output = synod(&["cluster", "basic", "--seed", seed, "--faults", faults]);
+            let told = format!("{}{}", output.stdout, output.stderr);
+            assert_eq!(output.code, Some(0), "faults {faults}, seed {seed}: {told}");
+            assert!(
+                output.stdout.contains("all 3 nodes and 2 clients decided"),
+                "{told}"
+            );
+            assert!(output.stdout.contains("is killed"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_cluster_that_runs_again_in_its_directory_remembers() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    let decision = || {
+        let output = synod(&["cluster", "--dir", path]);
+        assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+        let last = output
+            .stdout
+            .lines()
+            .find(|line| line.starts_with("agreed:"));
+        last.expect("a decision").to_owned()
+    };
+    let first = decision();
+    for _ in 0..4 {
+        assert_eq!(decision(), first);
+    }
+}
+
+#[test]
+fn a_cluster_with_a_damaged_storage_refuses_to_start() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    assert_eq!(synod(&["cluster", "--dir", path]).code, Some(0));
+    let storage = directory.path().join("node-1.storage");
+    let content = std::fs::read(&storage).expect("node 1 saved something");
+    std::fs::write(&storage, &content[..content.len() - 1]).expect("truncated");
+    let output = synod(&["cluster", "--dir", path]);
+    assert_eq!(output.code, Some(2), "{}", output.stdout);
+    assert!(
+        output.stderr.contains("node-1.storage"),
+        "{}",
+        output.stderr
+    );
+    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+    let after = std::fs::read(&storage).expect("still there");
+    assert_eq!(
+        after,
+        &content[..content.len() - 1],
+        "a damaged file is left alone"
+    );
 }

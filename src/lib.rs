@@ -5,4 +5,5 @@ pub mod basic;
 pub mod checker;
 pub mod invariant;
 pub mod quorum;
+pub mod runtime;
 pub mod vote;

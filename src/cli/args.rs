@@ -4,10 +4,12 @@ use crate::models::basic::{Config, Layout};
 use crate::models::mutants::{self, Mutant};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 use synod::checker::StorageMode;
 use synod::checker::search::Limits;
 use synod::quorum::QuorumSpec;
+use synod::runtime::Faults;
 
 /// Paxos, written once: check it, explore it, run it.
 #[derive(Debug, Parser)]
@@ -31,6 +33,9 @@ pub(super) enum Command {
     /// Walk through the states of a configuration in the browser.
     #[command(after_help = EXPLORE_EXAMPLES)]
     Explore(ExploreArgs),
+    /// Run a cluster on this machine over UDP: two clients compete, a node is killed and restarts.
+    #[command(after_help = CLUSTER_EXAMPLES)]
+    Cluster(ClusterArgs),
     /// List what must hold, in a sentence each.
     Invariants,
 }
@@ -48,6 +53,14 @@ const EXPLORE_EXAMPLES: &str = "\
 Examples:
   synod explore basic
   synod explore basic --acceptors 1 --mutant ignore-vote --address 127.0.0.1:8080";
+
+const CLUSTER_EXAMPLES: &str = "\
+Examples:
+  synod cluster basic
+  synod cluster basic --nodes 5 --faults loss=0.2,dup=0.2,reorder=0.2
+
+Exit status: 0 all decided, and the same; 1 they disagree; 2 wrong usage or failed input or output;
+3 not all had decided when the time was up.";
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,6 +115,29 @@ pub(super) struct ExploreArgs {
     /// Where to serve the Explorer; port 0 takes any that is free.
     #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
     pub(super) address: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ClusterArgs {
+    /// The protocol to run.
+    #[arg(default_value = "basic")]
+    pub(super) protocol: Protocol,
+    /// Nodes, each of which plays all roles.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) nodes: u32,
+    /// Where the nodes keep their state; a temporary directory if not given. A cluster that is
+    /// run again in the same directory remembers what it decided.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// What is done to datagrams: the probabilities of loss, duplication and reordering.
+    #[arg(long, value_name = "loss=P,dup=P,reorder=P", default_value = "")]
+    pub(super) faults: Faults,
+    /// Determines the faults, the timeouts, and which node is killed when; drawn if not given.
+    #[arg(long, value_name = "K")]
+    pub(super) seed: Option<u64>,
+    /// Give up, with exit status 3, after so many seconds.
+    #[arg(long, value_name = "S", default_value_t = 30)]
+    pub(super) timeout_s: u64,
 }
 
 /// Where the Explorer is served unless told otherwise.

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod cluster;
 mod explore;
 mod output;
 
@@ -47,6 +48,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => check::run(&args, &mut output),
         Command::Explore(args) => explore::run(&args, &mut output),
+        Command::Cluster(args) => cluster::run(&args, &mut output),
         Command::Invariants => invariants(&mut output).map(|()| Exit::Success),
     };
     let exit = match result {

@@ -1,0 +1,307 @@
+//! `synod cluster`: a cluster on this machine, over UDP, with a node that is killed and restarted.
+
+use super::args::ClusterArgs;
+use super::output::{Output, bad, bold, dim, good, warn};
+use super::{Error, Exit};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use stateright::actor::Id;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+use synod::backoff::Backoff;
+use synod::ballot::NodeId;
+use synod::basic::{Client, Cluster, Process};
+use synod::quorum::{AcceptorSet, QuorumSystem};
+use synod::runtime::{Counters, Handle, NodeConfig, spawn};
+
+/// What the clients propose: one value each.
+const VALUES: [&str; 2] = ["red", "blue"];
+
+/// How long a killed node stays down.
+const DOWN: Duration = Duration::from_millis(60);
+
+pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let temporary;
+    let directory = match &args.dir {
+        Some(directory) => {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                Error::Other(format!("cannot create {}: {error}", directory.display()))
+            })?;
+            directory.as_path()
+        }
+        None => {
+            temporary = tempfile::tempdir().map_err(Error::other)?;
+            temporary.path()
+        }
+    };
+    let mut local = Local::bind(args, directory, seed)?;
+    output.line(format_args!(
+        "{} {} nodes and {} clients on loopback, which propose {}; seed {seed}, faults {}",
+        bold("Basic Paxos over UDP:"),
+        args.nodes,
+        VALUES.len(),
+        VALUES.join(" and "),
+        if args.faults == Default::default() {
+            "none".to_owned()
+        } else {
+            args.faults.to_string()
+        },
+    ))?;
+    let exit = local.play(Duration::from_secs(args.timeout_s), output);
+    local.stop_all(output)?;
+    exit
+}
+
+/// What a process says of itself: which value it decided.
+struct News {
+    id: usize,
+    decided: String,
+}
+
+/// The processes of a local cluster. Nodes come first, then clients.
+struct Local<'a> {
+    args: &'a ClusterArgs,
+    directory: &'a Path,
+    seed: u64,
+    processes: Vec<Process<String>>,
+    /// Kept open while a node is down: what is sent to it meanwhile arrives late, not never.
+    sockets: Vec<UdpSocket>,
+    peers: BTreeMap<Id, SocketAddr>,
+    handles: BTreeMap<usize, Handle>,
+    counters: Vec<Counters>,
+    sender: Sender<News>,
+    news: Receiver<News>,
+    start: Instant,
+    /// Who said, since it was last started, that it has decided.
+    decided: BTreeSet<usize>,
+    /// The first decision that anybody reported.
+    value: Option<String>,
+}
+
+impl<'a> Local<'a> {
+    fn bind(args: &'a ClusterArgs, directory: &'a Path, seed: u64) -> Result<Self, Error> {
+        let acceptors = AcceptorSet::first(args.nodes);
+        let nodes: Vec<NodeId> = acceptors.iter().collect();
+        let cluster = Arc::new(Cluster {
+            quorums: QuorumSystem::majority(acceptors).map_err(Error::other)?,
+            proposers: nodes.clone(),
+            learners: nodes.clone(),
+            nacks: true,
+            round_max: u64::MAX,
+            backoff: Backoff::default(),
+        });
+        let clients = VALUES.iter().map(|value| {
+            Process::Client(Client {
+                value: (*value).to_owned(),
+                proposers: nodes.clone(),
+                backoff: Backoff::default(),
+            })
+        });
+        let servers = nodes.iter().map(|_| Process::Node(Arc::clone(&cluster)));
+        let processes: Vec<_> = servers.chain(clients).collect();
+        let bind = |_: &_| UdpSocket::bind("127.0.0.1:0");
+        let sockets: Result<Vec<_>, _> = processes.iter().map(bind).collect();
+        let sockets = sockets.map_err(|error| {
+            Error::Other(format!("cannot open a UDP socket on 127.0.0.1: {error}"))
+        })?;
+        let mut peers = BTreeMap::new();
+        for (id, socket) in sockets.iter().enumerate() {
+            peers.insert(Id::from(id), socket.local_addr().map_err(Error::other)?);
+        }
+        let (sender, news) = channel();
+        Ok(Self {
+            args,
+            directory,
+            seed,
+            processes,
+            sockets,
+            peers,
+            handles: BTreeMap::new(),
+            counters: Vec::new(),
+            sender,
+            news,
+            start: Instant::now(),
+            decided: BTreeSet::new(),
+            value: None,
+        })
+    }
+
+    fn nodes(&self) -> usize {
+        self.args.nodes as usize
+    }
+
+    fn is_node(&self, id: usize) -> bool {
+        id < self.nodes()
+    }
+
+    fn name(&self, id: usize) -> String {
+        let kind = if self.is_node(id) { "node" } else { "client" };
+        format!("{kind} {id}")
+    }
+
+    fn storage(&self, id: usize) -> Option<PathBuf> {
+        self.is_node(id)
+            .then(|| self.directory.join(format!("node-{id}.storage")))
+    }
+
+    /// Starts a process, for the first time or again.
+    fn launch(&mut self, id: usize) -> Result<(), Error> {
+        let socket = self.sockets[id].try_clone().map_err(Error::other)?;
+        let mut config = NodeConfig::new(Id::from(id), socket);
+        config.cluster = 1;
+        config.peers = self.peers.clone();
+        config.storage = self.storage(id);
+        config.faults = self.args.faults;
+        config.seed = self.seed;
+        let sender = self.sender.clone();
+        let mut reported = None;
+        let handle = spawn(self.processes[id].clone(), config, move |state| {
+            let decided = state.decided();
+            if decided != reported.as_ref() {
+                reported = decided.cloned();
+                let news = reported.clone().map(|decided| News { id, decided });
+                // Nobody listens any more once the command is over.
+                let _ = news.map(|news| sender.send(news));
+            }
+        });
+        self.handles.insert(id, handle.map_err(Error::other)?);
+        Ok(())
+    }
+
+    /// Kills a process: all that it has not saved is gone.
+    fn kill(&mut self, id: usize) -> Result<(), Error> {
+        if let Some(handle) = self.handles.remove(&id) {
+            handle.stop();
+            self.counters.push(handle.join().map_err(Error::other)?);
+        }
+        self.decided.remove(&id);
+        Ok(())
+    }
+
+    fn say(&self, what: impl std::fmt::Display, output: &mut Output) -> Result<(), Error> {
+        let time = format!("{:>6} ms", self.start.elapsed().as_millis());
+        output.line(format_args!("{}  {what}", dim(time)))?;
+        Ok(())
+    }
+
+    /// The whole play: two clients compete, a node is killed on the way and comes back, and after
+    /// the decision it is killed again, to see that it has not forgotten.
+    fn play(&mut self, timeout: Duration, output: &mut Output) -> Result<Exit, Error> {
+        let mut rng = SmallRng::seed_from_u64(self.seed);
+        let victim = rng.random_range(0..self.nodes());
+        let kill_after = Duration::from_millis(rng.random_range(0..20));
+        let everyone: BTreeSet<usize> = (0..self.processes.len()).collect();
+        let deadline = self.start + timeout;
+        for id in &everyone {
+            self.launch(*id)?;
+        }
+
+        let mut agree = self.listen(self.start + kill_after, &everyone, output)?;
+        self.kill(victim)?;
+        self.say(format_args!("node {victim} is killed"), output)?;
+        agree &= self.listen(Instant::now() + DOWN, &everyone, output)?;
+        self.launch(victim)?;
+        self.say(format_args!("node {victim} restarts from its disk"), output)?;
+        agree &= self.listen(deadline, &everyone, output)?;
+        if agree && self.decided == everyone {
+            self.kill(victim)?;
+            self.launch(victim)?;
+            self.say(
+                format_args!("node {victim} is killed and restarts again"),
+                output,
+            )?;
+            agree &= self.listen(deadline, &everyone, output)?;
+        }
+        self.conclude(agree, &everyone, output)
+    }
+
+    /// Prints decisions until `until`, or until all of `awaited` have decided. Says whether they
+    /// are one value, and one that was proposed.
+    fn listen(
+        &mut self,
+        until: Instant,
+        awaited: &BTreeSet<usize>,
+        output: &mut Output,
+    ) -> Result<bool, Error> {
+        let mut agree = true;
+        while self.decided != *awaited {
+            let left = until.saturating_duration_since(Instant::now());
+            let Ok(News { id, decided }) = self.news.recv_timeout(left) else {
+                break;
+            };
+            self.say(format_args!("{} decided {decided}", self.name(id)), output)?;
+            let value = self.value.get_or_insert_with(|| decided.clone());
+            agree &= *value == decided && VALUES.contains(&decided.as_str());
+            self.decided.insert(id);
+        }
+        self.report_failures()?;
+        Ok(agree)
+    }
+
+    /// A node that ended by itself ended with an error.
+    fn report_failures(&mut self) -> Result<(), Error> {
+        let failed = self.handles.iter().find(|(_, handle)| handle.is_finished());
+        match failed.map(|(id, _)| *id) {
+            Some(id) => self.kill(id),
+            None => Ok(()),
+        }
+    }
+
+    fn conclude(
+        &self,
+        agree: bool,
+        everyone: &BTreeSet<usize>,
+        output: &mut Output,
+    ) -> Result<Exit, Error> {
+        let missing = everyone.difference(&self.decided);
+        let missing: Vec<String> = missing.map(|id| self.name(*id)).collect();
+        if !agree {
+            output.line(format_args!(
+                "{} see above; seed {}",
+                bad("disagreement:"),
+                self.seed
+            ))?;
+            return Ok(Exit::Violated);
+        }
+        if !missing.is_empty() {
+            let (late, missing) = (warn("stopped at the time limit:"), missing.join(", "));
+            output.line(format_args!(
+                "{late} {missing} did not decide; seed {}",
+                self.seed
+            ))?;
+            return Ok(Exit::Bounded);
+        }
+        let value = self.value.as_deref().unwrap_or_default();
+        output.line(format_args!(
+            "{} all {} nodes and {} clients decided {value}",
+            good("agreed:"),
+            self.nodes(),
+            VALUES.len()
+        ))?;
+        Ok(Exit::Success)
+    }
+
+    fn stop_all(&mut self, output: &mut Output) -> Result<(), Error> {
+        self.handles.values().for_each(Handle::stop);
+        for id in 0..self.processes.len() {
+            self.kill(id)?;
+        }
+        let sum = |count: fn(&Counters) -> u64| self.counters.iter().map(count).sum::<u64>();
+        output.line(dim(format_args!(
+            "{} datagrams sent and {} received, {} lost, {} doubled and {} held back on purpose, \
+             {} saves",
+            sum(|counters| counters.sent),
+            sum(|counters| counters.received),
+            sum(|counters| counters.lost),
+            sum(|counters| counters.duplicated),
+            sum(|counters| counters.held),
+            sum(|counters| counters.saves),
+        )))?;
+        Ok(())
+    }
+}
