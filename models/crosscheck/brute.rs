@@ -125,7 +125,7 @@ impl<S: System> Brute<'_, S> {
         let (mut local, mut out) = (Cow::Borrowed(&before), Out::new());
         handler(&self.system.actors()[usize::from(id)], &mut local, &mut out);
         let after = local.into_owned();
-        self.become_(&mut state, id, after);
+        self.enter(&mut state, id, after);
         self.obey(&mut state, id, out);
         state
     }
@@ -137,13 +137,13 @@ impl<S: System> Brute<'_, S> {
         state.choices.retain(|(owner, _), _| *owner != id);
         let mut out = Out::new();
         let after = self.system.actors()[index].on_start(id, &state.disks[index], &mut out);
-        self.become_(&mut state, id, after);
+        self.enter(&mut state, id, after);
         self.obey(&mut state, id, out);
         state
     }
 
     /// An actor's state is another now, and the observer sees it if it really is.
-    fn become_(&self, state: &mut Plain<S>, id: Id, after: StateOf<S>) {
+    fn enter(&self, state: &mut Plain<S>, id: Id, after: StateOf<S>) {
         let before = std::mem::replace(&mut state.locals[usize::from(id)], after.clone());
         if before != after
             && let Some(history) = self.system.record(&state.history, id, &before, &after)
