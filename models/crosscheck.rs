@@ -1,1 +1,259 @@
-//! The world against independent witnesses.
+//! The world against independent witnesses: stateright's own `ActorModel`, and an enumeration by
+//! hand. Whoever trusts a verdict trusts the world that it was reached in.
+
+mod brute;
+mod global;
+mod reductions;
+mod toys;
+
+use crate::models::basic::{Basic, CHOSEN, Config, Layout};
+use brute::explore;
+use global::{Plain, of_actor_model, of_world};
+use stateright::actor::{ActorModel, ActorModelState, Network};
+use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::hash::Hash;
+use std::thread::sleep;
+use std::time::Duration;
+use synod::basic::Process;
+use synod::checker::{Options, StateOf, StorageMode, System, World};
+
+/// Basic Paxos as it is.
+type Paxos = Basic<Process<char>>;
+
+/// No fault, nothing left out and nothing merged.
+const UNREDUCED: Options = Options {
+    crashes: 0,
+    storage: StorageMode::Atomic,
+    drops_stale: false,
+    symmetry: false,
+};
+
+/// Role-separated nodes, and clients outside.
+fn separated(acceptors: u32, proposers: u32, ballots: u64, clients: u32) -> Config {
+    Config {
+        acceptors,
+        proposers,
+        ballots,
+        clients,
+        ..Config::default()
+    }
+}
+
+/// Co-located nodes, and one client outside.
+fn colocated(nodes: u32, proposers: u32, ballots: u64) -> Config {
+    Config {
+        layout: Layout::Colocated,
+        ..separated(nodes, proposers, ballots, 1)
+    }
+}
+
+fn system(config: &Config) -> Paxos {
+    config.system().expect("the configuration is in range")
+}
+
+fn successors<M: Model>(model: &M, state: &M::State) -> Vec<M::State> {
+    let mut actions = Vec::new();
+    model.actions(state, &mut actions);
+    let next = |action| model.next_state(state, action);
+    actions.into_iter().filter_map(next).collect()
+}
+
+/// Every reachable state, one for each `key`, in a loop of its own.
+fn reach<M: Model, K: Eq + Hash>(model: &M, key: impl Fn(&M::State) -> K) -> HashMap<K, M::State>
+where
+    M::State: Clone,
+{
+    let mut open = VecDeque::from(model.init_states());
+    let first = |state: &M::State| (key(state), state.clone());
+    let mut reached: HashMap<K, M::State> = open.iter().map(first).collect();
+    while let Some(state) = open.pop_front() {
+        for next in successors(model, &state) {
+            if let Entry::Vacant(vacant) = reached.entry(key(&next)) {
+                vacant.insert(next.clone());
+                open.push_back(next);
+            }
+        }
+    }
+    reached
+}
+
+/// What the actors alone show of a set of states.
+fn vectors<S: System>(states: &HashSet<Plain<S>>) -> HashSet<&[StateOf<S>]> {
+    states.iter().map(|state| state.locals.as_slice()).collect()
+}
+
+/// What the world reaches.
+fn by_world<S: System>(system: S, options: Options) -> HashSet<Plain<S>> {
+    let world = World::new(system, options);
+    reach(&world, of_world).into_keys().collect()
+}
+
+/// What stateright's `ActorModel` reaches. Its states are told apart by equality, for its own hash
+/// takes them for one another if they differ in whose timer is set.
+fn by_actor_model<S: System<Actor: Clone>>(system: &S) -> HashSet<Plain<S>> {
+    let model = ActorModel::<S::Actor>::new((), ())
+        .actors(system.actors().to_vec())
+        .init_network(Network::new_unordered_duplicating(system.outside()));
+    let key = |state: &ActorModelState<S::Actor>| of_actor_model::<S>(state);
+    reach(&model, key).into_keys().collect()
+}
+
+/// Configurations without faults, small enough for the plainest of loops.
+fn configurations() -> Vec<(&'static str, Config)> {
+    let answered = Config {
+        replies: true,
+        nacks: true,
+        ..separated(2, 2, 1, 1)
+    };
+    vec![
+        ("3 acceptors, 2 proposers", separated(3, 2, 1, 1)),
+        ("2 acceptors, 2 proposers, 2 values", separated(2, 2, 1, 2)),
+        ("3 acceptors, 1 proposer, 2 ballots", separated(3, 1, 2, 1)),
+        ("2 acceptors, 2 proposers, refusals, a client", answered),
+        ("3 nodes, 1 of them a proposer", colocated(3, 1, 1)),
+    ]
+}
+
+/// Red if the world withholds a step that `ActorModel` takes (a message lost from the network, a
+/// timer cleared too early), takes one that it does not, or changes what an actor asked for.
+#[test]
+fn the_world_reaches_what_plain_actor_model_reaches() {
+    let mut configurations = configurations();
+    configurations.push(("3 nodes, 2 of them proposers", colocated(3, 2, 1)));
+    for (name, config) in configurations {
+        let world: HashSet<Plain<Paxos>> = by_world(system(&config), UNREDUCED)
+            .into_iter()
+            .map(Plain::<Paxos>::unobserved)
+            .collect();
+        let plain = by_actor_model(&system(&config));
+        let (seen, expected) = (vectors::<Paxos>(&world), vectors::<Paxos>(&plain));
+        println!("{name}: {} vectors, {} states", expected.len(), plain.len());
+        assert!(expected.len() > 10, "{name}: nothing happens");
+        assert!(seen.is_subset(&expected), "{name}: too much is reached");
+        assert!(expected.is_subset(&seen), "{name}: too little is reached");
+        // Not only the actors: disks, timers and network too.
+        assert!(
+            world == plain,
+            "{name}: the same actors, but not the same world"
+        );
+    }
+}
+
+/// Red if stateright's checkers, which know states by hash alone, take two states of the world
+/// for one; and if a crash, a disk, a timer or the observer works otherwise than described.
+#[test]
+fn the_world_has_the_states_and_the_steps_that_brute_force_finds() {
+    let faults = |crashes, storage| Options {
+        crashes,
+        storage,
+        ..UNREDUCED
+    };
+    use StorageMode::{Atomic, Split};
+    let plain = configurations().into_iter();
+    let mut cases: Vec<(&str, Config, Options)> = plain
+        .map(|(name, config)| (name, config, UNREDUCED))
+        .collect();
+    let client = Config {
+        replies: true,
+        ..separated(2, 2, 1, 1)
+    };
+    cases.extend([
+        ("a client and a crash", client, faults(1, Atomic)),
+        ("a crash", separated(3, 1, 1, 1), faults(1, Atomic)),
+        (
+            "two proposers and a crash",
+            separated(2, 2, 1, 1),
+            faults(1, Atomic),
+        ),
+        (
+            "two ballots and a crash",
+            separated(2, 1, 2, 1),
+            faults(1, Atomic),
+        ),
+        ("a slow disk", separated(3, 1, 1, 1), faults(0, Split)),
+        (
+            "a slow disk and a crash",
+            separated(2, 1, 1, 1),
+            faults(1, Split),
+        ),
+        (
+            "a slow disk and two crashes",
+            separated(1, 2, 1, 1),
+            faults(2, Split),
+        ),
+        (
+            "nodes, a slow disk and a crash",
+            colocated(2, 2, 1),
+            faults(1, Split),
+        ),
+    ]);
+    for (name, config, options) in cases {
+        let brute = explore(&system(&config), options);
+        let states = by_world(system(&config), options);
+        assert!(states == brute.states, "{name}: not the same states");
+        let model = || World::new(system(&config), options).checker();
+        let bfs = model().spawn_bfs().join();
+        let dfs = model().spawn_dfs().join();
+        println!(
+            "{name}: {} states, {} transitions",
+            brute.states.len(),
+            brute.transitions
+        );
+        for (unique, generated) in [
+            (bfs.unique_state_count(), bfs.state_count()),
+            (dfs.unique_state_count(), dfs.state_count()),
+        ] {
+            assert_eq!(unique, brute.states.len(), "{name}: states");
+            // The initial state counts as generated.
+            assert_eq!(generated - 1, brute.transitions, "{name}: transitions");
+        }
+    }
+}
+
+/// Red if the world answers differently according to who asks: a hash that is not the same in
+/// every run or thread, an order of actions that varies, or a property that depends on either.
+#[test]
+fn all_of_staterights_checkers_agree_on_the_world() {
+    for config in [separated(3, 2, 1, 2), colocated(3, 2, 1)] {
+        let model = || World::new(system(&config), config.options()).checker();
+        let bfs = model().spawn_bfs().join();
+        let dfs = model().spawn_dfs().join();
+        let parallel = model().threads(2).spawn_dfs().join();
+        let on_demand = model().spawn_on_demand();
+        on_demand.run_to_completion();
+        while !on_demand.is_done() {
+            sleep(Duration::from_millis(1));
+        }
+        println!("{} states", bfs.unique_state_count());
+        assert_eq!(dfs.unique_state_count(), bfs.unique_state_count());
+        assert_eq!(parallel.unique_state_count(), bfs.unique_state_count());
+        assert_eq!(on_demand.unique_state_count(), bfs.unique_state_count());
+        assert_eq!(dfs.state_count(), bfs.state_count());
+        bfs.assert_properties();
+        dfs.assert_properties();
+        on_demand.assert_properties();
+    }
+}
+
+/// Red if random walks never choose anything, or break an invariant. What a simulation found is
+/// told by when it stops, for stateright's simulation records its paths wrongly.
+#[test]
+fn simulation_of_the_world_chooses_a_value_and_breaks_nothing() {
+    const STATES: usize = 100_000;
+    let simulate = |finish_when| {
+        let model = World::new(system(&Config::default()), Config::default().options());
+        let checker = model.checker().target_state_count(STATES);
+        let checker = checker.finish_when(finish_when);
+        checker
+            .spawn_simulation(7, UniformChooser)
+            .join()
+            .state_count()
+    };
+    let until_chosen = simulate(HasDiscoveries::AllOf(BTreeSet::from([CHOSEN])));
+    let until_violated = simulate(HasDiscoveries::AnyFailures);
+    println!("chosen within {until_chosen} states");
+    assert!(until_chosen < STATES, "no value was chosen");
+    assert!(until_violated >= STATES, "an invariant was broken");
+}

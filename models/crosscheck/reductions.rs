@@ -1,0 +1,341 @@
+//! Leaving out what is stale and merging what is alike loses no state of any actor, and what
+//! would lose some is noticed.
+
+use super::global::{Plain, of_world};
+use super::{Paxos, UNREDUCED, by_world, colocated, reach, separated, successors, system};
+use crate::models::basic::{Config, Record};
+use stateright::actor::{Envelope, Id};
+use stateright::{Checker, Model, Property};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use synod::basic::{Message, Phase, Process, ProcessState};
+use synod::checker::search::{self, Error, Limits, Verdict};
+use synod::checker::{Options, Permutation, StorageMode, System, World, WorldState};
+
+/// The three ways to reduce.
+const REDUCTIONS: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
+
+/// What a checker knows a state by.
+fn identity<S: System>(state: &WorldState<S>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    state.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Compares a reduced search with `unreduced`, all that is reachable without reductions: both
+/// must see the same states up to permutations, but for the network. If symmetry is the only
+/// reduction, each state stands for its images, and for each of them alone. Says how many states
+/// the reduced search found.
+fn compare<S: System>(
+    unreduced: &HashSet<Plain<S>>,
+    new: impl Fn() -> S,
+    options: Options,
+) -> Result<usize, String> {
+    let world = World::new(new(), options);
+    let reduced = reach(&world, identity);
+    let checker = World::new(new(), options).checker().spawn_bfs().join();
+    if checker.unique_state_count() != reduced.len() {
+        return Err("stateright and the loop here disagree".to_owned());
+    }
+    if let Some(reason) = world.unsoundness() {
+        return Err(reason.to_owned());
+    }
+    let mut images: HashSet<Plain<S>> = HashSet::new();
+    let mut orbits = 0;
+    for state in reduced.values() {
+        let group = world.symmetries().iter();
+        let orbit: HashSet<Plain<S>> = group.map(|by| of_world(&world.image(state, by))).collect();
+        orbits += orbit.len();
+        images.extend(orbit);
+    }
+    if !options.drops_stale && (images != *unreduced || orbits != unreduced.len()) {
+        let all = unreduced.len();
+        return Err(format!("orbits of {orbits} states in all, not {all}"));
+    }
+    let offline = |states: &HashSet<Plain<S>>| -> HashSet<Plain<S>> {
+        states.iter().cloned().map(Plain::<S>::offline).collect()
+    };
+    let (seen, expected) = (offline(&images), offline(unreduced));
+    let lost = expected.difference(&seen).count();
+    let invented = seen.difference(&expected).count();
+    if lost + invented > 0 {
+        return Err(format!("{lost} states lost, {invented} invented"));
+    }
+    Ok(reduced.len())
+}
+
+/// Looks for a state and a permutation such that the image of a step from the state is no step
+/// from its image, or the reverse. The states are all that are reachable: interchangeable ones
+/// are told apart. Says how many pairs it examined.
+fn verify_symmetry<S: System>(system: S, options: Options) -> Result<usize, String> {
+    let world = World::new(system, options);
+    let states = reach(&world, of_world);
+    let mut examined = 0;
+    for (plain, state) in &states {
+        let next = successors(&world, state);
+        for by in world.symmetries() {
+            let image = world.image(state, by);
+            if identity(&image) != identity(state) {
+                return Err(format!("{by:?} changes the identity of {plain:?}"));
+            }
+            let steps = successors(&world, &image);
+            let images = next.iter().map(|next| of_world(&world.image(next, by)));
+            let images: HashSet<Plain<S>> = images.collect();
+            let steps: HashSet<Plain<S>> = steps.iter().map(of_world).collect();
+            if images != steps {
+                return Err(format!("{by:?} is no symmetry at {plain:?}"));
+            }
+            examined += 1;
+        }
+    }
+    Ok(examined)
+}
+
+fn cases() -> Vec<(&'static str, Config, Options)> {
+    let faults = |crashes, storage| Options {
+        crashes,
+        storage,
+        ..UNREDUCED
+    };
+    use StorageMode::{Atomic, Split};
+    let refusing = Config {
+        nacks: true,
+        replies: true,
+        ..separated(2, 2, 1, 1)
+    };
+    vec![
+        ("two ballots", separated(2, 1, 2, 1), UNREDUCED),
+        ("refusals and a client", refusing, UNREDUCED),
+        ("nodes", colocated(3, 1, 1), UNREDUCED),
+        ("a crash", separated(2, 2, 1, 1), faults(1, Atomic)),
+        (
+            "3 acceptors and a crash",
+            separated(3, 1, 1, 1),
+            faults(1, Atomic),
+        ),
+        (
+            "a slow disk and a crash",
+            separated(3, 1, 1, 1),
+            faults(1, Split),
+        ),
+        ("nodes and a crash", colocated(3, 1, 1), faults(1, Atomic)),
+    ]
+}
+
+/// Red if a message is dropped that still mattered, if two states are merged that no permutation
+/// maps to one another, or if two are kept apart that one does.
+#[test]
+fn with_reductions_the_world_reaches_the_same_up_to_permutation() {
+    let mut cases = cases();
+    cases.push(("3 acceptors, two ballots", separated(3, 1, 2, 1), UNREDUCED));
+    cases.push(("two proposers", separated(3, 2, 1, 1), UNREDUCED));
+    cases.push(("nodes that compete", colocated(3, 2, 1), UNREDUCED));
+    for (name, config, options) in cases {
+        let unreduced = by_world(system(&config), options);
+        println!("{name}: {} states", unreduced.len());
+        for (drops_stale, symmetry) in REDUCTIONS {
+            let options = Options {
+                drops_stale,
+                symmetry,
+                ..options
+            };
+            let size = compare(&unreduced, || system(&config), options);
+            println!("- drops {drops_stale}, symmetry {symmetry}: {size:?}");
+            assert!(size.is_ok(), "{name}, {options:?}: {size:?}");
+        }
+    }
+}
+
+/// Red if anything tells interchangeable acceptors apart: the actors, the observer, a `relabel`
+/// function that misses an id, what is called stale, or the world itself.
+#[test]
+fn the_successors_of_an_image_are_the_images_of_the_successors() {
+    for (name, config, options) in cases() {
+        for drops_stale in [false, true] {
+            let options = Options {
+                drops_stale,
+                symmetry: true,
+                ..options
+            };
+            let examined = verify_symmetry(system(&config), options);
+            println!("{name}, drops {drops_stale}: {examined:?}");
+            assert!(examined.is_ok(), "{name}: {examined:?}");
+        }
+    }
+}
+
+/// Whether a message is called stale at an actor.
+type Claim = fn(&Paxos, Id, &ProcessState<char>, Id, &Message<char>) -> bool;
+
+/// Basic Paxos with declarations of its own.
+struct Declared {
+    paxos: Paxos,
+    alike: Vec<Vec<Id>>,
+    is_stale: Claim,
+}
+
+impl Declared {
+    /// Everything as Basic Paxos declares it.
+    fn truly(config: &Config) -> Self {
+        let paxos = system(config);
+        Self {
+            alike: paxos.interchangeable(),
+            is_stale: Paxos::is_stale,
+            paxos,
+        }
+    }
+
+    fn stale(config: &Config, is_stale: Claim) -> Self {
+        Self {
+            is_stale,
+            ..Self::truly(config)
+        }
+    }
+
+    fn alike(config: &Config, ids: [usize; 2]) -> Self {
+        Self {
+            alike: vec![Id::vec_from(ids)],
+            ..Self::truly(config)
+        }
+    }
+}
+
+impl System for Declared {
+    type Actor = Process<char>;
+    type History = Record;
+
+    fn actors(&self) -> &[Process<char>] {
+        self.paxos.actors()
+    }
+
+    fn outside(&self) -> Vec<Envelope<Message<char>>> {
+        self.paxos.outside()
+    }
+
+    fn properties(&self) -> Vec<Property<World<Self>>> {
+        vec![Property::always("anything goes", |_, _| true)]
+    }
+
+    fn record(
+        &self,
+        history: &Record,
+        id: Id,
+        before: &ProcessState<char>,
+        after: &ProcessState<char>,
+    ) -> Option<Record> {
+        self.paxos.record(history, id, before, after)
+    }
+
+    fn is_stale(
+        &self,
+        id: Id,
+        state: &ProcessState<char>,
+        src: Id,
+        message: &Message<char>,
+    ) -> bool {
+        (self.is_stale)(&self.paxos, id, state, src, message)
+    }
+
+    fn interchangeable(&self) -> Vec<Vec<Id>> {
+        self.alike.clone()
+    }
+
+    fn relabel_state(&self, state: &ProcessState<char>, by: &Permutation) -> ProcessState<char> {
+        self.paxos.relabel_state(state, by)
+    }
+
+    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
+        self.paxos.relabel_history(history, by)
+    }
+}
+
+fn search(new: impl Fn() -> Declared, crashes: usize) -> Result<Verdict, Error> {
+    let options = Options {
+        crashes,
+        ..Options::default()
+    };
+    let report = search::run(|| World::new(new(), options), Limits::default(), |_| {})?;
+    Ok(report.verdict)
+}
+
+fn refuted(claim: Claim, crashes: usize) -> Option<String> {
+    let config = separated(3, 2, 1, 1);
+    match search(|| Declared::stale(&config, claim), crashes) {
+        Err(Error::Unsound(reason)) => Some(reason),
+        Err(Error::Panicked) => panic!("the search panicked"),
+        Ok(_) => None,
+    }
+}
+
+/// Red if the audit lets a message be dropped that its receiver would have answered, now or later;
+/// or if it refuses an honest declaration.
+#[test]
+fn a_message_wrongly_called_stale_is_noticed() {
+    assert_eq!(refuted(Paxos::is_stale, 1), None);
+    let reason = refuted(
+        |_, _, _, _, message| matches!(message, Message::Accept { .. }),
+        0,
+    );
+    let reason = reason.expect("acceptors do vote when asked");
+    assert!(reason.contains("is not ignored"), "{reason}");
+    // A proposer that has started nothing ignores promises, but it will not do so for ever.
+    let reason = refuted(
+        |_, _, state, _, message| {
+            let proposer = state.node().and_then(|node| node.proposer.as_ref());
+            matches!(message, Message::Promise { .. })
+                && proposer.is_some_and(|proposer| proposer.phase == Phase::Idle)
+        },
+        0,
+    );
+    let reason = reason.expect("an idle proposer starts a ballot later");
+    assert!(reason.contains("stale before but not after"), "{reason}");
+}
+
+/// Red if the audit forgets that a restart is a step as well.
+#[test]
+fn a_message_that_only_a_restart_revives_is_not_stale() {
+    // A vote that is counted need not be counted again, unless the count is lost.
+    let claim: Claim = |_, _, state, src, message| {
+        let learner = state.node().and_then(|node| node.learner.as_ref());
+        let tally = learner.and_then(|learner| learner.tally.as_ref());
+        let is_decided = learner.is_some_and(|learner| learner.decided.is_some());
+        match (message, tally) {
+            (Message::Accepted { vote }, Some(tally)) => {
+                let is_counted = tally.voters.iter().any(|voter| voter == src.into());
+                (vote.ballot == tally.proposal.ballot && is_counted)
+                    || vote.ballot < tally.proposal.ballot
+            }
+            (Message::Accepted { .. }, None) => is_decided,
+            _ => false,
+        }
+    };
+    assert_eq!(refuted(claim, 0), None);
+    assert!(refuted(claim, 1).is_some());
+}
+
+/// Red if the checks of symmetry above could not fail.
+#[test]
+fn actors_wrongly_called_interchangeable_are_noticed() {
+    // Two acceptors, then two proposers, then the learner.
+    let config = separated(2, 2, 1, 1);
+    let symmetric = Options {
+        symmetry: true,
+        ..UNREDUCED
+    };
+    let both = |new: &dyn Fn() -> Declared| {
+        let unreduced = by_world(new(), UNREDUCED);
+        (
+            compare(&unreduced, new, symmetric).is_ok(),
+            verify_symmetry(new(), symmetric).is_ok(),
+        )
+    };
+    assert_eq!(both(&|| Declared::truly(&config)), (true, true));
+    for (name, ids) in [
+        ("the proposers", [2, 3]),
+        ("an acceptor and the learner", [0, 4]),
+        ("an acceptor and a proposer", [0, 2]),
+    ] {
+        let outcome = both(&|| Declared::alike(&config, ids));
+        assert_eq!(outcome, (false, false), "{name}");
+    }
+}
