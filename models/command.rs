@@ -113,6 +113,15 @@ fn bad_input_is_refused_with_what_to_do() {
             &["explore", "basic", "--address", "nowhere"],
             &["HOST:PORT", "nowhere"],
         ),
+        (&["cluster", "basic", "--nodes", "0"], &["--nodes"]),
+        (
+            &["cluster", "basic", "--faults", "loss=2"],
+            &["loss", "0 to 1"],
+        ),
+        (
+            &["cluster", "basic", "--faults", "noise=1"],
+            &["noise", "loss"],
+        ),
     ];
     for (args, hints) in cases {
         let output = synod(args);

@@ -1,6 +1,6 @@
 //! The world once more, from its description alone: every state, by brute force.
 
-use super::global::{Global, Plain};
+use super::global::{Global, Pending, Plain};
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -61,21 +61,27 @@ impl<S: System> Brute<'_, S> {
             crashes: 0,
         };
         for (index, out) in outs.into_iter().enumerate() {
-            self.obey(&mut state, Id::from(index), out);
+            let before = state.locals[index].clone();
+            self.obey(&mut state, Id::from(index), &before, out);
         }
         state
     }
 
-    /// The states one step away, once per step.
+    /// The states one step away, once per step. An actor whose save is pending waits for its disk.
     fn steps(&self, state: &Plain<S>) -> Vec<Plain<S>> {
         let mut next = Vec::new();
-        for envelope in &state.network {
+        let is_free = |id: Id| state.pending[usize::from(id)].is_none();
+        for envelope in state
+            .network
+            .iter()
+            .filter(|envelope| is_free(envelope.dst))
+        {
             let (id, msg) = (envelope.dst, envelope.msg.clone());
             next.push(self.handle(state.clone(), id, |actor, local, out| {
                 actor.on_msg(id, local, envelope.src, msg, out);
             }));
         }
-        for fired in &state.timers {
+        for fired in state.timers.iter().filter(|(id, _)| is_free(*id)) {
             let (id, timer): &(Id, TimerOf<S>) = fired;
             let mut without = state.clone();
             without.timers.remove(fired);
@@ -83,7 +89,7 @@ impl<S: System> Brute<'_, S> {
                 actor.on_timeout(*id, local, timer, out);
             }));
         }
-        for (open, options) in &state.choices {
+        for (open, options) in state.choices.iter().filter(|(open, _)| is_free(open.0)) {
             for option in options {
                 let mut without = state.clone();
                 without.choices.remove(open);
@@ -93,11 +99,18 @@ impl<S: System> Brute<'_, S> {
             }
         }
         for (index, pending) in state.pending.iter().enumerate() {
-            if let Some((storage, held)) = pending.clone() {
+            if let Some(Pending {
+                shown,
+                storage,
+                held,
+            }) = pending.clone()
+            {
                 let mut written = state.clone();
                 written.pending[index] = None;
                 written.disks[index] = Some(storage);
                 written.network.extend(held);
+                let after = written.locals[index].clone();
+                self.witness(&mut written, Id::from(index), &shown, &after);
                 next.push(written);
             }
         }
@@ -125,35 +138,39 @@ impl<S: System> Brute<'_, S> {
         let (mut local, mut out) = (Cow::Borrowed(&before), Out::new());
         handler(&self.system.actors()[usize::from(id)], &mut local, &mut out);
         let after = local.into_owned();
-        self.enter(&mut state, id, after);
-        self.obey(&mut state, id, out);
+        state.locals[usize::from(id)] = after.clone();
+        self.obey(&mut state, id, &before, out);
+        if state.pending[usize::from(id)].is_none() {
+            self.witness(&mut state, id, &before, &after);
+        }
         state
     }
 
     fn restart(&self, mut state: Plain<S>, id: Id) -> Plain<S> {
         let index = usize::from(id);
-        state.pending[index] = None;
+        let undone = state.pending[index].take();
         state.timers.retain(|(owner, _)| *owner != id);
         state.choices.retain(|(owner, _), _| *owner != id);
         let mut out = Out::new();
         let after = self.system.actors()[index].on_start(id, &state.disks[index], &mut out);
-        self.enter(&mut state, id, after);
-        self.obey(&mut state, id, out);
+        let before = std::mem::replace(&mut state.locals[index], after.clone());
+        self.obey(&mut state, id, &after, out);
+        let shown = undone.map_or(before, |pending| pending.shown);
+        self.witness(&mut state, id, &shown, &after);
         state
     }
 
-    /// An actor's state is another now, and the observer sees it if it really is.
-    fn enter(&self, state: &mut Plain<S>, id: Id, after: StateOf<S>) {
-        let before = std::mem::replace(&mut state.locals[usize::from(id)], after.clone());
+    /// The observer sees an actor show another state than before, if it really is another.
+    fn witness(&self, state: &mut Plain<S>, id: Id, before: &StateOf<S>, after: &StateOf<S>) {
         if before != after
-            && let Some(history) = self.system.record(&state.history, id, &before, &after)
+            && let Some(history) = self.system.record(&state.history, id, before, after)
         {
             state.history = history;
         }
     }
 
     /// Does what an actor asks for, in the order in which it asks.
-    fn obey(&self, state: &mut Plain<S>, id: Id, out: Out<S::Actor>) {
+    fn obey(&self, state: &mut Plain<S>, id: Id, before: &StateOf<S>, out: Out<S::Actor>) {
         let index = usize::from(id);
         for command in out {
             match command {
@@ -171,8 +188,14 @@ impl<S: System> Brute<'_, S> {
                 }
                 Command::Save(storage) => match (self.options.storage, &mut state.pending[index]) {
                     (StorageMode::Atomic, _) => state.disks[index] = Some(storage),
-                    (StorageMode::Split, Some((last, _))) => *last = storage,
-                    (StorageMode::Split, none) => *none = Some((storage, BTreeSet::new())),
+                    (StorageMode::Split, Some(pending)) => pending.storage = storage,
+                    (StorageMode::Split, none) => {
+                        *none = Some(Pending {
+                            shown: before.clone(),
+                            storage,
+                            held: BTreeSet::new(),
+                        });
+                    }
                 },
                 Command::Send(dst, msg) => self.send(state, id, dst, msg),
             }
@@ -183,7 +206,7 @@ impl<S: System> Brute<'_, S> {
         if usize::from(dst) < state.locals.len() {
             let envelope = stateright::actor::Envelope { src, dst, msg };
             match &mut state.pending[usize::from(src)] {
-                Some((_, held)) => held.insert(envelope),
+                Some(pending) => pending.held.insert(envelope),
                 None => state.network.insert(envelope),
             };
         }

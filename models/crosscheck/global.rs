@@ -14,8 +14,8 @@ pub(super) struct Global<L, D, T, R, M, H> {
     pub(super) locals: Vec<L>,
     /// What each actor has on disk.
     pub(super) disks: Vec<Option<D>>,
-    /// What each actor has yet to write, and what it must not send before.
-    pub(super) pending: Vec<Option<(D, BTreeSet<Envelope<M>>)>>,
+    /// What each actor has yet to write.
+    pub(super) pending: Vec<Option<Pending<L, D, M>>>,
     /// The timers that are set.
     pub(super) timers: BTreeSet<(Id, T)>,
     /// The random choices that are open.
@@ -26,6 +26,17 @@ pub(super) struct Global<L, D, T, R, M, H> {
     pub(super) history: H,
     /// How many crashes there were.
     pub(super) crashes: usize,
+}
+
+/// A save that is not on disk yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Pending<L, D, M> {
+    /// The local state before the step that saves.
+    pub(super) shown: L,
+    /// What is saved.
+    pub(super) storage: D,
+    /// What must not be sent before it is.
+    pub(super) held: BTreeSet<Envelope<M>>,
 }
 
 impl<L, D, T, R, M, H: Default> Global<L, D, T, R, M, H> {
@@ -60,8 +71,11 @@ pub(super) fn of_world<S: System>(state: &WorldState<S>) -> Plain<S> {
     let storages = state.storages.iter();
     let pending = state.unsaved.iter().map(|unsaved| {
         let unsaved = &unsaved.as_ref()?.value;
-        let held = unsaved.held.iter().cloned().collect();
-        Some((unsaved.storage.clone(), held))
+        Some(Pending {
+            shown: unsaved.shown.clone(),
+            storage: unsaved.storage.clone(),
+            held: unsaved.held.iter().cloned().collect(),
+        })
     });
     let timers = state.timers.iter();
     let choices = state.choices.iter().map(|at| {
@@ -69,7 +83,7 @@ pub(super) fn of_world<S: System>(state: &WorldState<S>) -> Plain<S> {
         ((at.id, key.clone()), options.clone())
     });
     Global {
-        locals: state.states().cloned().collect(),
+        locals: state.locals.iter().map(|at| at.value.clone()).collect(),
         disks: storages
             .map(|disk| disk.as_ref().map(|at| at.value.clone()))
             .collect(),

@@ -210,6 +210,6 @@ fn only_a_slow_disk_shows_that_a_message_left_before_its_save() {
     let Some(Outcome::Violated(trace)) = told.map(|finding| &finding.outcome) else {
         panic!("it is violated by what the witness was told")
     };
-    // Asked, told, and crashed.
-    assert_eq!(trace.steps.len(), 3);
+    // Asked, and told before the server can be held to it.
+    assert_eq!(trace.steps.len(), 2);
 }
