@@ -1,7 +1,7 @@
 //! Keeps the claim honest that a stale message can never matter again.
 
 use super::part::{At, Part};
-use super::world::{MessageOf, StateOf, System};
+use super::system::{MessageOf, StateOf, System};
 use stateright::actor::{Actor, Envelope, Out, is_no_op};
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -6,13 +6,16 @@
 //! the shortest counterexample. Nothing here names a protocol.
 
 mod audit;
+mod identity;
 mod part;
+
 pub mod search;
 mod show;
+mod state;
+mod system;
 mod world;
 
 pub use part::{At, Part, Permutation};
-pub use world::{
-    Action, HistoryOf, MessageOf, Options, RandomOf, StateOf, StorageMode, StorageOf, System,
-    TimerOf, Unsaved, World, WorldState,
-};
+pub use state::{Action, Choice, Unsaved, WorldState};
+pub use system::{HistoryOf, MessageOf, RandomOf, StateOf, StorageOf, System, TimerOf};
+pub use world::{Options, StorageMode, World};

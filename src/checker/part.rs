@@ -6,6 +6,7 @@
 //! state is then a sum of known numbers.
 
 use stateright::actor::Id;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -100,6 +101,18 @@ impl<T: PartialEq> PartialEq for Part<T> {
 }
 
 impl<T: Eq> Eq for Part<T> {}
+
+impl<T: PartialOrd> PartialOrd for Part<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (**self).partial_cmp(&**other)
+    }
+}
+
+impl<T: Ord> Ord for Part<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(&**other)
+    }
+}
 
 impl<T: fmt::Debug> fmt::Debug for Part<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

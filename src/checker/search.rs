@@ -1,6 +1,8 @@
 //! Runs stateright's breadth-first checker on a [`World`], within bounds, and reports.
 
-use super::world::{Action, System, World, WorldState};
+use super::state::{Action, WorldState};
+use super::system::System;
+use super::world::World;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
 use std::sync::atomic::Ordering;
 use std::thread::sleep;

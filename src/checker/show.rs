@@ -1,6 +1,8 @@
 //! How states, steps and runs are shown: in the terminal, and in the Explorer.
 
-use super::world::{Action, System, World, WorldState};
+use super::state::{Action, WorldState};
+use super::system::System;
+use super::world::World;
 use stateright::Model;
 use stateright::actor::{Envelope, Id};
 use std::fmt::{self, Write};
