@@ -341,7 +341,7 @@ fn print_pinned(
         (false, _) => bad("✗"),
     };
     output.line(format_args!(
-        "{sign} {:<34}{:<9} {:>10} states {:>11} transitions  depth {:>2} {:>7.2} s",
+        "{sign} {:<36}{:<9} {:>10} states {:>11} transitions  depth {:>2} {:>7.2} s",
         pinned.name,
         verdict_name(report.verdict),
         grouped(reached.unique_states),
