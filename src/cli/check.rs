@@ -56,7 +56,13 @@ fn search(
             search::run(|| World::new(broken(), options), limits, progress)
         }
     };
-    result.map_err(Error::other)
+    result.map_err(|error| match error {
+        search::Error::Unsound(_) => Error::Other(format!(
+            "{error}\nWhich messages can never matter again is a claim about the protocol as it was \
+             written; check without it: --drop-stale off"
+        )),
+        search::Error::Panicked => Error::other(error),
+    })
 }
 
 fn progress_line(now: Progress, before: Option<Progress>) -> String {
