@@ -405,6 +405,11 @@ impl<S: System> Model for World<S> {
                 next.crashes += 1;
             }
         }
+        // Most deliveries are of old messages and change nothing, which is cheap to see before the
+        // state is settled. After that it may still turn out so: all that was sent may be stale.
+        if next == *last {
+            return None;
+        }
         self.observe(last, &mut next, id);
         self.settle(Some(last), &mut next);
         (next != *last).then_some(next)
