@@ -215,6 +215,12 @@ pub struct Basic<A> {
 }
 
 impl<A> Basic<A> {
+    fn one_vote_chooses(&self) -> bool {
+        let quorums = &self.cluster.quorums;
+        let mut acceptors = quorums.acceptors().iter();
+        acceptors.any(|acceptor| quorums.is_phase2([acceptor].into_iter().collect()))
+    }
+
     /// The same system with each actor replaced.
     pub fn map<B>(self, change: impl FnMut(A) -> B) -> Basic<B> {
         Basic {
@@ -353,12 +359,15 @@ impl<A: Speaker> System for Basic<A> {
                 !view(world.system(), state).chosen().is_empty()
             }),
         ];
-        // A lone proposer meets nobody to outbid it, or to take a value over from.
+        // A lone proposer meets nobody to outbid it, or to take a value over from; and where one
+        // vote chooses, no ballot is left between its first vote and its choice.
         if self.cluster.proposers.len() > 1 {
-            properties.push(Property::sometimes(
-                PREEMPTED,
-                |world: &World<Self>, state| preempted(world.system(), state),
-            ));
+            if !self.one_vote_chooses() {
+                properties.push(Property::sometimes(
+                    PREEMPTED,
+                    |world: &World<Self>, state| preempted(world.system(), state),
+                ));
+            }
             if self.cluster.nacks {
                 properties.push(Property::sometimes(ABANDONED, |_, state| {
                     let mut proposers = nodes(state).filter_map(|node| node.proposer.as_ref());
@@ -418,6 +427,9 @@ impl<A: Speaker> System for Basic<A> {
     }
 
     fn interchangeable(&self) -> Vec<Vec<Id>> {
+        if !self.cluster.quorums.is_symmetric() {
+            return Vec::new();
+        }
         let acceptors = self.cluster.quorums.acceptors().iter();
         let alike = acceptors.filter(|node| !self.cluster.proposers.contains(node));
         vec![alike.map(Id::from).collect()]

@@ -20,7 +20,8 @@ pub struct View<'a, V> {
     pub proposed: BTreeSet<V>,
     /// Every vote ever cast, and by whom (`votes` in Voting.tla).
     pub votes: &'a BTreeSet<(NodeId, Vote<V>)>,
-    /// The highest ballot that each acceptor has promised (`maxBal`).
+    /// The ballot below which each acceptor will not vote, by its present state (`maxBal`). That
+    /// it never falls is for [`PromiseKept`] to say.
     pub promised: BTreeMap<NodeId, Ballot>,
     /// Promises that were broken, at any time.
     pub breaches: &'a BTreeSet<Breach>,
@@ -79,6 +80,8 @@ impl<V: Value> View<'_, V> {
     fn is_safe(&self, vote: &Vote<V>) -> bool {
         // A ballot without votes is judged by who may still vote in it, and the one just below
         // the vote's own is the hardest to rule out: whoever promised that far has ruled out all.
+        // (This asks for promises even where no lower ballot exists: stricter than `SafeAt` for a
+        // protocol whose very first ballot needs no phase 1, which this one does not have.)
         let reached = self
             .promised
             .iter()

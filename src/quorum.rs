@@ -256,6 +256,15 @@ impl QuorumSystem {
         self.acceptors
     }
 
+    /// Whether only the number of acceptors counts, so that all acceptors are alike.
+    #[must_use]
+    pub fn is_symmetric(&self) -> bool {
+        matches!(
+            (&self.phase1, &self.phase2),
+            (Quorums::AtLeast(_), Quorums::AtLeast(_))
+        )
+    }
+
     /// Whether promises from `heard` are enough to go on to phase 2.
     #[must_use]
     pub fn is_phase1(&self, heard: AcceptorSet) -> bool {

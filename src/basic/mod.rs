@@ -27,11 +27,13 @@
 //! specifications of the protocol and of its abstraction.
 //!
 //! # Where we differ from the paper
-//! - A *prepare* must be strictly above the promise; a repeated one is not answered again.
+//! - A *prepare* must be strictly above the promise. A repeated *prepare* or *accept* is not
+//!   answered again: a lost answer costs a new ballot.
 //! - Voting raises the promise, which the paper leaves implicit.
 //! - A refused proposer is told so ([`Message::Nack`]), which the paper suggests.
 //! - A learner follows the highest ballot that it has heard of, and no other.
-//! - A value that nobody waits for is still finished by a proposer that restarts and finds it.
+//! - A vote that nobody seems to finish is finished by a node that cast it, if it is a proposer
+//!   too, and a ballot that a crash cut short by its proposer.
 
 mod acceptor;
 mod client;
@@ -116,6 +118,9 @@ impl<V: fmt::Display> fmt::Debug for Message<V> {
 }
 
 /// Who plays which role. The same for every process; a process may play any of them, or all.
+///
+/// It must not change as long as anything saved under it is in use: quorums of two different
+/// clusters need not meet, and a node that lost a role would forget what it saved for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cluster {
     /// The acceptors, and which of them are enough.

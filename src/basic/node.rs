@@ -118,16 +118,10 @@ impl<'a, V: Value> Step<'a, V> {
     /// somebody may have voted in it.
     pub(super) fn on_start(mut self) -> Effects<V> {
         if self.state.learner.is_some() && self.state.decided().is_none() {
-            self.ask();
-            let has_voted = self
-                .state
-                .acceptor
-                .as_ref()
-                .is_some_and(|a| a.vote.is_some());
+            self.inquire();
             let proposer = self.state.proposer.as_ref();
-            if proposer.is_some_and(|proposer| has_voted || proposer.ballot.is_some()) {
-                let pause = self.cluster.backoff.pace();
-                self.set(Timer::Retry, pause);
+            if proposer.is_some_and(|proposer| proposer.ballot.is_some()) {
+                self.set(Timer::Retry, self.cluster.backoff.pace());
             }
         }
         self.effects
@@ -145,7 +139,7 @@ impl<'a, V: Value> Step<'a, V> {
         if self.state.decided().is_none() {
             match timer {
                 Timer::Retry => self.campaign(),
-                Timer::Ask => self.ask(),
+                Timer::Ask => self.inquire(),
             }
         }
         while let Some(message) = self.inbox.pop_front() {
@@ -252,17 +246,23 @@ impl<'a, V: Value> Step<'a, V> {
         self.set(Timer::Retry, self.cluster.backoff.wait(round));
     }
 
-    fn ask(&mut self) {
-        let me = self.me;
-        let others = self
-            .cluster
-            .learners
-            .iter()
-            .filter(|learner| **learner != me);
-        self.effects
-            .sends
-            .extend(others.map(|learner| (*learner, Message::Ask)));
+    /// Asks the learners for the decision, now and then. A vote of our own whose proposer may be
+    /// gone for good is reason enough to propose: who else would finish it?
+    fn inquire(&mut self) {
+        let others = self.cluster.learners.iter().filter(|id| **id != self.me);
+        let questions = others.map(|learner| (*learner, Message::Ask));
+        self.effects.sends.extend(questions);
         self.set(Timer::Ask, self.cluster.backoff.pace());
+        let vote = self
+            .state
+            .acceptor
+            .as_ref()
+            .and_then(|acceptor| acceptor.vote.as_ref());
+        let proposer = self.state.proposer.as_ref();
+        if let Some(vote) = vote.filter(|_| proposer.is_some_and(|p| p.phase == Phase::Idle)) {
+            let patience = self.cluster.backoff.wait(vote.ballot.round);
+            self.set(Timer::Retry, patience);
+        }
     }
 
     /// The decision is known: nothing is left to do but to tell the client.

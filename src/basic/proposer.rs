@@ -79,13 +79,6 @@ impl<V: Value> Proposer<V> {
         is_free
     }
 
-    /// Whether an attempt can bring anything: a client waits, or a ballot was started before a
-    /// restart, and somebody may have voted in it.
-    #[must_use]
-    pub fn has_cause(&self) -> bool {
-        self.request.is_some() || self.ballot.is_some()
-    }
-
     /// Phase 1a: choose a ballot higher than any used or heard of, and ask the acceptors for
     /// promises. The request carries the ballot alone.
     ///
@@ -112,8 +105,9 @@ impl<V: Value> Proposer<V> {
     /// Phase 2a: once a quorum has promised, ask the acceptors to vote for the value of the
     /// highest vote reported; for the client's own only if no vote was.
     ///
-    /// Promises of other ballots say nothing about this one, and an acceptor counts once. With
-    /// neither a vote nor a client there is nothing to finish, and the proposer rests.
+    /// Promises of other ballots say nothing about this one, strangers have no say, and an acceptor
+    /// counts once. With neither a vote nor a client there is nothing to finish, and the proposer
+    /// rests.
     ///
     /// `[PMS §2.2, phase 2(a), P2c]` · `Phase2a` (Paxos.tla)
     pub fn on_promise(
@@ -123,7 +117,7 @@ impl<V: Value> Proposer<V> {
         vote: Option<Vote<V>>,
         quorums: &QuorumSystem,
     ) -> Option<Message<V>> {
-        if self.ballot != Some(ballot) {
+        if self.ballot != Some(ballot) || !quorums.acceptors().contains(from) {
             return None;
         }
         let Phase::Preparing { promises, highest } = &mut self.phase else {
@@ -156,7 +150,8 @@ impl<V: Value> Proposer<V> {
     }
 
     /// Somebody promised a higher ballot: abandon this one, and outbid it after a pause. Says
-    /// whether the ballot was abandoned.
+    /// whether the ballot was abandoned. During the pause further refusals are ignored: if they
+    /// tell of an even higher ballot, the next attempt will hear of it.
     ///
     /// `[PMS §2.2, last paragraph]` · not in Paxos.tla
     pub fn on_nack(&mut self, promised: Ballot) -> bool {
@@ -319,6 +314,13 @@ mod tests {
     fn an_acceptor_that_promises_twice_counts_once() {
         let mut proposer = preparing(Some('x'));
         assert_eq!(promise(&mut proposer, &[(0, None), (0, None)]), None);
+    }
+
+    #[test]
+    fn what_a_stranger_promises_or_reports_does_not_count() {
+        let mut proposer = preparing(Some('x'));
+        let answers = [(7, Some(vote(1, 2, 'y'))), (0, None), (1, None)];
+        assert_eq!(promise(&mut proposer, &answers), accept('x'));
     }
 
     #[test]
