@@ -5,6 +5,8 @@ mod models;
 
 mod command;
 mod crosscheck;
+mod tidy;
+mod udp;
 
 use models::basic::{Basic, Config};
 use models::expected;

@@ -354,3 +354,6 @@ impl<V: fmt::Display> fmt::Debug for Durable<V> {
         write!(f, "ballot {ballot} · decided {decided}")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,338 @@
+//! Rules of the text: what may know what, how long things are, and what must be said.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const COLUMNS_MAX: usize = 100;
+const FUNCTION_LINES_MAX: usize = 68;
+const ROLE_LINES_MAX: usize = 208;
+
+/// Files with a line that is longer, which the formatter cannot break.
+const TOO_WIDE: [&str; 1] = ["src/cli/args.rs"];
+
+/// Basic Paxos without stateright: the roles, and the process that joins them.
+const BASIC: [&str; 5] = ["acceptor", "proposer", "learner", "node", "client"];
+
+/// One file of the source tree.
+struct Source {
+    /// From the root, with `/` between its parts.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn read(path: &str) -> Self {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+        Source {
+            text: text.unwrap_or_else(|error| panic!("{path}: {error}")),
+            path: path.to_owned(),
+        }
+    }
+
+    /// All files in a folder and below it.
+    fn all(folder: &str) -> Vec<Self> {
+        let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+        let mut found = Vec::new();
+        for entry in entries.unwrap_or_else(|error| panic!("{folder}: {error}")) {
+            let entry = entry.expect("a readable folder");
+            let path = format!("{folder}/{}", entry.file_name().display());
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                found.extend(Self::all(&path));
+            } else if path.ends_with(".rs") {
+                found.push(Self::read(&path));
+            }
+        }
+        assert!(!found.is_empty(), "nothing in {folder}");
+        found
+    }
+
+    /// The lines before the tests, which come last.
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        let is_test = self.path.ends_with("/tests.rs");
+        let lines = self.text.lines().take_while(|line| *line != "#[cfg(test)]");
+        lines.filter(move |_| !is_test)
+    }
+
+    /// The lines before the tests that are no comments.
+    fn code(&self) -> String {
+        let is_code = |line: &&str| !line.trim_start().starts_with("//");
+        self.lines().filter(is_code).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Every path that the code names, those of grouped imports in full.
+    fn paths(&self) -> BTreeSet<String> {
+        let code = self.code();
+        let imports = code.split("use ").skip(1);
+        let imports = imports.filter_map(|rest| rest.split(';').next());
+        let is_outside = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
+        let inline = code.split(is_outside).filter(|word| word.contains("::"));
+        let inline = inline.map(|word| word.trim_matches(':').to_owned());
+        imports.flat_map(expand).chain(inline).collect()
+    }
+
+    /// The paths that the code names and that begin with one of these.
+    fn named(&self, forbidden: &[&str]) -> Vec<String> {
+        let is_at_or_below = |path: &str, start: &str| {
+            let rest = path.strip_prefix(start);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        };
+        let is_forbidden =
+            |path: &String| forbidden.iter().any(|start| is_at_or_below(path, start));
+        self.paths().into_iter().filter(is_forbidden).collect()
+    }
+
+    /// Functions before the tests, with the number of lines that each takes up.
+    fn functions(&self) -> Vec<(String, usize)> {
+        let lines: Vec<&str> = self.lines().collect();
+        let starts = (0..lines.len()).filter_map(|at| Some((at, function(lines[at])?)));
+        let measured = starts.map(|(at, name)| {
+            let indent = lines[at].len() - lines[at].trim_start().len();
+            let ends = |line: &&&str| {
+                let is_deep = line.len() - line.trim_start().len() > indent;
+                !is_deep && (line.ends_with(['}', ';']))
+            };
+            let length = lines[at..].iter().position(|line| ends(&line));
+            (name, length.map_or(1, |length| length + 1))
+        });
+        measured.collect()
+    }
+}
+
+/// The name of the function that begins in a line.
+fn function(line: &str) -> Option<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let (before, after) = line.split_once("fn ")?;
+    let mut words = before.split_whitespace();
+    let is_start = words.all(|word| word.starts_with("pub") || ["const", "async"].contains(&word));
+    let name: String = after.chars().take_while(|c| is_word(*c)).collect();
+    (is_start && !name.is_empty()).then_some(name)
+}
+
+/// The paths of an import: `a::{b, c::{d, e}}` is `a::b`, `a::c::d` and `a::c::e`.
+fn expand(import: &str) -> Vec<String> {
+    let Some((start, group)) = import.split_once('{') else {
+        return vec![import.trim().to_owned()];
+    };
+    let group = group.rsplit_once('}').map_or(group, |(inside, _)| inside);
+    let mut depth = 0;
+    let mut parts = vec![String::new()];
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        match parts.last_mut() {
+            Some(part) if c != ',' || depth > 0 => part.push(c),
+            _ => parts.push(String::new()),
+        }
+    }
+    let parts = parts.iter().map(|part| part.trim());
+    let parts = parts.filter(|part| !part.is_empty());
+    let inside = parts.flat_map(expand);
+    inside
+        .map(|part| format!("{}{part}", start.trim()))
+        .collect()
+}
+
+fn everything() -> Vec<Source> {
+    [Source::all("src"), Source::all("models")]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn basic() -> impl Iterator<Item = Source> {
+    let read = |name| Source::read(&format!("src/basic/{name}.rs"));
+    BASIC.into_iter().map(read)
+}
+
+fn assert_none(broken: &[String], rule: &str) {
+    assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
+}
+
+/// What the files name of what they must not know.
+fn names(sources: impl IntoIterator<Item = Source>, forbidden: &[&str]) -> Vec<String> {
+    let sources = sources.into_iter();
+    let named = sources.flat_map(|source| {
+        let path = source.path.clone();
+        let named = source.named(forbidden).into_iter();
+        named.map(move |name| format!("{path} names {name}"))
+    });
+    named.collect()
+}
+
+#[test]
+fn imports_are_read_in_full() {
+    let source = Source {
+        path: "src/example.rs".to_owned(),
+        text: "use a::{b, c::{d, e as f}};\n// g::h\nlet i = j::k::<l::m>();\n#[cfg(test)]\nn::o"
+            .to_owned(),
+    };
+    let paths: Vec<String> = source.paths().into_iter().collect();
+    for path in ["a::b", "a::c::d", "a::c::e as f", "j::k", "l::m"] {
+        assert!(paths.iter().any(|it| it == path), "{path}: {paths:?}");
+    }
+    assert_eq!(source.named(&["g", "n"]), [""; 0]);
+    assert_eq!(source.named(&["a::b", "a::bb", "j"]), ["a::b", "j::k"]);
+}
+
+#[test]
+fn functions_are_measured() {
+    let source = Source {
+        path: "src/example.rs".to_owned(),
+        text: "fn a() {}\n\n    pub(super) fn b(\n        c: d,\n    ) -> e {\n        f;\n    }\n\
+               fn g(h: fn(i)) -> j;\nfn k()\nwhere\n    l: m,\n{\n    n\n}\n"
+            .to_owned(),
+    };
+    let expected = [("a", 1), ("b", 5), ("g", 1), ("k", 6)];
+    assert_eq!(
+        source.functions(),
+        expected.map(|(name, lines)| (name.to_owned(), lines))
+    );
+}
+
+#[test]
+fn roles_and_their_vocabulary_know_no_world_outside() {
+    let vocabulary = ["ballot", "vote", "quorum", "invariant", "backoff"];
+    let vocabulary = vocabulary.map(|name| Source::read(&format!("src/{name}.rs")));
+    let outside = [
+        "std::net",
+        "std::fs",
+        "std::thread",
+        "std::time::Instant",
+        "std::time::SystemTime",
+        "rand",
+        "stateright",
+    ];
+    let broken = names(vocabulary.into_iter().chain(basic()), &outside);
+    assert_none(&broken, "a role is a function of its state and a message");
+}
+
+#[test]
+fn the_checker_and_the_runtime_know_no_protocol_and_not_each_other() {
+    let rule = "the checker and the runtime know actors";
+    let protocols = ["crate::basic", "synod", "super::super::basic"];
+    let vocabulary = ["crate::ballot", "crate::vote", "crate::quorum"];
+    let forbidden = [protocols, vocabulary].concat();
+    for (folder, other) in [("src/checker", "runtime"), ("src/runtime", "checker")] {
+        let sources = Source::all(folder);
+        let code = sources.iter().map(|it| (&it.path, it.code()));
+        let tells = |code: &str| {
+            ["Paxos", "Ballot", "Acceptor"]
+                .iter()
+                .any(|it| code.contains(it))
+        };
+        let named = code.filter(|(_, code)| tells(code));
+        let mut broken: Vec<String> = named.map(|(path, _)| path.clone()).collect();
+        let other = format!("crate::{other}");
+        broken.extend(names(sources, &[forbidden.as_slice(), &[&other]].concat()));
+        assert_none(&broken, rule);
+    }
+}
+
+#[test]
+fn one_file_of_a_protocol_knows_stateright() {
+    let sources = Source::all("src/basic").into_iter();
+    let knowing = sources.filter(|source| source.code().contains("stateright"));
+    let knowing: Vec<String> = knowing.map(|source| source.path).collect();
+    assert_eq!(knowing, ["src/basic/mod.rs"]);
+}
+
+#[test]
+fn nothing_is_left_to_be_done() {
+    // In two parts, so that this file keeps the rule as well.
+    let marks = [("TO", "DO"), ("FIX", "ME"), ("dbg", "!"), ("todo", "!")];
+    let marks = marks.map(|(start, end)| format!("{start}{end}"));
+    let broken: Vec<String> = everything()
+        .iter()
+        .flat_map(|source| source.text.lines().map(|line| (&source.path, line)))
+        .filter(|(_, line)| marks.iter().any(|mark| line.contains(mark)))
+        .map(|(path, line)| format!("{path}: {line}"))
+        .collect();
+    assert_none(&broken, "done, or not there");
+}
+
+#[test]
+fn lines_fit_on_a_page() {
+    let broken: Vec<String> = everything()
+        .iter()
+        .filter(|source| !TOO_WIDE.contains(&source.path.as_str()))
+        .flat_map(|source| source.text.lines().map(|line| (&source.path, line)))
+        .filter(|(_, line)| line.chars().count() > COLUMNS_MAX)
+        .map(|(path, line)| format!("{path}: {line}"))
+        .collect();
+    assert_none(&broken, "lines that are too long");
+}
+
+#[test]
+fn functions_and_roles_are_short() {
+    let sources = Source::all("src");
+    let long = |source: &Source| {
+        let functions = source.functions().into_iter();
+        let long = functions.filter(|(_, lines)| *lines > FUNCTION_LINES_MAX);
+        let path = source.path.clone();
+        long.map(move |(name, lines)| format!("{path}: {name} has {lines} lines"))
+            .collect::<Vec<_>>()
+    };
+    let broken: Vec<String> = sources.iter().flat_map(long).collect();
+    assert_none(&broken, "functions that are too long");
+    let roles = basic().filter(|source| !source.path.ends_with("/node.rs"));
+    let roles = roles.map(|source| (source.lines().count(), source.path));
+    let long = roles.filter(|(lines, _)| *lines > ROLE_LINES_MAX);
+    let broken: Vec<String> = long
+        .map(|(lines, path)| format!("{path}: {lines}"))
+        .collect();
+    assert_none(&broken, "roles that are too long");
+}
+
+/// The comment that stands directly above a line.
+fn doc_above(lines: &[&str], at: usize) -> String {
+    let above = lines[..at].iter().rev().map(|line| line.trim_start());
+    above
+        .take_while(|line| line.starts_with("///") || line.starts_with("#["))
+        .collect()
+}
+
+#[test]
+fn every_handler_names_its_source() {
+    let mut handlers = BTreeSet::new();
+    for source in basic().take(3) {
+        let lines: Vec<&str> = source.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let name = function(line).filter(|_| line.trim_start().starts_with("pub fn"));
+            let Some(name) = name.filter(|it| it.starts_with("on_") || it == "prepare") else {
+                continue;
+            };
+            let is_sourced = doc_above(&lines, at).contains("[PMS §");
+            assert!(is_sourced, "{} of {} has no source", name, source.path);
+            handlers.insert(name);
+        }
+    }
+    let expected = [
+        "on_accept",
+        "on_accepted",
+        "on_decided",
+        "on_nack",
+        "on_prepare",
+        "on_promise",
+        "on_propose",
+        "prepare",
+    ];
+    assert!(handlers.iter().eq(&expected), "{handlers:?}");
+}
+
+#[test]
+fn the_readme_has_every_invariant_and_its_sentence() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let Ok(readme) = fs::read_to_string(path) else {
+        return;
+    };
+    let readme = readme.split_whitespace().collect::<Vec<_>>().join(" ");
+    for invariant in synod::invariant::ALL {
+        for text in [invariant.name, invariant.statement] {
+            assert!(readme.contains(text), "{text} is missing");
+        }
+    }
+}

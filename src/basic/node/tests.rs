@@ -1,0 +1,520 @@
+//! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
+
+use super::super::testing::{ballot, vote};
+use super::super::{Process, ProcessState};
+use super::*;
+use crate::backoff::Backoff;
+use crate::quorum::{AcceptorSet, QuorumSystem};
+use stateright::actor::{Actor, Command, Id, Out};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+const CLIENT: u32 = 9;
+
+/// What one step commanded, and whether it made the borrowed state an owned one.
+#[derive(Default)]
+struct Did {
+    saved: Option<Durable<char>>,
+    sent: Vec<(u32, Message<char>)>,
+    timers: Vec<(Timer, Option<Range<Duration>>)>,
+    is_owned: bool,
+}
+
+impl Did {
+    /// Sorts the commands out, and checks what holds for every step of every node: at most one
+    /// save, and nothing sent before it; nothing sent to itself.
+    fn of(me: NodeId, out: Out<Process<char>>) -> Self {
+        let mut did = Did::default();
+        for command in out {
+            match command {
+                Command::Save(durable) => {
+                    assert!(did.sent.is_empty(), "sent before it saved");
+                    assert!(did.saved.replace(durable).is_none(), "saved twice");
+                }
+                Command::Send(to, message) => {
+                    assert_ne!(NodeId::from(to), me, "sent to itself");
+                    did.sent.push((NodeId::from(to).0, message));
+                }
+                Command::SetTimer(timer, range) => did.timers.push((timer, Some(range))),
+                Command::CancelTimer(timer) => did.timers.push((timer, None)),
+                Command::ChooseRandom(..) => panic!("a node leaves nothing to chance"),
+            }
+        }
+        did
+    }
+
+    fn is_nothing(&self) -> bool {
+        let is_silent = self.sent.is_empty() && self.timers.is_empty();
+        is_silent && self.saved.is_none() && !self.is_owned
+    }
+
+    fn sent_to(&self, node: u32) -> Vec<&Message<char>> {
+        let to_node = self.sent.iter().filter(|(to, _)| *to == node);
+        to_node.map(|(_, message)| message).collect()
+    }
+
+    /// What became of a timer: nothing, or cancelled, or set to a time from a range.
+    fn timer(&self, timer: Timer) -> Option<&Option<Range<Duration>>> {
+        let of_timer = self.timers.iter().filter(|(it, _)| *it == timer);
+        of_timer.map(|(_, wait)| wait).next_back()
+    }
+}
+
+/// One node, driven step by step.
+struct Node {
+    me: NodeId,
+    process: Process<char>,
+    state: ProcessState<char>,
+}
+
+impl Node {
+    fn start(cluster: &Cluster, me: u32, saved: Option<Durable<char>>) -> (Self, Did) {
+        let me = NodeId(me);
+        let process = Process::Node(Arc::new(cluster.clone()));
+        let mut out = Out::new();
+        let state = process.on_start(me.into(), &saved, &mut out);
+        let node = Node { me, process, state };
+        (node, Did::of(me, out))
+    }
+
+    fn new(cluster: &Cluster, me: u32) -> Self {
+        Node::start(cluster, me, None).0
+    }
+
+    /// Handles one event on a borrowed state, as the checker does. What is durable is saved if,
+    /// and only if, it changed.
+    fn step(
+        &mut self,
+        event: impl FnOnce(&Self, &mut Cow<ProcessState<char>>, &mut Out<Process<char>>),
+    ) -> Did {
+        let before = self.node().durable();
+        let mut state = Cow::Borrowed(&self.state);
+        let mut out = Out::new();
+        event(self, &mut state, &mut out);
+        let is_owned = matches!(state, Cow::Owned(_));
+        self.state = state.into_owned();
+        let after = self.node().durable();
+        let did = Did {
+            is_owned,
+            ..Did::of(self.me, out)
+        };
+        let expected = (after != before).then_some(after);
+        assert_eq!(did.saved, expected, "what changed is not what was saved");
+        did
+    }
+
+    fn hear(&mut self, from: u32, message: Message<char>) -> Did {
+        let from = Id::from(from as usize);
+        self.step(|node, state, out| {
+            node.process
+                .on_msg(node.me.into(), state, from, message, out);
+        })
+    }
+
+    fn time_out(&mut self, timer: Timer) -> Did {
+        self.step(|node, state, out| {
+            node.process.on_timeout(node.me.into(), state, &timer, out);
+        })
+    }
+
+    fn node(&self) -> &NodeState<char> {
+        self.state.node().expect("a node")
+    }
+
+    fn decided(&self) -> Option<char> {
+        self.node().decided().copied()
+    }
+}
+
+/// Acceptors 0, 1, ...; proposers and learners as given.
+fn cluster(acceptors: u32, proposers: &[u32], learners: &[u32]) -> Cluster {
+    let quorums = QuorumSystem::majority(AcceptorSet::first(acceptors));
+    let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
+    Cluster {
+        quorums: quorums.expect("majorities intersect"),
+        proposers: nodes(proposers),
+        learners: nodes(learners),
+        nacks: true,
+        round_max: u64::MAX,
+        backoff: Backoff::default(),
+    }
+}
+
+/// Three nodes that play all roles.
+fn colocated() -> Cluster {
+    cluster(3, &[0, 1, 2], &[0, 1, 2])
+}
+
+/// Acceptors 0 to 2, proposer 3 and learner 4.
+fn separated() -> Cluster {
+    cluster(3, &[3], &[4])
+}
+
+fn propose(value: char) -> Message<char> {
+    Message::Propose { value }
+}
+
+fn prepare(round: u64, node: u32) -> Message<char> {
+    let ballot = ballot(round, node);
+    Message::Prepare { ballot }
+}
+
+fn promise(round: u64, node: u32, vote: Option<Vote<char>>) -> Message<char> {
+    let ballot = ballot(round, node);
+    Message::Promise { ballot, vote }
+}
+
+fn accept(round: u64, node: u32, value: char) -> Message<char> {
+    let vote = vote(round, node, value);
+    Message::Accept { vote }
+}
+
+fn accepted(round: u64, node: u32, value: char) -> Message<char> {
+    let vote = vote(round, node, value);
+    Message::Accepted { vote }
+}
+
+fn nack(round: u64, node: u32) -> Message<char> {
+    let promised = ballot(round, node);
+    Message::Nack { promised }
+}
+
+fn decided(value: char) -> Message<char> {
+    Message::Decided { value }
+}
+
+/// Saved by a node that voted, and may have started a ballot, but knows no decision.
+fn voted(proposal: Vote<char>, ballot: Option<Ballot>) -> Durable<char> {
+    Durable {
+        acceptor: Some(Acceptor {
+            promised: Some(proposal.ballot),
+            vote: Some(proposal),
+        }),
+        ballot,
+        decided: None,
+    }
+}
+
+#[test]
+fn a_node_that_proposes_has_its_own_promise_in_the_same_step() {
+    let mut node = Node::new(&colocated(), 0);
+    let did = node.hear(CLIENT, propose('x'));
+    assert_eq!(did.sent, [(1, prepare(1, 0)), (2, prepare(1, 0))]);
+    let acceptor = node.node().acceptor.as_ref().expect("an acceptor");
+    assert_eq!(acceptor.promised, Some(ballot(1, 0)));
+    // One more promise is a majority.
+    let did = node.hear(2, promise(1, 0, None));
+    assert_eq!(did.sent_to(1)[0], &accept(1, 0, 'x'));
+    let acceptor = node.node().acceptor.as_ref().expect("an acceptor");
+    assert_eq!(acceptor.vote, Some(vote(1, 0, 'x')));
+    assert_eq!(did.sent_to(1), [&accept(1, 0, 'x'), &accepted(1, 0, 'x')]);
+}
+
+#[test]
+fn a_node_alone_decides_in_one_step() {
+    let mut node = Node::new(&cluster(1, &[0], &[0]), 0);
+    let did = node.hear(CLIENT, propose('x'));
+    assert_eq!(did.sent, [(CLIENT, decided('x'))]);
+    assert_eq!(node.decided(), Some('x'));
+    let everything = Durable {
+        decided: Some('x'),
+        ..voted(vote(1, 0, 'x'), Some(ballot(1, 0)))
+    };
+    assert_eq!(did.saved, Some(everything));
+    assert_eq!(did.timer(Timer::Retry), Some(&None), "nothing to retry");
+}
+
+#[test]
+fn a_promise_and_a_vote_are_saved_before_they_are_sent() {
+    // That the save comes first is checked for every step: see `Did::of`.
+    let mut node = Node::new(&separated(), 0);
+    let did = node.hear(3, prepare(1, 3));
+    assert!(did.saved.is_some());
+    assert_eq!(did.sent, [(3, promise(1, 3, None))]);
+    let did = node.hear(3, accept(1, 3, 'x'));
+    assert_eq!(did.saved, Some(voted(vote(1, 3, 'x'), None)));
+    assert_eq!(did.sent, [(4, accepted(1, 3, 'x'))]);
+}
+
+#[test]
+fn a_step_that_changes_nothing_durable_saves_nothing() {
+    let mut learner = Node::new(&separated(), 4);
+    let did = learner.hear(0, accepted(1, 3, 'x'));
+    assert!(did.is_owned, "a vote was counted");
+    assert_eq!(did.saved, None);
+    let mut proposer = Node::new(&separated(), 3);
+    proposer.hear(CLIENT, propose('x'));
+    proposer.hear(0, promise(1, 3, None));
+    let did = proposer.hear(1, promise(1, 3, None));
+    assert_eq!(did.sent.len(), 3, "every acceptor is asked to vote");
+    assert_eq!(did.saved, None);
+}
+
+#[test]
+fn a_node_that_starts_afresh_asks_and_starts_no_ballot() {
+    let (_, did) = Node::start(&colocated(), 0, None);
+    assert_eq!(did.sent, [(1, Message::Ask), (2, Message::Ask)]);
+    let pace = Backoff::default().pace();
+    assert_eq!(did.timers, [(Timer::Ask, Some(pace))]);
+}
+
+#[test]
+fn a_node_that_restarts_with_a_vote_but_no_decision_asks_and_will_retry() {
+    // The vote may be one of a quorum, and its proposer gone: it takes a ballot to find out.
+    let saved = voted(vote(1, 2, 'x'), None);
+    let (mut node, did) = Node::start(&colocated(), 0, Some(saved));
+    assert_eq!(did.sent, [(1, Message::Ask), (2, Message::Ask)]);
+    let pace = Some(Backoff::default().pace());
+    assert_eq!(did.timer(Timer::Ask), Some(&pace));
+    assert_eq!(did.timer(Timer::Retry), Some(&pace));
+    let did = node.time_out(Timer::Retry);
+    assert_eq!(did.sent, [(1, prepare(1, 0)), (2, prepare(1, 0))]);
+    // Ballot 1.0 is below its own vote: it is refused in the same step, and the next is above.
+    assert!(matches!(did.timer(Timer::Retry), Some(Some(_))));
+    let did = node.time_out(Timer::Retry);
+    assert_eq!(did.sent, [(1, prepare(2, 0)), (2, prepare(2, 0))]);
+    let did = node.hear(1, promise(2, 0, None));
+    assert_eq!(did.sent_to(2)[0], &accept(2, 0, 'x'));
+}
+
+#[test]
+fn a_node_that_restarts_after_starting_a_ballot_will_retry() {
+    let saved = Durable {
+        ballot: Some(ballot(1, 3)),
+        ..Node::new(&separated(), 3).node().durable()
+    };
+    let (_, did) = Node::start(&separated(), 3, Some(saved));
+    assert!(matches!(did.timer(Timer::Retry), Some(Some(_))));
+}
+
+#[test]
+fn a_node_that_restarts_with_a_decision_is_at_rest() {
+    let saved = Durable {
+        decided: Some('x'),
+        ..voted(vote(1, 0, 'x'), Some(ballot(1, 0)))
+    };
+    let (mut node, did) = Node::start(&colocated(), 0, Some(saved));
+    assert!(did.is_nothing());
+    assert_eq!(node.decided(), Some('x'));
+    assert!(node.time_out(Timer::Retry).is_nothing());
+    assert!(node.time_out(Timer::Ask).is_nothing());
+}
+
+#[test]
+fn a_restarted_node_uses_no_ballot_twice() {
+    let mut node = Node::new(&separated(), 3);
+    let mut saved = node.hear(CLIENT, propose('x')).saved;
+    for round in 2..5 {
+        let (mut again, _) = Node::start(&separated(), 3, saved);
+        assert!(again.hear(0, promise(round - 1, 3, None)).is_nothing());
+        let did = match round % 2 {
+            0 => again.time_out(Timer::Retry),
+            _ => again.hear(CLIENT, propose('y')),
+        };
+        assert_eq!(did.sent_to(0), [&prepare(round, 3)]);
+        saved = did.saved;
+    }
+}
+
+#[test]
+fn a_node_that_has_decided_tells_whoever_proposes_or_asks() {
+    for me in [0, 3, 4] {
+        let mut node = Node::new(&cluster(3, &[0, 3], &[0, 4]), me);
+        node.hear(0, decided('x'));
+        let did = node.hear(CLIENT, propose('y'));
+        assert_eq!(did.sent, [(CLIENT, decided('x'))]);
+        assert_eq!(node.hear(2, Message::Ask).sent, [(2, decided('x'))]);
+        assert!(node.hear(1, decided('y')).is_nothing(), "it stands");
+        assert_eq!(node.decided(), Some('x'));
+    }
+}
+
+#[test]
+fn a_node_that_has_decided_goes_on_as_an_acceptor() {
+    let mut node = Node::new(&colocated(), 0);
+    node.hear(1, accept(1, 1, 'x'));
+    node.hear(1, decided('x'));
+    let did = node.hear(2, prepare(2, 2));
+    let answer = promise(2, 2, Some(vote(1, 1, 'x')));
+    assert_eq!(did.sent, [(2, answer)]);
+    let did = node.hear(2, accept(2, 2, 'x'));
+    let answer = accepted(2, 2, 'x');
+    assert_eq!(did.sent, [(1, answer.clone()), (2, answer)]);
+}
+
+#[test]
+fn the_client_is_told_once_the_decision_is_known() {
+    let mut node = Node::new(&separated(), 3);
+    node.hear(CLIENT, propose('x'));
+    let did = node.hear(4, decided('y'));
+    assert_eq!(did.sent, [(CLIENT, decided('y'))]);
+    assert_eq!(did.timer(Timer::Retry), Some(&None));
+    assert_eq!(did.timer(Timer::Ask), Some(&None));
+}
+
+#[test]
+fn a_refused_proposer_waits_anew_and_goes_above() {
+    let mut node = Node::new(&separated(), 3);
+    node.hear(CLIENT, propose('x'));
+    let did = node.hear(0, nack(4, 7));
+    let pause = Some(Backoff::default().wait(4));
+    assert_eq!(did.timer(Timer::Retry), Some(&pause));
+    assert!(did.sent.is_empty(), "not at once");
+    assert!(node.hear(1, nack(4, 7)).is_nothing(), "once is enough");
+    let did = node.time_out(Timer::Retry);
+    assert_eq!(did.sent_to(0), [&prepare(5, 3)]);
+}
+
+#[test]
+fn an_acceptor_refuses_aloud_only_if_the_cluster_has_nacks() {
+    for nacks in [true, false] {
+        let cluster = Cluster {
+            nacks,
+            ..separated()
+        };
+        let mut node = Node::new(&cluster, 0);
+        node.hear(3, prepare(2, 3));
+        for request in [prepare(1, 5), accept(1, 5, 'x')] {
+            let did = node.hear(5, request);
+            let refusal = [(5, nack(2, 3))];
+            assert_eq!(did.sent, &refusal[..usize::from(nacks)]);
+            assert!(!did.is_owned);
+        }
+    }
+}
+
+#[test]
+fn a_ballot_is_given_a_time_to_succeed_in() {
+    let mut node = Node::new(&separated(), 3);
+    let did = node.hear(CLIENT, propose('x'));
+    let wait = Backoff::default().wait(1);
+    assert_eq!(did.timer(Timer::Retry), Some(&Some(wait)));
+    assert!(
+        node.hear(CLIENT, propose('y')).is_nothing(),
+        "one at a time"
+    );
+    let did = node.time_out(Timer::Retry);
+    let wait = Backoff::default().wait(2);
+    assert_eq!(did.timer(Timer::Retry), Some(&Some(wait)));
+}
+
+#[test]
+fn no_ballot_is_started_after_the_last_round() {
+    let cluster = Cluster {
+        round_max: 1,
+        ..separated()
+    };
+    let mut node = Node::new(&cluster, 3);
+    node.hear(CLIENT, propose('x'));
+    let did = node.time_out(Timer::Retry);
+    assert!(did.sent.is_empty() && !did.is_owned);
+}
+
+#[test]
+fn a_proposer_that_finds_nothing_to_do_cancels_its_timer() {
+    let saved = Durable {
+        ballot: Some(ballot(1, 3)),
+        ..Node::new(&separated(), 3).node().durable()
+    };
+    let (mut node, _) = Node::start(&separated(), 3, Some(saved));
+    node.time_out(Timer::Retry);
+    let did = node.hear(0, promise(2, 3, None));
+    assert_eq!(did.timer(Timer::Retry), None, "one promise is no quorum");
+    let did = node.hear(1, promise(2, 3, None));
+    assert_eq!(did.timer(Timer::Retry), Some(&None));
+    assert!(did.sent.is_empty());
+    // It can begin again.
+    let did = node.hear(CLIENT, propose('x'));
+    assert_eq!(did.sent_to(2), [&prepare(3, 3)]);
+}
+
+#[test]
+fn a_late_promise_cancels_no_timer() {
+    let mut node = Node::new(&separated(), 3);
+    node.hear(CLIENT, propose('x'));
+    for from in 0..3 {
+        let did = node.hear(from, promise(1, 3, None));
+        assert_eq!(did.timer(Timer::Retry), None);
+    }
+}
+
+#[test]
+fn a_learner_that_counted_the_votes_tells_the_others() {
+    let mut node = Node::new(&cluster(3, &[3, 4], &[4, 5]), 4);
+    node.hear(0, accepted(1, 3, 'x'));
+    let did = node.hear(1, accepted(1, 3, 'x'));
+    assert_eq!(did.sent, [(3, decided('x')), (5, decided('x'))]);
+    assert!(node.hear(2, accepted(1, 3, 'x')).is_nothing());
+}
+
+#[test]
+fn a_learner_that_was_told_tells_nobody_else() {
+    let mut node = Node::new(&cluster(3, &[3, 4], &[4, 5]), 4);
+    let did = node.hear(5, decided('x'));
+    assert_eq!(node.decided(), Some('x'));
+    assert!(did.saved.is_some());
+    assert!(did.sent.is_empty());
+}
+
+#[test]
+fn a_node_without_a_decision_asks_again_and_answers_nobody() {
+    let mut node = Node::new(&colocated(), 0);
+    assert!(node.hear(1, Message::Ask).is_nothing());
+    let did = node.time_out(Timer::Ask);
+    assert_eq!(did.sent, [(1, Message::Ask), (2, Message::Ask)]);
+    assert!(matches!(did.timer(Timer::Ask), Some(Some(_))));
+}
+
+#[test]
+fn a_step_that_changes_nothing_leaves_the_state_borrowed() {
+    let mut node = Node::new(&colocated(), 0);
+    node.hear(CLIENT, propose('x'));
+    node.hear(1, accepted(1, 1, 'y'));
+    let ignored = [
+        (1, promise(1, 1, None)), // for another's ballot
+        (0, promise(1, 0, None)), // counted already
+        (1, nack(1, 0)),          // of the ballot itself
+        (1, accepted(1, 1, 'y')), // counted already
+        (7, accepted(1, 1, 'y')), // of no acceptor
+        (1, accepted(1, 0, 'z')), // in a lower ballot
+        (CLIENT, propose('z')),   // not the first
+        (0, prepare(1, 0)),       // answered already
+    ];
+    for (from, message) in ignored {
+        let shown = format!("{message:?} from {from}");
+        assert!(node.hear(from, message).is_nothing(), "{shown}");
+    }
+}
+
+#[test]
+fn a_message_for_a_role_that_the_node_does_not_play_is_ignored() {
+    let to_acceptors = [prepare(1, 7), accept(1, 7, 'x')];
+    let to_proposers = [propose('x'), promise(1, 3, None), nack(9, 7)];
+    let to_learners = [accepted(1, 7, 'x'), decided('x'), Message::Ask];
+    let cases = [
+        (0, [to_proposers.as_slice(), &to_learners].concat()),
+        (3, to_acceptors.to_vec()),
+        (4, [to_acceptors.as_slice(), &to_proposers].concat()),
+    ];
+    for (me, messages) in cases {
+        let mut node = Node::new(&separated(), me);
+        for message in messages {
+            let shown = format!("{message:?} to {me}");
+            assert!(node.hear(7, message).is_nothing(), "{shown}");
+        }
+    }
+    // Nor does an acceptor ever set a timer that could start a ballot.
+    let saved = voted(vote(1, 3, 'x'), None);
+    let (mut acceptor, did) = Node::start(&separated(), 0, Some(saved));
+    assert!(did.is_nothing());
+    assert!(acceptor.hear(7, accept(1, 3, 'x')).is_nothing());
+}
+
+#[test]
+fn a_process_without_a_role_does_nothing() {
+    let (mut node, did) = Node::start(&separated(), 8, None);
+    assert!(did.is_nothing());
+    for message in [propose('x'), prepare(1, 3), decided('x'), Message::Ask] {
+        assert!(node.hear(3, message).is_nothing());
+    }
+}
