@@ -102,7 +102,10 @@ impl Config {
         if (1..=max).contains(&given) {
             return Ok(());
         }
-        let expected = format!("a number from 1 to {max}");
+        let expected = match max {
+            u64::MAX => "a number of at least 1".to_owned(),
+            max => format!("a number from 1 to {max}"),
+        };
         Err(ConfigError::Count {
             flag,
             expected,

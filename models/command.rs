@@ -77,8 +77,44 @@ fn a_bounded_search_exits_3_and_claims_nothing() {
 }
 
 #[test]
+fn a_bound_in_the_pinned_configurations_is_no_violation() {
+    let output = synod(&["check", "--all", "--max-states", "3"]);
+    assert_eq!(output.code, Some(3), "{}{}", output.stdout, output.stderr);
+}
+
+#[test]
+fn the_real_protocol_holds_where_the_mutants_die() {
+    for flags in [
+        &["--acceptors", "1", "--ballots", "1"][..],
+        &["--ballots", "1", "--quorums", "flexible:3,1"],
+    ] {
+        let output = synod(&[&["check", "basic"], flags].concat());
+        assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    }
+}
+
+#[test]
+fn a_mutant_that_survives_is_not_praised() {
+    let flags = [
+        "--proposers",
+        "1",
+        "--ballots",
+        "1",
+        "--mutant",
+        "lowest-vote",
+    ];
+    let output = synod(&[&["check", "basic"], flags.as_slice()].concat());
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    assert!(
+        output.stdout.contains("the mutant survives here"),
+        "{}",
+        output.stdout
+    );
+}
+
+#[test]
 fn bad_input_is_refused_with_what_to_do() {
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 16] = [
         (&["check", "basic", "--fast"], &["--fast"]),
         (&["check", "raft"], &["raft", "basic"]),
         (&["check"], &["<PROTOCOL>"]),
@@ -121,6 +157,22 @@ fn bad_input_is_refused_with_what_to_do() {
         (
             &["cluster", "basic", "--faults", "noise=1"],
             &["noise", "loss"],
+        ),
+        (
+            &["cluster", "--timeout-s", "18446744073709551615"],
+            &["--timeout-s"],
+        ),
+        (
+            &["check", "basic", "--threads", "100000"],
+            &["--threads", "1 to 256"],
+        ),
+        (
+            &["check", "basic", "--ballots", "0"],
+            &["--ballots", "at least 1"],
+        ),
+        (
+            &["check", "--all", "--acceptors", "5"],
+            &["--all", "--acceptors"],
         ),
     ];
     for (args, hints) in cases {
@@ -336,6 +388,19 @@ fn a_cluster_that_runs_again_in_its_directory_remembers() {
     for _ in 0..4 {
         assert_eq!(decision(), first);
     }
+}
+
+#[test]
+fn a_cluster_of_another_size_does_not_take_over_a_directory() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    assert_eq!(
+        synod(&["cluster", "--dir", path, "--nodes", "1"]).code,
+        Some(0)
+    );
+    let output = synod(&["cluster", "--dir", path, "--nodes", "5"]);
+    assert_eq!(output.code, Some(2), "{}", output.stdout);
+    assert!(output.stderr.contains("--nodes 1"), "{}", output.stderr);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Basic Paxos with one rule broken: what each invariant must catch.
 //!
 //! A mutant is a wrapper around the shipped actor. It breaks its rule from outside, by changing
-//! what the actor is told or remembers, so that the roles stay free of code for mutants.
+//! what the actor is told, remembers or asks for, so that the roles stay free of code for mutants.
+//! What a co-located node tells itself it tells rightly: only the network lies.
 
 use super::basic::Config;
-use stateright::actor::{Actor, Id, Out};
+use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use synod::ballot::NodeId;
 use synod::basic::{Acceptor, Durable, Message, Phase, Process, ProcessState, Proposer, Timer};
@@ -37,6 +38,7 @@ enum Rule {
     ReuseBallot,
     MinorityDecides,
     InventValue,
+    SendBeforeSave,
 }
 
 const fn mutant(
@@ -106,6 +108,13 @@ pub const ALL: &[Mutant] = &[
         Rule::InventValue,
         0,
     ),
+    mutant(
+        "send-before-save",
+        "A node sends its messages before what it saves is on disk.",
+        Agreement::PROPERTY,
+        Rule::SendBeforeSave,
+        1,
+    ),
 ];
 
 impl Mutant {
@@ -115,13 +124,18 @@ impl Mutant {
         ALL.iter().find(|mutant| mutant.name == name)
     }
 
-    /// The configuration changed to one that gives the mutant its chance: with the crashes that
-    /// it takes, and with all messages kept, since which are stale is a claim about the real
-    /// protocol.
+    /// The configuration changed to one that gives the mutant its chance: with the crashes and
+    /// the storage that it takes, and with all messages kept, since which are stale is a claim
+    /// about the real protocol.
     #[must_use]
     pub fn prepare(&self, config: Config) -> Config {
+        let storage = match self.rule {
+            Rule::SendBeforeSave => StorageMode::Split,
+            _ => config.storage,
+        };
         Config {
             crashes: config.crashes.max(self.crashes),
+            storage,
             drops_stale: false,
             ..config
         }
@@ -135,13 +149,15 @@ impl Mutant {
             Rule::InventValue => (1, 1, 1),
             Rule::MinorityDecides => (2, 1, 1),
             Rule::LowestVote => (3, 3, 1),
-            Rule::VoteBelowPromise | Rule::ForgetPromise | Rule::IgnoreVote => (1, 2, 1),
+            Rule::VoteBelowPromise
+            | Rule::ForgetPromise
+            | Rule::IgnoreVote
+            | Rule::SendBeforeSave => (1, 2, 1),
         };
         self.prepare(Config {
             acceptors,
             proposers,
             ballots,
-            storage: StorageMode::Atomic,
             ..Config::default()
         })
     }
@@ -160,6 +176,15 @@ impl Broken {
     pub fn new(process: Process<char>, mutant: &Mutant) -> Self {
         let rule = mutant.rule;
         Self { process, rule }
+    }
+
+    /// Passes on what the process asks for: saves first, as the process has it, or last.
+    fn hand_on(&self, asked: Out<Process<char>>, out: &mut Out<Self>) {
+        let is_late = |command: &Command<_, _, _, _>| {
+            self.rule == Rule::SendBeforeSave && matches!(command, Command::Save(_))
+        };
+        let (late, prompt): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_late);
+        out.append(&mut prompt.into_iter().chain(late).collect::<Out<Self>>());
     }
 
     /// What the process is told instead of `message`, and what it remembers meanwhile.
@@ -267,7 +292,7 @@ impl Actor for Broken {
         if after != **state {
             *state = Cow::Owned(after);
         }
-        out.append(&mut inner);
+        self.hand_on(inner, out);
     }
 
     fn on_timeout(
@@ -279,7 +304,7 @@ impl Actor for Broken {
     ) {
         let mut inner = Out::new();
         self.process.on_timeout(id, state, timer, &mut inner);
-        out.append(&mut inner);
+        self.hand_on(inner, out);
     }
 
     fn name(&self) -> String {

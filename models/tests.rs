@@ -151,6 +151,35 @@ fn a_search_that_is_stopped_does_not_claim_to_have_seen_everything() {
 }
 
 #[test]
+fn a_search_for_examples_alone_does_not_claim_to_have_seen_everything() {
+    let config = Config {
+        ballots: 1,
+        ..Config::default()
+    };
+    let world = || World::new(system(&config), config.options()).focus_on(models::basic::CHOSEN);
+    let report = search::run(world, Limits::default(), |_| {}).expect("a sound model");
+    assert!(matches!(report.findings[0].outcome, Outcome::Found));
+    assert!(!report.is_exhausted);
+}
+
+#[test]
+fn the_search_for_a_shorter_run_keeps_to_its_bounds() {
+    let mutant = mutants::Mutant::named("ignore-vote").expect("a mutant of that name");
+    let config = mutant.prepare(Config::default());
+    let limits = Limits {
+        timeout: Some(std::time::Duration::ZERO),
+        ..Limits::default()
+    };
+    let broken = || {
+        let broken = system(&config).map(|process| Broken::new(process, mutant));
+        World::new(broken, config.options())
+    };
+    let report = search::run(broken, limits, |_| {}).expect("a sound model");
+    assert_eq!(report.verdict, Verdict::Bounded);
+    assert!(report.reached.elapsed < std::time::Duration::from_secs(5));
+}
+
+#[test]
 fn the_depth_first_checker_agrees_with_the_breadth_first_one() {
     let config = Config {
         ballots: 1,

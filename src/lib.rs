@@ -37,7 +37,7 @@
 //!
 //! // Phase 1: a majority promises a ballot.
 //! proposer.on_propose(NodeId(9), 'x');
-//! let Some(Message::Prepare { ballot }) = proposer.prepare(NodeId(3), u64::MAX) else {
+//! let Some(Message::Prepare { ballot }) = proposer.prepare(NodeId(3), None, u64::MAX) else {
 //!     panic!("there is a first ballot");
 //! };
 //! let mut proposal = None;

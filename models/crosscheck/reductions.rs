@@ -262,7 +262,7 @@ fn refuted(claim: Claim, crashes: usize) -> Option<String> {
     let config = separated(3, 2, 1, 1);
     match search(|| Declared::stale(&config, claim), crashes) {
         Err(Error::Unsound(reason)) => Some(reason),
-        Err(Error::Panicked) => panic!("the search panicked"),
+        Err(error) => panic!("no verdict: {error}"),
         Ok(_) => None,
     }
 }

@@ -238,7 +238,12 @@ impl<'a, V: Value> Step<'a, V> {
         let Some(proposer) = self.state.proposer.as_mut() else {
             return;
         };
-        let prepare = proposer.prepare(self.me, self.cluster.round_max);
+        let heard = self
+            .state
+            .acceptor
+            .as_ref()
+            .and_then(|acceptor| acceptor.promised);
+        let prepare = proposer.prepare(self.me, heard, self.cluster.round_max);
         let round = proposer.ballot.map_or(0, |ballot| ballot.round);
         if let Some(prepare) = prepare {
             self.broadcast_to_acceptors(&prepare);

@@ -80,17 +80,23 @@ impl<V: Value> Proposer<V> {
     }
 
     /// Phase 1a: choose a ballot higher than any used or heard of, and ask the acceptors for
-    /// promises. The request carries the ballot alone.
+    /// promises. The request carries the ballot alone. `heard` is what the node knows besides:
+    /// the promise of its own acceptor.
     ///
     /// `None` in a round above `round_max`: there is no such ballot left.
     ///
     /// `[PMS §2.2, phase 1(a)]` · `Phase1a` (Paxos.tla)
-    pub fn prepare(&mut self, me: NodeId, round_max: u64) -> Option<Message<V>> {
-        let heard = match self.phase {
+    pub fn prepare(
+        &mut self,
+        me: NodeId,
+        heard: Option<Ballot>,
+        round_max: u64,
+    ) -> Option<Message<V>> {
+        let outbid_by = match self.phase {
             Phase::Preempted { by } => Some(by),
             Phase::Idle | Phase::Preparing { .. } | Phase::Accepting { .. } => None,
         };
-        let ballot = Ballot::above(self.ballot.max(heard), me)?;
+        let ballot = Ballot::above(self.ballot.max(outbid_by).max(heard), me)?;
         if ballot.round > round_max {
             return None;
         }
@@ -218,7 +224,9 @@ mod tests {
         if let Some(value) = own {
             proposer.on_propose(NodeId(9), value);
         }
-        proposer.prepare(ME, u64::MAX).expect("the first round");
+        proposer
+            .prepare(ME, None, u64::MAX)
+            .expect("the first round");
         proposer
     }
 
@@ -255,7 +263,7 @@ mod tests {
     #[test]
     fn every_attempt_takes_a_higher_ballot() {
         let mut proposer = preparing(Some('x'));
-        let next = proposer.prepare(ME, u64::MAX);
+        let next = proposer.prepare(ME, None, u64::MAX);
         let ballot = ballot(2, 3);
         assert_eq!(next, Some(Message::Prepare { ballot }));
     }
@@ -264,15 +272,23 @@ mod tests {
     fn an_outbid_proposer_goes_above_what_outbid_it() {
         let mut proposer = preparing(Some('x'));
         assert!(proposer.on_nack(ballot(7, 4)));
-        let next = proposer.prepare(ME, u64::MAX);
+        let next = proposer.prepare(ME, None, u64::MAX);
         let ballot = ballot(8, 3);
+        assert_eq!(next, Some(Message::Prepare { ballot }));
+    }
+
+    #[test]
+    fn a_ballot_is_above_what_the_node_heard_of() {
+        let mut proposer: Proposer<char> = Proposer::restart(None);
+        let next = proposer.prepare(ME, Some(ballot(4, 5)), u64::MAX);
+        let ballot = ballot(5, 3);
         assert_eq!(next, Some(Message::Prepare { ballot }));
     }
 
     #[test]
     fn an_old_refusal_is_ignored() {
         let mut proposer = preparing(Some('x'));
-        proposer.prepare(ME, u64::MAX);
+        proposer.prepare(ME, None, u64::MAX);
         assert!(!proposer.on_nack(ballot(1, 4)));
         assert!(matches!(proposer.phase, Phase::Preparing { .. }));
     }
@@ -281,7 +297,7 @@ mod tests {
     fn no_ballot_is_started_above_the_last_round() {
         let mut proposer = preparing(Some('x'));
         let before = proposer.clone();
-        assert_eq!(proposer.prepare(ME, 1), None);
+        assert_eq!(proposer.prepare(ME, None, 1), None);
         assert_eq!(proposer, before);
     }
 
@@ -326,7 +342,7 @@ mod tests {
     #[test]
     fn a_promise_for_another_ballot_does_not_count() {
         let mut proposer = preparing(Some('x'));
-        proposer.prepare(ME, u64::MAX);
+        proposer.prepare(ME, None, u64::MAX);
         assert_eq!(promise(&mut proposer, &[(0, None), (1, None)]), None);
     }
 
@@ -337,7 +353,7 @@ mod tests {
         assert_eq!(promise(&mut proposer, &[(0, None), (1, None)]), None);
         let ballot = ballot(2, 3);
         assert_eq!(
-            proposer.prepare(ME, u64::MAX),
+            proposer.prepare(ME, None, u64::MAX),
             Some(Message::Prepare { ballot })
         );
     }

@@ -3,9 +3,9 @@
 use super::state::{Action, WorldState};
 use super::system::System;
 use super::world::World;
-use stateright::{Checker, Expectation, HasDiscoveries, Model, Path};
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Path, Property};
 use std::sync::atomic::Ordering;
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 /// When to give up.
@@ -52,7 +52,8 @@ pub enum Verdict {
     Holds,
     /// There is a counterexample, or every state was visited and an expected example is missing.
     Violated,
-    /// Stopped at a bound: nothing wrong was found so far.
+    /// Nothing wrong was found, but the search stopped before all was visited: at a bound, or, if
+    /// only examples were asked for, when it had them all.
     Bounded,
 }
 
@@ -61,7 +62,7 @@ pub enum Verdict {
 pub enum Outcome {
     /// It holds in every state visited.
     Holds,
-    /// It does not: the shortest run that shows it.
+    /// It does not: a run that shows it.
     Violated(Trace),
     /// An example of what should happen sometimes was found.
     Found,
@@ -85,6 +86,8 @@ pub struct Trace {
     pub steps: Vec<TraceStep>,
     /// The run as the Explorer addresses it, below `#/steps/`.
     pub explorer_path: String,
+    /// Whether no shorter run ends like this. Not known if the search for one was stopped.
+    pub is_shortest: bool,
 }
 
 /// One step of a [`Trace`].
@@ -121,43 +124,69 @@ pub enum Error {
     /// A handler panicked.
     #[error("an actor panicked during the search; run with RUST_BACKTRACE=1 to see where")]
     Panicked,
+    /// The model has a property of a kind that this search cannot decide.
+    #[error(
+        "`{0}` is to hold eventually, which this search cannot decide: it neither follows cycles \
+         nor knows fairness; state what must hold always"
+    )]
+    Eventually(&'static str),
 }
 
 /// Visits every reachable state, or as many as `limits` allow, and checks every property.
 ///
-/// The search ends at the first violation of what must always hold; the shortest run to it is
-/// then looked for in a search of its own. `world` is called once per search.
+/// The search ends at the first violation of what must always hold. The shortest run to it is
+/// then looked for in a search of its own, within what is left of the limits. `world` is called
+/// once per search.
 ///
 /// # Errors
-/// If the model's reductions turn out unsound, or an actor panics.
+/// If the model's reductions turn out unsound, an actor panics, or a property is of the kind that
+/// holds eventually.
 pub fn run<S: System>(
     world: impl Fn() -> World<S>,
     limits: Limits,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, Error> {
-    let (checker, reached, is_stopped) = search(world(), limits, &mut progress)?;
+    let start = Instant::now();
+    let (found, mut reached, is_stopped) = search(world(), limits, &mut progress)?;
     let mut findings = Vec::new();
-    for property in checker.model().properties() {
-        let is_discovered = checker.discovery(property.name).is_some();
-        let outcome = match (property.expectation, is_discovered) {
-            (Expectation::Sometimes, true) => Outcome::Found,
-            (Expectation::Sometimes, false) => Outcome::NotFound,
-            (_, false) => Outcome::Holds,
-            (_, true) => Outcome::Violated(shortest(&world, property.name, &mut progress)?),
+    for Discovery {
+        property,
+        expectation,
+        trace,
+    } in found
+    {
+        let outcome = match (expectation, trace) {
+            (Expectation::Sometimes, Some(_)) => Outcome::Found,
+            (Expectation::Sometimes, None) => Outcome::NotFound,
+            (_, None) => Outcome::Holds,
+            (_, Some(trace)) => {
+                let left = limits
+                    .timeout
+                    .map(|max| max.saturating_sub(start.elapsed()));
+                let limits = Limits {
+                    threads: 1,
+                    timeout: left,
+                    ..limits
+                };
+                let shortest = shortest(world(), property, limits, &mut progress)?;
+                Outcome::Violated(shortest.unwrap_or(trace))
+            }
         };
-        let property = property.name;
         findings.push(Finding { property, outcome });
     }
+    reached.elapsed = start.elapsed();
     let is_found = |kind: fn(&Outcome) -> bool| findings.iter().any(|it| kind(&it.outcome));
     let has_counterexample = is_found(|outcome| matches!(outcome, Outcome::Violated(_)));
     let lacks_example = is_found(|outcome| matches!(outcome, Outcome::NotFound));
-    let is_exhausted = !is_stopped && !has_counterexample;
+    // stateright stops when every property is settled, but goes on as long as one is open.
+    let is_open = is_found(|outcome| matches!(outcome, Outcome::Holds | Outcome::NotFound));
+    let is_exhausted = !is_stopped && !has_counterexample && is_open;
     let verdict = if has_counterexample || (is_exhausted && lacks_example) {
         Verdict::Violated
-    } else if is_stopped {
-        Verdict::Bounded
-    } else {
+    } else if is_exhausted {
         Verdict::Holds
+    } else {
+        Verdict::Bounded
     };
     Ok(Report {
         verdict,
@@ -167,40 +196,56 @@ pub fn run<S: System>(
     })
 }
 
-/// The shortest run to a violation of `property`, which is known to exist.
+/// The shortest run to a violation of `property`, which is known to exist; `None` if the limits do
+/// not suffice to find it.
 fn shortest<S: System>(
-    world: &impl Fn() -> World<S>,
+    world: World<S>,
     property: &'static str,
+    limits: Limits,
     progress: &mut impl FnMut(Progress),
-) -> Result<Trace, Error> {
-    let focused = world().focus_on(property);
-    let (checker, _, _) = search(focused, Limits::default(), progress)?;
-    let path = checker.discovery(property);
-    Ok(path.map_or_else(Trace::empty, |path| Trace::new(checker.model(), path)))
+) -> Result<Option<Trace>, Error> {
+    let (found, _, is_stopped) = search(world.focus_on(property), limits, progress)?;
+    let trace = found.into_iter().find_map(|discovery| discovery.trace);
+    Ok(trace.filter(|_| !is_stopped).map(|trace| Trace {
+        is_shortest: true,
+        ..trace
+    }))
+}
+
+/// A property, and a run to where it is violated, or to an example of it, if there is one.
+struct Discovery {
+    property: &'static str,
+    expectation: Expectation,
+    trace: Option<Trace>,
 }
 
 /// Searches until all states are visited, a property that must hold does not, or a bound is met.
-/// Says how far it got, and whether it was stopped.
-fn search<S: System, P: FnMut(Progress)>(
+/// Says what it found, how far it got, and whether it was stopped.
+fn search<S: System>(
     world: World<S>,
     limits: Limits,
-    progress: &mut P,
-) -> Result<(impl Checker<World<S>> + use<S, P>, Progress, bool), Error> {
+    progress: &mut impl FnMut(Progress),
+) -> Result<(Vec<Discovery>, Progress, bool), Error> {
+    let properties = world.properties();
+    let eventually = |it: &&Property<_>| it.expectation == Expectation::Eventually;
+    if let Some(property) = properties.iter().find(eventually) {
+        return Err(Error::Eventually(property.name));
+    }
     let start = Instant::now();
     let stop = world.stop_switch();
     let builder = world.checker().threads(limits.threads.max(1));
     let mut checker = builder.finish_when(HasDiscoveries::AnyFailures).spawn_bfs();
     let handles = checker.handles();
-    let mut is_stopped = false;
-    let mut pause = Duration::from_millis(1);
-    while !handles.iter().all(std::thread::JoinHandle::is_finished) {
-        let now = measure(&checker, start);
-        let is_over = limits
+    let is_over = |now: &Progress| {
+        limits
             .states_max
             .is_some_and(|max| now.unique_states >= max)
-            || limits.timeout.is_some_and(|max| now.elapsed >= max);
-        if is_over || checker.model().unsoundness().is_some() {
-            is_stopped = true;
+            || limits.timeout.is_some_and(|max| now.elapsed >= max)
+    };
+    let mut pause = Duration::from_millis(1);
+    while !handles.iter().all(JoinHandle::is_finished) {
+        let now = measure(&checker, start);
+        if is_over(&now) || checker.model().unsoundness().is_some() {
             stop.store(true, Ordering::Relaxed);
         }
         progress(now);
@@ -208,15 +253,26 @@ fn search<S: System, P: FnMut(Progress)>(
         pause = (pause * 2).min(Duration::from_millis(20));
     }
     let reached = measure(&checker, start);
+    // A search that was done before anybody looked is held to its bounds as well.
+    let is_stopped = is_over(&reached);
     for handle in handles {
         handle.join().map_err(|_| Error::Panicked)?;
     }
     // Paths to discoveries are replayed through the model, which must have its actions back.
     stop.store(false, Ordering::Relaxed);
-    if let Some(reason) = checker.model().unsoundness() {
+    let world = checker.model();
+    if let Some(reason) = world.unsoundness() {
         return Err(Error::Unsound(reason.to_owned()));
     }
-    Ok((checker, reached, is_stopped))
+    let mut paths = checker.discoveries();
+    let discoveries = properties.into_iter().map(|property| Discovery {
+        property: property.name,
+        expectation: property.expectation,
+        trace: paths
+            .remove(property.name)
+            .map(|path| Trace::new(world, path)),
+    });
+    Ok((discoveries.collect(), reached, is_stopped))
 }
 
 fn measure<S: System>(checker: &impl Checker<World<S>>, start: Instant) -> Progress {
@@ -230,13 +286,6 @@ fn measure<S: System>(checker: &impl Checker<World<S>>, start: Instant) -> Progr
 }
 
 impl Trace {
-    fn empty() -> Self {
-        Self {
-            steps: Vec::new(),
-            explorer_path: "0".to_owned(),
-        }
-    }
-
     /// The run of a path of `world`.
     pub fn new<S: System>(world: &World<S>, path: Path<WorldState<S>, Action<S>>) -> Self {
         let explorer_path = path.encode(world);
@@ -251,6 +300,7 @@ impl Trace {
         Self {
             steps: steps.collect(),
             explorer_path,
+            is_shortest: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::part::{At, Part, Permutation};
 use super::state::{Action, Unsaved, WorldState};
 use super::system::{MessageOf, RandomOf, StateOf, StorageOf, System};
 use stateright::actor::{Actor, Command, Envelope, Id, Out};
-use stateright::{Model, Property};
+use stateright::{Expectation, Model, Property};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,8 +72,26 @@ pub struct World<S: System> {
     focus: Option<&'static str>,
 }
 
-/// How many interchangeable actors are taken for one another, at most.
-const CLASS_MAX: usize = 6;
+/// The name of a property that holds wherever it is looked at.
+const EVERYTHING: &str = "Everything: every state is visited.";
+
+/// How many permutations there are at most.
+const GROUP_MAX: usize = 720;
+
+/// Shrinks the classes of interchangeable actors until they have few enough permutations: more
+/// would cost more than they save. Those of some members are a reduction too, only a smaller one.
+fn limit(classes: &mut [Vec<Id>]) {
+    let mut size = 1;
+    for class in classes {
+        let fits = |members: &usize| {
+            let orders = (1..=*members).try_fold(size, |product: usize, n| product.checked_mul(n));
+            orders.is_some_and(|orders| orders <= GROUP_MAX)
+        };
+        let members = (1..=class.len()).take_while(fits).last().unwrap_or(0);
+        class.truncate(members);
+        size = (1..=members).fold(size, |product, n| product * n);
+    }
+}
 
 impl<S: System> World<S> {
     /// The world of `system` under `options`.
@@ -84,11 +102,7 @@ impl<S: System> World<S> {
         } else {
             Vec::new()
         };
-        // A larger class would have more permutations than its reduction saves: those of its
-        // first members are a reduction too, only a smaller one.
-        classes
-            .iter_mut()
-            .for_each(|class| class.truncate(CLASS_MAX));
+        limit(&mut classes);
         let group = Permutation::within(&classes, system.actors().len());
         Self {
             system,
@@ -418,6 +432,12 @@ impl<S: System> Model for World<S> {
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = self.system.properties();
         properties.retain(|property| self.focus.is_none_or(|name| name == property.name));
+        // Once all its properties are settled, stateright stops short of the states still ahead.
+        // One that never is keeps it going to the end.
+        let is_always = |property: &Property<_>| property.expectation == Expectation::Always;
+        if self.focus.is_none() && !properties.iter().any(is_always) {
+            properties.push(Property::always(EVERYTHING, |_, _| true));
+        }
         properties
     }
 

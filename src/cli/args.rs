@@ -75,7 +75,7 @@ pub(super) struct CheckArgs {
     #[arg(required_unless_present = "all")]
     pub(super) protocol: Option<Protocol>,
     /// Check every pinned configuration that is marked small, against its expected counts.
-    #[arg(long, conflicts_with = "protocol")]
+    #[arg(long, conflicts_with_all = ["protocol", "ModelArgs"])]
     pub(super) all: bool,
     #[command(flatten)]
     pub(super) model: ModelArgs,
@@ -83,7 +83,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_enum, default_value_t = Engine::Stateright)]
     pub(super) engine: Engine,
     /// Threads to search with; with more than one, the depth reported may exceed the true one.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
     pub(super) threads: usize,
     /// Stop, with exit status 3, after about so many unique states.
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -123,31 +123,47 @@ pub(super) struct ClusterArgs {
     #[arg(default_value = "basic")]
     pub(super) protocol: Protocol,
     /// Nodes, each of which plays all roles.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) nodes: u32,
     /// Where the nodes keep their state; a temporary directory if not given. A cluster that is
     /// run again in the same directory remembers what it decided.
     #[arg(long, value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
-    /// What is done to datagrams: the probabilities of loss, duplication and reordering.
-    #[arg(long, value_name = "loss=P,dup=P,reorder=P", default_value = "")]
+    /// What is done to datagrams: the probabilities of loss, duplication and reordering, all or
+    /// some of them. Nothing if not given.
+    #[arg(long, value_name = "loss=P,dup=P,reorder=P")]
+    #[arg(default_value = "", hide_default_value = true)]
     pub(super) faults: Faults,
     /// Determines the faults, the timeouts, and which node is killed when; drawn if not given.
     #[arg(long, value_name = "K")]
     pub(super) seed: Option<u64>,
     /// Give up, with exit status 3, after so many seconds.
     #[arg(long, value_name = "S", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) timeout_s: u64,
 }
 
 /// Where the Explorer is served unless told otherwise.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:3000";
 
+/// How many threads may search; there are few machines with more.
+const THREADS_MAX: usize = 256;
+
 /// What searches for violations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Engine {
     /// stateright's breadth-first checker.
     Stateright,
+}
+
+impl Engine {
+    /// Its name in results.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Engine::Stateright => "stateright",
+        }
+    }
 }
 
 /// Parsed on its own to read the pinned configurations.
@@ -165,10 +181,10 @@ pub(super) struct ModelArgs {
     /// Processes with a role each, or nodes that play them all.
     #[arg(long, value_enum, default_value_t = LayoutArg::Separated)]
     layout: LayoutArg,
-    /// Acceptors.
+    /// Acceptors, at most 64.
     #[arg(long, value_name = "N", default_value_t = 3)]
     acceptors: u32,
-    /// Proposers.
+    /// Proposers; in the co-located layout at most as many as acceptors.
     #[arg(long, value_name = "N", default_value_t = 2)]
     proposers: u32,
     /// Ballots that each proposer may start.
@@ -199,7 +215,8 @@ pub(super) struct ModelArgs {
     /// Leave out messages that can never matter again.
     #[arg(long, value_enum, default_value_t = Switch::On)]
     drop_stale: Switch,
-    /// Break one rule of the protocol, to see how that comes to light.
+    /// Break one rule of the protocol, to see how that comes to light. Implies `--drop-stale off`,
+    /// and the crashes and the storage that the mutant takes.
     #[arg(long, value_name = "NAME", value_parser = mutant, long_help = mutant_help())]
     mutant: Option<&'static Mutant>,
 }
@@ -257,74 +274,56 @@ impl ModelArgs {
     }
 }
 
-/// The flags that differ from their defaults, to ask for the same configuration again.
+/// How a configuration is written as flags: each flag, and what it is given.
+fn as_flags(config: &Config) -> [(&'static str, String); 12] {
+    let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
+    let layout = match config.layout {
+        Layout::Separated => "separated",
+        Layout::Colocated => "colocated",
+    };
+    let storage = match config.storage {
+        StorageMode::Atomic => "atomic",
+        StorageMode::Split => "split",
+    };
+    [
+        ("layout", layout.to_owned()),
+        ("acceptors", config.acceptors.to_string()),
+        ("proposers", config.proposers.to_string()),
+        ("ballots", config.ballots.to_string()),
+        ("clients", config.clients.to_string()),
+        ("crashes", config.crashes.to_string()),
+        ("quorums", config.quorums.to_string()),
+        ("storage", storage.to_owned()),
+        ("nacks", switch(config.nacks)),
+        ("replies", switch(config.replies)),
+        ("symmetry", switch(config.symmetry)),
+        ("drop-stale", switch(config.drops_stale)),
+    ]
+}
+
+/// The flags that ask for a configuration again: those that differ from what they would be given
+/// without a word.
 pub(super) fn flags(config: &Config, mutant: Option<&Mutant>) -> String {
     let plain = Config::default();
+    let plain = mutant.map_or(plain.clone(), |mutant| mutant.prepare(plain));
+    let given = as_flags(config).into_iter().zip(as_flags(&plain));
     let mut flags = String::new();
-    let mut add = |flag: &str, differs: bool, value: String| {
-        if differs {
+    for ((flag, value), (_, default)) in given {
+        if value != default {
             // Writing to a string cannot fail.
             let _ = write!(flags, " --{flag} {value}");
         }
-    };
-    let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
-    add(
-        "layout",
-        config.layout != plain.layout,
-        "colocated".to_owned(),
-    );
-    add(
-        "acceptors",
-        config.acceptors != plain.acceptors,
-        config.acceptors.to_string(),
-    );
-    add(
-        "proposers",
-        config.proposers != plain.proposers,
-        config.proposers.to_string(),
-    );
-    add(
-        "ballots",
-        config.ballots != plain.ballots,
-        config.ballots.to_string(),
-    );
-    add(
-        "clients",
-        config.clients != plain.clients,
-        config.clients.to_string(),
-    );
-    add(
-        "crashes",
-        config.crashes != plain.crashes,
-        config.crashes.to_string(),
-    );
-    add(
-        "quorums",
-        config.quorums != plain.quorums,
-        config.quorums.to_string(),
-    );
-    add(
-        "storage",
-        config.storage != plain.storage,
-        "split".to_owned(),
-    );
-    add("nacks", config.nacks != plain.nacks, switch(config.nacks));
-    add(
-        "replies",
-        config.replies != plain.replies,
-        switch(config.replies),
-    );
-    add(
-        "symmetry",
-        config.symmetry != plain.symmetry,
-        switch(config.symmetry),
-    );
-    // A mutant implies that stale messages are kept.
-    let drops_stale = config.drops_stale || mutant.is_some();
-    add("drop-stale", !drops_stale, switch(drops_stale));
-    let name = mutant.map_or_else(String::new, |mutant| mutant.name.to_owned());
-    add("mutant", mutant.is_some(), name);
+    }
+    if let Some(mutant) = mutant {
+        let _ = write!(flags, " --mutant {}", mutant.name);
+    }
     flags
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=THREADS_MAX).contains(number));
+    number.ok_or_else(|| format!("expected a number from 1 to {THREADS_MAX}"))
 }
 
 fn positive(text: &str) -> Result<usize, String> {

@@ -22,7 +22,7 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> 
     let (config, mutant) = (args.model.config(), args.model.mutant());
     let report = search(&config, mutant, args.limits(), output)?;
     if args.json {
-        print_json(args, &config, mutant, &report, output)?;
+        print_json(args, &config, mutant, None, &report, output)?;
     } else {
         print(&config, mutant, &report, output)?;
     }
@@ -58,10 +58,10 @@ fn search(
     };
     result.map_err(|error| match error {
         search::Error::Unsound(_) => Error::Other(format!(
-            "{error}\nWhich messages can never matter again is a claim about the protocol as it was \
-             written; check without it: --drop-stale off"
+            "{error}\nWhich messages can never matter again is a claim about the protocol as it \
+             was written; check without it: --drop-stale off"
         )),
-        search::Error::Panicked => Error::other(error),
+        search::Error::Panicked | search::Error::Eventually(_) => Error::other(error),
     })
 }
 
@@ -81,9 +81,10 @@ fn progress_line(now: Progress, before: Option<Progress>) -> String {
 
 /// The configuration in words.
 fn describe(config: &Config) -> String {
-    let many = |count: u64, one: &str| {
-        let plural = if count == 1 { "" } else { "s" };
-        format!("{count} {one}{plural}")
+    let many = |count: u64, one: &str| match (count, one.ends_with('h')) {
+        (1, _) => format!("1 {one}"),
+        (_, true) => format!("{count} {one}es"),
+        (_, false) => format!("{count} {one}s"),
     };
     let mut parts = vec![
         many(config.acceptors.into(), "acceptor"),
@@ -92,10 +93,7 @@ fn describe(config: &Config) -> String {
         many(config.clients.into(), "client"),
     ];
     let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
-    add(
-        config.crashes > 0,
-        many(config.crashes as u64, "crash").replace("crashs", "crashes"),
-    );
+    add(config.crashes > 0, many(config.crashes as u64, "crash"));
     add(true, format!("{} quorums", config.quorums));
     let layout = match config.layout {
         Layout::Separated => "a role per process",
@@ -140,6 +138,14 @@ fn print(
     if let Some((property, trace)) = violations.min_by_key(|(_, trace)| trace.steps.len()) {
         print_trace(property, trace, config, mutant, output)?;
     }
+    conclude(report, output)?;
+    match mutant.filter(|_| report.verdict != Verdict::Violated) {
+        Some(mutant) => print_survival(mutant, output),
+        None => Ok(()),
+    }
+}
+
+fn conclude(report: &Report, output: &mut Output) -> Result<(), Error> {
     let reached = report.reached;
     let counts = format!(
         "{} unique states, {} transitions, depth {}, {:.2} s",
@@ -148,51 +154,70 @@ fn print(
         reached.depth,
         reached.elapsed.as_secs_f64()
     );
-    match report.verdict {
-        Verdict::Holds => {
-            output.line(format_args!(
-                "{} every reachable state was visited: {counts}",
-                good("holds:")
-            ))?;
-            output.line(dim(format_args!(
-                "(states are told apart by 64 bits: the odds that one was missed are {:.0e})",
-                miss_odds(reached.unique_states)
-            )))?;
-        }
-        Verdict::Violated => {
-            let scope = if report.is_exhausted {
-                "every reachable state was visited"
-            } else {
-                "searched until then"
-            };
-            output.line(format_args!("{} {scope}: {counts}", bad("violated:")))?;
-        }
-        Verdict::Bounded => output.line(format_args!(
-            "{} nothing wrong in what was visited, which is not all: {counts}",
-            warn("stopped at a bound:")
-        ))?,
+    let (verdict, scope) = match report.verdict {
+        Verdict::Holds => (good("holds:"), "every reachable state was visited"),
+        Verdict::Violated if report.is_exhausted => (
+            bad("incomplete:"),
+            "an expected example does not exist, though every reachable state was visited",
+        ),
+        Verdict::Violated => (bad("violated:"), "searched until then"),
+        Verdict::Bounded => (
+            warn("stopped at a bound:"),
+            "nothing wrong in what was visited, which is not all",
+        ),
+    };
+    output.line(format_args!("{verdict} {scope}: {counts}"))?;
+    if report.verdict == Verdict::Holds {
+        output.line(dim(format_args!(
+            "(states are told apart by 64 bits: the odds that one was missed are {:.0e})",
+            miss_odds(reached.unique_states)
+        )))?;
     }
     Ok(())
 }
 
+/// A mutant that a configuration does not kill is no less wrong.
+fn print_survival(mutant: &Mutant, output: &mut Output) -> Result<(), Error> {
+    output.line(format_args!(
+        "{} the mutant survives here; this kills it: synod check basic{}",
+        warn("beware:"),
+        args::flags(&mutant.smallest(), Some(mutant))
+    ))?;
+    Ok(())
+}
+
+/// The name and the sentence of a property.
+fn split(property: &str) -> (&str, &str) {
+    property.split_once(": ").unwrap_or((property, ""))
+}
+
 fn print_finding(finding: &Finding, is_exhausted: bool, output: &mut Output) -> Result<(), Error> {
-    let (name, statement) = finding
-        .property
-        .split_once(": ")
-        .unwrap_or((finding.property, ""));
+    let (name, statement) = split(finding.property);
+    let word = outcome_name(&finding.outcome, is_exhausted);
     let (sign, kind) = match &finding.outcome {
-        Outcome::Holds if is_exhausted => (good("✓"), "always".to_owned()),
-        Outcome::Holds => (warn("?"), "so far".to_owned()),
         Outcome::Violated(trace) => (bad("✗"), format!("step {}", trace.steps.len())),
-        Outcome::Found => (good("✓"), "found".to_owned()),
-        Outcome::NotFound if is_exhausted => (bad("✗"), "not found".to_owned()),
-        Outcome::NotFound => (warn("?"), "not yet".to_owned()),
+        Outcome::Found => (good("✓"), word.to_owned()),
+        Outcome::Holds if is_exhausted => (good("✓"), "always".to_owned()),
+        Outcome::NotFound if is_exhausted => (bad("✗"), word.to_owned()),
+        Outcome::Holds | Outcome::NotFound => (warn("?"), word.to_owned()),
     };
     output.line(format_args!(
         "  {sign} {kind:<10}{:<18} {statement}",
         bold(name)
     ))?;
     Ok(())
+}
+
+/// What was found of a property, in a word or two.
+fn outcome_name(outcome: &Outcome, is_exhausted: bool) -> &'static str {
+    match outcome {
+        Outcome::Holds if is_exhausted => "holds",
+        Outcome::Holds => "so far",
+        Outcome::Violated(_) => "violated",
+        Outcome::Found => "found",
+        Outcome::NotFound if is_exhausted => "not found",
+        Outcome::NotFound => "not yet",
+    }
 }
 
 fn print_trace(
@@ -202,11 +227,16 @@ fn print_trace(
     mutant: Option<&Mutant>,
     output: &mut Output,
 ) -> Result<(), Error> {
-    let name = property.split(':').next().unwrap_or(property);
+    let (name, _) = split(property);
     output.line(format_args!(
-        "\n{} after {} steps, and no sooner in any run:",
+        "\n{} after {} steps{}:",
         bad(format_args!("{name} is violated")),
-        trace.steps.len()
+        trace.steps.len(),
+        if trace.is_shortest {
+            ", and no sooner in any run"
+        } else {
+            "; a shorter run may exist, but the search for it was stopped"
+        }
     ))?;
     let width = trace
         .steps
@@ -240,25 +270,20 @@ fn miss_odds(states: usize) -> f64 {
     (states as f64).powi(2) / 2f64.powi(65)
 }
 
+/// Prints the report; `pinned` and whether it is as expected, if it is one of `check --all`.
 fn print_json(
     args: &CheckArgs,
     config: &Config,
     mutant: Option<&Mutant>,
+    pinned: Option<(&Pinned, bool)>,
     report: &Report,
     output: &mut Output,
 ) -> Result<(), Error> {
     for finding in &report.findings {
-        let (name, statement) = finding
-            .property
-            .split_once(": ")
-            .unwrap_or((finding.property, ""));
-        let (outcome, trace) = match &finding.outcome {
-            Outcome::Holds if report.is_exhausted => ("holds", None),
-            Outcome::Holds => ("so far", None),
-            Outcome::Violated(trace) => ("violated", Some(trace)),
-            Outcome::Found => ("found", None),
-            Outcome::NotFound if report.is_exhausted => ("not found", None),
-            Outcome::NotFound => ("not yet", None),
+        let (name, statement) = split(finding.property);
+        let trace = match &finding.outcome {
+            Outcome::Violated(trace) => Some(trace),
+            Outcome::Holds | Outcome::Found | Outcome::NotFound => None,
         };
         let steps = |trace: &Trace| {
             trace
@@ -271,8 +296,9 @@ fn print_json(
             "type": "property",
             "name": name,
             "statement": statement,
-            "outcome": outcome,
+            "outcome": outcome_name(&finding.outcome, report.is_exhausted),
             "trace": trace.map(steps),
+            "is_shortest": trace.map(|trace| trace.is_shortest),
             "explorer": trace.map(explorer_link),
         }))?;
     }
@@ -280,8 +306,10 @@ fn print_json(
     output.line(json!({
         "type": "result",
         "model": "basic",
+        "name": pinned.map(|(pinned, _)| &pinned.name),
+        "as_expected": pinned.map(|(_, is_as_expected)| is_as_expected),
         "flags": args::flags(config, mutant).trim_start(),
-        "engine": "stateright",
+        "engine": args.engine.name(),
         "threads": args.threads,
         "verdict": verdict_name(report.verdict),
         "unique_states": reached.unique_states,
@@ -312,13 +340,14 @@ fn check_all(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
             .map_err(|error| Error::Other(format!("{}: {error}", pinned.name)))?;
         let report = search(&flags.model.config(), None, args.limits(), output)?;
         let is_as_expected = matches(pinned, &report, args.threads);
-        if report.verdict == Verdict::Bounded && exit == Exit::Success {
-            exit = Exit::Bounded;
-        } else if !is_as_expected {
-            exit = Exit::Violated;
+        match report.verdict {
+            Verdict::Bounded if exit == Exit::Success => exit = Exit::Bounded,
+            Verdict::Holds | Verdict::Violated if !is_as_expected => exit = Exit::Violated,
+            Verdict::Holds | Verdict::Violated | Verdict::Bounded => {}
         }
         if args.json {
-            print_json(args, &flags.model.config(), None, &report, output)?;
+            let pinned = Some((pinned, is_as_expected));
+            print_json(args, &flags.model.config(), None, pinned, &report, output)?;
         } else {
             print_pinned(pinned, &report, is_as_expected, output)?;
         }

@@ -39,6 +39,7 @@ pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error
             temporary.path()
         }
     };
+    claim(directory, args.nodes)?;
     let mut local = Local::bind(args, directory, seed)?;
     output.line(format_args!(
         "{} {} nodes and {} clients on loopback, which propose {}; seed {seed}, faults {}",
@@ -57,9 +58,45 @@ pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error
     exit
 }
 
+/// Sees to it that a directory is used by clusters of one size only: the quorums of another size
+/// need not meet those that voted before, and two values could be chosen.
+fn claim(directory: &Path, nodes: u32) -> Result<(), Error> {
+    let file = directory.join("cluster.toml");
+    let fail = |error: &dyn std::fmt::Display| {
+        Error::Other(format!("cannot use {}: {error}", file.display()))
+    };
+    match std::fs::read_to_string(&file) {
+        Ok(text) => {
+            let claim: Claim = toml::from_str(&text).map_err(|error| fail(&error))?;
+            if claim.nodes == nodes {
+                return Ok(());
+            }
+            Err(Error::Other(format!(
+                "{} holds the state of a cluster of {} nodes, not {nodes}; pass --nodes {}, or \
+                 another --dir",
+                directory.display(),
+                claim.nodes,
+                claim.nodes
+            )))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::write(&file, format!("nodes = {nodes}\n")).map_err(|error| fail(&error))
+        }
+        Err(error) => Err(fail(&error)),
+    }
+}
+
+/// Whose a directory is.
+#[derive(serde::Deserialize)]
+struct Claim {
+    nodes: u32,
+}
+
 /// What a process says of itself: which value it decided.
 struct News {
     id: usize,
+    /// How often the process had been started: what it said before it was killed is old news.
+    launch: usize,
     decided: String,
 }
 
@@ -73,6 +110,8 @@ struct Local<'a> {
     sockets: Vec<UdpSocket>,
     peers: BTreeMap<Id, SocketAddr>,
     handles: BTreeMap<usize, Handle>,
+    /// How often each process was started.
+    launches: Vec<usize>,
     counters: Vec<Counters>,
     sender: Sender<News>,
     news: Receiver<News>,
@@ -114,6 +153,7 @@ impl<'a> Local<'a> {
             peers.insert(Id::from(id), socket.local_addr().map_err(Error::other)?);
         }
         let (sender, news) = channel();
+        let launches = vec![0; processes.len()];
         Ok(Self {
             args,
             directory,
@@ -122,6 +162,7 @@ impl<'a> Local<'a> {
             sockets,
             peers,
             handles: BTreeMap::new(),
+            launches,
             counters: Vec::new(),
             sender,
             news,
@@ -158,13 +199,19 @@ impl<'a> Local<'a> {
         config.storage = self.storage(id);
         config.faults = self.args.faults;
         config.seed = self.seed;
+        self.launches[id] += 1;
+        let launch = self.launches[id];
         let sender = self.sender.clone();
         let mut reported = None;
         let handle = spawn(self.processes[id].clone(), config, move |state| {
             let decided = state.decided();
             if decided != reported.as_ref() {
                 reported = decided.cloned();
-                let news = reported.clone().map(|decided| News { id, decided });
+                let news = reported.clone().map(|decided| News {
+                    id,
+                    launch,
+                    decided,
+                });
                 // Nobody listens any more once the command is over.
                 let _ = news.map(|news| sender.send(news));
             }
@@ -231,13 +278,20 @@ impl<'a> Local<'a> {
         let mut agree = true;
         while self.decided != *awaited {
             let left = until.saturating_duration_since(Instant::now());
-            let Ok(News { id, decided }) = self.news.recv_timeout(left) else {
+            let Ok(News {
+                id,
+                launch,
+                decided,
+            }) = self.news.recv_timeout(left)
+            else {
                 break;
             };
             self.say(format_args!("{} decided {decided}", self.name(id)), output)?;
             let value = self.value.get_or_insert_with(|| decided.clone());
             agree &= *value == decided && VALUES.contains(&decided.as_str());
-            self.decided.insert(id);
+            if launch == self.launches[id] {
+                self.decided.insert(id);
+            }
         }
         self.report_failures()?;
         Ok(agree)
@@ -271,7 +325,7 @@ impl<'a> Local<'a> {
         if !missing.is_empty() {
             let (late, missing) = (warn("stopped at the time limit:"), missing.join(", "));
             output.line(format_args!(
-                "{late} {missing} did not decide; seed {}",
+                "{late} {missing} did not report a decision since the last start; seed {}",
                 self.seed
             ))?;
             return Ok(Exit::Bounded);

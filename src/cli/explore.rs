@@ -30,7 +30,9 @@ pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error
             World::new(broken, options)
         }),
     }
-    Ok(Exit::Failure)
+    Err(Error::Other(format!(
+        "the Explorer failed at {address} again and again; is another program using the port?"
+    )))
 }
 
 /// The address to serve, known to be free: stateright would panic on one that is not.

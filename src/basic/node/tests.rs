@@ -267,14 +267,24 @@ fn a_node_that_restarts_with_a_vote_but_no_decision_asks_and_will_retry() {
     let pace = Some(Backoff::default().pace());
     assert_eq!(did.timer(Timer::Ask), Some(&pace));
     assert_eq!(did.timer(Timer::Retry), Some(&pace));
-    let did = node.time_out(Timer::Retry);
-    assert_eq!(did.sent, [(1, prepare(1, 0)), (2, prepare(1, 0))]);
-    // Ballot 1.0 is below its own vote: it is refused in the same step, and the next is above.
-    assert!(matches!(did.timer(Timer::Retry), Some(Some(_))));
+    // Its first ballot is above its own vote, for it would refuse a lower one itself.
     let did = node.time_out(Timer::Retry);
     assert_eq!(did.sent, [(1, prepare(2, 0)), (2, prepare(2, 0))]);
     let did = node.hear(1, promise(2, 0, None));
     assert_eq!(did.sent_to(2)[0], &accept(2, 0, 'x'));
+}
+
+#[test]
+fn a_node_that_waits_in_vain_for_the_fate_of_its_vote_proposes() {
+    // The proposer and its client may be gone for good, and nobody restarts.
+    let mut node = Node::new(&colocated(), 1);
+    node.hear(0, accept(1, 0, 'x'));
+    assert!(node.time_out(Timer::Ask).timer(Timer::Retry).is_some());
+    let did = node.time_out(Timer::Retry);
+    assert_eq!(did.sent, [(0, prepare(2, 1)), (2, prepare(2, 1))]);
+    // One that voted for nothing has nothing to finish.
+    let mut node = Node::new(&colocated(), 1);
+    assert!(node.time_out(Timer::Ask).timer(Timer::Retry).is_none());
 }
 
 #[test]
