@@ -235,7 +235,7 @@ impl<A> Basic<A> {
     }
 }
 
-/// Any actor that speaks Basic Paxos.
+/// An actor that speaks Basic Paxos: the shipped process, or one that breaks its rules.
 pub trait Speaker:
     Actor<
         Msg = Message<char>,
@@ -249,18 +249,7 @@ pub trait Speaker:
 {
 }
 
-impl<A> Speaker for A where
-    A: Actor<
-            Msg = Message<char>,
-            Timer = Timer,
-            State = ProcessState<char>,
-            Storage = Durable<char>,
-            Random = (),
-        > + Send
-        + Sync
-        + 'static
-{
-}
+impl Speaker for Process<char> {}
 
 /// The refinement map: what the observer sees in a global state.
 fn view<'a, A: Speaker>(system: &'a Basic<A>, state: &'a WorldState<Basic<A>>) -> View<'a, char> {

@@ -4,7 +4,7 @@
 //! what the actor is told, remembers or asks for, so that the roles stay free of code for mutants.
 //! What a co-located node tells itself it tells rightly: only the network lies.
 
-use super::basic::Config;
+use super::basic::{Config, Speaker};
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use synod::ballot::NodeId;
@@ -241,6 +241,8 @@ fn lowest(proposer: &mut Proposer<char>, told: Option<Vote<char>>) -> Option<Vot
         _ => told,
     }
 }
+
+impl Speaker for Broken {}
 
 impl Actor for Broken {
     type Msg = Message<char>;

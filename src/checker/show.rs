@@ -268,3 +268,15 @@ impl<S: System> World<S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Escaped;
+
+    #[test]
+    fn text_cannot_break_out_of_a_picture() {
+        let shown = Escaped("<b onclick='x'>\"&\"</b> ∅").to_string();
+        let safe = "&lt;b onclick=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/b&gt; ∅";
+        assert_eq!(shown, safe);
+    }
+}

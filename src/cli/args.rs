@@ -77,8 +77,6 @@ pub(super) struct CheckArgs {
     /// Check every pinned configuration that is marked small, against its expected counts.
     #[arg(long, conflicts_with_all = ["protocol", "ModelArgs"])]
     pub(super) all: bool,
-    #[command(flatten)]
-    pub(super) model: ModelArgs,
     /// What searches.
     #[arg(long, value_enum, default_value_t = Engine::Stateright)]
     pub(super) engine: Engine,
@@ -94,6 +92,8 @@ pub(super) struct CheckArgs {
     /// Print one JSON object per line.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
 }
 
 impl CheckArgs {
@@ -110,11 +110,11 @@ impl CheckArgs {
 pub(super) struct ExploreArgs {
     /// The protocol to explore.
     pub(super) protocol: Protocol,
-    #[command(flatten)]
-    pub(super) model: ModelArgs,
     /// Where to serve the Explorer; port 0 takes any that is free.
     #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
     pub(super) address: String,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
 }
 
 #[derive(Debug, Args)]
