@@ -178,12 +178,19 @@ impl Broken {
         Self { process, rule }
     }
 
-    /// Passes on what the process asks for: saves first, as the process has it, or last.
-    fn hand_on(&self, asked: Out<Process<char>>, out: &mut Out<Self>) {
+    /// Passes on what the process asks for: saves first, as the process has it, or last. What is
+    /// saved is what the mutant remembers.
+    fn hand_on(&self, state: &ProcessState<char>, asked: Out<Process<char>>, out: &mut Out<Self>) {
         let is_late = |command: &Command<_, _, _, _>| {
             self.rule == Rule::SendBeforeSave && matches!(command, Command::Save(_))
         };
-        let (late, prompt): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_late);
+        let amended = asked
+            .into_iter()
+            .map(|command| match (command, state.node()) {
+                (Command::Save(_), Some(node)) => Command::Save(node.durable()),
+                (command, _) => command,
+            });
+        let (late, prompt): (Vec<_>, Vec<_>) = amended.partition(is_late);
         out.append(&mut prompt.into_iter().chain(late).collect::<Out<Self>>());
     }
 
@@ -294,7 +301,7 @@ impl Actor for Broken {
         if after != **state {
             *state = Cow::Owned(after);
         }
-        self.hand_on(inner, out);
+        self.hand_on(state, inner, out);
     }
 
     fn on_timeout(
@@ -306,7 +313,7 @@ impl Actor for Broken {
     ) {
         let mut inner = Out::new();
         self.process.on_timeout(id, state, timer, &mut inner);
-        self.hand_on(inner, out);
+        self.hand_on(state, inner, out);
     }
 
     fn name(&self) -> String {
