@@ -98,7 +98,7 @@ pub enum Message<V> {
         /// The value.
         value: V,
     },
-    /// To learners: has anything been chosen?
+    /// To learners and proposers: has anything been chosen?
     Ask,
 }
 

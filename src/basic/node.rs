@@ -59,7 +59,7 @@ impl<V: Value> NodeState<V> {
 pub enum Timer {
     /// The ballot, or the pause after being outbid, has lasted long enough: start a higher one.
     Retry,
-    /// Nothing decided yet: ask the learners (again).
+    /// Nothing decided yet: ask those who may know (again).
     Ask,
 }
 
@@ -251,11 +251,11 @@ impl<'a, V: Value> Step<'a, V> {
         self.set(Timer::Retry, self.cluster.backoff.wait(round));
     }
 
-    /// Asks the learners for the decision, now and then. A vote of our own whose proposer may be
+    /// Asks all who may know the decision, now and then. A vote of our own whose proposer may be
     /// gone for good is reason enough to propose: who else would finish it?
     fn inquire(&mut self) {
-        let others = self.cluster.learners.iter().filter(|id| **id != self.me);
-        let questions = others.map(|learner| (*learner, Message::Ask));
+        let others = self.cluster.told().into_iter().filter(|id| *id != self.me);
+        let questions = others.map(|node| (node, Message::Ask));
         self.effects.sends.extend(questions);
         self.set(Timer::Ask, self.cluster.backoff.pace());
         let vote = self
