@@ -320,6 +320,36 @@ fn opens_in_a_browser(mutant: &str, length: usize, end: &str) {
 }
 
 #[test]
+fn the_run_in_the_readme_is_the_one_that_is_found() {
+    let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("there is a README");
+    let flags = "--acceptors 1 --ballots 1 --mutant ignore-vote";
+    let args: Vec<&str> = ["check", "basic"]
+        .into_iter()
+        .chain(flags.split(' '))
+        .collect();
+    let output = synod(&args);
+    assert!(readme.contains(&format!("$ synod check basic {flags}")));
+    let run = output
+        .stdout
+        .split("\n\n")
+        .filter(|part| part.contains("Agreement is violated"));
+    let link = output
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("and open "));
+    assert_eq!(
+        (run.clone().count(), link.clone().count()),
+        (1, 1),
+        "{}",
+        output.stdout
+    );
+    for part in run.chain(link) {
+        assert!(readme.contains(part), "the README lacks:\n{part}");
+    }
+}
+
+#[test]
 fn the_explorer_survives_browsers_that_hang_up_and_requests_that_make_no_sense() {
     let (_explorer, address) = explorer(&["--acceptors", "1", "--ballots", "1"]);
     for request in [
