@@ -430,6 +430,11 @@ fn a_cluster_of_another_size_does_not_take_over_a_directory() {
     let output = synod(&["cluster", "--dir", path, "--nodes", "5"]);
     assert_eq!(output.code, Some(2), "{}", output.stdout);
     assert!(output.stderr.contains("--nodes 1"), "{}", output.stderr);
+    // Nor does one that cannot know whose it is.
+    std::fs::remove_file(directory.path().join("cluster.toml")).expect("it was written");
+    let output = synod(&["cluster", "--dir", path, "--nodes", "5"]);
+    assert_eq!(output.code, Some(2), "{}", output.stdout);
+    assert!(output.stderr.contains("cluster.toml"), "{}", output.stderr);
 }
 
 #[test]

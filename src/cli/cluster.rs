@@ -80,10 +80,21 @@ fn claim(directory: &Path, nodes: u32) -> Result<(), Error> {
             )))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Votes without a word of whose they are: to guess could choose two values.
+            let is_used =
+                (0..AcceptorSet::CAPACITY as usize).any(|id| storage(directory, id).exists());
+            if is_used {
+                return Err(fail(&"it is missing, but there are storages beside it"));
+            }
             std::fs::write(&file, format!("nodes = {nodes}\n")).map_err(|error| fail(&error))
         }
         Err(error) => Err(fail(&error)),
     }
+}
+
+/// Where node `id` keeps its state.
+fn storage(directory: &Path, id: usize) -> PathBuf {
+    directory.join(format!("node-{id}.storage"))
 }
 
 /// Whose a directory is.
@@ -185,18 +196,13 @@ impl<'a> Local<'a> {
         format!("{kind} {id}")
     }
 
-    fn storage(&self, id: usize) -> Option<PathBuf> {
-        self.is_node(id)
-            .then(|| self.directory.join(format!("node-{id}.storage")))
-    }
-
     /// Starts a process, for the first time or again.
     fn launch(&mut self, id: usize) -> Result<(), Error> {
         let socket = self.sockets[id].try_clone().map_err(Error::other)?;
         let mut config = NodeConfig::new(Id::from(id), socket);
         config.cluster = 1;
         config.peers = self.peers.clone();
-        config.storage = self.storage(id);
+        config.storage = self.is_node(id).then(|| storage(self.directory, id));
         config.faults = self.args.faults;
         config.seed = self.seed;
         self.launches[id] += 1;
