@@ -3,19 +3,23 @@
 //! Every client sends its value to every proposer, and a proposer pursues the first that reaches
 //! it: so any proposer may come to pursue any value, and values are free of the order of ballots.
 
+mod relabel;
+
+use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use synod::backoff::Backoff;
-use synod::ballot::NodeId;
+use synod::ballot::{Ballot, NodeId};
 use synod::basic::{
-    Client, Cluster, Durable, Message, NodeState, Phase, Process, ProcessState, Timer,
+    Acceptor, Client, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Process,
+    ProcessState, Timer,
 };
-use synod::checker::{Options, Permutation, StorageMode, System, World, WorldState};
+use synod::checker::{Options, Permutation, StepProperty, StorageMode, System, World, WorldState};
 use synod::invariant::{
-    Agreement, Breach, DecidedIsChosen, Invariant, OneValuePerBallot, PromiseKept, Validity, View,
-    VotesSafe,
+    self, Agreement, Breach, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot,
+    PromiseKept, Validity, View, Votes, VotesSafe,
 };
 use synod::quorum::{AcceptorSet, QuorumError, QuorumSpec};
 use synod::vote::Vote;
@@ -54,10 +58,14 @@ pub struct Config {
     pub quorums: QuorumSpec,
     /// When a save takes effect.
     pub storage: StorageMode,
-    /// Whether acceptors that differ in nothing count as interchangeable.
+    /// Whether acceptors that differ in nothing count as interchangeable, and clients likewise.
     pub symmetry: bool,
     /// Whether messages that can never matter again are dropped.
     pub drops_stale: bool,
+    /// Whether votes that can never matter again are forgotten, and messages about them dropped.
+    pub forgets: bool,
+    /// Whether steps that nobody sees are postponed.
+    pub postpones: bool,
 }
 
 impl Default for Config {
@@ -75,6 +83,8 @@ impl Default for Config {
             storage: StorageMode::Atomic,
             symmetry: true,
             drops_stale: true,
+            forgets: true,
+            postpones: true,
         }
     }
 }
@@ -193,6 +203,8 @@ impl Config {
             crashes: self.crashes,
             storage: self.storage,
             drops_stale: self.drops_stale,
+            forgets: self.forgets,
+            postpones: self.postpones,
             symmetry: self.symmetry,
         }
     }
@@ -201,11 +213,21 @@ impl Config {
 /// What the observer remembers: the past that the present states no longer show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// Every vote ever cast.
-    pub votes: BTreeSet<(NodeId, Vote<char>)>,
+    /// Every vote ever cast, but for those forgotten.
+    pub votes: Votes<char>,
+    /// The values that are chosen, and the lowest ballot of each, once their votes are forgotten.
+    pub chosen: BTreeMap<char, Ballot>,
     /// Every promise that was not kept.
     pub breaches: BTreeSet<Breach>,
 }
+
+/// What is seen of a node: all that it shows, what it decided, what it promised, that and its vote,
+/// or nothing, where what the observer recorded is enough.
+const EVERYTHING: usize = 0;
+const DECISIONS: usize = 1;
+const PROMISES: usize = 2;
+const VOTES: usize = 3;
+const NOTHING: usize = 4;
 
 /// Basic Paxos: nodes, clients and an observer. `A` is the process, or a broken one.
 #[derive(Clone, Debug)]
@@ -218,6 +240,11 @@ pub struct Basic<A> {
 }
 
 impl<A> Basic<A> {
+    /// How a permutation changes ids, and the values that go with clients.
+    fn relabel<'a>(&'a self, by: &'a Permutation) -> Relabel<'a> {
+        Relabel::new(by, self.nodes, &self.clients)
+    }
+
     fn one_vote_chooses(&self) -> bool {
         let quorums = &self.cluster.quorums;
         let mut acceptors = quorums.acceptors().iter();
@@ -263,6 +290,7 @@ fn view<'a, A: Speaker>(system: &'a Basic<A>, state: &'a WorldState<Basic<A>>) -
         quorums: &system.cluster.quorums,
         proposed: system.clients.iter().map(|client| client.value).collect(),
         votes: &state.history.votes,
+        chosen_before: &state.history.chosen,
         promised: promised.collect(),
         breaches: &state.history.breaches,
         decided: decided.collect(),
@@ -400,7 +428,15 @@ impl<A: Speaker> System for Basic<A> {
                 });
             }
         }
-        seen.votes.extend(vote.map(|vote| (acceptor, vote)));
+        if let Some(vote) = vote {
+            let is_past = seen
+                .chosen
+                .get(&vote.value)
+                .is_some_and(|chosen| *chosen <= vote.ballot);
+            if !is_past {
+                seen.votes.entry(vote).or_default().insert(acceptor);
+            }
+        }
         (seen != *history).then_some(seen)
     }
 
@@ -418,46 +454,142 @@ impl<A: Speaker> System for Basic<A> {
         state.is_stale(&self.cluster, src.into(), message)
     }
 
-    fn interchangeable(&self) -> Vec<Vec<Id>> {
-        if !self.cluster.quorums.is_symmetric() {
-            return Vec::new();
-        }
-        let acceptors = self.cluster.quorums.acceptors().iter();
-        let alike = acceptors.filter(|node| !self.cluster.proposers.contains(node));
-        vec![alike.map(Id::from).collect()]
-    }
-
-    fn relabel_state(&self, state: &ProcessState<char>, by: &Permutation) -> ProcessState<char> {
+    fn visible(&self, state: &ProcessState<char>) -> ProcessState<char> {
         let mut state = state.clone();
         if let ProcessState::Node(node) = &mut state {
+            // Whose promises and votes are counted so far, no property asks.
             if let Some(proposer) = &mut node.proposer
-                && let Phase::Preparing { promises, .. } = &mut proposer.phase
+                && let Phase::Preparing { promises, highest } = &mut proposer.phase
             {
-                *promises = promises.iter().map(|node| relabel(node, by)).collect();
+                (*promises, *highest) = (AcceptorSet::new(), None);
             }
-            if let Some(learner) = &mut node.learner
-                && let Some(tally) = &mut learner.tally
-            {
-                tally.voters = tally.voters.iter().map(|node| relabel(node, by)).collect();
+            if let Some(learner) = &mut node.learner {
+                learner.tally = None;
             }
         }
         state
     }
 
-    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
-        let votes = history.votes.iter();
-        let breaches = history.breaches.iter();
-        Record {
-            votes: votes
-                .map(|(node, vote)| (relabel(*node, by), vote.clone()))
-                .collect(),
-            breaches: breaches
-                .map(|breach| Breach {
-                    acceptor: relabel(breach.acceptor, by),
-                    ..*breach
-                })
-                .collect(),
+    fn step_properties(&self) -> Vec<StepProperty<Self>> {
+        vec![StepProperty {
+            name: DecisionStands::PROPERTY,
+            condition: |_, _, before, after| {
+                DecisionStands::holds(before.decided(), after.decided())
+            },
+        }]
+    }
+
+    const RECORDS_COMMUTE: bool = true;
+    const ASPECTS: usize = 5;
+    const ASPECT_OF_MEMORY: usize = PROMISES;
+    const ASPECT_OF_RECORD: usize = VOTES;
+
+    fn aspect_of(&self, property: &str) -> usize {
+        if property == VotesSafe::PROPERTY {
+            PROMISES
+        } else if [OneValuePerBallot::PROPERTY, PromiseKept::PROPERTY].contains(&property) {
+            NOTHING
+        } else if invariant::ALL.iter().any(|it| it.property == property) {
+            DECISIONS
+        } else {
+            EVERYTHING
         }
+    }
+
+    fn aspect(&self, aspect: usize, shown: &ProcessState<char>) -> ProcessState<char> {
+        let ProcessState::Node(node) = shown else {
+            return ProcessState::Client(ClientState { decided: None });
+        };
+        if aspect == EVERYTHING {
+            return shown.clone();
+        }
+        let seen = |acceptor: &Acceptor<char>| Acceptor {
+            promised: acceptor.promised,
+            vote: acceptor.vote.clone().filter(|_| aspect == VOTES),
+        };
+        let acceptor = node.acceptor.as_ref();
+        let acceptor = acceptor.filter(|_| [PROMISES, VOTES].contains(&aspect));
+        let decided = node.decided().filter(|_| aspect == DECISIONS);
+        ProcessState::Node(NodeState {
+            acceptor: acceptor.map(seen),
+            proposer: None,
+            learner: Some(Learner::restart(decided.copied())),
+        })
+    }
+
+    /// Forgets the votes for a proposal that can never be chosen any more, for too many acceptors
+    /// have left its ballot without voting for it; and those for a chosen value, but for the value
+    /// and its lowest ballot: that the same value is chosen again is no news.
+    ///
+    /// An acceptor that votes below its promise might revive a proposal that is dead. That breaks
+    /// [`PromiseKept`], which is checked in the same search: the verdict is the same.
+    fn forget(&self, history: &Record, seen: &[&ProcessState<char>]) -> Option<Record> {
+        let quorums = &self.cluster.quorums;
+        let promised = |node: NodeId| {
+            let state = seen.get(usize::from(Id::from(node)))?;
+            state.node()?.acceptor.as_ref()?.promised
+        };
+        let is_chosen = |voters: &AcceptorSet| quorums.is_phase2(*voters);
+        let is_dead = |proposal: &Vote<char>, voters: &AcceptorSet| {
+            let acceptors = quorums.acceptors().iter();
+            let may_vote = acceptors.filter(|id| promised(*id) <= Some(proposal.ballot));
+            !is_chosen(&voters.union(may_vote.collect()))
+        };
+        let mut votes = history.votes.iter();
+        if !votes.any(|(proposal, voters)| is_chosen(voters) || is_dead(proposal, voters)) {
+            return None;
+        }
+        let mut left = history.clone();
+        for (proposal, _) in history.votes.iter().filter(|(_, voters)| is_chosen(voters)) {
+            let lowest = left.chosen.entry(proposal.value).or_insert(proposal.ballot);
+            *lowest = proposal.ballot.min(*lowest);
+        }
+        let chosen = &left.chosen;
+        left.votes.retain(|proposal, voters| {
+            let lowest = chosen.get(&proposal.value);
+            let is_past = lowest.is_some_and(|lowest| *lowest <= proposal.ballot);
+            !is_past && !is_dead(proposal, voters)
+        });
+        Some(left)
+    }
+
+    /// A vote that is forgotten decides nothing, and neither does one for a value that was chosen
+    /// in a lower ballot: the votes of that ballot are still there.
+    fn is_moot(&self, history: &Record, envelope: &Envelope<Message<char>>) -> bool {
+        let Message::Accepted { vote } = &envelope.msg else {
+            return false;
+        };
+        let is_chosen = history.chosen.get(&vote.value) == Some(&vote.ballot);
+        !is_chosen && !history.votes.contains_key(vote)
+    }
+
+    fn interchangeable(&self) -> Vec<Vec<Id>> {
+        let clients = (self.nodes..)
+            .map(Id::from)
+            .take(self.clients.len())
+            .collect();
+        if !self.cluster.quorums.is_symmetric() {
+            return vec![clients];
+        }
+        let acceptors = self.cluster.quorums.acceptors().iter();
+        let alike = acceptors.filter(|node| !self.cluster.proposers.contains(node));
+        vec![alike.map(Id::from).collect(), clients]
+    }
+
+    fn relabel_state(&self, state: &ProcessState<char>, by: &Permutation) -> ProcessState<char> {
+        self.relabel(by).state(state)
+    }
+
+    fn relabel_message(&self, message: &Message<char>, by: &Permutation) -> Message<char> {
+        self.relabel(by).message(message)
+    }
+
+    fn relabel_storage(&self, storage: &Durable<char>, by: &Permutation) -> Durable<char> {
+        self.relabel(by).durable(storage)
+    }
+
+    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
+        self.relabel(by).record(history)
     }
 
     fn label(&self, id: Id) -> String {
@@ -478,10 +610,4 @@ impl<A: Speaker> System for Basic<A> {
             _ => format!("{node} node"),
         }
     }
-}
-
-/// A node id under a permutation. Only acceptors' ids are ever moved, and no ballot or request
-/// carries those of interchangeable ones.
-fn relabel(node: NodeId, by: &Permutation) -> NodeId {
-    by.apply(node.into()).into()
 }

@@ -2,6 +2,7 @@
 //! hand. Whoever trusts a verdict trusts the world that it was reached in.
 
 mod brute;
+mod engines;
 mod global;
 mod reductions;
 mod toys;
@@ -27,6 +28,8 @@ const UNREDUCED: Options = Options {
     crashes: 0,
     storage: StorageMode::Atomic,
     drops_stale: false,
+    forgets: false,
+    postpones: false,
     symmetry: false,
 };
 

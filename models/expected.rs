@@ -31,6 +31,8 @@ pub struct Pinned {
     pub transitions: usize,
     /// Steps to the deepest state, each by a shortest way.
     pub depth: usize,
+    /// What it took when it was written down, on two threads: seconds, and GiB of memory.
+    pub took: Option<(f64, f64)>,
 }
 
 /// The pinned configurations.

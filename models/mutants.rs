@@ -11,7 +11,8 @@ use synod::ballot::NodeId;
 use synod::basic::{Acceptor, Durable, Message, Phase, Process, ProcessState, Proposer, Timer};
 use synod::checker::StorageMode;
 use synod::invariant::{
-    Agreement, DecidedIsChosen, Invariant, OneValuePerBallot, PromiseKept, Validity, VotesSafe,
+    Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
+    Validity, VotesSafe,
 };
 use synod::vote::Vote;
 
@@ -39,6 +40,7 @@ enum Rule {
     MinorityDecides,
     InventValue,
     SendBeforeSave,
+    ForgetDecision,
 }
 
 const fn mutant(
@@ -109,6 +111,13 @@ pub const ALL: &[Mutant] = &[
         0,
     ),
     mutant(
+        "forget-decision",
+        "A node that restarts has lost its decision.",
+        DecisionStands::PROPERTY,
+        Rule::ForgetDecision,
+        1,
+    ),
+    mutant(
         "send-before-save",
         "A node sends its messages before what it saves is on disk.",
         Agreement::PROPERTY,
@@ -137,6 +146,7 @@ impl Mutant {
             crashes: config.crashes.max(self.crashes),
             storage,
             drops_stale: false,
+            forgets: false,
             ..config
         }
     }
@@ -148,6 +158,7 @@ impl Mutant {
             Rule::ReuseBallot => (1, 1, 1),
             Rule::InventValue => (1, 1, 1),
             Rule::MinorityDecides => (2, 1, 1),
+            Rule::ForgetDecision => (1, 1, 1),
             Rule::LowestVote => (3, 3, 1),
             Rule::VoteBelowPromise
             | Rule::ForgetPromise
@@ -274,6 +285,7 @@ impl Actor for Broken {
                     });
                 }
                 Rule::ReuseBallot => durable.ballot = None,
+                Rule::ForgetDecision => durable.decided = None,
                 _ => {}
             }
         }

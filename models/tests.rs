@@ -9,12 +9,12 @@ mod tidy;
 mod udp;
 
 use models::basic::{Basic, Config};
-use models::expected;
+use models::expected::{self, Pinned};
 use models::mutants::{self, Broken};
 use stateright::{Checker, Model};
 use std::collections::BTreeSet;
 use synod::basic::Process;
-use synod::checker::search::{self, Limits, Outcome, Trace, Verdict};
+use synod::checker::search::{self, Engine, Limits, Outcome, Trace, Verdict};
 use synod::checker::{System, World};
 use synod::invariant;
 
@@ -142,6 +142,35 @@ fn small_pinned_configurations_have_the_states_they_had() {
     assert_eq!(results.count(), small);
 }
 
+/// How many states a pinned configuration has at most for stateright to search it in a test.
+const STATERIGHT_STATES_MAX: usize = 60_000;
+
+#[test]
+fn stateright_finds_what_is_pinned() {
+    let expected = expected::load().expect("expected.toml is well-formed");
+    let small = |pinned: &&Pinned| pinned.unique_states <= STATERIGHT_STATES_MAX;
+    let pinned: Vec<&Pinned> = expected.basic.iter().filter(small).collect();
+    assert!(pinned.len() >= 15);
+    for pinned in pinned {
+        let flags = ["check", "basic", "--engine", "stateright", "--json"];
+        let flags = flags.into_iter().chain(pinned.args.split_whitespace());
+        let output = command::synod(&flags.collect::<Vec<_>>());
+        let last = output.stdout.lines().last().unwrap_or_default();
+        for (field, count) in [
+            ("unique_states", pinned.unique_states),
+            ("transitions", pinned.transitions),
+            ("depth", pinned.depth),
+        ] {
+            let found = format!("\"{field}\":{count}");
+            assert!(
+                last.contains(&found),
+                "{}: no {found} in {last}",
+                pinned.name
+            );
+        }
+    }
+}
+
 #[test]
 fn a_search_that_is_stopped_does_not_claim_to_have_seen_everything() {
     let config = Config::default();
@@ -162,9 +191,18 @@ fn a_search_for_examples_alone_does_not_claim_to_have_seen_everything() {
         ..Config::default()
     };
     let world = || World::new(system(&config), config.options()).focus_on(models::basic::CHOSEN);
-    let report = search::run(world, Limits::default(), |_| {}).expect("a sound model");
-    assert!(matches!(report.findings[0].outcome, Outcome::Found));
-    assert!(!report.is_exhausted);
+    let report = |engine| {
+        let limits = Limits {
+            engine,
+            ..Limits::default()
+        };
+        let report = search::run(world, limits, |_| {}).expect("a sound model");
+        assert!(matches!(report.findings[0].outcome, Outcome::Found));
+        report.is_exhausted
+    };
+    // stateright stops once it has its example; the other engine goes on to the end.
+    assert!(!report(Engine::Stateright));
+    assert!(report(Engine::Collapse));
 }
 
 #[test]

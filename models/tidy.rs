@@ -337,6 +337,8 @@ fn the_readme_has_the_counts_of_the_pinned_configurations() {
         .basic;
     let default = pinned.iter().find(|pinned| pinned.args.is_empty());
     let default = default.expect("the default configuration is pinned");
+    let largest = pinned.iter().max_by_key(|pinned| pinned.unique_states);
+    let largest = largest.expect("some are pinned").unique_states;
     let readme = readme().replace(',', "");
     for text in [
         format!(
@@ -344,10 +346,61 @@ fn the_readme_has_the_counts_of_the_pinned_configurations() {
             default.unique_states, default.transitions
         ),
         format!("depth {}", default.depth),
-        format!("[{} more](models/expected.toml)", pinned.len() - 1),
+        format!("{largest} states"),
+        format!("[{} more](models/README.md)", pinned.len() - 1),
     ] {
         assert!(readme.contains(&text), "{text} is missing");
     }
+}
+
+/// A number with its thousands grouped.
+fn grouped(number: usize) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
+    }
+}
+
+/// The pinned configurations as a table.
+fn table() -> String {
+    let pinned = expected::load().expect("expected.toml is well-formed");
+    let mut table =
+        "| configuration | `synod check basic` | states | transitions | depth | took |\n\
+                     |---|---|--:|--:|--:|---|\n"
+            .to_owned();
+    let mut rows = pinned.basic;
+    rows.sort_by_key(|pinned| pinned.unique_states);
+    for row in rows {
+        let took = row.took.map(|(s, gib)| format!("{s:.0} s, {gib:.1} GiB"));
+        table += &format!(
+            "| {} | `{}` | {} | {} | {} | {} |\n",
+            row.name,
+            row.args,
+            grouped(row.unique_states),
+            grouped(row.transitions),
+            row.depth,
+            took.unwrap_or_default(),
+        );
+    }
+    table.replace("``", "")
+}
+
+/// Red if the table was written by hand, or not written again. `SYNOD_WRITE=1` writes it.
+#[test]
+fn the_table_of_the_models_is_made_from_what_is_pinned() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/README.md");
+    let text = fs::read_to_string(&path).expect("the models have a README");
+    let (start, end) = ("<!-- made from expected.toml -->\n\n", "\n<!-- end -->");
+    let (before, rest) = text.split_once(start).expect("the table begins");
+    let (found, after) = rest.split_once(end).expect("the table ends");
+    if std::env::var_os("SYNOD_WRITE").is_some() {
+        let text = format!("{before}{start}{}{end}{after}", table());
+        return fs::write(&path, text).expect("the README can be written");
+    }
+    assert!(
+        found == table(),
+        "write it again: SYNOD_WRITE=1 cargo test the_table_of"
+    );
 }
 
 /// The README on one line.

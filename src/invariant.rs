@@ -11,15 +11,21 @@ use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{Value, Vote};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What an observer who sees every node, and forgets nothing, knows of one decree.
+/// Proposals, and the acceptors that voted for each.
+pub type Votes<V> = BTreeMap<Vote<V>, AcceptorSet>;
+
+/// What an observer who sees every node, and forgets nothing that matters, knows of one decree.
 #[derive(Clone)]
 pub struct View<'a, V> {
     /// The acceptors and their quorums.
     pub quorums: &'a QuorumSystem,
     /// The values that clients asked for.
     pub proposed: BTreeSet<V>,
-    /// Every vote ever cast, and by whom (`votes` in Voting.tla).
-    pub votes: &'a BTreeSet<(NodeId, Vote<V>)>,
+    /// Every vote ever cast, and by whom (`votes` in Voting.tla), but for those forgotten.
+    pub votes: &'a Votes<V>,
+    /// The values that are chosen although the votes for them were forgotten, and the lowest
+    /// ballot that each was chosen in.
+    pub chosen_before: &'a BTreeMap<V, Ballot>,
     /// The ballot below which each acceptor will not vote, by its present state (`maxBal`). That
     /// it never falls is for [`PromiseKept`] to say.
     pub promised: BTreeMap<NodeId, Ballot>,
@@ -44,20 +50,19 @@ impl<V: Value> View<'_, V> {
     /// The values that are chosen: a phase-2 quorum voted for them in one ballot (`chosen`).
     #[must_use]
     pub fn chosen(&self) -> BTreeSet<&V> {
-        let proposals: BTreeSet<&Vote<V>> = self.votes.iter().map(|(_, vote)| vote).collect();
-        proposals
-            .into_iter()
-            .filter(|proposal| {
-                self.quorums
-                    .is_phase2(self.voters(|vote| vote == *proposal))
-            })
-            .map(|proposal| &proposal.value)
+        let voted = self.votes.iter();
+        voted
+            .filter(|(_, voters)| self.quorums.is_phase2(**voters))
+            .map(|(proposal, _)| &proposal.value)
+            .chain(self.chosen_before.keys())
             .collect()
     }
 
-    fn voters(&self, which: impl Fn(&Vote<V>) -> bool) -> AcceptorSet {
-        let voters = self.votes.iter().filter(|(_, vote)| which(vote));
-        voters.map(|(acceptor, _)| *acceptor).collect()
+    /// The acceptors that have promised a ballot of which `is_meant`.
+    fn promised(&self, is_meant: impl Fn(Ballot) -> bool) -> AcceptorSet {
+        let promised = self.promised.iter();
+        let meant = promised.filter(|(_, promised)| is_meant(**promised));
+        meant.map(|(acceptor, _)| *acceptor).collect()
     }
 
     /// Whether only `value` is chosen, or can ever be, in a ballot (`NoneOtherChoosableAt`).
@@ -65,15 +70,14 @@ impl<V: Value> View<'_, V> {
     /// So it is when every quorum has an acceptor that will never vote for another value there:
     /// it voted for this one, or it did not vote and has promised a higher ballot.
     fn none_other_choosable_at(&self, ballot: Ballot, value: &V) -> bool {
-        let voted_other = self.voters(|vote| vote.ballot == ballot && vote.value != *value);
-        let voted_this = self.voters(|vote| vote.ballot == ballot && vote.value == *value);
-        let gone = self
-            .promised
-            .iter()
-            .filter(|(_, promised)| **promised > ballot);
-        let gone: AcceptorSet = gone.map(|(acceptor, _)| *acceptor).collect();
-        let bound = voted_this.iter().chain(gone.difference(voted_other).iter());
-        self.quorums.blocks_phase2(bound.collect())
+        let in_ballot = || self.votes.iter().filter(|(vote, _)| vote.ballot == ballot);
+        let of = |is_same: bool| {
+            let voted = in_ballot().filter(|(vote, _)| (vote.value == *value) == is_same);
+            voted.fold(AcceptorSet::new(), |all, (_, voters)| all.union(*voters))
+        };
+        let gone = self.promised(|promised| promised > ballot);
+        self.quorums
+            .blocks_phase2(of(true).union(gone.difference(of(false))))
     }
 
     /// Whether nothing but the value of `vote` is or can be chosen below its ballot (`SafeAt`).
@@ -82,17 +86,13 @@ impl<V: Value> View<'_, V> {
         // the vote's own is the hardest to rule out: whoever promised that far has ruled out all.
         // (This asks for promises even where no lower ballot exists: stricter than `SafeAt` for a
         // protocol whose very first ballot needs no phase 1, which this one does not have.)
-        let reached = self
-            .promised
-            .iter()
-            .filter(|(_, promised)| **promised >= vote.ballot);
-        let reached: AcceptorSet = reached.map(|(acceptor, _)| *acceptor).collect();
-        self.quorums.blocks_phase2(reached)
-            && self
-                .votes
-                .iter()
-                .filter(|(_, lower)| lower.ballot < vote.ballot)
-                .all(|(_, lower)| self.none_other_choosable_at(lower.ballot, &vote.value))
+        let lower = || self.votes.keys().filter(|lower| lower.ballot < vote.ballot);
+        let chosen = self.chosen_before.iter();
+        let mut chosen_lower = chosen.filter(|(_, ballot)| **ballot < vote.ballot);
+        self.quorums
+            .blocks_phase2(self.promised(|promised| promised >= vote.ballot))
+            && chosen_lower.all(|(value, _)| *value == vote.value)
+            && lower().all(|lower| self.none_other_choosable_at(lower.ballot, &vote.value))
     }
 }
 
@@ -153,7 +153,8 @@ macro_rules! invariants {
                 statement: $name::STATEMENT,
                 source: $name::SOURCE,
                 property: $name::PROPERTY,
-            }),+
+            },)+
+            DecisionStands::SUMMARY,
         ];
     };
 }
@@ -173,12 +174,12 @@ invariants! {
         };
     OneValuePerBallot: "All votes in one ballot are for one value.",
         "OneValuePerBallot in Voting.tla",
-        |view| view.votes.iter().all(|(_, a)| {
-            view.votes.iter().all(|(_, b)| a.ballot != b.ballot || a.value == b.value)
+        |view| view.votes.keys().all(|a| {
+            view.votes.keys().all(|b| a.ballot != b.ballot || a.value == b.value)
         });
     VotesSafe: "A vote is only for a value safe at its ballot.",
         "[PMS §2.2, P2c]; VotesSafe in Voting.tla",
-        |view| view.votes.iter().all(|(_, vote)| view.is_safe(vote));
+        |view| view.votes.keys().all(|vote| view.is_safe(vote));
     PromiseKept: "No acceptor forgets a promise or votes below one.",
         "[PMS §2.2, P1a]; maxBal in Voting.tla",
         |view| view.breaches.is_empty();
@@ -190,6 +191,31 @@ invariants! {
         };
 }
 
+/// What a node has decided it neither changes nor forgets.
+///
+/// Source: \[PMS §2.1\]; Inv of Consensus.tla, as a property of steps.
+#[derive(Clone, Copy, Debug)]
+pub struct DecisionStands;
+
+impl DecisionStands {
+    /// Name and sentence, as the checker and the Explorer show them.
+    pub const PROPERTY: &'static str =
+        "DecisionStands: What a node has decided it neither changes nor forgets.";
+
+    const SUMMARY: Summary = Summary {
+        name: "DecisionStands",
+        statement: "What a node has decided it neither changes nor forgets.",
+        source: "[PMS §2.1]; Consensus.tla, of every step",
+        property: Self::PROPERTY,
+    };
+
+    /// Whether it holds of a step of a node, by what that has decided before and after.
+    #[must_use]
+    pub fn holds<V: Value>(before: Option<&V>, after: Option<&V>) -> bool {
+        before.is_none() || before == after
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,7 +223,8 @@ mod tests {
     /// A view of three acceptors and proposed values `x` and `y`, from votes written
     /// `(acceptor, round, value)` and promises written `(acceptor, round)`.
     struct Case {
-        votes: BTreeSet<(NodeId, Vote<char>)>,
+        votes: Votes<char>,
+        chosen_before: BTreeMap<char, Ballot>,
         promised: BTreeMap<NodeId, Ballot>,
         breaches: BTreeSet<Breach>,
         decided: BTreeSet<(NodeId, char)>,
@@ -211,17 +238,15 @@ mod tests {
 
     impl Case {
         fn new(votes: &[(u32, u64, char)], promised: &[(u32, u64)]) -> Self {
-            let vote = |&(a, round, value)| {
-                (
-                    NodeId(a),
-                    Vote {
-                        ballot: ballot(round),
-                        value,
-                    },
-                )
-            };
+            let mut cast = Votes::new();
+            for &(acceptor, round, value) in votes {
+                let ballot = ballot(round);
+                let voters: &mut AcceptorSet = cast.entry(Vote { ballot, value }).or_default();
+                voters.insert(NodeId(acceptor));
+            }
             Self {
-                votes: votes.iter().map(vote).collect(),
+                votes: cast,
+                chosen_before: BTreeMap::new(),
                 promised: promised
                     .iter()
                     .map(|&(a, r)| (NodeId(a), ballot(r)))
@@ -242,6 +267,7 @@ mod tests {
                 quorums: &self.quorums,
                 proposed: BTreeSet::from(['x', 'y']),
                 votes: &self.votes,
+                chosen_before: &self.chosen_before,
                 promised: self.promised.clone(),
                 breaches: &self.breaches,
                 decided: self.decided.clone(),
@@ -308,6 +334,22 @@ mod tests {
         // Acceptor 1 voted x below before it left: with acceptor 2 that may choose x.
         assert!(!Case::new(&[(1, 1, 'x'), (0, 2, 'y')], &promised).holds::<VotesSafe>());
         assert!(Case::new(&[(1, 1, 'x'), (0, 2, 'x')], &promised).holds::<VotesSafe>());
+    }
+
+    #[test]
+    fn what_was_chosen_counts_although_its_votes_are_forgotten() {
+        let mut case = Case::new(&[], &[(0, 3), (1, 3)]).decided('x');
+        assert!(!case.holds::<DecidedIsChosen>());
+        case.chosen_before.insert('x', ballot(2));
+        assert!(case.holds::<DecidedIsChosen>() && case.holds::<Agreement>());
+        for (round, value, is_safe) in [(3, 'x', true), (3, 'y', false), (1, 'y', true)] {
+            let ballot = ballot(round);
+            let voters = AcceptorSet::first(1);
+            case.votes = Votes::from([(Vote { ballot, value }, voters)]);
+            assert_eq!(case.holds::<VotesSafe>(), is_safe, "{round} {value}");
+        }
+        case.chosen_before.insert('y', ballot(1));
+        assert!(!case.holds::<Agreement>());
     }
 
     #[test]

@@ -68,6 +68,12 @@ impl AcceptorSet {
         Self(self.0 & other.0)
     }
 
+    /// The acceptors that are in either set.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The acceptors of this set that are not in `other`.
     #[must_use]
     pub fn difference(self, other: Self) -> Self {

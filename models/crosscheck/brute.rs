@@ -162,8 +162,13 @@ impl<S: System> Brute<'_, S> {
 
     /// The observer sees an actor show another state than before, if it really is another.
     fn witness(&self, state: &mut Plain<S>, id: Id, before: &StateOf<S>, after: &StateOf<S>) {
+        let seen = |local| {
+            let visible = self.system.visible(local);
+            self.system.aspect(S::ASPECT_OF_RECORD, &visible)
+        };
+        let (before, after) = (seen(before), seen(after));
         if before != after
-            && let Some(history) = self.system.record(&state.history, id, before, after)
+            && let Some(history) = self.system.record(&state.history, id, &before, &after)
         {
             state.history = history;
         }
@@ -191,7 +196,7 @@ impl<S: System> Brute<'_, S> {
                     (StorageMode::Split, Some(pending)) => pending.storage = storage,
                     (StorageMode::Split, none) => {
                         *none = Some(Pending {
-                            shown: before.clone(),
+                            shown: self.system.visible(before),
                             storage,
                             held: BTreeSet::new(),
                         });

@@ -31,7 +31,7 @@ pub(super) struct Global<L, D, T, R, M, H> {
 /// A save that is not on disk yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pending<L, D, M> {
-    /// The local state before the step that saves.
+    /// What was visible before the step that saves.
     pub(super) shown: L,
     /// What is saved.
     pub(super) storage: D,
@@ -57,6 +57,19 @@ impl<L, D, T, R, M, H: Default> Global<L, D, T, R, M, H> {
     }
 }
 
+/// What is left of a state for properties to see.
+pub(super) fn observed<S: System>(state: &Plain<S>, system: &S) -> Observed<S> {
+    let pending = state.pending.iter().map(Option::as_ref);
+    let shown = state.locals.iter().zip(pending).map(|(local, pending)| {
+        let shown = pending.map(|pending| pending.shown.clone());
+        shown.unwrap_or_else(|| system.visible(local))
+    });
+    (shown.collect(), state.history.clone())
+}
+
+/// What actors show, and what the observer recorded.
+pub(super) type Observed<S> = (Vec<StateOf<S>>, HistoryOf<S>);
+
 /// The global state of a system.
 pub(super) type Plain<S> =
     Global<StateOf<S>, StorageOf<S>, TimerOf<S>, RandomOf<S>, MessageOf<S>, HistoryOf<S>>;
@@ -69,10 +82,11 @@ pub(super) fn of_world<S: System>(state: &WorldState<S>) -> Plain<S> {
         "a local state is not its actor's"
     );
     let storages = state.storages.iter();
-    let pending = state.unsaved.iter().map(|unsaved| {
+    let pending = state.unsaved.iter().zip(&state.shown);
+    let pending = pending.map(|(unsaved, shown)| {
         let unsaved = &unsaved.as_ref()?.value;
         Some(Pending {
-            shown: unsaved.shown.clone(),
+            shown: shown.value.clone(),
             storage: unsaved.storage.clone(),
             held: unsaved.held.iter().cloned().collect(),
         })

@@ -1,19 +1,27 @@
 //! Leaving out what is stale and merging what is alike loses no state of any actor, and what
 //! would lose some is noticed.
 
-use super::global::{Plain, of_world};
+use super::global::{Observed, Plain, observed, of_world};
 use super::{Paxos, UNREDUCED, by_world, colocated, reach, separated, successors, system};
 use crate::models::basic::{Config, Record};
 use stateright::actor::{Envelope, Id};
 use stateright::{Checker, Model, Property};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use synod::basic::{Message, Phase, Process, ProcessState};
+use synod::basic::{Durable, Message, Phase, Process, ProcessState};
 use synod::checker::search::{self, Error, Limits, Verdict};
 use synod::checker::{Options, Permutation, StorageMode, System, World, WorldState};
 
-/// The three ways to reduce.
-const REDUCTIONS: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
+/// Every way to reduce: what is dropped, forgotten, postponed and merged.
+fn reductions(faults: Options) -> impl Iterator<Item = Options> {
+    (1..16).map(move |bits| Options {
+        drops_stale: bits & 1 != 0,
+        forgets: bits & 2 != 0,
+        postpones: bits & 4 != 0,
+        symmetry: bits & 8 != 0,
+        ..faults
+    })
+}
 
 /// What a checker knows a state by.
 fn identity<S: System>(state: &WorldState<S>) -> u64 {
@@ -23,9 +31,10 @@ fn identity<S: System>(state: &WorldState<S>) -> u64 {
 }
 
 /// Compares a reduced search with `unreduced`, all that is reachable without reductions: both
-/// must see the same states up to permutations, but for the network. If symmetry is the only
-/// reduction, each state stands for its images, and for each of them alone. Says how many states
-/// the reduced search found.
+/// must see the same states up to permutations, as far as properties can tell. Unless steps are
+/// postponed or something is forgotten, they must be the same but for the network. If symmetry is
+/// the only reduction, each state stands for its images, and for each of them alone. Says how many
+/// states the reduced search found.
 fn compare<S: System>(
     unreduced: &HashSet<Plain<S>>,
     new: impl Fn() -> S,
@@ -48,20 +57,37 @@ fn compare<S: System>(
         orbits += orbit.len();
         images.extend(orbit);
     }
-    if !options.drops_stale && (images != *unreduced || orbits != unreduced.len()) {
+    let keeps_states = !options.forgets && !options.postpones;
+    let keeps_messages = keeps_states && !options.drops_stale;
+    if keeps_messages && (images != *unreduced || orbits != unreduced.len()) {
         let all = unreduced.len();
         return Err(format!("orbits of {orbits} states in all, not {all}"));
     }
-    let offline = |states: &HashSet<Plain<S>>| -> HashSet<Plain<S>> {
-        states.iter().cloned().map(Plain::<S>::offline).collect()
-    };
-    let (seen, expected) = (offline(&images), offline(unreduced));
-    let lost = expected.difference(&seen).count();
-    let invented = seen.difference(&expected).count();
-    if lost + invented > 0 {
-        return Err(format!("{lost} states lost, {invented} invented"));
+    if keeps_states {
+        let offline = |states: &HashSet<Plain<S>>| -> HashSet<Plain<S>> {
+            states.iter().cloned().map(Plain::<S>::offline).collect()
+        };
+        differ(&offline(&images), &offline(unreduced))?;
     }
+    let seen = |states: &HashSet<Plain<S>>| -> HashSet<Observed<S>> {
+        let seen = states.iter().map(|state| observed(state, world.system()));
+        seen.map(|(shown, record)| match options.forgets {
+            true => (shown, S::History::default()),
+            false => (shown, record),
+        })
+        .collect()
+    };
+    differ(&seen(&images), &seen(unreduced))?;
     Ok(reduced.len())
+}
+
+fn differ<T: Eq + Hash>(seen: &HashSet<T>, expected: &HashSet<T>) -> Result<(), String> {
+    let lost = expected.difference(seen).count();
+    let invented = seen.difference(expected).count();
+    match lost + invented {
+        0 => Ok(()),
+        _ => Err(format!("{lost} states lost, {invented} invented")),
+    }
 }
 
 /// Looks for a state and a permutation such that the image of a step from the state is no step
@@ -133,14 +159,9 @@ fn with_reductions_the_world_reaches_the_same_up_to_permutation() {
     for (name, config, options) in cases {
         let unreduced = by_world(system(&config), options);
         println!("{name}: {} states", unreduced.len());
-        for (drops_stale, symmetry) in REDUCTIONS {
-            let options = Options {
-                drops_stale,
-                symmetry,
-                ..options
-            };
+        for options in reductions(options) {
             let size = compare(&unreduced, || system(&config), options);
-            println!("- drops {drops_stale}, symmetry {symmetry}: {size:?}");
+            println!("- {options:?}: {size:?}");
             assert!(size.is_ok(), "{name}, {options:?}: {size:?}");
         }
     }
@@ -172,6 +193,9 @@ struct Declared {
     paxos: Paxos,
     alike: Vec<Vec<Id>>,
     is_stale: Claim,
+    /// Whether every vote is called moot.
+    is_deaf: bool,
+    property: fn(&World<Self>, &WorldState<Self>) -> bool,
 }
 
 impl Declared {
@@ -181,6 +205,8 @@ impl Declared {
         Self {
             alike: paxos.interchangeable(),
             is_stale: Paxos::is_stale,
+            is_deaf: false,
+            property: |_, _| true,
             paxos,
         }
     }
@@ -213,7 +239,16 @@ impl System for Declared {
     }
 
     fn properties(&self) -> Vec<Property<World<Self>>> {
-        vec![Property::always("anything goes", |_, _| true)]
+        vec![Property::always("anything goes", self.property)]
+    }
+
+    fn visible(&self, state: &ProcessState<char>) -> ProcessState<char> {
+        self.paxos.visible(state)
+    }
+
+    fn is_moot(&self, history: &Record, envelope: &Envelope<Message<char>>) -> bool {
+        let is_vote = matches!(envelope.msg, Message::Accepted { .. });
+        (self.is_deaf && is_vote) || self.paxos.is_moot(history, envelope)
     }
 
     fn record(
@@ -242,6 +277,14 @@ impl System for Declared {
 
     fn relabel_state(&self, state: &ProcessState<char>, by: &Permutation) -> ProcessState<char> {
         self.paxos.relabel_state(state, by)
+    }
+
+    fn relabel_message(&self, message: &Message<char>, by: &Permutation) -> Message<char> {
+        self.paxos.relabel_message(message, by)
+    }
+
+    fn relabel_storage(&self, storage: &Durable<char>, by: &Permutation) -> Durable<char> {
+        self.paxos.relabel_storage(storage, by)
     }
 
     fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
@@ -311,6 +354,54 @@ fn a_message_that_only_a_restart_revives_is_not_stale() {
     };
     assert_eq!(refuted(claim, 0), None);
     assert!(refuted(claim, 1).is_some());
+}
+
+/// Red if the comparison above could not tell that something was forgotten too soon.
+#[test]
+fn a_message_wrongly_called_moot_is_noticed() {
+    let config = separated(2, 2, 1, 1);
+    let forgetting = Options {
+        forgets: true,
+        ..UNREDUCED
+    };
+    let outcome = |is_deaf| {
+        let new = || Declared {
+            is_deaf,
+            ..Declared::truly(&config)
+        };
+        compare(&by_world(new(), UNREDUCED), new, forgetting)
+    };
+    assert!(outcome(false).is_ok());
+    assert!(outcome(true).is_err());
+}
+
+/// Red if a property may look at what is hidden, so that the steps that change it are postponed
+/// although they matter.
+#[test]
+fn a_property_that_looks_at_hidden_parts_is_noticed() {
+    let config = separated(3, 1, 1, 1);
+    fn counts(state: &ProcessState<char>) -> bool {
+        let learner = state.node().and_then(|node| node.learner.as_ref());
+        learner.is_some_and(|learner| learner.tally.is_some())
+    }
+    type Condition = fn(&World<Declared>, &WorldState<Declared>) -> bool;
+    let refuted = |property: Condition| {
+        let new = || Declared {
+            property,
+            ..Declared::truly(&config)
+        };
+        let options = Options {
+            postpones: false,
+            ..Options::default()
+        };
+        search::run(|| World::new(new(), options), Limits::default(), |_| {})
+    };
+    assert!(refuted(|_, state| state.states().count() > 0).is_ok());
+    let reason = refuted(|_, state| !state.locals.iter().any(|local| counts(&local.value)));
+    let Err(Error::Unsound(reason)) = reason else {
+        panic!("nobody noticed")
+    };
+    assert!(reason.contains("anything goes"), "{reason}");
 }
 
 /// Red if the checks of symmetry above could not fail.

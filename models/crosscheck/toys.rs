@@ -186,13 +186,12 @@ fn only_a_slow_disk_shows_that_a_message_left_before_its_save() {
             storage,
             ..Options::default()
         };
-        count(
-            &toys,
-            Options {
-                symmetry: false,
-                ..options
-            },
-        );
+        let unreduced = Options {
+            crashes: 1,
+            storage,
+            ..UNREDUCED
+        };
+        count(&toys, unreduced);
         let new = || World::new(toys.clone(), options);
         search::run(new, Limits::default(), |_| {}).expect("nothing is called stale")
     };

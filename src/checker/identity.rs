@@ -15,6 +15,7 @@ pub(super) struct Interners<S: System> {
     choices: Interner<At<Choice<S>>>,
     network: Interner<Envelope<MessageOf<S>>>,
     histories: Interner<S::History>,
+    shown: Interner<At<StateOf<S>>>,
 }
 
 impl<S: System> Interners<S> {
@@ -27,6 +28,7 @@ impl<S: System> Interners<S> {
             choices: Interner::new(4),
             network: Interner::new(5),
             histories: Interner::new(6),
+            shown: Interner::new(7),
         }
     }
 }
@@ -36,65 +38,78 @@ impl<S: System> World<S> {
     #[must_use]
     pub fn image(&self, state: &WorldState<S>, by: &Permutation) -> WorldState<S> {
         let mut image = state.clone();
-        for (id, local) in state.locals.iter().enumerate() {
-            let to = usize::from(by.apply(Id::from(id)));
-            image.locals[to] = self.local(self.image_of_local(local, by));
-            let storage = state.storages[id].as_ref();
-            image.storages[to] = storage.map(|at| self.storage(self.image_of_storage(at, by)));
-            let unsaved = state.unsaved[id].as_ref();
-            image.unsaved[to] = unsaved.map(|at| self.unsaved(self.image_of_unsaved(at, by)));
+        image.timers.clear();
+        image.choices.clear();
+        for id in (0..state.locals.len()).map(Id::from) {
+            self.put_image(&mut image, state, id, by);
         }
-        let timers = state.timers.iter();
-        image.timers = timers
-            .map(|at| self.timer(image_of_timer(at, by)))
-            .collect();
-        image.timers.sort_unstable();
-        let choices = state.choices.iter();
-        image.choices = choices
-            .map(|at| self.choice(image_of_choice(at, by)))
-            .collect();
-        image
-            .choices
-            .sort_unstable_by(|a, b| choice_key(a).cmp(&choice_key(b)));
         let network = state.network.iter();
         image.network = network
             .map(|e| self.envelope(self.image_of_envelope(e, by)))
             .collect();
         image.network.sort_unstable();
-        image.history = self.history(self.system.relabel_history(&state.history, by));
+        image.history = self.history(self.image_of_history(&state.history, by));
         image.identity = self.identity(&image);
         image
     }
 
-    fn image_of_local(&self, at: &At<StateOf<S>>, by: &Permutation) -> At<StateOf<S>> {
+    /// Puts the image of what belongs to actor `id` where it belongs in the image of its state.
+    pub(super) fn put_image(
+        &self,
+        image: &mut WorldState<S>,
+        state: &WorldState<S>,
+        id: Id,
+        by: &Permutation,
+    ) {
+        let (from, to) = (usize::from(id), usize::from(by.apply(id)));
+        image.locals[to] = self.local(self.image_of_local(&state.locals[from], by));
+        image.shown[to] = self.shown(self.image_of_local(&state.shown[from], by));
+        let storage = state.storages[from].as_ref();
+        image.storages[to] = storage.map(|at| self.storage(self.image_of_storage(at, by)));
+        let unsaved = state.unsaved[from].as_ref();
+        image.unsaved[to] = unsaved.map(|at| self.unsaved(self.image_of_unsaved(at, by)));
+        let timers = state.timers.iter().filter(|timer| timer.id == id);
+        let timers = timers.map(|at| self.timer(image_of_timer(at, by)));
+        image.timers.extend(timers);
+        image.timers.sort_unstable();
+        let choices = state.choices.iter().filter(|choice| choice.id == id);
+        let choices = choices.map(|at| self.choice(image_of_choice(at, by)));
+        image.choices.extend(choices);
+        image.sort_choices();
+    }
+
+    pub(super) fn image_of_local(&self, at: &At<StateOf<S>>, by: &Permutation) -> At<StateOf<S>> {
         At {
             id: by.apply(at.id),
             value: self.system.relabel_state(&at.value, by),
         }
     }
 
-    fn image_of_storage(&self, at: &At<StorageOf<S>>, by: &Permutation) -> At<StorageOf<S>> {
+    pub(super) fn image_of_storage(
+        &self,
+        at: &At<StorageOf<S>>,
+        by: &Permutation,
+    ) -> At<StorageOf<S>> {
         At {
             id: by.apply(at.id),
             value: self.system.relabel_storage(&at.value, by),
         }
     }
 
-    fn image_of_unsaved(&self, at: &At<Unsaved<S>>, by: &Permutation) -> At<Unsaved<S>> {
+    pub(super) fn image_of_unsaved(&self, at: &At<Unsaved<S>>, by: &Permutation) -> At<Unsaved<S>> {
         let held = at.value.held.iter();
         let mut held: Vec<_> = held.map(|e| self.image_of_envelope(e, by)).collect();
         held.sort_unstable();
         At {
             id: by.apply(at.id),
             value: Unsaved {
-                shown: self.system.relabel_state(&at.value.shown, by),
                 storage: self.system.relabel_storage(&at.value.storage, by),
                 held,
             },
         }
     }
 
-    fn image_of_envelope(
+    pub(super) fn image_of_envelope(
         &self,
         envelope: &Envelope<MessageOf<S>>,
         by: &Permutation,
@@ -106,91 +121,96 @@ impl<S: System> World<S> {
         }
     }
 
+    pub(super) fn image_of_history(&self, history: &S::History, by: &Permutation) -> S::History {
+        self.system.relabel_history(history, by)
+    }
+
     pub(super) fn local(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
-        let image = |at: &At<_>, by: &_| self.image_of_local(at, by);
-        self.interners.locals.intern(at, &self.group, image).0
+        self.interners.locals.intern(at).0
+    }
+
+    pub(super) fn shown(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
+        self.interners.shown.intern(at).0
     }
 
     pub(super) fn storage(&self, at: At<StorageOf<S>>) -> Part<At<StorageOf<S>>> {
-        let image = |at: &At<_>, by: &_| self.image_of_storage(at, by);
-        self.interners.storages.intern(at, &self.group, image).0
+        self.interners.storages.intern(at).0
     }
 
     pub(super) fn unsaved(&self, at: At<Unsaved<S>>) -> Part<At<Unsaved<S>>> {
-        let image = |at: &At<_>, by: &_| self.image_of_unsaved(at, by);
-        self.interners.unsaved.intern(at, &self.group, image).0
+        self.interners.unsaved.intern(at).0
     }
 
     pub(super) fn timer(&self, at: At<TimerOf<S>>) -> Part<At<TimerOf<S>>> {
-        self.interners
-            .timers
-            .intern(at, &self.group, image_of_timer)
-            .0
+        self.interners.timers.intern(at).0
     }
 
     pub(super) fn choice(&self, at: At<Choice<S>>) -> Part<At<Choice<S>>> {
-        self.interners
-            .choices
-            .intern(at, &self.group, image_of_choice)
-            .0
+        self.interners.choices.intern(at).0
     }
 
     pub(super) fn history(&self, history: S::History) -> Part<S::History> {
-        let image = |history: &_, by: &_| self.system.relabel_history(history, by);
-        self.interners
-            .histories
-            .intern(history, &self.group, image)
-            .0
+        self.interners.histories.intern(history).0
     }
 
     pub(super) fn envelope(
         &self,
         envelope: Envelope<MessageOf<S>>,
     ) -> Part<Envelope<MessageOf<S>>> {
-        let image = |envelope: &_, by: &_| self.image_of_envelope(envelope, by);
-        let interned = self.interners.network.intern(envelope, &self.group, image);
-        let (envelope, is_new) = interned;
-        if is_new && self.options.drops_stale {
+        let (envelope, is_new) = self.interners.network.intern(envelope);
+        if is_new && self.audits() {
             self.audit.message(&self.system, &envelope);
         }
         envelope
     }
 
     pub(super) fn identity(&self, state: &WorldState<S>) -> u128 {
-        let mut sums = vec![0u128; self.group.len()];
+        let group = self.symmetries();
+        let mut sums = vec![0u128; group.len()];
         let mut add = |hashes: &[u128]| {
             for (sum, hash) in sums.iter_mut().zip(hashes) {
                 *sum = sum.wrapping_add(*hash);
             }
         };
-        state.locals.iter().for_each(|part| add(part.hashes()));
-        state
-            .storages
-            .iter()
-            .flatten()
-            .for_each(|part| add(part.hashes()));
-        state
-            .unsaved
-            .iter()
-            .flatten()
-            .for_each(|part| add(part.hashes()));
-        state.timers.iter().for_each(|part| add(part.hashes()));
-        state.choices.iter().for_each(|part| add(part.hashes()));
-        state.network.iter().for_each(|part| add(part.hashes()));
-        add(state.history.hashes());
+        let image_of_local = |at: &_, by: &_| self.image_of_local(at, by);
+        for local in &state.locals {
+            add(local.hashes(group, image_of_local));
+        }
+        for storage in state.storages.iter().flatten() {
+            add(storage.hashes(group, |at, by| self.image_of_storage(at, by)));
+        }
+        // What an actor shows follows from its local state, unless that is not yet on disk.
+        for (shown, unsaved) in state.shown.iter().zip(&state.unsaved) {
+            if let Some(unsaved) = unsaved {
+                add(shown.hashes(group, image_of_local));
+                add(unsaved.hashes(group, |at, by| self.image_of_unsaved(at, by)));
+            }
+        }
+        for timer in &state.timers {
+            add(timer.hashes(group, image_of_timer));
+        }
+        for choice in &state.choices {
+            add(choice.hashes(group, image_of_choice));
+        }
+        for envelope in &state.network {
+            add(envelope.hashes(group, |it, by| self.image_of_envelope(it, by)));
+        }
+        add(state
+            .history
+            .hashes(group, |it, by| self.image_of_history(it, by)));
         let least = sums.into_iter().min().unwrap_or_default();
-        fingerprint(u8::MAX, &(least, state.crashes))
+        fingerprint(u8::MAX, &(least, state.crashes, state.broken))
     }
 }
 
-fn image_of_timer<T: Clone>(at: &At<T>, by: &Permutation) -> At<T> {
+pub(super) fn image_of_timer<T: Clone>(at: &At<T>, by: &Permutation) -> At<T> {
     At {
         id: by.apply(at.id),
         value: at.value.clone(),
     }
 }
 
-fn image_of_choice<T: Clone>(at: &At<T>, by: &Permutation) -> At<T> {
+pub(super) fn image_of_choice<T: Clone>(at: &At<T>, by: &Permutation) -> At<T> {
     image_of_timer(at, by)
 }
 

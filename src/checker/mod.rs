@@ -6,7 +6,9 @@
 //! the shortest counterexample. Nothing here names a protocol.
 
 mod audit;
+mod collapse;
 mod identity;
+mod memory;
 mod part;
 
 pub mod search;
@@ -15,7 +17,10 @@ mod state;
 mod system;
 mod world;
 
+pub use memory::available as available_memory;
 pub use part::{At, Part, Permutation};
 pub use state::{Action, Choice, Unsaved, WorldState};
-pub use system::{HistoryOf, MessageOf, RandomOf, StateOf, StorageOf, System, TimerOf};
+pub use system::{
+    HistoryOf, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System, TimerOf,
+};
 pub use world::{Options, StorageMode, World};

@@ -5,13 +5,14 @@
 //! its hash under every permutation of the interchangeable actors: the identity of a global
 //! state is then a sum of known numbers.
 
+use hashbrown::HashMap;
 use stateright::actor::Id;
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::ops::Deref;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use xxhash_rust::xxh3::Xxh3;
 
 /// A permutation of actor ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,24 @@ impl Permutation {
         self.0.get(usize::from(id)).copied().unwrap_or(id)
     }
 
-    /// All permutations of `count` actors that move ids within each of `classes` only; the first
+    /// A map of ids that is no permutation, for it makes all of some class but one the same:
+    /// `marked` becomes the first of the class, all others the second. Other ids go as `rest` has
+    /// them.
+    pub(super) fn marking(class: &[Id], marked: Option<Id>, rest: &Permutation) -> Permutation {
+        let go = |id: Id| match class {
+            [first, _, ..] if Some(id) == marked => *first,
+            [_, second, ..] if class.contains(&id) => *second,
+            _ => rest.apply(id),
+        };
+        Permutation(rest.ids().map(go).collect())
+    }
+
+    /// The ids that it is about.
+    pub(super) fn ids(&self) -> impl Iterator<Item = Id> {
+        (0..self.0.len()).map(Id::from)
+    }
+
+    /// All permutations of `count` ids that move ids within each of `classes` only; the first
     /// is the one that moves nothing.
     #[must_use]
     pub fn within(classes: &[Vec<Id>], count: usize) -> Vec<Permutation> {
@@ -64,15 +82,32 @@ pub struct Part<T>(Arc<Interned<T>>);
 
 struct Interned<T> {
     value: T,
+    kind: u8,
     /// The part's hash under each permutation of the group, in the group's order.
-    hashes: Box<[u128]>,
+    hashes: OnceLock<Box<[u128]>>,
+}
+
+impl<T: Hash> Part<T> {
+    /// The part's hash under each permutation of the group, in the group's order. `image` is the
+    /// value under a permutation.
+    pub(super) fn hashes(
+        &self,
+        group: &[Permutation],
+        image: impl Fn(&T, &Permutation) -> T,
+    ) -> &[u128] {
+        let hash = |by| self.hash_of(&image(&self.0.value, by));
+        self.0
+            .hashes
+            .get_or_init(|| group.iter().map(hash).collect())
+    }
+
+    /// The hash that `image`, a value of the same kind, has.
+    pub(super) fn hash_of(&self, image: &T) -> u128 {
+        fingerprint(self.0.kind, image)
+    }
 }
 
 impl<T> Part<T> {
-    pub(super) fn hashes(&self) -> &[u128] {
-        &self.0.hashes
-    }
-
     /// An address that tells this part from all others of its world.
     pub(super) fn address(&self) -> usize {
         Arc::as_ptr(&self.0) as usize
@@ -144,29 +179,22 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         }
     }
 
-    /// The part with this value, and whether it is the first time that it is seen. `image` is
-    /// the value under a permutation.
-    pub(super) fn intern(
-        &self,
-        value: T,
-        group: &[Permutation],
-        image: impl Fn(&T, &Permutation) -> T,
-    ) -> (Part<T>, bool) {
+    /// The part with this value, and whether it is the first time that it is seen.
+    pub(super) fn intern(&self, value: T) -> (Part<T>, bool) {
         // A panic of another thread cannot leave the map half-changed, so that it stays usable.
         let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(part) = parts.get(&value) {
             return (part.clone(), false);
         }
         drop(parts);
-        let hash = |by| fingerprint(self.kind, &image(&value, by));
-        let hashes = group.iter().map(hash).collect();
         let mut parts = self.parts.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(part) = parts.get(&value) {
             return (part.clone(), false);
         }
         let part = Part(Arc::new(Interned {
             value: value.clone(),
-            hashes,
+            kind: self.kind,
+            hashes: OnceLock::new(),
         }));
         parts.insert(value, part.clone());
         (part, true)
@@ -175,13 +203,10 @@ impl<T: Clone + Eq + Hash> Interner<T> {
 
 /// 128 well-mixed bits of a value, the same in every run.
 pub(super) fn fingerprint(kind: u8, value: &impl Hash) -> u128 {
-    let half = |seed: u8| {
-        let mut hasher = DefaultHasher::new();
-        (seed, kind).hash(&mut hasher);
-        value.hash(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
+    let mut hasher = Xxh3::new();
+    kind.hash(&mut hasher);
+    value.hash(&mut hasher);
+    hasher.digest128()
 }
 
 #[cfg(test)]
@@ -208,10 +233,11 @@ mod tests {
     fn equal_values_are_one_part_and_kinds_are_told_apart() {
         let group = Permutation::within(&[], 1);
         let (one, other) = (Interner::new(1), Interner::new(2));
-        let (a, is_new) = one.intern('x', &group, |v, _| *v);
-        let (b, is_newer) = one.intern('x', &group, |v, _| *v);
+        let (a, is_new) = one.intern('x');
+        let (b, is_newer) = one.intern('x');
         assert!(is_new && !is_newer && a.address() == b.address());
-        let (c, _) = other.intern('x', &group, |v, _| *v);
-        assert_ne!(a.hashes(), c.hashes());
+        let (c, _) = other.intern('x');
+        let hashes = |part: &Part<char>| part.hashes(&group, |value, _| *value).to_vec();
+        assert_ne!(hashes(&a), hashes(&c));
     }
 }

@@ -23,6 +23,12 @@ impl<S: System> fmt::Debug for Action<S> {
             }
             Action::Flush(id) => write!(f, "{} writes to disk", usize::from(*id)),
             Action::Crash(id) => write!(f, "{} crashes and restarts", usize::from(*id)),
+            Action::Burst(steps) => {
+                for (i, step) in steps.iter().enumerate() {
+                    write!(f, "{}{step:?}", if i == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
         }
     }
 }
@@ -37,6 +43,8 @@ impl<S: System> Action<S> {
             | Action::Choose(id, _, _)
             | Action::Flush(id)
             | Action::Crash(id) => *id,
+            // A burst has a step, or it would change nothing.
+            Action::Burst(steps) => steps.first().map_or(Id::from(0), Action::actor),
         }
     }
 }

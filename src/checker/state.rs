@@ -1,5 +1,6 @@
 //! A global state of a [`World`](super::World), and the steps between them.
 
+use super::identity::choice_key;
 use super::part::{At, Part};
 use super::system::{MessageOf, RandomOf, StateOf, StorageOf, System, TimerOf};
 use stateright::actor::{Envelope, Id};
@@ -10,8 +11,6 @@ pub type Choice<S> = (String, Vec<RandomOf<S>>);
 
 /// What an actor has not yet on disk, and what must wait until it is.
 pub struct Unsaved<S: System> {
-    /// Its local state before the step, which is all that it has shown yet.
-    pub shown: StateOf<S>,
     /// What it saves.
     pub storage: StorageOf<S>,
     /// What it sent after the save, in canonical order.
@@ -21,7 +20,6 @@ pub struct Unsaved<S: System> {
 impl<S: System> Clone for Unsaved<S> {
     fn clone(&self) -> Self {
         Self {
-            shown: self.shown.clone(),
             storage: self.storage.clone(),
             held: self.held.clone(),
         }
@@ -30,7 +28,7 @@ impl<S: System> Clone for Unsaved<S> {
 
 impl<S: System> PartialEq for Unsaved<S> {
     fn eq(&self, other: &Self) -> bool {
-        self.shown == other.shown && self.storage == other.storage && self.held == other.held
+        self.storage == other.storage && self.held == other.held
     }
 }
 
@@ -38,7 +36,7 @@ impl<S: System> Eq for Unsaved<S> {}
 
 impl<S: System> Hash for Unsaved<S> {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (&self.shown, &self.storage, &self.held).hash(hasher);
+        (&self.storage, &self.held).hash(hasher);
     }
 }
 
@@ -51,6 +49,9 @@ pub struct WorldState<S: System> {
     /// What each actor has yet to write, by id. Only with
     /// [`StorageMode::Split`](super::StorageMode::Split).
     pub unsaved: Vec<Option<Part<At<Unsaved<S>>>>>,
+    /// What each actor has shown, by id: the part of its local state that is visible, but for what
+    /// it has yet to save.
+    pub shown: Vec<Part<At<StateOf<S>>>>,
     /// The timers that are set, in order.
     pub timers: Vec<Part<At<TimerOf<S>>>>,
     /// The random choices that are open, by actor and key.
@@ -61,6 +62,8 @@ pub struct WorldState<S: System> {
     pub history: Part<S::History>,
     /// How many crashes there were.
     pub crashes: usize,
+    /// The step properties that some step did not keep, as bits by their places.
+    pub broken: u16,
     /// What [`Hash`] hashes: the least sum, over all permutations of interchangeable actors, of
     /// the hashes of the parts. The same for two states exactly if a permutation maps one to the
     /// other, but for collisions of 128 bits.
@@ -73,11 +76,13 @@ impl<S: System> Clone for WorldState<S> {
             locals: self.locals.clone(),
             storages: self.storages.clone(),
             unsaved: self.unsaved.clone(),
+            shown: self.shown.clone(),
             timers: self.timers.clone(),
             choices: self.choices.clone(),
             network: self.network.clone(),
             history: self.history.clone(),
             crashes: self.crashes,
+            broken: self.broken,
             identity: self.identity,
         }
     }
@@ -88,9 +93,11 @@ impl<S: System> PartialEq for WorldState<S> {
     fn eq(&self, other: &Self) -> bool {
         self.identity == other.identity
             && self.crashes == other.crashes
+            && self.broken == other.broken
             && self.locals == other.locals
             && self.storages == other.storages
             && self.unsaved == other.unsaved
+            && self.shown == other.shown
             && self.timers == other.timers
             && self.choices == other.choices
             && self.network == other.network
@@ -107,17 +114,39 @@ impl<S: System> Hash for WorldState<S> {
 }
 
 impl<S: System> WorldState<S> {
-    /// The state that actor `id` has shown: its local state, but for what it has yet to save.
+    /// What actor `id` has shown ([`System::visible`]).
     #[must_use]
     pub fn shown(&self, id: Id) -> &StateOf<S> {
-        let index = usize::from(id);
-        let unsaved = self.unsaved[index].as_ref();
-        unsaved.map_or(&self.locals[index].value, |at| &at.value.shown)
+        &self.shown[usize::from(id)].value
     }
 
-    /// The states that the actors have shown, by id: what an observer may hold them to.
+    /// What the actors have shown, by id: all that an observer may hold them to.
     pub fn states(&self) -> impl Iterator<Item = &StateOf<S>> {
-        (0..self.locals.len()).map(|index| self.shown(Id::from(index)))
+        self.shown.iter().map(|part| &part.value)
+    }
+}
+
+impl<S: System> WorldState<S> {
+    /// Puts open choices into their canonical order: by actor and key.
+    pub(super) fn sort_choices(&mut self) {
+        self.choices
+            .sort_unstable_by(|a, b| choice_key(a).cmp(&choice_key(b)));
+    }
+
+    /// Addresses that tell what belongs to actor `id` from anything else that could.
+    pub(super) fn own(&self, id: Id) -> Vec<usize> {
+        let index = usize::from(id);
+        let mut own = vec![
+            self.locals[index].address(),
+            self.storages[index].as_ref().map_or(0, Part::address),
+            self.unsaved[index].as_ref().map_or(0, Part::address),
+            self.shown[index].address(),
+        ];
+        let timers = self.timers.iter().filter(|timer| timer.id == id);
+        own.extend(timers.map(Part::address));
+        let choices = self.choices.iter().filter(|choice| choice.id == id);
+        own.extend(choices.map(Part::address));
+        own
     }
 }
 
@@ -133,6 +162,9 @@ pub enum Action<S: System> {
     Flush(Id),
     /// An actor crashes and restarts.
     Crash(Id),
+    /// One actor takes several steps in a row, of which only the last shows
+    /// ([`Options::postpones`](super::Options::postpones)).
+    Burst(Vec<Action<S>>),
 }
 
 impl<S: System> Clone for Action<S> {
@@ -143,6 +175,25 @@ impl<S: System> Clone for Action<S> {
             Action::Choose(id, key, random) => Action::Choose(*id, key.clone(), random.clone()),
             Action::Flush(id) => Action::Flush(*id),
             Action::Crash(id) => Action::Crash(*id),
+            Action::Burst(steps) => Action::Burst(steps.clone()),
+        }
+    }
+}
+
+impl<S: System> Action<S> {
+    /// The steps of a burst, or the one that this is.
+    pub(super) fn steps(self) -> Vec<Self> {
+        match self {
+            Action::Burst(steps) => steps,
+            step => vec![step],
+        }
+    }
+
+    /// Several steps of one actor, or one alone.
+    pub(super) fn in_a_row(mut steps: Vec<Self>) -> Self {
+        match steps.len() {
+            1 => steps.remove(0),
+            _ => Action::Burst(steps),
         }
     }
 }
@@ -153,6 +204,7 @@ impl<S: System> PartialEq for Action<S> {
             (Action::Deliver(a), Action::Deliver(b)) => a == b,
             (Action::Timeout(a, s), Action::Timeout(b, t)) => a == b && s == t,
             (Action::Choose(a, k, r), Action::Choose(b, l, s)) => a == b && k == l && r == s,
+            (Action::Burst(a), Action::Burst(b)) => a == b,
             (Action::Flush(a), Action::Flush(b)) | (Action::Crash(a), Action::Crash(b)) => a == b,
             _ => false,
         }

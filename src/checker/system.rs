@@ -20,6 +20,15 @@ pub type RandomOf<S> = <<S as System>::Actor as Actor>::Random;
 /// What the observer of a system records.
 pub type HistoryOf<S> = <S as System>::History;
 
+/// Something that must hold of every step: it looks at what an actor shows before and after it.
+pub struct StepProperty<S: System> {
+    /// The property's name.
+    pub name: &'static str,
+    /// Whether it holds of a step of an actor, given what that shows before and after. It must
+    /// hold of a step that shows nothing.
+    pub condition: fn(&S, Id, &StateOf<S>, &StateOf<S>) -> bool,
+}
+
 /// A closed system to check: actors, what an observer records of them, and what must hold.
 ///
 /// Everything but the actors and the properties has a default, so that any stateright actors
@@ -48,11 +57,52 @@ pub trait System: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// What must hold always, and what must be found sometimes.
+    /// What must hold always, and what must be found sometimes. A property may look at
+    /// [`WorldState::states`](super::WorldState::states) and at the history, and at nothing else:
+    /// messages in flight may be lost, and a step that nobody sees may be taken later.
     fn properties(&self) -> Vec<Property<World<Self>>>;
 
-    /// What the observer adds to its record when the state that an actor shows changes; `None` if
-    /// nothing. A restart is such a change too; a step whose save is pending is none yet.
+    /// The part of a local state that properties and the observer see; all of it unless less is
+    /// said here. What is hidden is cleared, so that nobody can look at it by mistake. The more is
+    /// hidden, the more steps may be postponed ([`Options::postpones`](super::Options::postpones)).
+    fn visible(&self, state: &StateOf<Self>) -> StateOf<Self> {
+        state.clone()
+    }
+
+    /// What must hold of every step; at most 16.
+    fn step_properties(&self) -> Vec<StepProperty<Self>> {
+        Vec::new()
+    }
+
+    /// How many aspects there are of what actors show; see [`System::aspect`].
+    const ASPECTS: usize = 1;
+    /// The aspect that [`System::forget`] sees.
+    const ASPECT_OF_MEMORY: usize = 0;
+    /// The aspect that [`System::record`] sees.
+    const ASPECT_OF_RECORD: usize = 0;
+
+    /// Whether the observer's record is the same in whatever order it sees two changes of different
+    /// actors, and whenever it forgets. So it is if it keeps sets. If not, steps that are recorded
+    /// do not count as independent.
+    const RECORDS_COMMUTE: bool = false;
+
+    /// The part of what an actor shows that is seen in an aspect; all of it unless less is said
+    /// here. The less it is, the fewer different things there are to hold a property to, for a
+    /// property is held but once to what looks the same. Aspects are numbered from 0.
+    fn aspect(&self, aspect: usize, shown: &StateOf<Self>) -> StateOf<Self> {
+        let _ = aspect;
+        shown.clone()
+    }
+
+    /// The aspect in which the property of this name sees a state.
+    fn aspect_of(&self, property: &str) -> usize {
+        let _ = property;
+        0
+    }
+
+    /// What the observer adds to its record when what it sees of an actor changes, in the aspect
+    /// [`System::ASPECT_OF_RECORD`]; `None` if nothing. A restart is such a change too; a step
+    /// whose save is pending is none yet.
     fn record(
         &self,
         history: &Self::History,
@@ -78,8 +128,30 @@ pub trait System: Sized + Send + Sync + 'static {
         false
     }
 
-    /// Sets of actors that are alike in everything: states that differ by a permutation within
-    /// these sets count as one. Whoever declares any must also write the `relabel` functions.
+    /// What is left of the record when the observer forgets what can never matter again, given what
+    /// it sees of the actors in the aspect [`System::ASPECT_OF_MEMORY`]; `None` if all of it may
+    /// still matter. Forgetting twice is forgetting once.
+    ///
+    /// Used if [`Options::forgets`](super::Options::forgets) is set. The claim cannot be verified
+    /// step by step, as that of [`System::is_stale`] is: state the argument, and compare with a
+    /// search that forgets nothing.
+    fn forget(&self, history: &Self::History, seen: &[&StateOf<Self>]) -> Option<Self::History> {
+        let _ = (history, seen);
+        None
+    }
+
+    /// Whether a message can never again lead to anything that shows, given what the observer
+    /// remembers. Such messages are dropped together with what the observer forgets.
+    ///
+    /// What is not moot to an observer that remembers nothing (the default history) never is.
+    fn is_moot(&self, history: &Self::History, envelope: &Envelope<MessageOf<Self>>) -> bool {
+        let _ = (history, envelope);
+        false
+    }
+
+    /// Sets of ids that are alike in everything, of actors or of those who speak from outside:
+    /// states that differ by a permutation within these sets count as one. Whoever declares any
+    /// must also write the `relabel` functions.
     fn interchangeable(&self) -> Vec<Vec<Id>> {
         Vec::new()
     }

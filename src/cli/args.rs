@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
-use synod::checker::StorageMode;
-use synod::checker::search::Limits;
+use synod::checker::search::{Engine, Limits};
+use synod::checker::{StorageMode, available_memory};
 use synod::quorum::QuorumSpec;
 use synod::runtime::Faults;
 
@@ -78,14 +78,22 @@ pub(super) struct CheckArgs {
     #[arg(long, conflicts_with_all = ["protocol", "ModelArgs"])]
     pub(super) all: bool,
     /// What searches.
-    #[arg(long, value_enum, default_value_t = Engine::Stateright)]
-    pub(super) engine: Engine,
-    /// Threads to search with; with more than one, the depth reported may exceed the true one.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = threads)]
-    pub(super) threads: usize,
+    #[arg(long, value_enum, default_value_t = EngineArg::Collapse)]
+    pub(super) engine: EngineArg,
+    /// Threads to search with. By default as many as there are processors, or with stateright one:
+    /// with more, the depth that it reports may exceed the true one.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
+    /// Take independent steps in one order only (collapse engine); changes no count.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    commute: Switch,
     /// Stop, with exit status 3, after about so many unique states.
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(super) max_states: Option<usize>,
+    /// Stop, with exit status 3, before the process takes more memory than this (collapse engine).
+    /// By default nine tenths of what is free.
+    #[arg(long, value_name = "GIB", value_parser = positive)]
+    max_memory_gib: Option<usize>,
     /// Stop, with exit status 3, after so many seconds.
     #[arg(long, value_name = "S")]
     pub(super) timeout_s: Option<u64>,
@@ -98,11 +106,24 @@ pub(super) struct CheckArgs {
 
 impl CheckArgs {
     pub(super) fn limits(&self) -> Limits {
+        let most = self.max_memory_gib.map(|gib| gib.saturating_mul(1 << 30));
+        let free = || available_memory().map(|free| free / 10 * 9);
         Limits {
-            threads: self.threads,
+            engine: self.engine.engine(),
+            threads: self.threads(),
+            commutes: self.commute == Switch::On,
             states_max: self.max_states,
+            bytes_max: most.or_else(free),
             timeout: self.timeout_s.map(Duration::from_secs),
         }
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, |it| it.get().min(THREADS_MAX));
+        self.threads.unwrap_or_else(|| match self.engine {
+            EngineArg::Collapse => all(),
+            EngineArg::Stateright => 1,
+        })
     }
 }
 
@@ -152,16 +173,26 @@ const THREADS_MAX: usize = 256;
 
 /// What searches for violations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Engine {
+pub(super) enum EngineArg {
+    /// Our own: exhaustive, breadth-first, with states that are a few numbers each.
+    Collapse,
     /// stateright's breadth-first checker.
     Stateright,
 }
 
-impl Engine {
+impl EngineArg {
     /// Its name in results.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Engine::Stateright => "stateright",
+            EngineArg::Collapse => "collapse",
+            EngineArg::Stateright => "stateright",
+        }
+    }
+
+    fn engine(self) -> Engine {
+        match self {
+            EngineArg::Collapse => Engine::Collapse,
+            EngineArg::Stateright => Engine::Stateright,
         }
     }
 }
@@ -215,6 +246,12 @@ pub(super) struct ModelArgs {
     /// Leave out messages that can never matter again.
     #[arg(long, value_enum, default_value_t = Switch::On)]
     drop_stale: Switch,
+    /// Forget votes that can never matter again, and leave out the messages about them.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    forget: Switch,
+    /// Postpone steps that nobody sees until the next step of the same process.
+    #[arg(long, value_enum, default_value_t = Switch::On)]
+    postpone: Switch,
     /// Break one rule of the protocol, to see how that comes to light. Implies `--drop-stale off`,
     /// and the crashes and the storage that the mutant takes.
     #[arg(long, value_name = "NAME", value_parser = mutant, long_help = mutant_help())]
@@ -261,6 +298,8 @@ impl ModelArgs {
             },
             symmetry: self.symmetry == Switch::On,
             drops_stale: self.drop_stale == Switch::On,
+            forgets: self.forget == Switch::On,
+            postpones: self.postpone == Switch::On,
         };
         match self.mutant {
             Some(mutant) => mutant.prepare(config),
@@ -275,7 +314,7 @@ impl ModelArgs {
 }
 
 /// How a configuration is written as flags: each flag, and what it is given.
-fn as_flags(config: &Config) -> [(&'static str, String); 12] {
+fn as_flags(config: &Config) -> [(&'static str, String); 14] {
     let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
     let layout = match config.layout {
         Layout::Separated => "separated",
@@ -298,6 +337,8 @@ fn as_flags(config: &Config) -> [(&'static str, String); 12] {
         ("replies", switch(config.replies)),
         ("symmetry", switch(config.symmetry)),
         ("drop-stale", switch(config.drops_stale)),
+        ("forget", switch(config.forgets)),
+        ("postpone", switch(config.postpones)),
     ]
 }
 
@@ -366,7 +407,7 @@ mod tests {
     fn flags_ask_for_the_same_configuration_again() {
         let asked = "--layout colocated --acceptors 4 --proposers 3 --ballots 1 --clients 1 \
                      --crashes 2 --quorums flexible:3,2 --storage split --nacks on --replies on \
-                     --symmetry off --drop-stale off";
+                     --symmetry off --drop-stale off --forget off --postpone off";
         let parse =
             |text: &str| PinnedArgs::try_parse_from(text.split_whitespace()).map(|a| a.model);
         let model = parse(asked).expect("well-formed");

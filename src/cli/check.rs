@@ -8,9 +8,15 @@ use crate::models::expected::{self, Pinned};
 use crate::models::mutants::{Broken, Mutant};
 use clap::Parser;
 use serde_json::json;
+use std::fmt::Write;
 use std::time::{Duration, Instant};
-use synod::checker::search::{self, Finding, Limits, Outcome, Progress, Report, Trace, Verdict};
+use synod::checker::search::{
+    self, Bound, Engine, Finding, Limits, Outcome, Progress, Report, Trace, Verdict,
+};
 use synod::checker::{StorageMode, World};
+
+/// Bytes in a GiB.
+const GIB: f64 = (1u64 << 30) as f64;
 
 /// How often the progress line changes.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -66,17 +72,26 @@ fn search(
 }
 
 fn progress_line(now: Progress, before: Option<Progress>) -> String {
-    let (states, time) = before.map_or((0, Duration::ZERO), |b| (b.unique_states, b.elapsed));
+    let (taken, time) = before.map_or((0, Duration::ZERO), |b| (b.transitions, b.elapsed));
     let seconds = now.elapsed.saturating_sub(time).as_secs_f64();
-    let rate = now.unique_states.saturating_sub(states) as f64 / seconds.max(1e-3);
-    format!(
-        "{} unique states, {} transitions, depth {}, {} states/s, {:.0} s",
+    let rate = now.transitions.saturating_sub(taken) as f64 / seconds.max(1e-3);
+    let (seconds, frontier) = (now.elapsed.as_secs_f64(), now.frontier);
+    let mut line = format!(
+        "{} unique states, {} transitions ({}/s), depth {}",
         grouped(now.unique_states),
         grouped(now.transitions),
-        now.depth,
         grouped(rate as usize),
-        now.elapsed.as_secs_f64(),
-    )
+        now.depth,
+    );
+    // Writing to a string cannot fail.
+    if frontier > 0 {
+        let _ = write!(line, ", frontier {}", grouped(frontier));
+    }
+    if let Some(bytes) = now.bytes {
+        let _ = write!(line, ", {:.1} GiB", bytes as f64 / GIB);
+    }
+    let _ = write!(line, ", {seconds:.0} s");
+    line
 }
 
 /// The configuration in words.
@@ -108,6 +123,8 @@ fn describe(config: &Config) -> String {
     add(config.replies, "clients wait for replies".to_owned());
     add(!config.symmetry, "no symmetry reduction".to_owned());
     add(!config.drops_stale, "stale messages kept".to_owned());
+    add(!config.forgets, "nothing forgotten".to_owned());
+    add(!config.postpones, "nothing postponed".to_owned());
     parts.join(", ")
 }
 
@@ -161,19 +178,47 @@ fn conclude(report: &Report, output: &mut Output) -> Result<(), Error> {
             "an expected example does not exist, though every reachable state was visited",
         ),
         Verdict::Violated => (bad("violated:"), "searched until then"),
-        Verdict::Bounded => (
-            warn("stopped at a bound:"),
-            "nothing wrong in what was visited, which is not all",
-        ),
+        Verdict::Bounded => (warn("stopped at a bound:"), bounded_scope(report)),
     };
     output.line(format_args!("{verdict} {scope}: {counts}"))?;
-    if report.verdict == Verdict::Holds {
-        output.line(dim(format_args!(
-            "(states are told apart by 64 bits: the odds that one was missed are {:.0e})",
-            miss_odds(reached.unique_states)
-        )))?;
+    if let Some(remark) = remark(report) {
+        output.line(dim(remark))?;
     }
     Ok(())
+}
+
+/// What a search that met a bound can say for itself.
+fn bounded_scope(report: &Report) -> &'static str {
+    match report.bound {
+        Some(Bound::Memory) => {
+            "nothing wrong in what was visited, which is not all; --max-memory-gib allows more"
+        }
+        Some(Bound::States | Bound::Time) | None => {
+            "nothing wrong in what was visited, which is not all"
+        }
+    }
+}
+
+/// How sure the result is, what symmetry saved, and what memory it took.
+fn remark(report: &Report) -> Option<String> {
+    let mut parts = Vec::new();
+    let states = report.reached.unique_states as u128;
+    if let Some(concrete) = report.concrete.filter(|concrete| *concrete > states) {
+        let concrete = usize::try_from(concrete).unwrap_or(usize::MAX);
+        parts.push(format!("by symmetry they stand for {}", grouped(concrete)));
+    }
+    if report.verdict == Verdict::Holds {
+        parts.push(format!(
+            "told apart by {} bits: the odds that one was missed are {:.0e}",
+            report.fingerprint_bits,
+            report.miss_odds()
+        ));
+    }
+    // With few states it is the program that takes the memory, not they.
+    if let Some(bytes) = report.bytes_per_state().filter(|_| states > 1_000_000) {
+        parts.push(format!("{bytes:.0} bytes per state"));
+    }
+    (!parts.is_empty()).then(|| format!("({})", parts.join("; ")))
 }
 
 /// A mutant that a configuration does not kill is no less wrong.
@@ -195,6 +240,7 @@ fn print_finding(finding: &Finding, is_exhausted: bool, output: &mut Output) -> 
     let (name, statement) = split(finding.property);
     let word = outcome_name(&finding.outcome, is_exhausted);
     let (sign, kind) = match &finding.outcome {
+        Outcome::Violated(trace) if trace.steps.is_empty() => (bad("✗"), word.to_owned()),
         Outcome::Violated(trace) => (bad("✗"), format!("step {}", trace.steps.len())),
         Outcome::Found => (good("✓"), word.to_owned()),
         Outcome::Holds if is_exhausted => (good("✓"), "always".to_owned()),
@@ -228,6 +274,13 @@ fn print_trace(
     output: &mut Output,
 ) -> Result<(), Error> {
     let (name, _) = split(property);
+    if trace.steps.is_empty() {
+        output.line(format_args!(
+            "\n{}; a bound was met before the run to it was rebuilt\n",
+            bad(format_args!("{name} is violated"))
+        ))?;
+        return Ok(());
+    }
     output.line(format_args!(
         "\n{} after {} steps{}:",
         bad(format_args!("{name} is violated")),
@@ -263,11 +316,6 @@ fn print_trace(
 
 fn explorer_link(trace: &Trace) -> String {
     format!("http://{DEFAULT_ADDRESS}/#/steps/{}", trace.explorer_path)
-}
-
-/// How likely it is that two of so many states have the same 64-bit fingerprint.
-fn miss_odds(states: usize) -> f64 {
-    (states as f64).powi(2) / 2f64.powi(65)
 }
 
 /// Prints the report; `pinned` and whether it is as expected, if it is one of `check --all`.
@@ -310,16 +358,27 @@ fn print_json(
         "as_expected": pinned.map(|(_, is_as_expected)| is_as_expected),
         "flags": args::flags(config, mutant).trim_start(),
         "engine": args.engine.name(),
-        "threads": args.threads,
+        "threads": args.threads(),
         "verdict": verdict_name(report.verdict),
         "unique_states": reached.unique_states,
         "transitions": reached.transitions,
         "depth": reached.depth,
         "seconds": reached.elapsed.as_secs_f64(),
-        "bytes_per_state": null,
-        "miss_odds": miss_odds(reached.unique_states),
+        "bytes_per_state": report.bytes_per_state(),
+        "bytes": report.bytes,
+        "concrete_states": report.concrete.map(|states| states as f64),
+        "miss_odds": report.miss_odds(),
+        "bound": report.bound.map(bound_name),
     }))?;
     Ok(())
+}
+
+fn bound_name(bound: Bound) -> &'static str {
+    match bound {
+        Bound::States => "states",
+        Bound::Memory => "memory",
+        Bound::Time => "time",
+    }
 }
 
 fn verdict_name(verdict: Verdict) -> &'static str {
@@ -339,7 +398,7 @@ fn check_all(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
         let flags = PinnedArgs::try_parse_from(pinned.args.split_whitespace())
             .map_err(|error| Error::Other(format!("{}: {error}", pinned.name)))?;
         let report = search(&flags.model.config(), None, args.limits(), output)?;
-        let is_as_expected = matches(pinned, &report, args.threads);
+        let is_as_expected = matches(pinned, &report, args.limits());
         match report.verdict {
             Verdict::Bounded if exit == Exit::Success => exit = Exit::Bounded,
             Verdict::Holds | Verdict::Violated if !is_as_expected => exit = Exit::Violated,
@@ -355,12 +414,13 @@ fn check_all(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
     Ok(exit)
 }
 
-fn matches(pinned: &Pinned, report: &Report, threads: usize) -> bool {
+fn matches(pinned: &Pinned, report: &Report, limits: Limits) -> bool {
+    let is_depth_exact = limits.engine == Engine::Collapse || limits.threads == 1;
     let reached = report.reached;
     verdict_name(report.verdict) == pinned.verdict
         && reached.unique_states == pinned.unique_states
         && reached.transitions == pinned.transitions
-        && (reached.depth == pinned.depth || threads > 1)
+        && (reached.depth == pinned.depth || !is_depth_exact)
 }
 
 fn print_pinned(

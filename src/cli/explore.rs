@@ -7,14 +7,18 @@ use crate::models::mutants::Broken;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use synod::checker::{System, World};
+use synod::checker::{Options, System, World};
 
 use stateright::Model;
 
 pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error> {
     let (config, mutant) = (args.model.config(), args.model.mutant());
     let system = config.system().map_err(Error::other)?;
-    let options = config.options();
+    // One sees more where hidden steps are shown one by one; and it is what links lead through.
+    let options = Options {
+        postpones: false,
+        ..config.options()
+    };
     let address = free_address(&args.address)?;
     if let Some(mutant) = mutant {
         output.line(format_args!("{} {}", warn("Mutant:"), mutant.sentence))?;

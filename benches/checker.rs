@@ -1,0 +1,488 @@
+//! How fast the checker is: beside stateright's checkers on the same [`World`], beside stateright's
+//! own `ActorModel`, and beside the random accesses to memory that no search can do without.
+//!
+//! All that is compared runs in turns, round after round, so that a machine which slows down for a
+//! while slows down all of it; and a ratio is taken within a round before the median over rounds.
+//! Whole searches are timed here, since they take seconds; criterion times two small ones.
+
+#[path = "../models/mod.rs"]
+mod models;
+
+use criterion::Criterion;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use models::basic::{Basic, Config};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use stateright::actor::{ActorModel, Network};
+use stateright::{Checker, Expectation, HasDiscoveries, Model};
+use std::error::Error;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use synod::basic::Process;
+use synod::checker::search::{Engine, Limits, Report, Verdict, run};
+use synod::checker::{System, World};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// How much there is to do: all of it, or just enough to see that it runs.
+struct Scale {
+    rounds: usize,
+    pace_rounds: usize,
+    /// The rounds of ballots where stateright takes part, and where it does not.
+    ballots: u64,
+    ballots_large: u64,
+    /// What plain `ActorModel` is to exhaust, and how long it may take.
+    plain: Config,
+    plain_max: Duration,
+    /// How long criterion measures each of its searches.
+    micro: Duration,
+}
+
+impl Scale {
+    fn full() -> Self {
+        Self {
+            rounds: 3,
+            pace_rounds: 5,
+            ballots: 2,
+            ballots_large: 3,
+            plain: Config {
+                acceptors: 4,
+                ballots: 1,
+                clients: 1,
+                ..Config::default()
+            },
+            plain_max: Duration::from_secs(120),
+            micro: Duration::from_secs(4),
+        }
+    }
+
+    fn smoke() -> Self {
+        Self {
+            rounds: 1,
+            pace_rounds: 1,
+            ballots: 1,
+            ballots_large: 1,
+            plain: Config {
+                acceptors: 2,
+                proposers: 1,
+                ballots: 1,
+                clients: 1,
+                ..Config::default()
+            },
+            plain_max: Duration::from_secs(2),
+            micro: Duration::from_millis(20),
+        }
+    }
+}
+
+/// What came of one search or one pass of probes, and how long it took.
+#[derive(Clone, Copy, Debug)]
+struct Timed {
+    seconds: f64,
+    states: usize,
+    transitions: usize,
+}
+
+/// Times something until all its memory is given back, and has it tell states and transitions.
+fn timed(work: impl FnOnce() -> Result<(usize, usize)>) -> Result<Timed> {
+    let begun = Instant::now();
+    let (states, transitions) = work()?;
+    Ok(Timed {
+        seconds: begun.elapsed().as_secs_f64(),
+        states,
+        transitions,
+    })
+}
+
+/// One of those that are compared.
+struct Contestant<'a> {
+    name: String,
+    work: Box<dyn Fn() -> Result<(usize, usize)> + 'a>,
+}
+
+impl<'a> Contestant<'a> {
+    fn new(name: impl Into<String>, work: impl Fn() -> Result<(usize, usize)> + 'a) -> Self {
+        Self {
+            name: name.into(),
+            work: Box::new(work),
+        }
+    }
+}
+
+/// What came of one contestant, round by round.
+struct Series {
+    name: String,
+    runs: Vec<Timed>,
+}
+
+/// Lets everybody run once per round.
+fn compete(rounds: usize, contestants: &[Contestant<'_>]) -> Result<Vec<Series>> {
+    let series = |it: &Contestant<'_>| Series {
+        name: it.name.clone(),
+        runs: Vec::new(),
+    };
+    let mut all: Vec<Series> = contestants.iter().map(series).collect();
+    for _ in 0..rounds {
+        for (contestant, series) in contestants.iter().zip(&mut all) {
+            series.runs.push(timed(&contestant.work)?);
+        }
+    }
+    Ok(all)
+}
+
+impl Series {
+    fn spread(&self, of: impl Fn(&Timed) -> f64) -> Spread {
+        Spread::of(self.runs.iter().map(of))
+    }
+
+    /// How many times as long as another it took, round by round.
+    fn over(&self, other: &Self) -> Spread {
+        let pairs = self.runs.iter().zip(&other.runs);
+        Spread::of(pairs.map(|(mine, its)| mine.seconds / its.seconds))
+    }
+
+    /// Everybody is to have seen the same states, or the comparison would mean nothing.
+    fn agrees_with(&self, other: &Self) -> Result<()> {
+        let counts = |it: &Timed| (it.states, it.transitions);
+        let mine: Vec<_> = self.runs.iter().map(counts).collect();
+        let its: Vec<_> = other.runs.iter().map(counts).collect();
+        if mine == its {
+            return Ok(());
+        }
+        Err(format!("{} saw {mine:?}, but {} {its:?}", self.name, other.name).into())
+    }
+}
+
+/// The middle of some figures, and the ends.
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = figures.collect();
+        sorted.sort_by(f64::total_cmp);
+        let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
+        let last = sorted.len().saturating_sub(1);
+        Self {
+            median: (at(last / 2) + at(last.div_ceil(2))) / 2.0,
+            min: at(0),
+            max: at(last),
+        }
+    }
+
+    /// A line of the table.
+    fn print(&self, what: &str, unit: &str) {
+        let digits = if self.max < 1.0 { 4 } else { 2 };
+        let figure = |it: f64| format!("{it:.digits$}");
+        let [median, min, max] = [self.median, self.min, self.max].map(figure);
+        println!("  {what:<52} {median:>12} {unit:<5} ({min} to {max})");
+    }
+}
+
+fn millions(count: usize, seconds: f64) -> f64 {
+    count as f64 / seconds / 1e6
+}
+
+fn world(config: &Config) -> Result<World<Basic<Process<char>>>> {
+    Ok(World::new(config.system()?, config.options()))
+}
+
+/// The collapse engine as it comes.
+fn collapse(threads: usize) -> Limits {
+    Limits {
+        threads,
+        ..Limits::default()
+    }
+}
+
+/// The search of a configuration, which must hold.
+fn search(config: &Config, limits: Limits) -> Result<Report> {
+    let (system, options) = (config.system()?, config.options());
+    let report = run(|| World::new(system.clone(), options), limits, |_| {})?;
+    // The smallest configurations lack some examples, but nothing is wrong with them.
+    if !report.is_exhausted || (report.verdict == Verdict::Violated && config.ballots > 1) {
+        return Err(format!("{config:?}: {:?}", report.verdict).into());
+    }
+    Ok(report)
+}
+
+fn by_run(config: &Config, limits: Limits) -> Result<(usize, usize)> {
+    let reached = search(config, limits)?.reached;
+    Ok((reached.unique_states, reached.transitions))
+}
+
+fn by_dfs(config: &Config, threads: usize) -> Result<(usize, usize)> {
+    let checker = world(config)?.checker().threads(threads);
+    let checker = checker
+        .finish_when(HasDiscoveries::AnyFailures)
+        .spawn_dfs()
+        .join();
+    // stateright counts the initial state among the states generated.
+    Ok((checker.unique_state_count(), checker.state_count() - 1))
+}
+
+/// Stateright's own model of the same actors, told to hold them to nothing.
+fn by_actor_model(config: &Config, threads: usize, max: Duration) -> Result<(usize, usize)> {
+    let (system, begun) = (config.system()?, Instant::now());
+    let model = ActorModel::<Process<char>>::new((), ())
+        .actors(system.actors().to_vec())
+        .init_network(Network::new_unordered_duplicating(system.outside()))
+        .property(Expectation::Always, "nothing in particular", |_, _| true);
+    let checker = model.checker().threads(threads).timeout(max);
+    let checker = checker.spawn_bfs().join();
+    if begun.elapsed() >= max {
+        return Err(format!("plain ActorModel did not end within {max:?}").into());
+    }
+    Ok((checker.unique_state_count(), checker.state_count() - 1))
+}
+
+fn headline(what: &str, config: &Config) {
+    let postponed = if config.postpones {
+        ""
+    } else {
+        ", nothing postponed"
+    };
+    println!(
+        "\n{what}: acceptors {}, proposers {}, ballots {}, clients {}{postponed}",
+        config.acceptors, config.proposers, config.ballots, config.clients
+    );
+}
+
+fn counts(series: &Series) {
+    if let Some(run) = series.runs.first() {
+        let (states, transitions) = (run.states, run.transitions);
+        println!(
+            "  {states} unique states, {transitions} transitions, rounds: {}",
+            series.runs.len()
+        );
+    }
+}
+
+/// The same world, the same reductions, the same threads: only the search differs. `commutes` is
+/// the one reduction that is the collapse engine's own ([`Limits::commutes`]).
+fn engines(config: &Config, commutes: bool, rounds: usize) -> Result<()> {
+    headline("Same world, same reductions", config);
+    println!("  collapse takes independent steps in one order only: {commutes}");
+    let mut contestants = Vec::new();
+    for threads in [1, 2] {
+        let on = |who| format!("{who}, threads: {threads}");
+        contestants.extend([
+            Contestant::new(on("collapse"), move || {
+                let limits = collapse(threads);
+                by_run(config, Limits { commutes, ..limits })
+            }),
+            Contestant::new(on("stateright BFS"), move || {
+                let (engine, limits) = (Engine::Stateright, collapse(threads));
+                by_run(config, Limits { engine, ..limits })
+            }),
+            Contestant::new(on("stateright DFS"), move || by_dfs(config, threads)),
+        ]);
+    }
+    let all = compete(rounds, &contestants)?;
+    counts(&all[0]);
+    for series in &all {
+        series.agrees_with(&all[0])?;
+        series.spread(|it| it.seconds).print(&series.name, "s");
+    }
+    for series in &all {
+        let what = format!("unique states, {}", series.name);
+        series
+            .spread(|it| millions(it.states, it.seconds))
+            .print(&what, "M/s");
+    }
+    for same_threads in all.chunks(3) {
+        for other in &same_threads[1..] {
+            let what = format!("time of {} / collapse", other.name);
+            other.over(&same_threads[0]).print(&what, "x");
+        }
+    }
+    Ok(())
+}
+
+/// A search's memory per state. To be asked for before anything else has run: what a process
+/// once took and gave back, it takes again without growing.
+fn memory(config: &Config) -> Result<()> {
+    headline("Memory, first search of the process", config);
+    let report = search(config, collapse(1))?;
+    match report.bytes_per_state() {
+        Some(bytes) => println!("  {:<52} {bytes:>12.2} bytes", "per unique state"),
+        None => println!("  not known on this system"),
+    }
+    Ok(())
+}
+
+type Key = [u64; 2];
+
+/// Keys in the order in which they are looked for: `distinct` different ones, each new one at a
+/// random moment, and between them random ones of those that came before.
+fn probes(distinct: usize, all: usize) -> Vec<Key> {
+    let mut random = SmallRng::seed_from_u64(7);
+    let mut keys: Vec<Key> = Vec::with_capacity(distinct);
+    let mut order = Vec::with_capacity(all);
+    for left in (1..=all).rev() {
+        let missing = distinct - keys.len();
+        if keys.is_empty() || random.random_range(0..left) < missing {
+            keys.push(random.random());
+            order.extend(keys.last());
+        } else {
+            order.push(keys[random.random_range(0..keys.len())]);
+        }
+    }
+    order
+}
+
+/// One probe after the other, into a set that never grows.
+fn probe(order: &[Key], distinct: usize) -> Result<(usize, usize)> {
+    let mut set = HashTable::with_capacity(distinct);
+    for key in order {
+        match set.entry(key[0], |it| it == key, |it: &Key| it[0]) {
+            Entry::Occupied(_) => {}
+            Entry::Vacant(vacant) => {
+                vacant.insert(*key);
+            }
+        }
+    }
+    Ok((black_box(&set).len(), order.len()))
+}
+
+/// How much arithmetic is done to see what a second thread can gain.
+const SPINS: usize = 400_000_000;
+
+/// Arithmetic without memory, split among threads.
+fn spin(threads: usize) -> Result<(usize, usize)> {
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || {
+                let step = |it: u64, _| black_box(it ^ it << 13).rotate_left(7);
+                black_box((0..SPINS / threads).fold(thread as u64 + 1, step))
+            });
+        }
+    });
+    Ok((0, SPINS))
+}
+
+/// The steps per second, what a second thread gains, and the distance to the floor: the time that
+/// the search would take if it did nothing but look up what it finds.
+fn pace(config: &Config, rounds: usize) -> Result<()> {
+    headline("Pace", config);
+    let (states, transitions) = by_run(config, collapse(1))?;
+    let order = probes(states, transitions + 1);
+    let contestants = [
+        Contestant::new("collapse, threads: 1", || by_run(config, collapse(1))),
+        Contestant::new("collapse, threads: 2", || by_run(config, collapse(2))),
+        Contestant::new("probe floor, threads: 1", || probe(&order, states)),
+        Contestant::new("spin, threads: 1", || spin(1)),
+        Contestant::new("spin, threads: 2", || spin(2)),
+    ];
+    let all = compete(rounds, &contestants)?;
+    let [one, two, floor, spin_one, spin_two] = all.as_slice() else {
+        return Err("there are five".into());
+    };
+    counts(one);
+    two.agrees_with(one)?;
+    for series in [one, two, floor] {
+        series.spread(|it| it.seconds).print(&series.name, "s");
+    }
+    for series in [one, two, floor] {
+        let what = match series.name.as_str() {
+            "probe floor, threads: 1" => "probes".to_owned(),
+            name => format!("transitions, {name}"),
+        };
+        series
+            .spread(|it| millions(it.transitions, it.seconds))
+            .print(&what, "M/s");
+    }
+    one.over(two)
+        .print("speed-up by a second thread, collapse", "x");
+    spin_one
+        .over(spin_two)
+        .print("speed-up by a second thread, spin", "x");
+    one.over(floor)
+        .print("time of collapse / probe floor, threads: 1", "x");
+    Ok(())
+}
+
+/// From the same actors to a verdict, all reductions against none. Our side is so short that it is
+/// searched many times, before and after.
+fn plain(config: &Config, max: Duration) -> Result<()> {
+    headline("To the verdict, threads: 2", config);
+    let ours = [Contestant::new("collapse", || by_run(config, collapse(2)))];
+    let theirs = [Contestant::new("plain ActorModel, BFS", || {
+        by_actor_model(config, 2, max)
+    })];
+    let mut all = compete(10, &ours)?;
+    all.extend(compete(1, &theirs)?);
+    let after = compete(10, &ours)?.into_iter().flat_map(|it| it.runs);
+    all[0].runs.extend(after);
+    for series in &all {
+        println!("  {}:", series.name);
+        counts(series);
+        series.spread(|it| it.seconds).print(&series.name, "s");
+    }
+    let long = all[1].spread(|it| it.seconds).median;
+    all[0]
+        .spread(|it| long / it.seconds)
+        .print("time of plain ActorModel / collapse", "x");
+    Ok(())
+}
+
+/// Two searches small enough for criterion, which also says how they compare with its last run.
+fn micro(scale: &Scale) {
+    let tiny = Config {
+        acceptors: 2,
+        ballots: 1,
+        ..Config::default()
+    };
+    let default = Config {
+        ballots: scale.ballots,
+        ..Config::default()
+    };
+    println!("\nSmall searches by criterion, threads: 1");
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(scale.micro / 4)
+        .measurement_time(scale.micro);
+    let mut group = criterion.benchmark_group("collapse");
+    for config in [&tiny, &default] {
+        let name = format!("acceptors {}, ballots {}", config.acceptors, config.ballots);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| by_run(config, collapse(1)).map_err(|it| it.to_string()));
+        });
+    }
+    group.finish();
+}
+
+fn main() -> Result<()> {
+    // Only `cargo bench` passes `--bench`: whoever runs all targets as tests wants no figures.
+    let given = |flag: &str| std::env::args().any(|it| it == flag);
+    let is_smoke = given("--test") || given("--smoke") || !given("--bench");
+    let scale = if is_smoke {
+        Scale::smoke()
+    } else {
+        Scale::full()
+    };
+    let large = Config {
+        ballots: scale.ballots_large,
+        ..Config::default()
+    };
+    memory(&large)?;
+    pace(&large, scale.pace_rounds)?;
+    for postpones in [true, false] {
+        let config = Config {
+            ballots: scale.ballots,
+            postpones,
+            ..Config::default()
+        };
+        // Without postponing, that rule and forgetting together lose states (README.md), and the
+        // comparison would not be of the same search.
+        let commutes = true;
+        engines(&config, commutes, scale.rounds)?;
+    }
+    plain(&scale.plain, scale.plain_max)?;
+    micro(&scale);
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! The collapse engine against stateright's breadth-first checker, on the same worlds.
+
+use super::{UNREDUCED, colocated, separated, system};
+use crate::models::basic::Config;
+use crate::models::mutants::{self, Broken};
+use stateright::actor::{Actor, Id, Out, model_timeout};
+use stateright::{Checker, Model, Property};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use synod::checker::search::{self, Engine, Limits, Outcome, Report, Verdict};
+use synod::checker::{Options, StorageMode, System, World, WorldState};
+
+fn limits(threads: usize, commutes: bool) -> Limits {
+    Limits {
+        threads,
+        commutes,
+        ..Limits::default()
+    }
+}
+
+fn collapse<S: System>(world: impl Fn() -> World<S>, limits: Limits) -> Report {
+    search::run(world, limits, |_| {}).expect("a sound model")
+}
+
+/// What both engines must agree on.
+fn counts(report: &Report) -> (Verdict, usize, usize, usize) {
+    let reached = report.reached;
+    let states = reached.unique_states;
+    (report.verdict, states, reached.transitions, reached.depth)
+}
+
+/// Runs the engine in all its ways, compares each with stateright, and says how many states there
+/// are: those found, and those that they stand for.
+fn agree(config: &Config, options: Options) -> (usize, u128) {
+    let world = || World::new(system(config), options);
+    let checker = world().checker().spawn_bfs().join();
+    let expected = (
+        Verdict::Holds,
+        checker.unique_state_count(),
+        checker.state_count() - 1,
+        checker.max_depth() - 1,
+    );
+    let mut concrete = BTreeSet::new();
+    for (threads, commutes) in [(1, true), (2, true), (1, false)] {
+        let report = collapse(world, limits(threads, commutes));
+        assert_eq!(counts(&report), expected, "{config:?}, {options:?}");
+        concrete.insert(report.concrete.expect("the engine counts them"));
+    }
+    assert_eq!(concrete.len(), 1, "{config:?}: {concrete:?}");
+    (expected.1, concrete.into_iter().next().unwrap_or_default())
+}
+
+fn configurations() -> Vec<(Config, usize, StorageMode)> {
+    use StorageMode::{Atomic, Split};
+    let refusing = Config {
+        nacks: true,
+        replies: true,
+        ..separated(2, 2, 1, 2)
+    };
+    vec![
+        (separated(3, 2, 1, 2), 0, Atomic),
+        (separated(4, 2, 1, 1), 0, Atomic),
+        (separated(2, 1, 2, 2), 1, Atomic),
+        (separated(3, 1, 1, 2), 1, Split),
+        (refusing, 0, Atomic),
+        (colocated(3, 2, 1), 0, Atomic),
+        (colocated(3, 1, 1), 2, Split),
+    ]
+}
+
+/// Red if the engine loses a state or invents one, counts a step twice or not at all, or finds a
+/// state later than it could; and if the orbits of the states that it merges do not add up.
+#[test]
+fn the_engine_finds_what_stateright_finds() {
+    for (config, crashes, storage) in configurations() {
+        for bits in 0..8 {
+            let options = |symmetry| Options {
+                crashes,
+                storage,
+                drops_stale: bits & 1 != 0,
+                forgets: bits & 2 != 0,
+                postpones: bits & 4 != 0,
+                symmetry,
+            };
+            // Unreduced worlds with refusals, or four acceptors, are too large for a test.
+            if bits & 1 == 0 && (config.nacks || config.acceptors > 3) {
+                continue;
+            }
+            let (merged, concrete) = agree(&config, options(true));
+            println!("{config:?} {bits}: {merged} for {concrete}");
+            assert!(merged as u128 <= concrete);
+            let (apart, same) = agree(&config, options(false));
+            assert_eq!(
+                (apart as u128, same),
+                (concrete, concrete),
+                "{config:?} {bits}"
+            );
+        }
+    }
+}
+
+/// Red if the run that is shown is not the shortest, or ends elsewhere than it should.
+#[test]
+fn the_shortest_run_has_the_length_that_stateright_finds() {
+    for mutant in mutants::ALL {
+        // That one takes stateright a while; its run is checked by length elsewhere.
+        if mutant.name == "lowest-vote" {
+            continue;
+        }
+        let config = mutant.smallest();
+        let world = || {
+            let broken = system(&config).map(|process| Broken::new(process, mutant));
+            World::new(broken, config.options()).focus_on(mutant.breaks)
+        };
+        let steps = |engine| {
+            let limits = Limits {
+                engine,
+                ..Limits::default()
+            };
+            let report = collapse(world, limits);
+            let outcome = report.findings.into_iter().next().map(|it| it.outcome);
+            match outcome {
+                Some(Outcome::Violated(trace)) if trace.is_shortest => trace.steps.len(),
+                other => panic!("{}: {other:?}", mutant.name),
+            }
+        };
+        let length = steps(Engine::Collapse);
+        println!("{}: {length} steps", mutant.name);
+        assert!(length > 0);
+        assert_eq!(length, steps(Engine::Stateright), "{}", mutant.name);
+    }
+}
+
+/// Red if the engine goes on beyond its bounds, or calls what it stopped short of exhausted.
+#[test]
+fn bounds_are_kept_and_named() {
+    let world = || World::new(system(&separated(3, 2, 2, 2)), UNREDUCED);
+    let bounded = |limits: Limits| {
+        let report = collapse(world, limits);
+        assert_eq!(report.verdict, Verdict::Bounded);
+        assert!(!report.is_exhausted);
+        report.bound.expect("it was stopped")
+    };
+    let few_states = Limits {
+        states_max: Some(5_000),
+        ..Limits::default()
+    };
+    assert_eq!(bounded(few_states), search::Bound::States);
+    let no_time = Limits {
+        timeout: Some(std::time::Duration::ZERO),
+        ..Limits::default()
+    };
+    assert_eq!(bounded(no_time), search::Bound::Time);
+    if synod::checker::available_memory().is_some() {
+        let no_memory = Limits {
+            bytes_max: Some(1_000_000),
+            ..Limits::default()
+        };
+        assert_eq!(bounded(no_memory), search::Bound::Memory);
+    }
+}
+
+/// Two actors that each move once; the observer writes down who, in order. `LIES` claims that the
+/// order does not matter.
+struct Race<const LIES: bool>([Runner; 2]);
+
+struct Runner;
+
+impl Actor for Runner {
+    type Msg = ();
+    type Timer = ();
+    type State = bool;
+    type Storage = ();
+    type Random = ();
+
+    fn on_start(&self, _: Id, _: &Option<()>, out: &mut Out<Self>) -> bool {
+        out.set_timer((), model_timeout());
+        false
+    }
+
+    fn on_timeout(&self, _: Id, state: &mut Cow<bool>, (): &(), _: &mut Out<Self>) {
+        *state.to_mut() = true;
+    }
+}
+
+/// How often the property of the race was asked whether it holds.
+static LOOKS: AtomicUsize = AtomicUsize::new(0);
+
+impl<const LIES: bool> System for Race<LIES> {
+    type Actor = Runner;
+    type History = Vec<usize>;
+
+    const RECORDS_COMMUTE: bool = LIES;
+    const ASPECTS: usize = 2;
+
+    fn actors(&self) -> &[Runner] {
+        &self.0
+    }
+
+    fn properties(&self) -> Vec<Property<World<Self>>> {
+        vec![Property::always("fair", |_, state: &WorldState<Self>| {
+            LOOKS.fetch_add(1, Ordering::Relaxed);
+            state.history.len() <= 2
+        })]
+    }
+
+    fn aspect_of(&self, _: &str) -> usize {
+        1
+    }
+
+    fn aspect(&self, aspect: usize, shown: &bool) -> bool {
+        aspect == 0 && *shown
+    }
+
+    fn record(&self, history: &Vec<usize>, id: Id, _: &bool, _: &bool) -> Option<Vec<usize>> {
+        Some([history.as_slice(), &[usize::from(id)]].concat())
+    }
+}
+
+/// Red if steps whose order is recorded are taken for independent; and if a wrong claim that they
+/// are could not be told by the states that are lost. Red also if a property is asked again and
+/// again about the same record.
+#[test]
+fn steps_whose_order_is_recorded_are_taken_in_both() {
+    fn states<const LIES: bool>(commutes: bool) -> usize {
+        let world = || World::new(Race::<LIES>([Runner, Runner]), UNREDUCED);
+        collapse(world, limits(1, commutes)).reached.unique_states
+    }
+    // Nobody; one or the other; both, in either order.
+    assert_eq!(states::<false>(false), 5);
+    let before = LOOKS.load(Ordering::Relaxed);
+    assert_eq!(states::<false>(true), 5);
+    // Once for each record; and twice for each state, to compare what it sees with the whole.
+    assert_eq!(LOOKS.load(Ordering::Relaxed) - before, 5 + 2 * 5);
+    assert_eq!(states::<true>(true), 4);
+}

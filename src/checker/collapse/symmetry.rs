@@ -1,0 +1,368 @@
+//! One state for all that differ by a permutation only.
+//!
+//! To try every permutation on every state is what makes symmetry expensive. Most can be ruled out
+//! at a glance: each id that may be permuted gets a *mark*, a number that says how the state looks
+//! from where it stands, and only permutations that sort the marks are tried. Marks go along with
+//! permutations (the mark of an id's image in the image of a state is its mark in the state), so
+//! all images of a state are tried under permutations that lead to the same states, and the least
+//! of those is the same for all. Where marks are equal, every order of them is tried: a mark that
+//! tells too little costs time, and nothing else.
+
+use super::super::part::Permutation;
+use super::super::world::PERMUTED_MAX;
+use stateright::actor::Id;
+
+/// The marks of a part, one per id that may be permuted, by class; the rest is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks(pub(super) [u32; PERMUTED_MAX]);
+
+impl Marks {
+    /// The marks of a whole and one more part.
+    pub(super) fn plus(mut self, more: Self) -> Self {
+        let both = self.0.iter_mut().zip(more.0);
+        both.for_each(|(mark, more)| *mark = mark.wrapping_add(more));
+        self
+    }
+
+    /// The marks of a whole without one of its parts.
+    pub(super) fn minus(mut self, less: Self) -> Self {
+        let both = self.0.iter_mut().zip(less.0);
+        both.for_each(|(mark, less)| *mark = mark.wrapping_sub(less));
+        self
+    }
+}
+
+/// The group of permutations, and how to find one in it.
+pub(super) struct Symmetry {
+    classes: Vec<Class>,
+    order: usize,
+    /// For each id that may be permuted, the maps under which the hashes of a part add up to its
+    /// mark.
+    views: Vec<Vec<Permutation>>,
+}
+
+/// Ids with equal marks.
+#[derive(Default)]
+pub(super) struct Twins {
+    swaps: [u32; PERMUTED_MAX],
+    count: usize,
+    /// How many permutations the swaps generate.
+    pub(super) orders: usize,
+}
+
+impl Twins {
+    /// The places in the group of permutations that swap two neighbours with equal marks.
+    pub(super) fn swaps(&self) -> impl Iterator<Item = usize> {
+        self.swaps[..self.count].iter().map(|place| *place as usize)
+    }
+}
+
+struct Class {
+    members: Vec<Id>,
+    /// Where in the group a permutation is that swaps member `i` with the next.
+    swaps: Vec<usize>,
+    /// Where in the group a permutation is that gives the members these ranks, the rank of member
+    /// `i` counting `len^i`, apart from what it does to other classes.
+    offsets: Vec<usize>,
+}
+
+impl Symmetry {
+    /// The symmetry of a group that contains, for any choice of one permutation of each of its
+    /// members' classes, exactly one element.
+    pub(super) fn new(group: &[Permutation]) -> Self {
+        let Some(still) = group.first() else {
+            return Self {
+                classes: Vec::new(),
+                order: 1,
+                views: Vec::new(),
+            };
+        };
+        let mut classes: Vec<Class> = Vec::new();
+        for id in still.ids() {
+            let is_together =
+                |class: &Class| group.iter().any(|by| by.apply(id) == class.members[0]);
+            match classes.iter_mut().find(|class| is_together(class)) {
+                Some(class) => class.members.push(id),
+                None => classes.push(Class {
+                    members: vec![id],
+                    swaps: Vec::new(),
+                    offsets: Vec::new(),
+                }),
+            }
+        }
+        classes.retain(|class| class.members.len() > 1);
+        for index in 0..classes.len() {
+            let class = &classes[index];
+            let mut offsets = vec![usize::MAX; class.members.len().pow(class.members.len() as u32)];
+            for (place, by) in group.iter().enumerate() {
+                let is_still = |other: &Class| other.members.iter().all(|id| by.apply(*id) == *id);
+                let mut others = classes.iter().enumerate();
+                if others.all(|(other, class)| other == index || is_still(class)) {
+                    offsets[class.code(|member| class.rank(by.apply(member)))] = place;
+                }
+            }
+            let class = &mut classes[index];
+            class.offsets = offsets;
+            let swap = |at: usize| {
+                let code = class.code(|member| match class.rank(member) {
+                    rank if rank == at => at + 1,
+                    rank if rank == at + 1 => at,
+                    rank => rank,
+                });
+                class.offsets[code]
+            };
+            class.swaps = (0..class.members.len() - 1).map(swap).collect();
+        }
+        Self {
+            views: views(&classes, group),
+            classes,
+            order: group.len(),
+        }
+    }
+
+    /// How many permutations there are.
+    pub(super) fn order(&self) -> usize {
+        self.order
+    }
+
+    /// A part's marks. `hash` is the part's hash under a map of ids.
+    pub(super) fn mark(&self, hash: impl Fn(&Permutation) -> u128) -> Marks {
+        let mut marks = Marks::default();
+        for (mark, views) in marks.0.iter_mut().zip(&self.views) {
+            for view in views {
+                *mark = mark.wrapping_add(hash(view) as u32);
+            }
+        }
+        marks
+    }
+
+    /// The place in the group of a permutation that sorts these marks, which are sorted by it.
+    /// Where marks are equal, ids keep their order.
+    pub(super) fn sort(&self, marks: &mut Marks) -> usize {
+        let (mut place, mut rest) = (0, marks.0.as_mut_slice());
+        for class in &self.classes {
+            let (mine, others) = rest.split_at_mut(class.members.len());
+            if !mine.is_sorted() {
+                place += class.sort(mine);
+            }
+            rest = others;
+        }
+        place
+    }
+
+    /// The class of an id: equal for two ids that a permutation maps to one another, and for no
+    /// others.
+    pub(super) fn class(&self, id: Id) -> usize {
+        let class = self.classes.iter().find(|it| it.members.contains(&id));
+        usize::from(class.map_or(id, |class| class.members[0]))
+    }
+
+    /// The mark of an id among those of a part; zero if it is never permuted.
+    pub(super) fn look(&self, marks: &Marks, id: Id) -> u32 {
+        let members = self.classes.iter().flat_map(|class| &class.members);
+        let mut marked = members.zip(marks.0);
+        let mark = marked.find(|(member, _)| **member == id);
+        mark.map_or(0, |(_, mark)| mark)
+    }
+
+    /// The ids with equal marks, when marks are sorted.
+    pub(super) fn twins(&self, marks: &Marks) -> Twins {
+        let mut twins = Twins {
+            orders: 1,
+            ..Twins::default()
+        };
+        let mut rest = marks.0.as_slice();
+        for class in &self.classes {
+            let (mine, others) = rest.split_at(class.members.len());
+            rest = others;
+            let mut alike = 1;
+            for at in 1..mine.len() {
+                alike = if mine[at] == mine[at - 1] {
+                    alike + 1
+                } else {
+                    1
+                };
+                if alike > 1 {
+                    twins.swaps[twins.count] = class.swaps[at - 1] as u32;
+                    twins.count += 1;
+                    twins.orders *= alike;
+                }
+            }
+        }
+        twins
+    }
+
+    /// Calls `visit` with the place in the group of each permutation that sorts these marks.
+    pub(super) fn candidates(&self, marks: &Marks, visit: &mut impl FnMut(usize)) {
+        self.descend(0, &marks.0, 0, visit);
+    }
+
+    fn descend(&self, class: usize, marks: &[u32], place: usize, visit: &mut impl FnMut(usize)) {
+        let Some(it) = self.classes.get(class) else {
+            return visit(place);
+        };
+        let (mine, rest) = marks.split_at(it.members.len());
+        it.sorting(mine, &mut |offset| {
+            self.descend(class + 1, rest, place + offset, visit);
+        });
+    }
+}
+
+/// How a part looks from each of the ids that may be permuted.
+///
+/// From where an id stands, the others of its class are all the same; and so are, if there are
+/// many, those of another class. What is left is added up over the orders of the other classes,
+/// so that the mark does not depend on what they are called.
+fn views(classes: &[Class], group: &[Permutation]) -> Vec<Vec<Permutation>> {
+    let mut views = Vec::new();
+    for (index, class) in classes.iter().enumerate() {
+        let blurred = |other: usize, it: &Class| other != index && it.members.len() > 2;
+        let stays = |it: &Class, by: &Permutation| it.members.iter().all(|id| by.apply(*id) == *id);
+        let is_left = |by: &&Permutation| {
+            let mut fixed = classes.iter().enumerate();
+            fixed.all(|(other, it)| (other != index && !blurred(other, it)) || stays(it, by))
+        };
+        for member in &class.members {
+            let view = |by: &Permutation| {
+                let others = classes.iter().enumerate();
+                let others = others.filter(|(other, it)| blurred(*other, it));
+                let marked = Permutation::marking(&class.members, Some(*member), by);
+                others.fold(marked, |map, (_, it)| {
+                    Permutation::marking(&it.members, None, &map)
+                })
+            };
+            views.push(group.iter().filter(is_left).map(view).collect());
+        }
+    }
+    views
+}
+
+impl Class {
+    fn rank(&self, id: Id) -> usize {
+        let place = self.members.iter().position(|member| *member == id);
+        place.unwrap_or(0)
+    }
+
+    fn code(&self, rank: impl Fn(Id) -> usize) -> usize {
+        let digits = self.members.iter().rev();
+        digits.fold(0, |code, member| code * self.members.len() + rank(*member))
+    }
+
+    /// Sorts the marks, and says where in the group the permutation is that does.
+    fn sort(&self, marks: &mut [u32]) -> usize {
+        let count = marks.len();
+        let (mut ranks, mut copy) = ([0; PERMUTED_MAX], [0; PERMUTED_MAX]);
+        copy[..count].copy_from_slice(marks);
+        for i in 1..count {
+            for j in 0..i {
+                let is_before = marks[i] < marks[j];
+                ranks[j] += usize::from(is_before);
+                ranks[i] += usize::from(!is_before);
+            }
+        }
+        let unsorted = ranks.into_iter().zip(copy);
+        let (mut code, mut power) = (0, 1);
+        for (rank, mark) in unsorted.take(count) {
+            marks[rank] = mark;
+            code += rank * power;
+            power *= count;
+        }
+        self.offsets[code]
+    }
+
+    /// Calls `visit` with the offset of each order of the members in which marks rise.
+    fn sorting(&self, marks: &[u32], visit: &mut impl FnMut(usize)) {
+        let count = marks.len();
+        let (mut code, mut power, mut has_ties) = (0, 1, false);
+        for (i, mark) in marks.iter().enumerate() {
+            let mut rank = 0;
+            for (j, other) in marks.iter().enumerate() {
+                rank += usize::from(other < mark);
+                has_ties |= j < i && other == mark;
+            }
+            code += rank * power;
+            power *= count;
+        }
+        if has_ties {
+            self.break_ties(marks, 0, 0, 1, 0, visit);
+        } else {
+            visit(self.offsets[code]);
+        }
+    }
+
+    /// Gives each member in turn any rank that its mark allows and that is still free.
+    fn break_ties(
+        &self,
+        marks: &[u32],
+        member: usize,
+        code: usize,
+        power: usize,
+        taken: u64,
+        visit: &mut impl FnMut(usize),
+    ) {
+        let Some(mark) = marks.get(member) else {
+            return visit(self.offsets[code]);
+        };
+        let lower = marks.iter().filter(|other| *other < mark).count();
+        let equal = marks.iter().filter(|other| *other == mark).count();
+        for rank in (lower..lower + equal).filter(|rank| taken & 1 << rank == 0) {
+            let (code, taken) = (code + rank * power, taken | 1 << rank);
+            self.break_ties(marks, member + 1, code, power * marks.len(), taken, visit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(some: &[u32]) -> Marks {
+        let mut marks = Marks::default();
+        marks.0[..some.len()].copy_from_slice(some);
+        marks
+    }
+
+    fn candidates(symmetry: &Symmetry, some: &[u32]) -> Vec<usize> {
+        let mut places = Vec::new();
+        symmetry.candidates(&marks(some), &mut |place| places.push(place));
+        places
+    }
+
+    #[test]
+    fn the_permutations_that_sort_the_marks_are_found_and_no_others() {
+        let classes = [Id::vec_from([0usize, 2, 3]), Id::vec_from([5usize, 4])];
+        let group = Permutation::within(&classes, 7);
+        let symmetry = Symmetry::new(&group);
+        assert_eq!(symmetry.order(), 12);
+        let ids = [0usize, 2, 3, 4, 5].map(Id::from);
+        for some in [
+            [1u32, 2, 3, 1, 2],
+            [3, 1, 2, 9, 8],
+            [2, 2, 1, 0, 1],
+            [7, 7, 7, 7, 7],
+            [1, 0, 1, 4, 4],
+        ] {
+            let sorts = |by: &Permutation| {
+                let mut images = [0; 7];
+                for (id, mark) in ids.iter().zip(some) {
+                    images[usize::from(by.apply(*id))] = mark;
+                }
+                images[0] <= images[2] && images[2] <= images[3] && images[4] <= images[5]
+            };
+            let expected = (0..group.len()).filter(|place| sorts(&group[*place]));
+            let mut found = candidates(&symmetry, &some);
+            found.sort_unstable();
+            assert_eq!(found, expected.collect::<Vec<_>>(), "{some:?}");
+            let mut sorted = marks(&some);
+            assert!(found.contains(&symmetry.sort(&mut sorted)));
+            assert_eq!(symmetry.twins(&sorted).orders, found.len());
+        }
+    }
+
+    #[test]
+    fn without_symmetry_there_is_one_candidate() {
+        let group = Permutation::within(&[], 3);
+        let symmetry = Symmetry::new(&group);
+        assert_eq!(candidates(&symmetry, &[]), [0]);
+    }
+}
