@@ -262,19 +262,14 @@ fn counts(series: &Series) {
     }
 }
 
-/// The same world, the same reductions, the same threads: only the search differs. `commutes` is
-/// the one reduction that is the collapse engine's own ([`Limits::commutes`]).
-fn engines(config: &Config, commutes: bool, rounds: usize) -> Result<()> {
+/// The same world, the same reductions, the same threads: only the search differs.
+fn engines(config: &Config, rounds: usize) -> Result<()> {
     headline("Same world, same reductions", config);
-    println!("  collapse takes independent steps in one order only: {commutes}");
     let mut contestants = Vec::new();
     for threads in [1, 2] {
         let on = |who| format!("{who}, threads: {threads}");
         contestants.extend([
-            Contestant::new(on("collapse"), move || {
-                let limits = collapse(threads);
-                by_run(config, Limits { commutes, ..limits })
-            }),
+            Contestant::new(on("collapse"), move || by_run(config, collapse(threads))),
             Contestant::new(on("stateright BFS"), move || {
                 let (engine, limits) = (Engine::Stateright, collapse(threads));
                 by_run(config, Limits { engine, ..limits })
@@ -477,10 +472,7 @@ fn main() -> Result<()> {
             postpones,
             ..Config::default()
         };
-        // Without postponing, that rule and forgetting together lose states (README.md), and the
-        // comparison would not be of the same search.
-        let commutes = true;
-        engines(&config, commutes, scale.rounds)?;
+        engines(&config, scale.rounds)?;
     }
     plain(&scale.plain, scale.plain_max)?;
     micro(&scale);

@@ -114,7 +114,7 @@ fn a_mutant_that_survives_is_not_praised() {
 
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["check", "basic", "--fast"], &["--fast"]),
         (&["check", "raft"], &["raft", "basic"]),
         (&["check"], &["<PROTOCOL>"]),
@@ -169,6 +169,14 @@ fn bad_input_is_refused_with_what_to_do() {
         (
             &["check", "basic", "--ballots", "0"],
             &["--ballots", "at least 1"],
+        ),
+        (
+            &["check", "basic", "--crashes", "65536"],
+            &["--crashes", "0 to 65535"],
+        ),
+        (
+            &["check", "basic", "--max-memory-gib", "0"],
+            &["--max-memory-gib", "at least 1"],
         ),
         (
             &["check", "--all", "--acceptors", "5"],

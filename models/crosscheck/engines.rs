@@ -1,12 +1,13 @@
 //! The collapse engine against stateright's breadth-first checker, on the same worlds.
 
-use super::{UNREDUCED, colocated, separated, system};
+use super::global::of_world;
+use super::{UNREDUCED, colocated, separated, successors, system};
 use crate::models::basic::Config;
 use crate::models::mutants::{self, Broken};
 use stateright::actor::{Actor, Id, Out, model_timeout};
 use stateright::{Checker, Model, Property};
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use synod::checker::search::{self, Engine, Limits, Outcome, Report, Verdict};
 use synod::checker::{Options, StorageMode, System, World, WorldState};
@@ -140,6 +141,16 @@ fn bounds_are_kept_and_named() {
         let report = collapse(world, limits);
         assert_eq!(report.verdict, Verdict::Bounded);
         assert!(!report.is_exhausted);
+        // All that so many steps reach was visited: it is no more than the states that are counted.
+        let depth = report.complete_depth.expect("it goes level by level");
+        let mut level = world().init_states();
+        let mut within: HashSet<_> = level.iter().map(of_world).collect();
+        for _ in 0..depth {
+            let world = world();
+            let next = level.iter().flat_map(|state| successors(&world, state));
+            level = next.filter(|next| within.insert(of_world(next))).collect();
+        }
+        assert!(within.len() <= report.reached.unique_states);
         report.bound.expect("it was stopped")
     };
     let few_states = Limits {
@@ -216,6 +227,30 @@ impl<const LIES: bool> System for Race<LIES> {
     fn record(&self, history: &Vec<usize>, id: Id, _: &bool, _: &bool) -> Option<Vec<usize>> {
         Some([history.as_slice(), &[usize::from(id)]].concat())
     }
+}
+
+/// Red if a property that the search cannot keep apart from others is left out in silence.
+#[test]
+fn more_properties_than_a_search_takes_are_refused() {
+    struct Many;
+
+    impl System for Many {
+        type Actor = Runner;
+        type History = ();
+
+        fn actors(&self) -> &[Runner] {
+            &[Runner]
+        }
+
+        fn properties(&self) -> Vec<Property<World<Self>>> {
+            let property = |_| Property::always("one of many", |_, _| true);
+            (0..33).map(property).collect()
+        }
+    }
+
+    let report = search::run(|| World::new(Many, UNREDUCED), Limits::default(), |_| {});
+    let error = report.expect_err("there are too many").to_string();
+    assert!(error.contains("33 properties"), "{error}");
 }
 
 /// Red if steps whose order is recorded are taken for independent; and if a wrong claim that they

@@ -2,8 +2,9 @@
 //!
 //! [`World`] closes a system of actors with a network that may lose, double and reorder messages,
 //! with crashes, and with a disk; it is a stateright [`Model`](stateright::Model), so that
-//! stateright's checkers and its Explorer run it. [`search`] runs them, within bounds, and finds
-//! the shortest counterexample. Nothing here names a protocol.
+//! stateright's checkers and its Explorer run it. [`search`] visits every state, within bounds, and
+//! finds the shortest counterexample: with stateright's checker, or with the engine in `collapse`,
+//! for which a state is a handful of numbers. Nothing here names a protocol.
 
 mod audit;
 mod collapse;

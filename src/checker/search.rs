@@ -3,7 +3,7 @@
 
 use super::state::{Action, WorldState};
 use super::system::System;
-use super::world::World;
+use super::world::{STEPS_MAX, World};
 use super::{collapse, memory};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path, Property};
 use std::collections::HashMap;
@@ -155,6 +155,9 @@ pub struct Report {
     pub reached: Progress,
     /// Which bound it met, if it was stopped at one.
     pub bound: Option<Bound>,
+    /// Every state that so many steps reach was visited, whatever ended the search. `None` if the
+    /// engine does not know.
+    pub complete_depth: Option<usize>,
     /// How many states there are if interchangeable ones are told apart: what the unique states
     /// stand for, by the sizes of their orbits. `None` if the engine does not count them.
     pub concrete: Option<u128>,
@@ -181,7 +184,13 @@ pub enum Error {
          nor knows fairness; state what must hold always"
     )]
     Eventually(&'static str),
+    /// There are more properties than a search keeps apart.
+    #[error("the model has {0}, and a search takes at most {1}")]
+    TooMany(String, usize),
 }
+
+/// How many properties a search takes, step properties included.
+const PROPERTIES_MAX: usize = 32;
 
 impl Report {
     /// The odds that a state was missed because its fingerprint is that of another.
@@ -213,7 +222,17 @@ pub fn run<S: System>(
     limits: Limits,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, Error> {
-    let properties = world().properties();
+    let (properties, steps) = (
+        world().properties(),
+        world().system().step_properties().len(),
+    );
+    let too_many = |count, what, max| Err(Error::TooMany(format!("{count} {what}"), max));
+    if steps > STEPS_MAX {
+        return too_many(steps, "step properties", STEPS_MAX);
+    }
+    if properties.len() > PROPERTIES_MAX {
+        return too_many(properties.len(), "properties", PROPERTIES_MAX);
+    }
     let eventually = |it: &&Property<_>| it.expectation == Expectation::Eventually;
     if let Some(property) = properties.iter().find(eventually) {
         return Err(Error::Eventually(property.name));
@@ -268,6 +287,7 @@ fn by_collapse<S: System>(
         is_exhausted,
         reached: found.reached,
         bound: found.bound,
+        complete_depth: Some(found.reached.depth),
         concrete: Some(found.concrete),
         bytes: found.bytes,
         fingerprint_bits: 128,
@@ -305,6 +325,7 @@ fn by_stateright<S: System>(
         is_exhausted,
         reached: found.reached,
         bound: found.bound,
+        complete_depth: None,
         concrete: None,
         bytes: None,
         fingerprint_bits: 64,

@@ -29,7 +29,7 @@ pub enum StorageMode {
 /// What may happen in a [`World`], and which reductions to apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// How many crashes there may be in one run, all actors together.
+    /// How many crashes there may be in one run, all actors together; at most 65,535 count.
     pub crashes: usize,
     /// When a save takes effect.
     pub storage: StorageMode,
@@ -92,7 +92,7 @@ pub struct World<S: System> {
 const EVERYTHING: &str = "Everything: every state is visited.";
 
 /// How many step properties there are at most.
-const STEPS_MAX: usize = 16;
+pub(super) const STEPS_MAX: usize = 16;
 
 /// Whether the step property at a place was kept in all steps to a state.
 fn kept<S: System, const PLACE: u32>(_: &World<S>, state: &WorldState<S>) -> bool {
@@ -140,7 +140,10 @@ impl<S: System> World<S> {
         Self {
             steps: steps.collect(),
             system,
-            options,
+            options: Options {
+                crashes: options.crashes.min(u16::MAX.into()),
+                ..options
+            },
             group,
             interners: Interners::new(),
             audit: Audit::new(),

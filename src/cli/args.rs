@@ -225,7 +225,7 @@ pub(super) struct ModelArgs {
     #[arg(long, value_name = "N", default_value_t = 2)]
     clients: u32,
     /// Crashes with recovery in one run, of any nodes but clients.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = crashes)]
     crashes: usize,
     /// Which acceptors are enough: `majority`, or `flexible:Q1,Q2` with Q1 to prepare and Q2 to
     /// choose.
@@ -365,6 +365,11 @@ fn threads(text: &str) -> Result<usize, String> {
     let number = text.parse().ok();
     let number = number.filter(|number| (1..=THREADS_MAX).contains(number));
     number.ok_or_else(|| format!("expected a number from 1 to {THREADS_MAX}"))
+}
+
+fn crashes(text: &str) -> Result<usize, String> {
+    let number = text.parse::<u16>().map(usize::from);
+    number.map_err(|_| format!("expected a number from 0 to {}", u16::MAX))
 }
 
 fn positive(text: &str) -> Result<usize, String> {

@@ -67,7 +67,9 @@ fn search(
             "{error}\nWhich messages can never matter again is a claim about the protocol as it \
              was written; check without it: --drop-stale off"
         )),
-        search::Error::Panicked | search::Error::Eventually(_) => Error::other(error),
+        search::Error::Panicked | search::Error::Eventually(_) | search::Error::TooMany(..) => {
+            Error::other(error)
+        }
     })
 }
 
@@ -172,12 +174,16 @@ fn conclude(report: &Report, output: &mut Output) -> Result<(), Error> {
         reached.elapsed.as_secs_f64()
     );
     let (verdict, scope) = match report.verdict {
-        Verdict::Holds => (good("holds:"), "every reachable state was visited"),
+        Verdict::Holds => (
+            good("holds:"),
+            "every reachable state was visited".to_owned(),
+        ),
         Verdict::Violated if report.is_exhausted => (
             bad("incomplete:"),
-            "an expected example does not exist, though every reachable state was visited",
+            "an expected example does not exist, though every reachable state was visited"
+                .to_owned(),
         ),
-        Verdict::Violated => (bad("violated:"), "searched until then"),
+        Verdict::Violated => (bad("violated:"), "searched until then".to_owned()),
         Verdict::Bounded => (warn("stopped at a bound:"), bounded_scope(report)),
     };
     output.line(format_args!("{verdict} {scope}: {counts}"))?;
@@ -188,15 +194,17 @@ fn conclude(report: &Report, output: &mut Output) -> Result<(), Error> {
 }
 
 /// What a search that met a bound can say for itself.
-fn bounded_scope(report: &Report) -> &'static str {
-    match report.bound {
-        Some(Bound::Memory) => {
-            "nothing wrong in what was visited, which is not all; --max-memory-gib allows more"
-        }
-        Some(Bound::States | Bound::Time) | None => {
-            "nothing wrong in what was visited, which is not all"
-        }
+fn bounded_scope(report: &Report) -> String {
+    let mut scope = match report.complete_depth {
+        Some(depth) => format!(
+            "nothing wrong in what was visited: all that {depth} steps reach, not all beyond"
+        ),
+        None => "nothing wrong in what was visited, which is not all".to_owned(),
+    };
+    if report.bound == Some(Bound::Memory) {
+        scope += "; --max-memory-gib allows more";
     }
+    scope
 }
 
 /// How sure the result is, what symmetry saved, and what memory it took.
@@ -369,6 +377,7 @@ fn print_json(
         "concrete_states": report.concrete.map(|states| states as f64),
         "miss_odds": report.miss_odds(),
         "bound": report.bound.map(bound_name),
+        "complete_depth": report.complete_depth,
     }))?;
     Ok(())
 }
