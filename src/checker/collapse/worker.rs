@@ -108,7 +108,7 @@ struct Batch {
 
 /// So many states are looked at before the first of them is expanded. Each must wait for memory,
 /// and together they wait but once.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// What the steps from a state have in common.
 #[derive(Clone, Default)]
