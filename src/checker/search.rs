@@ -155,8 +155,8 @@ pub struct Report {
     pub reached: Progress,
     /// Which bound it met, if it was stopped at one.
     pub bound: Option<Bound>,
-    /// Every state that so many steps reach was visited, whatever ended the search. `None` if the
-    /// engine does not know.
+    /// Every state that so many steps reach was visited, whatever ended the search. `None` if none
+    /// was, or the engine does not know.
     pub complete_depth: Option<usize>,
     /// How many states there are if interchangeable ones are told apart: what the unique states
     /// stand for, by the sizes of their orbits. `None` if the engine does not count them.
@@ -287,7 +287,8 @@ fn by_collapse<S: System>(
         is_exhausted,
         reached: found.reached,
         bound: found.bound,
-        complete_depth: Some(found.reached.depth),
+        // Levels are taken up one after the other, if there was room for the first at all.
+        complete_depth: (found.reached.unique_states > 0).then_some(found.reached.depth),
         concrete: Some(found.concrete),
         bytes: found.bytes,
         fingerprint_bits: 128,

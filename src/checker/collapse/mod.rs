@@ -7,13 +7,15 @@
 //!
 //! The search is breadth-first, level by level, on as many threads as are asked for ([`worker`]).
 //! It remembers a fingerprint of 128 bits per state ([`seen`]) and, only if a run is to be rebuilt,
-//! half of its predecessor's. Permuted states are one ([`symmetry`]).
+//! half of its predecessor's. Permuted states are one ([`symmetry`]), and of independent steps one
+//! order is enough ([`wake`]).
 
 mod notes;
 mod parts;
 mod seen;
 mod symmetry;
 mod table;
+mod wake;
 mod worker;
 
 use super::memory;

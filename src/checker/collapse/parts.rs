@@ -95,6 +95,9 @@ struct Reaction {
     tally: u32,
 }
 
+/// Where the cells of a state begin: after its record and its tally.
+pub(super) const CELLS: usize = 2;
+
 /// Where, in the tally of a state, the step properties are that were broken; below it are crashes.
 pub(super) const BROKEN: u32 = 16;
 
@@ -258,7 +261,7 @@ impl<'w, S: System> Parts<'w, S> {
         state.history = self.record(words[0]).history.clone();
         state.crashes = crashes(words[1]) as usize;
         state.broken = (words[1] >> BROKEN) as u16;
-        for cell in words[2..].iter().map(|cell| self.cell(*cell)) {
+        for cell in words[CELLS..].iter().map(|cell| self.cell(*cell)) {
             let core = self.core(cell.core);
             Self::place(&mut state, &core.alone, core.id);
             let inbox = cell.inbox.iter().map(|message| self.message(*message));
@@ -275,7 +278,7 @@ impl<'w, S: System> Parts<'w, S> {
     pub(super) fn seen_state(&self, words: &[u32], aspect: usize) -> WorldState<S> {
         let mut state = self.blank.clone();
         state.history = self.record(words[0]).history.clone();
-        for (index, cell) in words[2..].iter().enumerate() {
+        for (index, cell) in words[CELLS..].iter().enumerate() {
             let seen = self.aspects.get(self.aspect(*cell, aspect));
             state.shown[index] = seen.clone();
             state.locals[index] = seen.clone();

@@ -1,12 +1,12 @@
 //! One thread of the search: expands states, and inserts what they lead to.
 
-use super::super::part::Permutation;
 use super::super::system::System;
 use super::notes::Notes;
-use super::parts::{BROKEN, Effect, Parts, crashes};
+use super::parts::{BROKEN, CELLS, Effect, Parts, crashes};
 use super::seen::{Fingerprint, SHARDS, Seen};
 use super::symmetry::Marks;
 use super::table::{Cache, Index, NONE, fingerprint, pair};
+use super::wake::Wake;
 use super::{Level, Shared};
 use stateright::{Expectation, Property};
 use std::ops::Range;
@@ -21,80 +21,8 @@ const BATCH: usize = 64;
 /// States per chunk of a level, which is what a thread takes to expand at a time.
 pub(super) const CHUNK: usize = 256;
 
-/// Where the cells of a state begin: after its record and its tally.
-const CELLS: usize = 2;
-
 /// So many states are looked at twice by each thread: as properties see them, and whole.
 const DOUBLE_LOOKS: usize = 1_000;
-
-/// What is known of an actor's last step before a state, as flags: whether it can be the very last,
-/// that is, whether it leads to this state from another; and, if so, what matters for that.
-///
-/// Let a step *a* lead from *p* to *t*, and *b*, of another actor, from *t* to *u*. If *a* sent
-/// nothing to the actor of *b*, then *b* could be taken at *p* already; and *a* after it, for what
-/// others send takes no step away (and what they make the observer forget does not either, if *a*
-/// used no message that may be moot by then). Both orders lead to *u*, in as many steps: *a* can
-/// be the last step before *u* too, and it is enough to take one of the two as the last: the one
-/// whose actor comes last. Of actors that a permutation maps to one another that is for the looks
-/// of their cells in *u* to decide, so that it does not depend on what they are called; of others,
-/// for their numbers.
-///
-/// No state is lost, and none is found later. Of the steps to *u* from all states one level above,
-/// consider one whose actor comes last. It is taken, for if it were not, there would be a step to
-/// *u* from that level whose actor comes even later.
-#[derive(Clone, Copy, Debug, Default)]
-struct Wake(u32);
-
-impl Wake {
-    /// The step can be the last.
-    const LAST: u32 = 1 << 31;
-    /// It changed the record.
-    const RECORDS: u32 = 1 << 30;
-    /// It may have used a message that another step would have made moot.
-    const FRAGILE: u32 = 1 << 29;
-    /// How many flags there are, below the others, for the other actors whose cells it changed.
-    const FLAGS: usize = 29;
-
-    /// The flag of an actor, which it may share with others if there are many.
-    fn flag(actor: usize) -> u32 {
-        1 << (actor % Self::FLAGS)
-    }
-
-    /// A step of `actor` from one state to another.
-    fn of(actor: usize, moot: u64, from: &[u32], to: &[u32]) -> Self {
-        let cells = from[CELLS..].iter().zip(&to[CELLS..]).enumerate();
-        let touched = cells.filter(|(other, (old, new))| *other != actor && old != new);
-        let touched = touched.fold(0, |all, (other, _)| all | Self::flag(other));
-        let records = if from[0] != to[0] { Self::RECORDS } else { 0 };
-        let is_fragile = moot & flag(true, actor) != 0;
-        let fragile = if is_fragile { Self::FRAGILE } else { 0 };
-        Self(Self::LAST | records | fragile | touched)
-    }
-
-    fn is(self, flag: u32) -> bool {
-        self.0 & flag != 0
-    }
-
-    /// Whether the step can be the last even after a step of `actor`.
-    fn outlasts<S: System>(self, actor: usize, effect: &Effect, outlook: &Outlook) -> bool {
-        let is_recorded = effect.change != NONE;
-        let reminds = is_recorded || effect.memory != outlook.memory[actor];
-        if !self.is(Self::LAST) || self.is(Self::flag(actor)) {
-            return false;
-        }
-        let is_in_order = S::RECORDS_COMMUTE || !self.is(Self::RECORDS) || !is_recorded;
-        let is_robust = !self.is(Self::FRAGILE) || !reminds;
-        is_in_order && is_robust
-    }
-
-    /// The same step with its actors permuted.
-    fn image(self, by: &Permutation, actors: usize) -> Self {
-        let others = (0..actors.min(Self::FLAGS)).filter(|other| self.is(Self::flag(*other)));
-        let images = others.map(|other| Self::flag(usize::from(by.apply(other.into()))));
-        let flags = Self::LAST | Self::RECORDS | Self::FRAGILE;
-        Self(images.fold(self.0 & flags, |all, flag| all | flag))
-    }
-}
 
 /// States on their way into the set of those seen, all of one shard.
 #[derive(Default)]
@@ -361,7 +289,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         // before or after the step that saves.
         let is_split = self.parts.world.options().storage == StorageMode::Split;
         other != actor
-            && Wake(wake).outlasts::<S>(actor, effect, outlook)
+            && Wake(wake).outlasts::<S>(actor, effect, outlook.memory[actor])
             && !(is_split && self.sends_to(effect, other))
     }
 
@@ -394,7 +322,8 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             if outlasts { *wake } else { 0 }
         }));
         self.wakes = kept;
-        self.wakes[actor] = Wake::of(actor, outlook.moot, from, &self.state).0;
+        let is_fragile = outlook.moot & flag(true, actor) != 0;
+        self.wakes[actor] = Wake::of(actor, is_fragile, from, &self.state).0;
     }
 
     /// Makes the state that an effect leads to, but for its crashes.
