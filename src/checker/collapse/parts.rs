@@ -54,12 +54,13 @@ impl Images {
 
     /// The image under the permutation at `place`, looked up or made.
     fn get(&self, place: usize, make: impl FnOnce() -> Index) -> Index {
-        let known = self.0[place].load(Ordering::Relaxed);
+        // Whoever reads a number must find what it stands for.
+        let known = self.0[place].load(Ordering::Acquire);
         if known != NONE {
             return known;
         }
         let image = make();
-        self.0[place].store(image, Ordering::Relaxed);
+        self.0[place].store(image, Ordering::Release);
         image
     }
 }

@@ -1,6 +1,7 @@
 //! One thread of the search: expands states, and inserts what they lead to.
 
 use super::super::system::System;
+use super::super::world::{StorageMode, World};
 use super::notes::Notes;
 use super::parts::{BROKEN, CELLS, Effect, Parts, crashes};
 use super::seen::{Fingerprint, SHARDS, Seen};
@@ -11,8 +12,6 @@ use super::{Level, Shared};
 use stateright::{Expectation, Property};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-
-use super::super::world::{StorageMode, World};
 
 /// States are inserted so many at a time: enough to hide that each insertion waits for memory,
 /// few enough for all batches of a thread to stay close at hand.
@@ -93,7 +92,7 @@ pub(super) struct Worker<'a, S: System, const WORDS: usize> {
     pub(super) concrete: u128,
     /// The examples found, as bits by property.
     pub(super) found: u32,
-    /// The properties violated, as bits, and the first state for each.
+    /// The properties violated, by their places, and the first state for each.
     pub(super) violated: Vec<(usize, Fingerprint)>,
 }
 
