@@ -105,7 +105,7 @@ fn the_engine_finds_what_stateright_finds() {
 #[test]
 fn the_shortest_run_has_the_length_that_stateright_finds() {
     for mutant in mutants::ALL {
-        // That one takes stateright a while; its run is checked by length elsewhere.
+        // That one takes stateright too long for a test.
         if mutant.name == "lowest-vote" {
             continue;
         }
