@@ -65,6 +65,8 @@ pub mod ballot;
 pub mod basic;
 pub mod checker;
 pub mod invariant;
+pub mod machine;
+pub mod multi;
 pub mod quorum;
 pub mod runtime;
 pub mod vote;

@@ -1,0 +1,118 @@
+//! Leases: for a while, nobody else is let in. Time here is a number that somebody else reads off
+//! a clock.
+//!
+//! What makes a lease safe is one assumption, and nothing else in the protocol needs it: **between
+//! two readings, the clock of the leader advances at most [`Terms::margin`] less than that of an
+//! acceptor, over [`Terms::duration`]**. Clocks need not agree; they must run at about the same
+//! rate, and never backwards.
+
+use crate::ballot::{Ballot, NodeId};
+use crate::quorum::{AcceptorSet, QuorumSystem};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A reading of one process' own clock: microseconds over UDP, ticks in a model. Never compared
+/// with a reading of another process' clock.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// This time and so much later.
+    #[must_use]
+    pub fn after(self, duration: u64) -> Self {
+        Time(self.0.saturating_add(duration))
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.0)
+    }
+}
+
+/// How long leases last, in the unit of [`Time`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Terms {
+    /// An acceptor holds off others for so long after it heard from a leader.
+    pub duration: u64,
+    /// The leader counts on so much less, because clocks drift.
+    pub margin: u64,
+}
+
+/// A leader's sign of life, told from all others of the same ballot.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Beat {
+    /// Counts the times that a read asked for a new one: never used again in the same ballot.
+    pub round: u64,
+    /// When it was sent, by the leader's clock.
+    pub sent: Time,
+}
+
+impl fmt::Debug for Beat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{:?}", self.round, self.sent)
+    }
+}
+
+/// An acceptor's side of a lease. Lost in a crash, which is why a restarted acceptor acts as if it
+/// had granted one just before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Grant {
+    /// Whom others are held off for.
+    pub to: NodeId,
+    /// Until when, by the acceptor's own clock.
+    pub until: Time,
+}
+
+impl Grant {
+    /// A lease from now on.
+    #[must_use]
+    pub fn new(to: NodeId, now: Time, terms: Terms) -> Self {
+        Self {
+            to,
+            until: now.after(terms.duration),
+        }
+    }
+
+    /// The lease that an acceptor may have granted before it crashed: to the owner of the ballot it
+    /// promised, since granting raises the promise, and at the latest a moment ago.
+    #[must_use]
+    pub fn presumed(promised: Option<Ballot>, now: Time, terms: Terms) -> Option<Self> {
+        promised.map(|promised| Self::new(promised.node, now, terms))
+    }
+
+    /// Whether a ballot is held off: its *prepare* is not promised, its *accept* not voted for.
+    ///
+    /// The holder may go on in a new ballot: whoever reads under the old one is not at it any more.
+    #[must_use]
+    pub fn holds_off(&self, ballot: Ballot, now: Time) -> bool {
+        self.to != ballot.node && now < self.until
+    }
+}
+
+/// When a leader's lease ends, by its own clock, given the latest beat that each acceptor answered;
+/// `None` if it has none.
+///
+/// It counts from when the beat was *sent*: the acceptor counts from when it was received, which
+/// cannot be earlier. Enough acceptors must hold off others for every phase-1 quorum to have one.
+///
+/// `[PML §5.2]`, `[Raft thesis §6.4.1]`
+#[must_use]
+pub fn lease_end(
+    heard: &BTreeMap<NodeId, Beat>,
+    quorums: &QuorumSystem,
+    terms: Terms,
+) -> Option<Time> {
+    let is_enough = |since: &Time| {
+        let fresh = heard.iter().filter(|(_, beat)| beat.sent >= *since);
+        let fresh: AcceptorSet = fresh.map(|(acceptor, _)| *acceptor).collect();
+        quorums.is_phase2(fresh)
+    };
+    let since = heard
+        .values()
+        .map(|beat| beat.sent)
+        .filter(is_enough)
+        .max()?;
+    Some(since.after(terms.duration.saturating_sub(terms.margin)))
+}

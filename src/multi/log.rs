@@ -1,0 +1,137 @@
+//! The log: slots, what stands in them, and the decided prefix.
+
+use super::Request;
+use imbl::Vector;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+/// A place in the log: one decree of the many (an *instance* in `[PMS §3]`). Counted from 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Slot(pub u64);
+
+impl Slot {
+    /// The one after it. Slots do not run out: 2⁶⁴ of them at a million a second take 585,000
+    /// years.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Slot(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]", self.0)
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What is chosen for a slot.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Entry<C> {
+    /// Nothing to do: fills a gap that a leader left.
+    Noop,
+    /// Clients' requests, in the order in which they are carried out. Shared, for the same entry is
+    /// sent to many and kept by all.
+    Batch(Arc<[Request<C>]>),
+}
+
+impl<C> Entry<C> {
+    /// The requests in it.
+    #[must_use]
+    pub fn requests(&self) -> &[Request<C>] {
+        match self {
+            Entry::Noop => &[],
+            Entry::Batch(requests) => requests,
+        }
+    }
+}
+
+impl<C: fmt::Debug> fmt::Display for Entry<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Entry::Noop => f.write_str("no-op"),
+            Entry::Batch(requests) => {
+                for (index, request) in requests.iter().enumerate() {
+                    let separator = if index == 0 { "" } else { "+" };
+                    write!(f, "{separator}{request:?}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Entry<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Decided entries without a gap, from the slot up to which a snapshot speaks for all before.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(bound(
+    serialize = "C: Serialize + Clone",
+    deserialize = "C: serde::de::DeserializeOwned + Clone"
+))]
+pub struct Log<C> {
+    start: Slot,
+    entries: Vector<Entry<C>>,
+}
+
+impl<C: Clone> Log<C> {
+    /// An empty log that continues at a slot.
+    #[must_use]
+    pub fn from(start: Slot) -> Self {
+        Self {
+            start,
+            entries: Vector::new(),
+        }
+    }
+
+    /// The first slot that is there: those before were truncated.
+    #[must_use]
+    pub fn start(&self) -> Slot {
+        self.start
+    }
+
+    /// The first slot that is not there yet.
+    #[must_use]
+    pub fn end(&self) -> Slot {
+        Slot(self.start.0.saturating_add(self.entries.len() as u64))
+    }
+
+    /// The entries of the slots from a given one.
+    pub fn since(&self, from: Slot) -> impl Iterator<Item = (Slot, &Entry<C>)> {
+        let skipped = usize::try_from(from.0.saturating_sub(self.start.0)).unwrap_or(usize::MAX);
+        let slots = (self.start.0..).map(Slot);
+        slots.zip(self.entries.iter()).skip(skipped)
+    }
+
+    /// The entry of a slot, if it is there.
+    #[must_use]
+    pub fn get(&self, slot: Slot) -> Option<&Entry<C>> {
+        let index = slot.0.checked_sub(self.start.0)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    /// Appends the entry of the slot at the end.
+    pub fn push(&mut self, entry: Entry<C>) {
+        self.entries.push_back(entry);
+    }
+}
+
+impl<C: fmt::Debug + Clone> fmt::Debug for Log<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "log {}", self.start)?;
+        for entry in &self.entries {
+            write!(f, " {entry}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! Sessions: every command takes effect once, however often its client had to send it.
+
+use crate::ballot::NodeId;
+use crate::machine::Machine;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a client wants done, and who it is.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Request<C> {
+    /// The process to answer.
+    pub client: NodeId,
+    /// What it wants.
+    pub order: Order<C>,
+}
+
+/// What a client may want done.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Order<C> {
+    /// A session, without which nothing is done. Asked for twice, there are two, of which the one
+    /// that is not used expires.
+    Open {
+        /// Returned with the reply, by which the client knows it.
+        seq: u64,
+    },
+    /// A command.
+    Do {
+        /// The session, as it was opened.
+        session: u64,
+        /// The client's number for the command: never used for another in the same session.
+        seq: u64,
+        /// The client has the replies to all commands below, and will never ask for them again.
+        acked: u64,
+        /// The command.
+        command: C,
+    },
+}
+
+impl<C> Order<C> {
+    /// The client's number for it.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        match self {
+            Order::Open { seq } | Order::Do { seq, .. } => *seq,
+        }
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Request<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.order {
+            Order::Open { seq } => write!(f, "{}#{seq} open", self.client),
+            Order::Do { seq, command, .. } => write!(f, "{}#{seq} {command:?}", self.client),
+        }
+    }
+}
+
+/// What became of an order.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Outcome<R> {
+    /// The session is open.
+    Opened {
+        /// Its number.
+        session: u64,
+    },
+    /// The command was applied, once.
+    Done(R),
+    /// The session is unknown, or has expired: whether the command was ever applied is not known
+    /// any more, and it will not be from now on.
+    Expired,
+}
+
+impl<R: fmt::Debug> fmt::Debug for Outcome<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Opened { session } => write!(f, "session {session}"),
+            Outcome::Done(reply) => write!(f, "{reply:?}"),
+            Outcome::Expired => f.write_str("expired"),
+        }
+    }
+}
+
+/// A machine, and who may use it: part of what is replicated, so that every replica decides alike
+/// whether a command was applied before.
+///
+/// `[Raft thesis §6.3]` (Ongaro, 2014), which is about any replicated log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(bound(serialize = "", deserialize = ""))]
+pub struct Sessions<M: Machine> {
+    machine: M,
+    open: BTreeMap<u64, Session<M::Reply>>,
+    /// How many sessions were ever opened: the number of the next.
+    opened: u64,
+    /// How many orders there were: the clock by which sessions expire, the same everywhere.
+    orders: u64,
+    capacity: u64,
+}
+
+/// What is remembered of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Session<R> {
+    /// When it was last used, counted in orders.
+    used: u64,
+    /// No command below is remembered: the client has all those replies.
+    acked: u64,
+    /// The replies to the commands that were applied, by their numbers.
+    replies: BTreeMap<u64, R>,
+}
+
+impl<M: Machine> Sessions<M> {
+    /// A machine that nobody uses yet, and that at most `capacity` sessions will use at a time:
+    /// the one that was not used for longest makes room for a new one.
+    #[must_use]
+    pub fn new(machine: M, capacity: u64) -> Self {
+        Self {
+            machine,
+            open: BTreeMap::new(),
+            opened: 0,
+            orders: 0,
+            capacity: capacity.max(1),
+        }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// What became of an order that was carried out before; `None` if it was not, or if its client
+    /// has the reply.
+    #[must_use]
+    pub fn recall(&self, order: &Order<M::Command>) -> Option<Outcome<M::Reply>> {
+        let Order::Do { session, seq, .. } = order else {
+            return None;
+        };
+        let reply = self.open.get(session)?.replies.get(seq)?;
+        Some(Outcome::Done(reply.clone()))
+    }
+
+    /// Whether nothing is ever to be done for an order any more: its client has the reply.
+    #[must_use]
+    pub fn is_past(&self, order: &Order<M::Command>) -> bool {
+        let Order::Do { session, seq, .. } = order else {
+            return false;
+        };
+        let session = self.open.get(session);
+        session.is_some_and(|session| *seq < session.acked)
+    }
+
+    /// Carries out an order, unless that was done before, and says what became of it; `None` if
+    /// the client has the reply.
+    ///
+    /// `[Raft thesis §6.3]`
+    pub fn carry_out(&mut self, order: &Order<M::Command>) -> Option<Outcome<M::Reply>> {
+        self.orders += 1;
+        match order {
+            Order::Open { .. } => Some(self.open()),
+            Order::Do {
+                session,
+                seq,
+                acked,
+                command,
+            } => {
+                let Some(session) = self.open.get_mut(session) else {
+                    return Some(Outcome::Expired);
+                };
+                session.used = self.orders;
+                session.acked = session.acked.max(*acked);
+                session.replies = session.replies.split_off(&session.acked);
+                if *seq < session.acked {
+                    return None;
+                }
+                let machine = &mut self.machine;
+                let reply = session.replies.entry(*seq);
+                let reply = reply.or_insert_with(|| machine.apply(command));
+                Some(Outcome::Done(reply.clone()))
+            }
+        }
+    }
+
+    /// Opens a session. What is forgotten to make room depends on the log alone, never on a clock:
+    /// else replicas would differ on whether a command was applied.
+    fn open(&mut self) -> Outcome<M::Reply> {
+        while self.open.len() as u64 >= self.capacity {
+            let oldest = self.open.iter().min_by_key(|(id, it)| (it.used, **id));
+            let Some(oldest) = oldest.map(|(id, _)| *id) else {
+                break;
+            };
+            self.open.remove(&oldest);
+        }
+        let session = self.opened;
+        self.opened += 1;
+        let fresh = Session {
+            used: self.orders,
+            acked: 0,
+            replies: BTreeMap::new(),
+        };
+        self.open.insert(session, fresh);
+        Outcome::Opened { session }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Journal, order};
+    use super::*;
+
+    fn sessions(capacity: u64) -> Sessions<Journal> {
+        let mut sessions = Sessions::new(Journal::default(), capacity);
+        sessions.carry_out(&Order::Open { seq: 0 });
+        sessions
+    }
+
+    #[test]
+    fn a_repeated_command_is_applied_once_and_answered_alike() {
+        let mut sessions = sessions(1);
+        let first = sessions.carry_out(&order(0, 1, 'x'));
+        assert_eq!(first, Some(Outcome::Done("x".to_owned())));
+        assert_eq!(
+            sessions.carry_out(&order(0, 2, 'y')),
+            Some(Outcome::Done("xy".to_owned()))
+        );
+        assert_eq!(sessions.carry_out(&order(0, 1, 'x')), first);
+        assert_eq!(sessions.recall(&order(0, 1, 'x')), first);
+        assert_eq!(sessions.machine().0, "xy");
+    }
+
+    #[test]
+    fn commands_may_overtake_each_other() {
+        let mut sessions = sessions(1);
+        sessions.carry_out(&order(0, 2, 'y'));
+        let reply = sessions.carry_out(&order(0, 1, 'x'));
+        assert_eq!(reply, Some(Outcome::Done("yx".to_owned())));
+    }
+
+    #[test]
+    fn what_the_client_acknowledged_is_forgotten_and_never_done_again() {
+        let mut sessions = sessions(1);
+        sessions.carry_out(&order(0, 1, 'x'));
+        let later = Order::Do {
+            session: 0,
+            seq: 2,
+            acked: 2,
+            command: 'y',
+        };
+        sessions.carry_out(&later);
+        assert!(sessions.is_past(&order(0, 1, 'x')));
+        assert_eq!(sessions.carry_out(&order(0, 1, 'x')), None);
+        assert_eq!(sessions.recall(&order(0, 1, 'x')), None);
+        assert_eq!(sessions.machine().0, "xy");
+    }
+
+    #[test]
+    fn an_unknown_session_is_told_so_and_nothing_is_done() {
+        let mut sessions = sessions(1);
+        assert_eq!(
+            sessions.carry_out(&order(7, 1, 'x')),
+            Some(Outcome::Expired)
+        );
+        assert_eq!(sessions.machine().0, "");
+    }
+
+    #[test]
+    fn the_session_unused_for_longest_expires_first() {
+        let mut sessions = sessions(2);
+        sessions.carry_out(&Order::Open { seq: 0 });
+        sessions.carry_out(&order(0, 1, 'x'));
+        let third = sessions.carry_out(&Order::Open { seq: 0 });
+        assert_eq!(third, Some(Outcome::Opened { session: 2 }));
+        assert_eq!(
+            sessions.carry_out(&order(1, 1, 'y')),
+            Some(Outcome::Expired)
+        );
+        assert_eq!(
+            sessions.recall(&order(0, 1, 'x')),
+            Some(Outcome::Done("x".to_owned()))
+        );
+    }
+}
