@@ -105,10 +105,19 @@ pub enum ConfigError {
         /// What it was given.
         given: u64,
     },
+    /// One setting is of no use without another.
+    #[error("{flag} needs {needed}")]
+    Needs {
+        /// The flag at fault.
+        flag: &'static str,
+        /// What else to pass.
+        needed: &'static str,
+    },
 }
 
-impl Config {
-    fn count(flag: &'static str, given: u64, max: u64) -> Result<(), ConfigError> {
+impl ConfigError {
+    /// An error unless `given` is from 1 to `max`.
+    pub fn count(flag: &'static str, given: u64, max: u64) -> Result<(), Self> {
         if (1..=max).contains(&given) {
             return Ok(());
         }
@@ -122,7 +131,9 @@ impl Config {
             given,
         })
     }
+}
 
+impl Config {
     /// The nodes' ids by role: acceptors, proposers, learners.
     fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>) {
         let acceptors = AcceptorSet::first(self.acceptors);
@@ -149,7 +160,7 @@ impl Config {
     /// # Errors
     /// If a count is out of range, or the quorums do not intersect.
     pub fn system(&self) -> Result<Basic<Process<char>>, ConfigError> {
-        Self::count(
+        ConfigError::count(
             "--acceptors",
             self.acceptors.into(),
             AcceptorSet::CAPACITY.into(),
@@ -158,9 +169,9 @@ impl Config {
             Layout::Separated => 64,
             Layout::Colocated => self.acceptors.into(),
         };
-        Self::count("--proposers", self.proposers.into(), proposers_max)?;
-        Self::count("--ballots", self.ballots, u64::MAX)?;
-        Self::count("--clients", self.clients.into(), 26)?;
+        ConfigError::count("--proposers", self.proposers.into(), proposers_max)?;
+        ConfigError::count("--ballots", self.ballots, u64::MAX)?;
+        ConfigError::count("--clients", self.clients.into(), 26)?;
         let (acceptors, proposers, learners) = self.roles();
         let nodes = match self.layout {
             Layout::Separated => self.acceptors + self.proposers + 1,
@@ -479,7 +490,10 @@ impl<A: Speaker> System for Basic<A> {
         }]
     }
 
-    const RECORDS_COMMUTE: bool = true;
+    fn records_commute(&self) -> bool {
+        true
+    }
+
     const ASPECTS: usize = 5;
     const ASPECT_OF_MEMORY: usize = PROMISES;
     const ASPECT_OF_RECORD: usize = VOTES;

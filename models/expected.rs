@@ -11,6 +11,17 @@ pub const TEXT: &str = include_str!("expected.toml");
 pub struct Expected {
     /// Basic Paxos.
     pub basic: Vec<Pinned>,
+    /// Multi-Paxos.
+    #[serde(default)]
+    pub multi: Vec<Pinned>,
+}
+
+impl Expected {
+    /// Every configuration, and the protocol that it is of.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &Pinned)> {
+        let basic = self.basic.iter().map(|pinned| ("basic", pinned));
+        basic.chain(self.multi.iter().map(|pinned| ("multi", pinned)))
+    }
 }
 
 /// A configuration and what exhausting it yields.

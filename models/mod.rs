@@ -8,4 +8,5 @@
 
 pub mod basic;
 pub mod expected;
+pub mod multi;
 pub mod mutants;

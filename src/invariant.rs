@@ -216,6 +216,34 @@ impl DecisionStands {
     }
 }
 
+/// What must hold of a log, and of the machine that it drives, beside what holds of every slot.
+pub const OF_LOGS: &[Summary] = &[SAME_STATE, EXACTLY_ONCE, LINEARIZABLE];
+
+macro_rules! of_logs {
+    ($($constant:ident $name:literal: $statement:literal, $source:literal;)+) => {
+        $(
+            #[doc = $statement]
+            ///
+            #[doc = concat!("Source: ", $source, ".")]
+            pub const $constant: Summary = Summary {
+                name: $name,
+                statement: $statement,
+                source: $source,
+                property: concat!($name, ": ", $statement),
+            };
+        )+
+    };
+}
+
+of_logs! {
+    SAME_STATE "SameState": "Nodes that applied equally many slots are in the same state.",
+        "[PMS §3]; [PMMC §2.1]";
+    EXACTLY_ONCE "ExactlyOnce": "No command takes effect twice.",
+        "[Raft thesis §6.3]";
+    LINEARIZABLE "Linearizable": "Clients cannot tell the replicas from one machine.",
+        "Herlihy and Wing, 1990";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,7 +309,7 @@ mod tests {
 
     #[test]
     fn sentences_are_short_and_end_with_a_full_stop() {
-        for summary in ALL {
+        for summary in ALL.iter().chain(OF_LOGS) {
             let words = summary.statement.split_whitespace().count();
             assert!(words <= 12, "{} has {words} words", summary.name);
             assert!(summary.statement.ends_with('.'), "{}", summary.name);

@@ -205,7 +205,10 @@ impl<const LIES: bool> System for Race<LIES> {
     type Actor = Runner;
     type History = Vec<usize>;
 
-    const RECORDS_COMMUTE: bool = LIES;
+    fn records_commute(&self) -> bool {
+        LIES
+    }
+
     const ASPECTS: usize = 2;
 
     fn actors(&self) -> &[Runner] {

@@ -22,6 +22,6 @@ pub use memory::available as available_memory;
 pub use part::{At, Part, Permutation};
 pub use state::{Action, Choice, Unsaved, WorldState};
 pub use system::{
-    HistoryOf, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System, TimerOf,
+    Clocks, HistoryOf, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System, TimerOf,
 };
 pub use world::{Options, StorageMode, World};

@@ -29,6 +29,16 @@ pub struct StepProperty<S: System> {
     pub condition: fn(&S, Id, &StateOf<S>, &StateOf<S>) -> bool,
 }
 
+/// The one assumption about time that there is: a step that would bring an actor's clock further
+/// ahead of another's than `drift`, or beyond `horizon`, is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Clocks {
+    /// How far the clocks of two actors may come apart.
+    pub drift: u64,
+    /// When a run ends, as far as clocks are concerned.
+    pub horizon: u64,
+}
+
 /// A closed system to check: actors, what an observer records of them, and what must hold.
 ///
 /// Everything but the actors and the properties has a default, so that any stateright actors
@@ -84,7 +94,32 @@ pub trait System: Sized + Send + Sync + 'static {
     /// Whether the observer's record is the same in whatever order it sees two changes of different
     /// actors, and whenever it forgets. So it is if it keeps sets. If not, steps that are recorded
     /// do not count as independent.
-    const RECORDS_COMMUTE: bool = false;
+    fn records_commute(&self) -> bool {
+        false
+    }
+
+    /// What the observer remembers before anything has happened; the default unless said here.
+    fn first_record(&self) -> Self::History {
+        Self::History::default()
+    }
+
+    /// What is assumed about the actors' clocks, if they have any ([`System::clock`]).
+    fn clocks(&self) -> Option<Clocks> {
+        None
+    }
+
+    /// What an actor's clock shows: it never goes back, and only steps that are seen advance it.
+    fn clock(&self, shown: &StateOf<Self>) -> Option<u64> {
+        let _ = shown;
+        None
+    }
+
+    /// The state in which an actor goes on after a crash, given its state before and the one that it
+    /// would start in: the same, unless something of it survives every crash, as a clock does.
+    fn restarted(&self, before: &StateOf<Self>, fresh: StateOf<Self>) -> StateOf<Self> {
+        let _ = before;
+        fresh
+    }
 
     /// The part of what an actor shows that is seen in an aspect; all of it unless less is said
     /// here. The less it is, the fewer different things there are to hold a property to, for a

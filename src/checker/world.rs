@@ -4,7 +4,7 @@ use super::audit::Audit;
 use super::identity::{Interners, choice_key};
 use super::part::{At, Part, Permutation};
 use super::state::{Action, Unsaved, WorldState};
-use super::system::{MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System};
+use super::system::{Clocks, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System};
 use stateright::actor::{Actor, Command, Envelope, Id, Out};
 use stateright::{Expectation, Model, Property};
 use std::borrow::Cow;
@@ -309,7 +309,8 @@ impl<S: System> World<S> {
         state.choices.retain(|choice| choice.id != id);
         let storage = state.storages[index].as_ref().map(|at| at.value.clone());
         let mut out = Out::new();
-        let value = self.system.actors()[index].on_start(id, &storage, &mut out);
+        let fresh = self.system.actors()[index].on_start(id, &storage, &mut out);
+        let value = self.system.restarted(&state.locals[index].value, fresh);
         state.locals[index] = self.local(At { id, value });
         self.show(state, id);
         acted.crashes = 1;
@@ -497,6 +498,33 @@ impl<S: System> World<S> {
         next.network = network;
     }
 
+    /// Whether an actor's clock, after a step that brings it to `clock`, is not too far ahead of any
+    /// other's or beyond its time
+    /// ([`System::clocks`]).
+    pub(super) fn is_in_time(
+        &self,
+        actor: usize,
+        clock: Option<u64>,
+        of: impl Fn(usize) -> Option<u64>,
+    ) -> bool {
+        let (Some(Clocks { drift, horizon }), Some(clock)) = (self.system.clocks(), clock) else {
+            return true;
+        };
+        let advances = of(actor) < Some(clock);
+        let others = (0..self.system.actors().len()).filter(|other| *other != actor);
+        let mut in_time = others.map(|other| of(other).is_none_or(|it| clock <= it + drift));
+        !advances || clock <= horizon && in_time.all(|is_in_time| is_in_time)
+    }
+
+    fn keeps_time(&self, state: &WorldState<S>, id: Id, action: &Action<S>) -> bool {
+        let Some(next) = self.next_state(state, action.clone()) else {
+            return true;
+        };
+        let index = usize::from(id);
+        let clock = |of: &WorldState<S>, at: usize| self.system.clock(&of.shown[at].value);
+        self.is_in_time(index, clock(&next, index), |other| clock(state, other))
+    }
+
     /// What one actor may do, one step at a time.
     pub(super) fn moves(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<Action<S>>) {
         if state.unsaved[usize::from(id)].is_some() {
@@ -606,7 +634,7 @@ impl<S: System> Model for World<S> {
             timers: Vec::new(),
             choices: Vec::new(),
             network: Vec::new(),
-            history: self.history(S::History::default()),
+            history: self.history(self.system.first_record()),
             crashes: 0,
             broken: 0,
             identity: 0,
@@ -642,10 +670,15 @@ impl<S: System> Model for World<S> {
             return;
         }
         for id in (0..state.locals.len()).map(Id::from) {
+            let first = actions.len();
             if self.options.postpones {
                 self.bursts(state, id, actions);
             } else {
                 self.moves(state, id, actions);
+            }
+            if self.system.clocks().is_some() {
+                let mine = actions.split_off(first);
+                actions.extend(mine.into_iter().filter(|it| self.keeps_time(state, id, it)));
             }
         }
     }

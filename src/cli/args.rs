@@ -1,6 +1,8 @@
 //! The arguments, and the help that explains them.
 
-use crate::models::basic::{Config, Layout};
+use super::model::Model;
+use crate::models::basic::{self, Layout};
+use crate::models::multi::{self, Reads};
 use crate::models::mutants::{self, Mutant};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Write;
@@ -29,6 +31,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Visit every state of a configuration and check every invariant.
     #[command(after_help = CHECK_EXAMPLES)]
+    #[command(arg_required_else_help = true)]
     Check(CheckArgs),
     /// Walk through the states of a configuration in the browser.
     #[command(after_help = EXPLORE_EXAMPLES)]
@@ -62,7 +65,27 @@ Examples:
 Exit status: 0 all decided, and the same; 1 they disagree; 2 wrong usage or failed input or output;
 3 not all had decided when the time was up.";
 
-/// A protocol.
+/// A protocol, and a configuration of its model.
+#[derive(Debug, Subcommand)]
+#[command(next_help_heading = "Configuration")]
+pub(super) enum ModelArgs {
+    /// Basic Paxos: one decree.
+    Basic(BasicArgs),
+    /// Multi-Paxos: a log of decrees under one leader, and the machine that it drives.
+    Multi(MultiArgs),
+}
+
+impl ModelArgs {
+    /// The model asked for.
+    pub(super) fn model(&self) -> Model {
+        match self {
+            ModelArgs::Basic(args) => Model::Basic(args.config(), args.mutant),
+            ModelArgs::Multi(args) => Model::Multi(args.config()),
+        }
+    }
+}
+
+/// A protocol that runs over UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Protocol {
     /// Basic Paxos: one decree.
@@ -71,37 +94,35 @@ pub(super) enum Protocol {
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The protocol to check.
-    #[arg(required_unless_present = "all")]
-    pub(super) protocol: Option<Protocol>,
     /// Check every pinned configuration that is marked small, against its expected counts.
-    #[arg(long, conflicts_with_all = ["protocol", "ModelArgs"])]
+    #[arg(long)]
     pub(super) all: bool,
     /// What searches.
-    #[arg(long, value_enum, default_value_t = EngineArg::Collapse)]
+    #[arg(long, global = true, value_enum, default_value_t = EngineArg::Collapse)]
     pub(super) engine: EngineArg,
     /// Threads to search with. By default as many as there are processors, or with stateright one:
     /// with more, the depth that it reports may exceed the true one.
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, global = true, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
     /// Take independent steps in one order only (collapse engine); changes no count.
-    #[arg(long, value_enum, default_value_t = Switch::On)]
+    #[arg(long, global = true, value_enum, default_value_t = Switch::On)]
     commute: Switch,
     /// Stop, with exit status 3, after about so many unique states.
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, global = true, value_name = "N", value_parser = positive)]
     pub(super) max_states: Option<usize>,
     /// Stop, with exit status 3, before the process takes more memory than this (collapse engine).
     /// By default nine tenths of what is free.
-    #[arg(long, value_name = "GIB", value_parser = positive)]
+    #[arg(long, global = true, value_name = "GIB", value_parser = positive)]
     max_memory_gib: Option<usize>,
     /// Stop, with exit status 3, after so many seconds.
-    #[arg(long, value_name = "S")]
+    #[arg(long, global = true, value_name = "S")]
     pub(super) timeout_s: Option<u64>,
     /// Print one JSON object per line.
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(super) json: bool,
-    #[command(flatten)]
-    pub(super) model: ModelArgs,
+    /// The protocol to check.
+    #[command(subcommand)]
+    pub(super) protocol: Option<ModelArgs>,
 }
 
 impl CheckArgs {
@@ -129,13 +150,12 @@ impl CheckArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ExploreArgs {
-    /// The protocol to explore.
-    pub(super) protocol: Protocol,
     /// Where to serve the Explorer; port 0 takes any that is free.
-    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
+    #[arg(long, global = true, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
     pub(super) address: String,
-    #[command(flatten)]
-    pub(super) model: ModelArgs,
+    /// The protocol to explore.
+    #[command(subcommand)]
+    pub(super) protocol: ModelArgs,
 }
 
 #[derive(Debug, Args)]
@@ -201,14 +221,13 @@ impl EngineArg {
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true)]
 pub(super) struct PinnedArgs {
-    #[command(flatten)]
-    pub(super) model: ModelArgs,
+    #[command(subcommand)]
+    pub(super) protocol: ModelArgs,
 }
 
-/// The configuration of a model.
+/// What all models have in common: who there is, and what may happen.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Configuration")]
-pub(super) struct ModelArgs {
+struct WorldArgs {
     /// Processes with a role each, or nodes that play them all.
     #[arg(long, value_enum, default_value_t = LayoutArg::Separated)]
     layout: LayoutArg,
@@ -218,9 +237,6 @@ pub(super) struct ModelArgs {
     /// Proposers; in the co-located layout at most as many as acceptors.
     #[arg(long, value_name = "N", default_value_t = 2)]
     proposers: u32,
-    /// Ballots that each proposer may start.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    ballots: u64,
     /// Clients, each with a value of its own that any proposer may come to pursue.
     #[arg(long, value_name = "N", default_value_t = 2)]
     clients: u32,
@@ -252,10 +268,63 @@ pub(super) struct ModelArgs {
     /// Postpone steps that nobody sees until the next step of the same process.
     #[arg(long, value_enum, default_value_t = Switch::On)]
     postpone: Switch,
+}
+
+/// The configuration of the model of Basic Paxos.
+#[derive(Debug, Args)]
+pub(super) struct BasicArgs {
+    #[command(flatten)]
+    world: WorldArgs,
+    /// Ballots that each proposer may start.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    ballots: u64,
     /// Break one rule of the protocol, to see how that comes to light. Implies `--drop-stale off`,
     /// and the crashes and the storage that the mutant takes.
     #[arg(long, value_name = "NAME", value_parser = mutant, long_help = mutant_help())]
     mutant: Option<&'static Mutant>,
+}
+
+/// The configuration of the model of Multi-Paxos.
+#[derive(Debug, Args)]
+pub(super) struct MultiArgs {
+    #[command(flatten)]
+    world: WorldArgs,
+    /// Ballots that each proposer may start.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    ballots: u64,
+    /// Slots of the log.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    slots: u64,
+    /// Slots that may be under way at a time.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    window: usize,
+    /// Requests that one slot takes.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch: usize,
+    /// How the last client reads, once its write is answered. Needs `--replies on`.
+    #[arg(long, value_enum, default_value_t = ReadsArg::None)]
+    reads: ReadsArg,
+    /// Clients open sessions, of which so many are kept at a time; if not given, every client has
+    /// one from the start. Needs `--replies on`.
+    #[arg(long, value_name = "N")]
+    sessions: Option<u64>,
+    /// A snapshot takes the place of so many entries; never if not given.
+    #[arg(long, value_name = "N")]
+    snapshot: Option<u64>,
+    /// Bytes of a snapshot in one message.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    chunk: usize,
+    /// Whether leaders show signs of life.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    heartbeats: Switch,
+    /// Leases: how many ticks acceptors hold off others for, and how many fewer a leader counts on.
+    /// Needs `--heartbeats on`.
+    #[arg(long, value_name = "D,M", value_parser = pair)]
+    lease: Option<(u64, u64)>,
+    /// What is assumed of clocks, where there are leases: how many ticks two may come apart, and
+    /// when they stop.
+    #[arg(long, value_name = "DRIFT,END", value_parser = pair, default_value = "1,5")]
+    clocks: (u64, u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -264,10 +333,51 @@ enum LayoutArg {
     Colocated,
 }
 
+impl From<LayoutArg> for Layout {
+    fn from(layout: LayoutArg) -> Self {
+        match layout {
+            LayoutArg::Separated => Layout::Separated,
+            LayoutArg::Colocated => Layout::Colocated,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum StorageArg {
     Atomic,
     Split,
+}
+
+impl From<StorageArg> for StorageMode {
+    fn from(storage: StorageArg) -> Self {
+        match storage {
+            StorageArg::Atomic => StorageMode::Atomic,
+            StorageArg::Split => StorageMode::Split,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ReadsArg {
+    /// It does not.
+    None,
+    /// Through the log, like a write.
+    Log,
+    /// The leader asks a quorum whether it still leads.
+    Index,
+    /// The leader has a lease; if not, it asks.
+    Lease,
+}
+
+impl From<ReadsArg> for Reads {
+    fn from(reads: ReadsArg) -> Self {
+        match reads {
+            ReadsArg::None => Reads::None,
+            ReadsArg::Log => Reads::Log,
+            ReadsArg::Index => Reads::Index,
+            ReadsArg::Lease => Reads::Lease,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -276,89 +386,75 @@ enum Switch {
     Off,
 }
 
-impl ModelArgs {
+impl Switch {
+    fn is_on(self) -> bool {
+        self == Switch::On
+    }
+}
+
+impl BasicArgs {
     /// The configuration asked for, made fit for the mutant if there is one.
-    pub(super) fn config(&self) -> Config {
-        let config = Config {
-            layout: match self.layout {
-                LayoutArg::Separated => Layout::Separated,
-                LayoutArg::Colocated => Layout::Colocated,
-            },
-            acceptors: self.acceptors,
-            proposers: self.proposers,
+    fn config(&self) -> basic::Config {
+        let world = &self.world;
+        let config = basic::Config {
+            layout: world.layout.into(),
+            acceptors: world.acceptors,
+            proposers: world.proposers,
             ballots: self.ballots,
-            clients: self.clients,
-            replies: self.replies == Switch::On,
-            nacks: self.nacks == Switch::On,
-            crashes: self.crashes,
-            quorums: self.quorums,
-            storage: match self.storage {
-                StorageArg::Atomic => StorageMode::Atomic,
-                StorageArg::Split => StorageMode::Split,
-            },
-            symmetry: self.symmetry == Switch::On,
-            drops_stale: self.drop_stale == Switch::On,
-            forgets: self.forget == Switch::On,
-            postpones: self.postpone == Switch::On,
+            clients: world.clients,
+            replies: world.replies.is_on(),
+            nacks: world.nacks.is_on(),
+            crashes: world.crashes,
+            quorums: world.quorums,
+            storage: world.storage.into(),
+            symmetry: world.symmetry.is_on(),
+            drops_stale: world.drop_stale.is_on(),
+            forgets: world.forget.is_on(),
+            postpones: world.postpone.is_on(),
         };
         match self.mutant {
             Some(mutant) => mutant.prepare(config),
             None => config,
         }
     }
-
-    /// The rule to break, if any.
-    pub(super) fn mutant(&self) -> Option<&'static Mutant> {
-        self.mutant
-    }
 }
 
-/// How a configuration is written as flags: each flag, and what it is given.
-fn as_flags(config: &Config) -> [(&'static str, String); 14] {
-    let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
-    let layout = match config.layout {
-        Layout::Separated => "separated",
-        Layout::Colocated => "colocated",
-    };
-    let storage = match config.storage {
-        StorageMode::Atomic => "atomic",
-        StorageMode::Split => "split",
-    };
-    [
-        ("layout", layout.to_owned()),
-        ("acceptors", config.acceptors.to_string()),
-        ("proposers", config.proposers.to_string()),
-        ("ballots", config.ballots.to_string()),
-        ("clients", config.clients.to_string()),
-        ("crashes", config.crashes.to_string()),
-        ("quorums", config.quorums.to_string()),
-        ("storage", storage.to_owned()),
-        ("nacks", switch(config.nacks)),
-        ("replies", switch(config.replies)),
-        ("symmetry", switch(config.symmetry)),
-        ("drop-stale", switch(config.drops_stale)),
-        ("forget", switch(config.forgets)),
-        ("postpone", switch(config.postpones)),
-    ]
-}
-
-/// The flags that ask for a configuration again: those that differ from what they would be given
-/// without a word.
-pub(super) fn flags(config: &Config, mutant: Option<&Mutant>) -> String {
-    let plain = Config::default();
-    let plain = mutant.map_or(plain.clone(), |mutant| mutant.prepare(plain));
-    let given = as_flags(config).into_iter().zip(as_flags(&plain));
-    let mut flags = String::new();
-    for ((flag, value), (_, default)) in given {
-        if value != default {
-            // Writing to a string cannot fail.
-            let _ = write!(flags, " --{flag} {value}");
+impl MultiArgs {
+    fn config(&self) -> multi::Config {
+        let world = &self.world;
+        multi::Config {
+            layout: world.layout.into(),
+            acceptors: world.acceptors,
+            proposers: world.proposers,
+            ballots: self.ballots,
+            slots: self.slots,
+            clients: world.clients,
+            replies: world.replies.is_on(),
+            reads: self.reads.into(),
+            sessions: self.sessions,
+            window: self.window,
+            batch: self.batch,
+            snapshot: self.snapshot,
+            chunk: self.chunk,
+            heartbeats: self.heartbeats.is_on(),
+            lease: self.lease,
+            clocks: self.clocks,
+            nacks: world.nacks.is_on(),
+            crashes: world.crashes,
+            quorums: world.quorums,
+            storage: world.storage.into(),
+            symmetry: world.symmetry.is_on(),
+            drops_stale: world.drop_stale.is_on(),
+            forgets: world.forget.is_on(),
+            postpones: world.postpone.is_on(),
         }
     }
-    if let Some(mutant) = mutant {
-        let _ = write!(flags, " --mutant {}", mutant.name);
-    }
-    flags
+}
+
+fn pair(text: &str) -> Result<(u64, u64), String> {
+    let parse = |(a, b): (&str, &str)| Some((a.parse().ok()?, b.parse().ok()?));
+    let pair = text.split_once(',').and_then(parse);
+    pair.ok_or_else(|| "expected two numbers, such as 2,1".to_owned())
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -410,19 +506,36 @@ mod tests {
 
     #[test]
     fn flags_ask_for_the_same_configuration_again() {
-        let asked = "--layout colocated --acceptors 4 --proposers 3 --ballots 1 --clients 1 \
-                     --crashes 2 --quorums flexible:3,2 --storage split --nacks on --replies on \
-                     --symmetry off --drop-stale off --forget off --postpone off";
-        let parse =
-            |text: &str| PinnedArgs::try_parse_from(text.split_whitespace()).map(|a| a.model);
-        let model = parse(asked).expect("well-formed");
-        let again = parse(&flags(&model.config(), model.mutant())).expect("well-formed");
-        assert_eq!(again.config(), model.config());
-        assert_eq!(again.mutant(), model.mutant());
-        assert_ne!(model.config(), Config::default());
-        assert_eq!(flags(&Config::default(), None), "");
-        let model = parse("--ballots 1 --mutant ignore-vote").expect("well-formed");
-        let again = flags(&model.config(), model.mutant());
-        assert_eq!(again, " --ballots 1 --mutant ignore-vote");
+        let parse = |text: &str| {
+            let parsed = PinnedArgs::try_parse_from(text.split_whitespace());
+            parsed.expect("well-formed").protocol.model()
+        };
+        for (asked, plain) in [
+            (
+                "basic --layout colocated --acceptors 4 --proposers 3 --ballots 1 --clients 1 \
+                 --crashes 2 --quorums flexible:3,2 --storage split --nacks on --replies on \
+                 --symmetry off --drop-stale off --forget off --postpone off",
+                "basic",
+            ),
+            (
+                "multi --layout colocated --acceptors 4 --proposers 3 --ballots 2 --slots 3 \
+                 --clients 1 --replies on --reads lease --sessions 1 --window 1 --batch 3 \
+                 --snapshot 2 --chunk 8 --heartbeats on --lease 2,1 --clocks 2,7 --nacks on \
+                 --crashes 2 --quorums flexible:3,2 --storage split --symmetry off \
+                 --drop-stale off --forget off --postpone off",
+                "multi",
+            ),
+            (
+                "basic --ballots 1 --mutant ignore-vote",
+                "basic --mutant ignore-vote",
+            ),
+        ] {
+            let model = parse(asked);
+            assert_eq!(parse(&model.command()), model);
+            assert_ne!(parse(plain), model, "{asked}");
+            assert_eq!(parse(plain).command(), plain);
+        }
+        let command = parse("basic --ballots 1 --mutant ignore-vote").command();
+        assert_eq!(command, "basic --ballots 1 --mutant ignore-vote");
     }
 }

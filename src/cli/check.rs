@@ -1,19 +1,18 @@
 //! `synod check`.
 
-use super::args::{self, CheckArgs, DEFAULT_ADDRESS, PinnedArgs};
+use super::args::{CheckArgs, DEFAULT_ADDRESS, PinnedArgs};
+use super::model::Model;
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
-use crate::models::basic::{Config, Layout};
 use crate::models::expected::{self, Pinned};
-use crate::models::mutants::{Broken, Mutant};
+use crate::models::mutants::Mutant;
 use clap::Parser;
 use serde_json::json;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 use synod::checker::search::{
-    self, Bound, Engine, Finding, Limits, Outcome, Progress, Report, Trace, Verdict,
+    Bound, Engine, Finding, Limits, Outcome, Progress, Report, Trace, Verdict,
 };
-use synod::checker::{StorageMode, World};
 
 /// Bytes in a GiB.
 const GIB: f64 = (1u64 << 30) as f64;
@@ -22,15 +21,17 @@ const GIB: f64 = (1u64 << 30) as f64;
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
-    if args.all {
-        return check_all(args, output);
-    }
-    let (config, mutant) = (args.model.config(), args.model.mutant());
-    let report = search(&config, mutant, args.limits(), output)?;
+    let model = match (&args.protocol, args.all) {
+        (Some(protocol), false) => protocol.model(),
+        (None, true) => return check_all(args, output),
+        (Some(_), true) => return Err(Error::other("--all checks all protocols: name none")),
+        (None, false) => return Err(Error::other("name a protocol to check, or pass --all")),
+    };
+    let report = search(&model, args.limits(), output)?;
     if args.json {
-        print_json(args, &config, mutant, None, &report, output)?;
+        print_json(args, &model, None, &report, output)?;
     } else {
-        print(&config, mutant, &report, output)?;
+        print(&model, &report, output)?;
     }
     Ok(match report.verdict {
         Verdict::Holds => Exit::Success,
@@ -39,36 +40,13 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> 
     })
 }
 
-fn search(
-    config: &Config,
-    mutant: Option<&Mutant>,
-    limits: Limits,
-    output: &mut Output,
-) -> Result<Report, Error> {
+fn search(model: &Model, limits: Limits, output: &mut Output) -> Result<Report, Error> {
     let mut last: Option<(Instant, Progress)> = None;
-    let progress = |now: Progress| {
+    model.search(limits, |now: Progress| {
         let is_due = last.is_none_or(|(shown, _)| shown.elapsed() >= PROGRESS_EVERY);
         if is_due {
             output.progress(progress_line(now, last.map(|(_, before)| before)));
             last = Some((Instant::now(), now));
-        }
-    };
-    let system = config.system().map_err(Error::other)?;
-    let options = config.options();
-    let result = match mutant {
-        None => search::run(|| World::new(system.clone(), options), limits, progress),
-        Some(mutant) => {
-            let broken = || system.clone().map(|process| Broken::new(process, mutant));
-            search::run(|| World::new(broken(), options), limits, progress)
-        }
-    };
-    result.map_err(|error| match error {
-        search::Error::Unsound(_) => Error::Other(format!(
-            "{error}\nWhich messages can never matter again is a claim about the protocol as it \
-             was written; check without it: --drop-stale off"
-        )),
-        search::Error::Panicked | search::Error::Eventually(_) | search::Error::TooMany(..) => {
-            Error::other(error)
         }
     })
 }
@@ -96,54 +74,10 @@ fn progress_line(now: Progress, before: Option<Progress>) -> String {
     line
 }
 
-/// The configuration in words.
-fn describe(config: &Config) -> String {
-    let many = |count: u64, one: &str| match (count, one.ends_with('h')) {
-        (1, _) => format!("1 {one}"),
-        (_, true) => format!("{count} {one}es"),
-        (_, false) => format!("{count} {one}s"),
-    };
-    let mut parts = vec![
-        many(config.acceptors.into(), "acceptor"),
-        many(config.proposers.into(), "proposer"),
-        format!("{} each", many(config.ballots, "ballot")),
-        many(config.clients.into(), "client"),
-    ];
-    let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
-    add(config.crashes > 0, many(config.crashes as u64, "crash"));
-    add(true, format!("{} quorums", config.quorums));
-    let layout = match config.layout {
-        Layout::Separated => "a role per process",
-        Layout::Colocated => "all roles at each node",
-    };
-    add(true, layout.to_owned());
-    add(
-        config.storage == StorageMode::Split,
-        "split storage".to_owned(),
-    );
-    add(config.nacks, "nacks".to_owned());
-    add(config.replies, "clients wait for replies".to_owned());
-    add(!config.symmetry, "no symmetry reduction".to_owned());
-    add(!config.drops_stale, "stale messages kept".to_owned());
-    add(!config.forgets, "nothing forgotten".to_owned());
-    add(!config.postpones, "nothing postponed".to_owned());
-    parts.join(", ")
-}
-
-fn print(
-    config: &Config,
-    mutant: Option<&Mutant>,
-    report: &Report,
-    output: &mut Output,
-) -> Result<(), Error> {
-    output.line(format_args!(
-        "{} {}",
-        bold("Basic Paxos:"),
-        describe(config)
-    ))?;
-    if let Some(mutant) = mutant {
-        output.line(format_args!("{} {}", warn("Mutant:"), mutant.sentence))?;
-    }
+fn print(model: &Model, report: &Report, output: &mut Output) -> Result<(), Error> {
+    let (title, what) = (format!("{}:", model.title()), model.describe());
+    output.line(format_args!("{} {what}", bold(title)))?;
+    model.introduce(output)?;
     for finding in &report.findings {
         print_finding(finding, report.is_exhausted, output)?;
     }
@@ -155,10 +89,13 @@ fn print(
             Outcome::Holds | Outcome::Found | Outcome::NotFound => None,
         });
     if let Some((property, trace)) = violations.min_by_key(|(_, trace)| trace.steps.len()) {
-        print_trace(property, trace, config, mutant, output)?;
+        print_trace(property, trace, model, output)?;
     }
     conclude(report, output)?;
-    match mutant.filter(|_| report.verdict != Verdict::Violated) {
+    match model
+        .mutant()
+        .filter(|_| report.verdict != Verdict::Violated)
+    {
         Some(mutant) => print_survival(mutant, output),
         None => Ok(()),
     }
@@ -230,11 +167,11 @@ fn remark(report: &Report) -> Option<String> {
 }
 
 /// A mutant that a configuration does not kill is no less wrong.
-fn print_survival(mutant: &Mutant, output: &mut Output) -> Result<(), Error> {
+fn print_survival(mutant: &'static Mutant, output: &mut Output) -> Result<(), Error> {
     output.line(format_args!(
-        "{} the mutant survives here; this kills it: synod check basic{}",
+        "{} the mutant survives here; this kills it: synod check {}",
         warn("beware:"),
-        args::flags(&mutant.smallest(), Some(mutant))
+        Model::Basic(mutant.smallest(), Some(mutant)).command()
     ))?;
     Ok(())
 }
@@ -277,8 +214,7 @@ fn outcome_name(outcome: &Outcome, is_exhausted: bool) -> &'static str {
 fn print_trace(
     property: &str,
     trace: &Trace,
-    config: &Config,
-    mutant: Option<&Mutant>,
+    model: &Model,
     output: &mut Output,
 ) -> Result<(), Error> {
     let (name, _) = split(property);
@@ -315,8 +251,8 @@ fn print_trace(
         ))?;
     }
     output.line(format_args!(
-        "\nSee it in the browser: synod explore basic{}\nand open {}\n",
-        args::flags(config, mutant),
+        "\nSee it in the browser: synod explore {}\nand open {}\n",
+        model.command(),
         explorer_link(trace)
     ))?;
     Ok(())
@@ -329,8 +265,7 @@ fn explorer_link(trace: &Trace) -> String {
 /// Prints the report; `pinned` and whether it is as expected, if it is one of `check --all`.
 fn print_json(
     args: &CheckArgs,
-    config: &Config,
-    mutant: Option<&Mutant>,
+    model: &Model,
     pinned: Option<(&Pinned, bool)>,
     report: &Report,
     output: &mut Output,
@@ -361,10 +296,10 @@ fn print_json(
     let reached = report.reached;
     output.line(json!({
         "type": "result",
-        "model": "basic",
+        "model": model.name(),
         "name": pinned.map(|(pinned, _)| &pinned.name),
         "as_expected": pinned.map(|(_, is_as_expected)| is_as_expected),
-        "flags": args::flags(config, mutant).trim_start(),
+        "flags": model.command().split_once(' ').map_or("", |(_, flags)| flags),
         "engine": args.engine.name(),
         "threads": args.threads(),
         "verdict": verdict_name(report.verdict),
@@ -403,10 +338,12 @@ fn check_all(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
     let expected = expected::load()
         .map_err(|error| Error::Other(format!("models/expected.toml is damaged: {error}")))?;
     let mut exit = Exit::Success;
-    for pinned in expected.basic.iter().filter(|pinned| pinned.small) {
-        let flags = PinnedArgs::try_parse_from(pinned.args.split_whitespace())
+    for (protocol, pinned) in expected.all().filter(|(_, pinned)| pinned.small) {
+        let words = [protocol].into_iter().chain(pinned.args.split_whitespace());
+        let asked = PinnedArgs::try_parse_from(words)
             .map_err(|error| Error::Other(format!("{}: {error}", pinned.name)))?;
-        let report = search(&flags.model.config(), None, args.limits(), output)?;
+        let model = asked.protocol.model();
+        let report = search(&model, args.limits(), output)?;
         let is_as_expected = matches(pinned, &report, args.limits());
         match report.verdict {
             Verdict::Bounded if exit == Exit::Success => exit = Exit::Bounded,
@@ -415,9 +352,9 @@ fn check_all(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
         }
         if args.json {
             let pinned = Some((pinned, is_as_expected));
-            print_json(args, &flags.model.config(), None, pinned, &report, output)?;
+            print_json(args, &model, pinned, &report, output)?;
         } else {
-            print_pinned(pinned, &report, is_as_expected, output)?;
+            print_pinned(&model, pinned, &report, is_as_expected, output)?;
         }
     }
     Ok(exit)
@@ -433,6 +370,7 @@ fn matches(pinned: &Pinned, report: &Report, limits: Limits) -> bool {
 }
 
 fn print_pinned(
+    model: &Model,
     pinned: &Pinned,
     report: &Report,
     is_as_expected: bool,
@@ -445,7 +383,8 @@ fn print_pinned(
         (false, _) => bad("✗"),
     };
     output.line(format_args!(
-        "{sign} {:<36}{:<9} {:>10} states {:>11} transitions  depth {:>2} {:>7.2} s",
+        "{sign} {} {:<44}{:<6} {:>10} states {:>11} transitions  depth {:>2} {:>7.2} s",
+        model.name(),
         pinned.name,
         verdict_name(report.verdict),
         grouped(reached.unique_states),
@@ -455,12 +394,12 @@ fn print_pinned(
     ))?;
     if !is_as_expected && report.verdict != Verdict::Bounded {
         output.line(format_args!(
-            "  expected {}: {} states, {} transitions, depth {} (synod check basic {})",
+            "  expected {}: {} states, {} transitions, depth {} (synod check {})",
             pinned.verdict,
             grouped(pinned.unique_states),
             grouped(pinned.transitions),
             pinned.depth,
-            pinned.args
+            model.command()
         ))?;
     }
     Ok(())

@@ -1,39 +1,25 @@
 //! `synod explore`.
 
 use super::args::ExploreArgs;
-use super::output::{Output, bold, warn};
+use super::output::{Output, bold};
 use super::{Error, Exit};
-use crate::models::mutants::Broken;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use synod::checker::{Options, System, World};
+use synod::checker::{System, World};
 
 use stateright::Model;
 
 pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error> {
-    let (config, mutant) = (args.model.config(), args.model.mutant());
-    let system = config.system().map_err(Error::other)?;
-    // One sees more where hidden steps are shown one by one; and it is what links lead through.
-    let options = Options {
-        postpones: false,
-        ..config.options()
-    };
+    let model = args.protocol.model();
+    model.validate()?;
     let address = free_address(&args.address)?;
-    if let Some(mutant) = mutant {
-        output.line(format_args!("{} {}", warn("Mutant:"), mutant.sentence))?;
-    }
+    model.introduce(output)?;
     output.line(format_args!(
         "{} http://{address}/ (Ctrl-C ends it)",
-        bold("Exploring Basic Paxos at")
+        bold(format_args!("Exploring {} at", model.title()))
     ))?;
-    match mutant {
-        None => serve(address, || World::new(system.clone(), options)),
-        Some(mutant) => serve(address, || {
-            let broken = system.clone().map(|process| Broken::new(process, mutant));
-            World::new(broken, options)
-        }),
-    }
+    model.serve(address)?;
     Err(Error::Other(format!(
         "the Explorer failed at {address} again and again; is another program using the port?"
     )))
@@ -59,7 +45,7 @@ fn free_address(address: &str) -> Result<SocketAddr, Error> {
 ///
 /// stateright's server panics when a browser hangs up in the middle of an answer, so it is begun
 /// again whenever it ends; a page's address holds all that the page shows, and stays good.
-fn serve<S: System>(address: SocketAddr, world: impl Fn() -> World<S>) {
+pub(super) fn serve<S: System>(address: SocketAddr, world: impl Fn() -> World<S>) {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let mut failures_in_a_row = 0;

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod cluster;
 mod explore;
+mod model;
 mod output;
 
 use args::{Cli, Command};
@@ -66,7 +67,10 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn invariants(output: &mut Output) -> Result<(), Error> {
-    for invariant in synod::invariant::ALL {
+    for invariant in synod::invariant::ALL
+        .iter()
+        .chain(synod::invariant::OF_LOGS)
+    {
         output.line(format_args!(
             "{:<18}{:<62}{}",
             output::bold(invariant.name),

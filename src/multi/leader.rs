@@ -256,7 +256,9 @@ impl<C: Data> Leader<C> {
                 Some(proposal) => proposal.voters.contains(from),
                 None => slot < reign.next,
             },
-            Phase::Following | Phase::Preparing(_) | Phase::Preempted { .. } => true,
+            // It cannot come so early, but nothing here depends on that.
+            Phase::Preparing(_) => false,
+            Phase::Following | Phase::Preempted { .. } => true,
         };
         Some(ballot) < self.ballot || (Some(ballot) == self.ballot && is_counted)
     }

@@ -216,6 +216,13 @@ impl<'w, S: System> Parts<'w, S> {
         self.cores.get(index)
     }
 
+    /// What the clock of a cell's actor shows.
+    pub(super) fn clock(&self, cell: Index) -> Option<u64> {
+        let core = self.core(self.cell(cell).core);
+        let shown = &core.alone.shown[usize::from(core.id)];
+        self.world.system().clock(&shown.value)
+    }
+
     /// How many actors there are.
     pub(super) fn actors(&self) -> usize {
         self.blank.locals.len()

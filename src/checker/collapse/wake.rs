@@ -1,7 +1,6 @@
 //! Which of two independent steps need not be taken.
 
 use super::super::part::Permutation;
-use super::super::system::System;
 use super::parts::{CELLS, Effect};
 use super::table::{Index, NONE};
 
@@ -54,14 +53,20 @@ impl Wake {
     }
 
     /// Whether the step can be the last even after an effect of `actor`, whose cell had `memory` in
-    /// what the observer's memory depends on.
-    pub(super) fn outlasts<S: System>(self, actor: usize, effect: &Effect, memory: Index) -> bool {
+    /// what the observer's memory depends on. `commutes` says whether records do.
+    pub(super) fn outlasts(
+        self,
+        actor: usize,
+        effect: &Effect,
+        memory: Index,
+        commutes: bool,
+    ) -> bool {
         let is_recorded = effect.change != NONE;
         let reminds = is_recorded || effect.memory != memory;
         if !self.is(Self::LAST) || self.is(Self::flag(actor)) {
             return false;
         }
-        let is_in_order = S::RECORDS_COMMUTE || !self.is(Self::RECORDS) || !is_recorded;
+        let is_in_order = commutes || !self.is(Self::RECORDS) || !is_recorded;
         let is_robust = !self.is(Self::FRAGILE) || !reminds;
         is_in_order && is_robust
     }

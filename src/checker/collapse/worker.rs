@@ -47,6 +47,8 @@ struct Outlook {
     memory: Vec<Index>,
     /// What each actor's cell looks like.
     looks: Vec<u32>,
+    /// What each actor's clock shows, if they have clocks.
+    clocks: Vec<Option<u64>>,
     /// The places of what each actor may do.
     effects: Vec<Range<usize>>,
 }
@@ -60,6 +62,8 @@ pub(super) struct Worker<'a, S: System, const WORDS: usize> {
     /// The properties, as bits: those seen in each aspect, and those that are examples.
     asked: Vec<u32>,
     examples: u32,
+    records_commute: bool,
+    has_clocks: bool,
     /// Where the step properties are among the properties.
     step_at: Vec<usize>,
     /// Numbers per state, without what is known of last steps.
@@ -122,6 +126,8 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         Self {
             asked,
             examples,
+            records_commute: parts.world.system().records_commute(),
+            has_clocks: parts.world.system().clocks().is_some(),
             step_at,
             parts,
             seen,
@@ -214,6 +220,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         outlook.moot = 0;
         outlook.memory.clear();
         outlook.looks.clear();
+        outlook.clocks.clear();
         outlook.effects.clear();
         for (actor, cell) in from[CELLS..].iter().enumerate() {
             let facts = self.notes.facts(*cell);
@@ -222,6 +229,9 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             outlook.memory.push(facts.memory);
             outlook.looks.push(facts.look);
             outlook.effects.push(self.notes.effects(*cell));
+            if self.has_clocks {
+                outlook.clocks.push(self.parts.clock(*cell));
+            }
         }
         let touch = |effects| self.notes.touch(effects);
         std::hint::black_box(outlook.effects.iter().map(touch).fold(0, |a, b| a ^ b));
@@ -235,6 +245,9 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             for place in effects.clone() {
                 let effect = self.notes.effect(place);
                 if crashes(from[1]) + crashes(effect.tally) > crashes_max {
+                    continue;
+                }
+                if self.has_clocks && !self.is_in_time(actor, &effect, outlook) {
                     continue;
                 }
                 if self.shared.commutes && self.is_covered(wakes, actor, &effect, outlook) {
@@ -253,6 +266,14 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
                 self.push(predecessor, effect.shows || records);
             }
         }
+    }
+
+    /// Whether the actor's clock is not too far ahead of any other after an effect.
+    fn is_in_time(&self, actor: usize, effect: &Effect, outlook: &Outlook) -> bool {
+        let clocks = &outlook.clocks;
+        self.parts
+            .world
+            .is_in_time(actor, self.parts.clock(effect.cell), |other| clocks[other])
     }
 
     /// Whether a step need not be taken, because it is enough to take another to the same state.
@@ -288,7 +309,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         // before or after the step that saves.
         let is_split = self.parts.world.options().storage == StorageMode::Split;
         other != actor
-            && Wake(wake).outlasts::<S>(actor, effect, outlook.memory[actor])
+            && Wake(wake).outlasts(actor, effect, outlook.memory[actor], self.records_commute)
             && !(is_split && self.sends_to(effect, other))
     }
 

@@ -1,0 +1,64 @@
+//! Multi-Paxos with its acceptors permuted.
+
+use super::{Command, Proc, Record, Register};
+use std::collections::BTreeMap;
+use synod::ballot::NodeId;
+use synod::checker::Permutation;
+use synod::invariant::Breach;
+use synod::multi::{Leader, Phase, ProcessState};
+use synod::quorum::AcceptorSet;
+
+/// A permutation of acceptors. Ballots, requests and sessions carry the ids of proposers and of
+/// clients only, which are never permuted; so no message changes, and nothing that is saved.
+pub(super) struct Relabel<'a>(pub(super) &'a Permutation);
+
+impl Relabel<'_> {
+    fn node(&self, node: NodeId) -> NodeId {
+        self.0.apply(node.into()).into()
+    }
+
+    fn acceptors(&self, set: AcceptorSet) -> AcceptorSet {
+        set.iter().map(|node| self.node(node)).collect()
+    }
+
+    fn leader(&self, leader: &mut Leader<Command>) {
+        match &mut leader.phase {
+            Phase::Preparing(campaign) => campaign.promises = self.acceptors(campaign.promises),
+            Phase::Leading(reign) => {
+                for proposal in reign.open.values_mut() {
+                    proposal.voters = self.acceptors(proposal.voters);
+                }
+                let heard: BTreeMap<_, _> = reign
+                    .heard
+                    .iter()
+                    .map(|(id, beat)| (self.node(*id), *beat))
+                    .collect();
+                reign.heard = heard;
+            }
+            Phase::Following | Phase::Preempted { .. } => {}
+        }
+    }
+
+    pub(super) fn state(&self, state: &Proc) -> ProcessState<Register> {
+        let mut state = state.clone();
+        if let ProcessState::Node(node) = &mut state
+            && let Some(leader) = &mut node.leader
+        {
+            self.leader(leader);
+        }
+        state
+    }
+
+    pub(super) fn record(&self, record: &Record) -> Record {
+        let mut record = record.clone();
+        for voters in record.votes.values_mut().flat_map(BTreeMap::values_mut) {
+            *voters = self.acceptors(*voters);
+        }
+        let breaches = record.breaches.iter().map(|breach| Breach {
+            acceptor: self.node(breach.acceptor),
+            ..*breach
+        });
+        record.breaches = breaches.collect();
+        record
+    }
+}

@@ -1,0 +1,341 @@
+//! The models, each with its configuration: what the commands that check and explore go by.
+
+use super::output::{Output, warn};
+use super::{Error, explore};
+use crate::models::basic::{self, Layout};
+use crate::models::multi::{self, Reads};
+use crate::models::mutants::{Broken, Mutant};
+use std::fmt::Write;
+use std::net::SocketAddr;
+use synod::checker::search::{self, Limits, Progress, Report};
+use synod::checker::{Options, StorageMode, World};
+
+/// A model and its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Model {
+    /// Basic Paxos, or with one rule broken.
+    Basic(basic::Config, Option<&'static Mutant>),
+    /// Multi-Paxos.
+    Multi(multi::Config),
+}
+
+/// Flags, and what they are given.
+type Flags = Vec<(&'static str, String)>;
+
+impl Model {
+    /// Its name on the command line.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Model::Basic(..) => "basic",
+            Model::Multi(_) => "multi",
+        }
+    }
+
+    /// Its name in words.
+    pub(super) fn title(&self) -> &'static str {
+        match self {
+            Model::Basic(..) => "Basic Paxos",
+            Model::Multi(_) => "Multi-Paxos",
+        }
+    }
+
+    /// The rule that is broken, if one is.
+    pub(super) fn mutant(&self) -> Option<&'static Mutant> {
+        match self {
+            Model::Basic(_, mutant) => *mutant,
+            Model::Multi(_) => None,
+        }
+    }
+
+    /// Says which rule is broken, if one is.
+    pub(super) fn introduce(&self, output: &mut Output) -> Result<(), Error> {
+        if let Some(mutant) = self.mutant() {
+            output.line(format_args!("{} {}", warn("Mutant:"), mutant.sentence))?;
+        }
+        Ok(())
+    }
+
+    /// Name and flags that ask for it again: those that differ from what they would be given
+    /// without a word.
+    pub(super) fn command(&self) -> String {
+        let (given, plain) = match self {
+            Model::Basic(config, mutant) => {
+                let plain = basic::Config::default();
+                let plain = mutant.map_or(plain.clone(), |mutant| mutant.prepare(plain));
+                (basic_flags(config), basic_flags(&plain))
+            }
+            Model::Multi(config) => (multi_flags(config), multi_flags(&multi::Config::default())),
+        };
+        let mut command = self.name().to_owned();
+        // Writing to a string cannot fail.
+        for (flag, value) in given.into_iter().filter(|given| !plain.contains(given)) {
+            let _ = write!(command, " --{flag} {value}");
+        }
+        if let Some(mutant) = self.mutant() {
+            let _ = write!(command, " --mutant {}", mutant.name);
+        }
+        command
+    }
+
+    /// The configuration in words.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Model::Basic(config, _) => describe_basic(config),
+            Model::Multi(config) => describe_multi(config),
+        }
+    }
+
+    /// Searches it.
+    pub(super) fn search(
+        &self,
+        limits: Limits,
+        progress: impl FnMut(Progress),
+    ) -> Result<Report, Error> {
+        let result = match self {
+            Model::Basic(config, mutant) => {
+                let system = config.system().map_err(Error::other)?;
+                let options = config.options();
+                match mutant {
+                    None => search::run(|| World::new(system.clone(), options), limits, progress),
+                    Some(mutant) => {
+                        let broken = || system.clone().map(|it| Broken::new(it, mutant));
+                        search::run(|| World::new(broken(), options), limits, progress)
+                    }
+                }
+            }
+            Model::Multi(config) => {
+                let system = config.system().map_err(Error::other)?;
+                let world = || World::new(system.clone(), config.options());
+                search::run(world, limits, progress)
+            }
+        };
+        result.map_err(|error| match error {
+            search::Error::Unsound(_) => Error::Other(format!(
+                "{error}\nWhich messages can never matter again is a claim about the protocol as \
+                 it was written; check without it: --drop-stale off"
+            )),
+            search::Error::Panicked | search::Error::Eventually(_) | search::Error::TooMany(..) => {
+                Error::other(error)
+            }
+        })
+    }
+
+    /// Whether it makes a system at all.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        match self {
+            Model::Basic(config, _) => config.system().map(|_| ()).map_err(Error::other),
+            Model::Multi(config) => config.system().map(|_| ()).map_err(Error::other),
+        }
+    }
+
+    /// Serves it in the Explorer, for ever.
+    pub(super) fn serve(&self, address: SocketAddr) -> Result<(), Error> {
+        // One sees more where hidden steps are shown one by one; and it is what links lead through.
+        let unfolded = |options| Options {
+            postpones: false,
+            ..options
+        };
+        match self {
+            Model::Basic(config, mutant) => {
+                let system = config.system().map_err(Error::other)?;
+                let options = unfolded(config.options());
+                match mutant {
+                    None => explore::serve(address, || World::new(system.clone(), options)),
+                    Some(mutant) => explore::serve(address, || {
+                        let broken = system.clone().map(|it| Broken::new(it, mutant));
+                        World::new(broken, options)
+                    }),
+                }
+            }
+            Model::Multi(config) => {
+                let system = config.system().map_err(Error::other)?;
+                let options = unfolded(config.options());
+                explore::serve(address, || World::new(system.clone(), options));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn switch(is_on: bool) -> String {
+    if is_on { "on" } else { "off" }.to_owned()
+}
+
+fn layout(layout: Layout) -> String {
+    match layout {
+        Layout::Separated => "separated".to_owned(),
+        Layout::Colocated => "colocated".to_owned(),
+    }
+}
+
+fn storage(storage: StorageMode) -> String {
+    match storage {
+        StorageMode::Atomic => "atomic".to_owned(),
+        StorageMode::Split => "split".to_owned(),
+    }
+}
+
+fn option_flags(options: Options) -> Flags {
+    vec![
+        ("crashes", options.crashes.to_string()),
+        ("storage", storage(options.storage)),
+        ("symmetry", switch(options.symmetry)),
+        ("drop-stale", switch(options.drops_stale)),
+        ("forget", switch(options.forgets)),
+        ("postpone", switch(options.postpones)),
+    ]
+}
+
+fn basic_flags(config: &basic::Config) -> Flags {
+    let mut flags = vec![
+        ("layout", layout(config.layout)),
+        ("acceptors", config.acceptors.to_string()),
+        ("proposers", config.proposers.to_string()),
+        ("ballots", config.ballots.to_string()),
+        ("clients", config.clients.to_string()),
+        ("quorums", config.quorums.to_string()),
+        ("nacks", switch(config.nacks)),
+        ("replies", switch(config.replies)),
+    ];
+    flags.extend(option_flags(config.options()));
+    flags
+}
+
+fn multi_flags(config: &multi::Config) -> Flags {
+    let reads = match config.reads {
+        Reads::None => "none",
+        Reads::Log => "log",
+        Reads::Index => "index",
+        Reads::Lease => "lease",
+    };
+    let pair = |(a, b): (u64, u64)| format!("{a},{b}");
+    let mut flags = vec![
+        ("layout", layout(config.layout)),
+        ("acceptors", config.acceptors.to_string()),
+        ("proposers", config.proposers.to_string()),
+        ("ballots", config.ballots.to_string()),
+        ("slots", config.slots.to_string()),
+        ("clients", config.clients.to_string()),
+        ("window", config.window.to_string()),
+        ("batch", config.batch.to_string()),
+        ("quorums", config.quorums.to_string()),
+        ("nacks", switch(config.nacks)),
+        ("replies", switch(config.replies)),
+        ("reads", reads.to_owned()),
+        ("chunk", config.chunk.to_string()),
+        ("heartbeats", switch(config.heartbeats)),
+        ("clocks", pair(config.clocks)),
+    ];
+    let optional = [
+        ("sessions", config.sessions.map(|it| it.to_string())),
+        ("snapshot", config.snapshot.map(|it| it.to_string())),
+        ("lease", config.lease.map(pair)),
+    ];
+    flags.extend(
+        optional
+            .into_iter()
+            .filter_map(|(flag, value)| Some((flag, value?))),
+    );
+    flags.extend(option_flags(config.options()));
+    flags
+}
+
+/// A number of things.
+fn many(count: u64, one: &str) -> String {
+    match (count, one.ends_with('h')) {
+        (1, _) => format!("1 {one}"),
+        (_, true) => format!("{count} {one}es"),
+        (_, false) => format!("{count} {one}s"),
+    }
+}
+
+/// What is special about the world of a configuration.
+fn describe_options(options: Options) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut add = |applies: bool, part: &str| parts.extend(applies.then(|| part.to_owned()));
+    add(options.storage == StorageMode::Split, "split storage");
+    add(!options.symmetry, "no symmetry reduction");
+    add(!options.drops_stale, "stale messages kept");
+    add(!options.forgets, "nothing forgotten");
+    add(!options.postpones, "nothing postponed");
+    parts
+}
+
+fn describe_layout(layout: Layout) -> String {
+    match layout {
+        Layout::Separated => "a role per process".to_owned(),
+        Layout::Colocated => "all roles at each node".to_owned(),
+    }
+}
+
+fn describe_basic(config: &basic::Config) -> String {
+    let mut parts = vec![
+        many(config.acceptors.into(), "acceptor"),
+        many(config.proposers.into(), "proposer"),
+        format!("{} each", many(config.ballots, "ballot")),
+        many(config.clients.into(), "client"),
+    ];
+    let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
+    add(config.crashes > 0, many(config.crashes as u64, "crash"));
+    add(true, format!("{} quorums", config.quorums));
+    add(true, describe_layout(config.layout));
+    add(config.nacks, "nacks".to_owned());
+    add(config.replies, "clients wait for replies".to_owned());
+    parts.extend(describe_options(config.options()));
+    parts.join(", ")
+}
+
+fn describe_multi(config: &multi::Config) -> String {
+    let mut parts = vec![
+        many(config.acceptors.into(), "acceptor"),
+        many(config.proposers.into(), "proposer"),
+        format!("{} each", many(config.ballots, "ballot")),
+        many(config.slots, "slot"),
+        many(config.clients.into(), "client"),
+    ];
+    let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
+    add(config.crashes > 0, many(config.crashes as u64, "crash"));
+    add(true, format!("{} quorums", config.quorums));
+    add(true, describe_layout(config.layout));
+    add(
+        config.window != 2,
+        format!("{} under way", many(config.window as u64, "slot")),
+    );
+    add(
+        config.batch > 1,
+        format!("{} per slot", many(config.batch as u64, "request")),
+    );
+    add(config.nacks, "nacks".to_owned());
+    add(config.replies, "clients wait for replies".to_owned());
+    let reads = match config.reads {
+        Reads::None => None,
+        Reads::Log => Some("a read through the log"),
+        Reads::Index => Some("a read by index"),
+        Reads::Lease => Some("a read by lease"),
+    };
+    add(reads.is_some(), reads.unwrap_or_default().to_owned());
+    if let Some(sessions) = config.sessions {
+        add(true, format!("{} at a time", many(sessions, "session")));
+    }
+    if let Some(snapshot) = config.snapshot {
+        let entries = if snapshot == 1 { "entry" } else { "entries" };
+        add(true, format!("snapshots after {snapshot} {entries}"));
+    }
+    add(config.heartbeats, "heartbeats".to_owned());
+    if let Some((duration, margin)) = config.lease {
+        let (drift, horizon) = config.clocks;
+        add(
+            true,
+            format!(
+                "leases of {}, {margin} less for the leader",
+                many(duration, "tick")
+            ),
+        );
+        add(
+            true,
+            format!("clocks at most {drift} apart, up to {horizon}"),
+        );
+    }
+    parts.extend(describe_options(config.options()));
+    parts.join(", ")
+}
