@@ -31,6 +31,18 @@ use synod::multi::{
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
 
+/// Who plays which role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Acceptors are processes of their own, and so are proposers, which learn what is decided.
+    #[default]
+    Separated,
+    /// Acceptors learn, proposers are processes of their own.
+    Learning,
+    /// Each node is an acceptor and a learner, and the first few are proposers too.
+    Colocated,
+}
+
 /// How the last client reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reads {
@@ -737,7 +749,7 @@ impl<A: Speaker> System for Multi<A> {
             .collect();
         match played.as_slice() {
             [] if usize::from(id) >= self.nodes => format!("{node} client"),
-            [role] if self.config.layout == super::basic::Layout::Separated => {
+            [role] if self.config.layout == Layout::Separated => {
                 format!("{node} {role}")
             }
             _ => format!("{node} node"),

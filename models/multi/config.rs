@@ -1,8 +1,9 @@
 //! Configurations of Multi-Paxos to check.
 
+use super::Layout;
 use super::machine::{Command, Register};
 use super::{Multi, Reads};
-use crate::models::basic::{ConfigError, Layout};
+use crate::models::basic::ConfigError;
 use std::sync::Arc;
 use std::time::Duration;
 use synod::backoff::Backoff;
@@ -110,6 +111,11 @@ impl Config {
                 let proposers: Vec<NodeId> = (self.acceptors..nodes).map(NodeId).collect();
                 (acceptors, proposers.clone(), proposers, nodes)
             }
+            Layout::Learning => {
+                let nodes = self.acceptors + self.proposers;
+                let proposers = (self.acceptors..nodes).map(NodeId).collect();
+                (acceptors, proposers, acceptors.iter().collect(), nodes)
+            }
             Layout::Colocated => {
                 let proposers = (0..self.proposers).map(NodeId).collect();
                 (
@@ -139,7 +145,7 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let proposers_max = match self.layout {
-            Layout::Separated => 64,
+            Layout::Separated | Layout::Learning => 64,
             Layout::Colocated => self.acceptors.into(),
         };
         let capacity = AcceptorSet::CAPACITY.into();
@@ -160,8 +166,8 @@ impl Config {
         if self.reads == Reads::Lease && self.lease.is_none() {
             return needs("--reads lease", "--lease");
         }
-        if (self.lease.is_some() || self.reads == Reads::Index) && !self.heartbeats {
-            return needs("--lease and --reads index", "--heartbeats on");
+        if self.lease.is_some() && !self.heartbeats {
+            return needs("--lease", "--heartbeats on");
         }
         Ok(())
     }

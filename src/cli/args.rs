@@ -228,9 +228,6 @@ pub(super) struct PinnedArgs {
 /// What all models have in common: who there is, and what may happen.
 #[derive(Debug, Args)]
 struct WorldArgs {
-    /// Processes with a role each, or nodes that play them all.
-    #[arg(long, value_enum, default_value_t = LayoutArg::Separated)]
-    layout: LayoutArg,
     /// Acceptors, at most 64.
     #[arg(long, value_name = "N", default_value_t = 3)]
     acceptors: u32,
@@ -273,6 +270,9 @@ struct WorldArgs {
 /// The configuration of the model of Basic Paxos.
 #[derive(Debug, Args)]
 pub(super) struct BasicArgs {
+    /// Processes with a role each, or nodes that play them all.
+    #[arg(long, value_enum, default_value_t = LayoutArg::Separated)]
+    layout: LayoutArg,
     #[command(flatten)]
     world: WorldArgs,
     /// Ballots that each proposer may start.
@@ -287,6 +287,9 @@ pub(super) struct BasicArgs {
 /// The configuration of the model of Multi-Paxos.
 #[derive(Debug, Args)]
 pub(super) struct MultiArgs {
+    /// Who plays which role.
+    #[arg(long, value_enum, default_value_t = MultiLayoutArg::Separated)]
+    layout: MultiLayoutArg,
     #[command(flatten)]
     world: WorldArgs,
     /// Ballots that each proposer may start.
@@ -338,6 +341,26 @@ impl From<LayoutArg> for Layout {
         match layout {
             LayoutArg::Separated => Layout::Separated,
             LayoutArg::Colocated => Layout::Colocated,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MultiLayoutArg {
+    /// Acceptors, and proposers that learn.
+    Separated,
+    /// Acceptors that learn, and proposers.
+    Learning,
+    /// Nodes that are acceptors and learners, some of them proposers too.
+    Colocated,
+}
+
+impl From<MultiLayoutArg> for multi::Layout {
+    fn from(layout: MultiLayoutArg) -> Self {
+        match layout {
+            MultiLayoutArg::Separated => multi::Layout::Separated,
+            MultiLayoutArg::Learning => multi::Layout::Learning,
+            MultiLayoutArg::Colocated => multi::Layout::Colocated,
         }
     }
 }
@@ -397,7 +420,7 @@ impl BasicArgs {
     fn config(&self) -> basic::Config {
         let world = &self.world;
         let config = basic::Config {
-            layout: world.layout.into(),
+            layout: self.layout.into(),
             acceptors: world.acceptors,
             proposers: world.proposers,
             ballots: self.ballots,
@@ -423,7 +446,7 @@ impl MultiArgs {
     fn config(&self) -> multi::Config {
         let world = &self.world;
         multi::Config {
-            layout: world.layout.into(),
+            layout: self.layout.into(),
             acceptors: world.acceptors,
             proposers: world.proposers,
             ballots: self.ballots,

@@ -2,7 +2,7 @@
 
 use super::output::{Output, warn};
 use super::{Error, explore};
-use crate::models::basic::{self, Layout};
+use crate::models::basic;
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{Broken, Mutant};
 use std::fmt::Write;
@@ -161,13 +161,6 @@ fn switch(is_on: bool) -> String {
     if is_on { "on" } else { "off" }.to_owned()
 }
 
-fn layout(layout: Layout) -> String {
-    match layout {
-        Layout::Separated => "separated".to_owned(),
-        Layout::Colocated => "colocated".to_owned(),
-    }
-}
-
 fn storage(storage: StorageMode) -> String {
     match storage {
         StorageMode::Atomic => "atomic".to_owned(),
@@ -187,8 +180,12 @@ fn option_flags(options: Options) -> Flags {
 }
 
 fn basic_flags(config: &basic::Config) -> Flags {
+    let layout = match config.layout {
+        basic::Layout::Separated => "separated",
+        basic::Layout::Colocated => "colocated",
+    };
     let mut flags = vec![
-        ("layout", layout(config.layout)),
+        ("layout", layout.to_owned()),
         ("acceptors", config.acceptors.to_string()),
         ("proposers", config.proposers.to_string()),
         ("ballots", config.ballots.to_string()),
@@ -209,8 +206,13 @@ fn multi_flags(config: &multi::Config) -> Flags {
         Reads::Lease => "lease",
     };
     let pair = |(a, b): (u64, u64)| format!("{a},{b}");
+    let layout = match config.layout {
+        multi::Layout::Separated => "separated",
+        multi::Layout::Learning => "learning",
+        multi::Layout::Colocated => "colocated",
+    };
     let mut flags = vec![
-        ("layout", layout(config.layout)),
+        ("layout", layout.to_owned()),
         ("acceptors", config.acceptors.to_string()),
         ("proposers", config.proposers.to_string()),
         ("ballots", config.ballots.to_string()),
@@ -261,13 +263,6 @@ fn describe_options(options: Options) -> Vec<String> {
     parts
 }
 
-fn describe_layout(layout: Layout) -> String {
-    match layout {
-        Layout::Separated => "a role per process".to_owned(),
-        Layout::Colocated => "all roles at each node".to_owned(),
-    }
-}
-
 fn describe_basic(config: &basic::Config) -> String {
     let mut parts = vec![
         many(config.acceptors.into(), "acceptor"),
@@ -278,7 +273,11 @@ fn describe_basic(config: &basic::Config) -> String {
     let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
     add(config.crashes > 0, many(config.crashes as u64, "crash"));
     add(true, format!("{} quorums", config.quorums));
-    add(true, describe_layout(config.layout));
+    let layout = match config.layout {
+        basic::Layout::Separated => "a role per process",
+        basic::Layout::Colocated => "all roles at each node",
+    };
+    add(true, layout.to_owned());
     add(config.nacks, "nacks".to_owned());
     add(config.replies, "clients wait for replies".to_owned());
     parts.extend(describe_options(config.options()));
@@ -296,7 +295,12 @@ fn describe_multi(config: &multi::Config) -> String {
     let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
     add(config.crashes > 0, many(config.crashes as u64, "crash"));
     add(true, format!("{} quorums", config.quorums));
-    add(true, describe_layout(config.layout));
+    let layout = match config.layout {
+        multi::Layout::Separated => "acceptors and leaders apart",
+        multi::Layout::Learning => "acceptors that learn, leaders apart",
+        multi::Layout::Colocated => "all roles at each node",
+    };
+    add(true, layout.to_owned());
     add(
         config.window != 2,
         format!("{} under way", many(config.window as u64, "slot")),

@@ -44,7 +44,7 @@ pub struct Campaign<C> {
     pub promises: AcceptorSet,
     /// The highest vote reported in each slot.
     pub votes: BTreeMap<Slot, Vote<Entry<C>>>,
-    /// The highest slot up to which an acceptor knows all to be decided.
+    /// The highest slot up to which an acceptor, or this node, knows all to be decided.
     pub decided: Slot,
 }
 
@@ -179,8 +179,8 @@ impl<C: Data> Leader<C> {
     /// the entry of the highest vote reported, and a no-op in those slots before the last such for
     /// which no vote was reported at all. One reported vote binds, however few report it.
     ///
-    /// Slots that any of the acceptors knows to be decided need no proposal: their entries can be
-    /// had from its node.
+    /// Slots below `decided`, which the acceptor or this node knows to be decided, need no proposal:
+    /// their entries are known, or can be had from the acceptor's node.
     ///
     /// `[PMS §3]`, `[PMMC §2.2]` (pmax, adopted) · `Phase2a` (Paxos.tla)
     pub fn on_promise(

@@ -244,8 +244,8 @@ pub struct Cluster<M: Machine> {
     /// Whether a proposer that is refused is told so ([`Message::Nack`]). Off, it finds out by
     /// waiting: as safe, and slower, but with far fewer states to check.
     pub nacks: bool,
-    /// How often a leader shows itself. None in most models: then nothing that it would repeat is
-    /// repeated, no lease is asked for, and reads without a place in the log are not answered.
+    /// How often a leader shows itself. None in most models: then it does so only if a read needs
+    /// an answer, and asks for no lease.
     pub heartbeat: Option<Range<Duration>>,
     /// How long to wait for a leader, or for a quorum, before the next ballot.
     pub election: Backoff,

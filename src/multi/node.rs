@@ -232,14 +232,17 @@ impl<'a, M: Machine> Step<'a, M> {
                 votes,
                 decided,
             } => {
+                let known = self.state.decided().max(decided);
                 let leader = self.state.leader.as_mut();
                 let quorums = &self.cluster.quorums;
                 let proposals =
-                    leader.and_then(|it| it.on_promise(from, ballot, votes, decided, quorums));
+                    leader.and_then(|it| it.on_promise(from, ballot, votes, known, quorums));
                 self.catch_up(from, decided);
                 if let Some(proposals) = proposals {
                     self.put_to_the_vote(proposals);
-                    self.announce();
+                    if self.cluster.heartbeat.is_some() {
+                        self.announce();
+                    }
                 }
             }
             Message::Accept { slot, vote } => self.on_accept(from, slot, vote),
@@ -545,11 +548,10 @@ impl<'a, M: Machine> Step<'a, M> {
         else {
             return;
         };
-        let Some(pace) = self.cluster.heartbeat.clone() else {
-            return;
-        };
         let (beat, upto) = (reign.beat_at(now), reign.chosen_below());
-        self.set(Timer::Heartbeat, pace);
+        if let Some(pace) = self.cluster.heartbeat.clone() {
+            self.set(Timer::Heartbeat, pace);
+        }
         let acceptors = self.cluster.quorums.acceptors().iter();
         let mut everyone: Vec<NodeId> = acceptors.chain(self.cluster.told()).collect();
         everyone.sort_unstable();
