@@ -238,6 +238,22 @@ impl<C: Data> Leader<C> {
         yields
     }
 
+    /// Slots below `decided` are decided, and `entry` says what they hold: see [`Reign::learn`].
+    /// Says whether a reign goes on, if there is one.
+    #[must_use]
+    pub fn learn<'a>(
+        &mut self,
+        decided: Slot,
+        entry: impl Fn(Slot) -> Option<&'a Entry<C>>,
+    ) -> bool {
+        let reign = self.reign_mut();
+        let goes_on = reign.is_none_or(|reign| reign.learn(decided, entry));
+        if !goes_on {
+            self.phase = Phase::Following;
+        }
+        goes_on
+    }
+
     /// Whether a promise from `from` for `ballot` can never matter again.
     #[must_use]
     pub fn is_past_promise(&self, from: NodeId, ballot: Ballot) -> bool {
@@ -353,10 +369,22 @@ impl<C: Data> Reign<C> {
         lowest.map_or(self.next, |(slot, _)| *slot)
     }
 
-    /// Slots below are decided and known: what was open there was chosen as it was proposed.
-    pub fn learn(&mut self, decided: Slot) {
-        self.open = self.open.split_off(&decided);
+    /// Slots below `decided` are decided, and `entry` says what they hold. Says whether the reign
+    /// goes on: if a slot that is open here holds anything but what was proposed, or if what it
+    /// holds is not known any more, then a higher ballot may have decided it, and this one must
+    /// never again be told to have chosen all below some slot ([`Message::Decided`]): whoever voted
+    /// for the proposal would take it for decided.
+    #[must_use]
+    pub fn learn<'a>(
+        &mut self,
+        decided: Slot,
+        entry: impl Fn(Slot) -> Option<&'a Entry<C>>,
+    ) -> bool {
+        let still_open = self.open.split_off(&decided);
+        let settled = std::mem::replace(&mut self.open, still_open);
         self.next = self.next.max(decided);
+        let mut settled = settled.iter();
+        settled.all(|(slot, proposal)| entry(*slot) == Some(&proposal.entry))
     }
 
     /// A read comes in: it must see all that was applied here and all that was chosen before this

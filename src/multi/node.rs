@@ -431,17 +431,23 @@ impl<'a, M: Machine> Step<'a, M> {
         let Some(learner) = self.state.learner.as_mut() else {
             return;
         };
+        let decided = learner.decided();
+        // Before the entries are truncated, for the leader compares them with what it proposed.
+        let leader = self.state.leader.as_mut();
+        let is_over = leader.is_some_and(|leader| !leader.learn(decided, |it| learner.entry(it)));
         if let Some(every) = self.cluster.snapshot_every {
             learner.compact(every);
         }
-        let decided = learner.decided();
         if let Some(acceptor) = self.state.acceptor.as_mut() {
             acceptor.trim(decided);
         }
-        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
+        if is_over {
+            self.cancel(Timer::Heartbeat);
+            self.wait_for_leader();
+        }
+        if !self.state.is_leading() {
             return;
-        };
-        reign.learn(decided);
+        }
         for (request, outcome) in applied {
             if let Some(outcome) = outcome {
                 self.reply(&request, outcome);
