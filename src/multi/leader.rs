@@ -99,11 +99,13 @@ pub struct Limits {
     pub round_max: u64,
     /// How many slots there are: `u64::MAX` in earnest, a few in a model.
     pub slots: u64,
-    /// How many slots may be under way at a time (α in `[PMS §3]`).
+    /// How far a leader may propose beyond the first slot that it has open (α in `[PMS §3]`);
+    /// never as far as [`Slot::SPAN_MAX`].
     pub window: usize,
     /// How many requests one slot takes.
     pub batch_max: usize,
-    /// How many requests may wait for room; the rest are refused silently, and come again.
+    /// How many requests may wait for room, and how many reads for an answer; the rest are refused
+    /// silently, and come again.
     pub queue_max: usize,
 }
 
@@ -180,7 +182,7 @@ impl<C: Data> Leader<C> {
     /// which no vote was reported at all. One reported vote binds, however few report it.
     ///
     /// Slots that any of the acceptors knows to be decided need no proposal: their entries can be
-    /// had from its node.
+    /// had from its node. Promises that leave more gaps than there can be are not made use of.
     ///
     /// `[PMS §3]`, `[PMMC §2.2]` (pmax, adopted) · `Phase2a` (Paxos.tla)
     pub fn on_promise(
@@ -208,7 +210,7 @@ impl<C: Data> Leader<C> {
             }
         }
         campaign.votes = campaign.votes.split_off(&campaign.decided);
-        if !quorums.is_phase1(campaign.promises) {
+        if !quorums.is_phase1(campaign.promises) || campaign.gaps() > Slot::SPAN_MAX {
             return None;
         }
         let (reign, proposals) = Reign::begin(campaign);
@@ -278,12 +280,24 @@ impl<C: Data> Leader<C> {
     }
 }
 
+impl<C> Campaign<C> {
+    /// The first slot after all that may be taken.
+    fn barrier(&self) -> Slot {
+        let last = self.votes.last_key_value();
+        last.map_or(self.decided, |(slot, _)| slot.next())
+    }
+
+    /// How many slots must be filled with no-ops.
+    fn gaps(&self) -> u64 {
+        let slots = self.barrier().0.saturating_sub(self.decided.0);
+        slots.saturating_sub(self.votes.len() as u64)
+    }
+}
+
 impl<C: Data> Reign<C> {
     /// What a quorum's promises leave to do: see [`Leader::on_promise`].
     fn begin(campaign: &mut Campaign<C>) -> (Self, Proposals<C>) {
-        let start = campaign.decided;
-        let last = campaign.votes.last_key_value();
-        let barrier = last.map_or(start, |(slot, _)| slot.next());
+        let (start, barrier) = (campaign.decided, campaign.barrier());
         let mut votes = std::mem::take(&mut campaign.votes);
         let adopt = |slot: Slot| {
             let reported = votes.remove(&slot).map(|vote| vote.value);
@@ -327,8 +341,9 @@ impl<C: Data> Reign<C> {
     /// `[PMS §3]`, `[PMMC §4.4]` (window)
     pub fn fill(&mut self, limits: &Limits) -> Proposals<C> {
         let mut proposals = Vec::new();
+        let window = Slot::SPAN_MAX.min(limits.window as u64);
         while !self.queue.is_empty()
-            && self.open.len() < limits.window
+            && self.next.0 - self.chosen_below().0 < window
             && self.next.0 < limits.slots
         {
             let size = self.queue.len().min(limits.batch_max.max(1));
@@ -392,9 +407,9 @@ impl<C: Data> Reign<C> {
     /// is under way: that may have been answered before an unknown leader's write.
     ///
     /// `[Raft thesis §6.4]`
-    pub fn on_read(&mut self, client: NodeId, seq: u64, query: C, applied: Slot) {
+    pub fn on_read(&mut self, client: NodeId, seq: u64, query: C, applied: Slot, limits: &Limits) {
         let is_known = |read: &Read<C>| read.client == client && read.seq == seq;
-        if self.reads.iter().any(is_known) {
+        if self.reads.len() >= limits.queue_max || self.reads.iter().any(is_known) {
             return;
         }
         self.reads.push(Read {

@@ -42,13 +42,18 @@ impl<M: Machine> Learner<M> {
     /// A learner that starts, for the first time or again, with what it had decided. A restart
     /// applies the log to the snapshot anew.
     ///
-    /// `None` if the snapshot is no machine: it is of another program, or a bug.
+    /// `None` if the snapshot is no machine, or the log does not continue it: they are of another
+    /// program, or a bug.
     #[must_use]
     pub fn restart(
         initial: &Sessions<M>,
         snapshot: Option<Snapshot>,
         log: Log<M::Command>,
     ) -> Option<Self> {
+        let known = snapshot.as_ref().map_or(Slot(0), |it| it.upto);
+        if known != log.start() {
+            return None;
+        }
         let mut sessions = match &snapshot {
             None => initial.clone(),
             Some(snapshot) => snapshot.open()?,

@@ -11,6 +11,11 @@ use std::sync::Arc;
 pub struct Slot(pub u64);
 
 impl Slot {
+    /// No leader proposes so many slots beyond the first one that it has open, or more. So no more
+    /// than these can be without a vote below one that has some, and nobody need keep entries
+    /// further ahead.
+    pub const SPAN_MAX: u64 = 1 << 20;
+
     /// The one after it. Slots do not run out: 2⁶⁴ of them at a million a second take 585,000
     /// years.
     #[must_use]
@@ -109,8 +114,8 @@ impl<C: Clone> Log<C> {
     /// The entries of the slots from a given one.
     pub fn since(&self, from: Slot) -> impl Iterator<Item = (Slot, &Entry<C>)> {
         let skipped = usize::try_from(from.0.saturating_sub(self.start.0)).unwrap_or(usize::MAX);
-        let slots = (self.start.0..).map(Slot);
-        slots.zip(self.entries.iter()).skip(skipped)
+        let slot = |(index, entry)| (Slot(self.start.0.saturating_add(index as u64)), entry);
+        self.entries.iter().enumerate().skip(skipped).map(slot)
     }
 
     /// The entry of a slot, if it is there.

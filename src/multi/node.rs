@@ -190,7 +190,9 @@ impl<'a, M: Machine> Step<'a, M> {
     }
 
     pub(super) fn on_message(mut self, from: NodeId, message: MessageOf<M>) -> Effects<M> {
-        self.dispatch(from, message);
+        if is_possible(&message, self.cluster.limits.slots) {
+            self.dispatch(from, message);
+        }
         self.finish()
     }
 
@@ -258,10 +260,7 @@ impl<'a, M: Machine> Step<'a, M> {
                 from: start,
                 entries,
             } => {
-                let slots = (start.0..).map(Slot);
-                slots
-                    .zip(entries)
-                    .for_each(|(slot, entry)| self.learn(slot, entry));
+                self.on_entries(start, entries);
             }
             Message::Ask { from: start } => self.on_ask(from, start),
             Message::Chunk(chunk) => self.on_chunk(from, chunk),
@@ -414,6 +413,16 @@ impl<'a, M: Machine> Step<'a, M> {
         let known = self.state.decided();
         if self.state.learner.is_some() && decided > known && from != self.me {
             self.send(from, Message::Ask { from: known });
+        }
+    }
+
+    /// Entries from elsewhere. What is too far ahead is not kept: it will be asked for.
+    fn on_entries(&mut self, start: Slot, entries: Vec<Entry<M::Command>>) {
+        for (index, entry) in (0..).zip(entries) {
+            let slot = Slot(start.0.saturating_add(index));
+            if slot.0.saturating_sub(self.state.decided().0) < Slot::SPAN_MAX {
+                self.learn(slot, entry);
+            }
         }
     }
 
@@ -644,7 +653,7 @@ impl<'a, M: Machine> Step<'a, M> {
             let outcome = Outcome::Done(reply);
             return self.send(client, Message::Reply { seq, outcome });
         }
-        reign.on_read(client, seq, query, decided);
+        reign.on_read(client, seq, query, decided, &self.cluster.limits);
         self.serve_reads();
     }
 
@@ -724,6 +733,33 @@ impl<'a, M: Machine> Step<'a, M> {
 
     fn cancel(&mut self, timer: Timer) {
         self.effects.timers.push((timer, None));
+    }
+}
+
+/// Whether the slots that a message tells of exist: there are `slots` of them.
+fn is_possible<C, R>(message: &Message<C, R>, slots: u64) -> bool {
+    match message {
+        Message::Accept { slot, .. } | Message::Accepted { slot, .. } => slot.0 < slots,
+        Message::Promise { votes, .. } => {
+            let last = votes.last_key_value();
+            last.is_none_or(|(slot, _)| slot.0 < slots)
+        }
+        Message::Entries { from, entries } => {
+            let end = from.0.checked_add(entries.len() as u64);
+            end.is_some_and(|end| end <= slots)
+        }
+        // Those that only say up to where, or from where, are safe with any number.
+        Message::Request(_)
+        | Message::Read { .. }
+        | Message::Reply { .. }
+        | Message::Prepare { .. }
+        | Message::Nack { .. }
+        | Message::Decided { .. }
+        | Message::Ask { .. }
+        | Message::Chunk(_)
+        | Message::Fetch { .. }
+        | Message::Heartbeat { .. }
+        | Message::Heard { .. } => true,
     }
 }
 

@@ -76,7 +76,8 @@ impl fmt::Debug for Snapshot {
 
 impl fmt::Debug for Chunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (end, total) = (self.offset + self.bytes.len() as u64, self.total);
+        let end = self.offset.saturating_add(self.bytes.len() as u64);
+        let total = self.total;
         write!(f, "{} {}..{end} of {total}", self.upto, self.offset)
     }
 }
