@@ -242,6 +242,7 @@ impl<'a, M: Machine> Step<'a, M> {
                 if let Some(proposals) = proposals {
                     self.put_to_the_vote(proposals);
                     self.announce();
+                    self.keep_pace();
                 }
             }
             Message::Accept { slot, vote } => self.on_accept(from, slot, vote),
@@ -303,15 +304,19 @@ impl<'a, M: Machine> Step<'a, M> {
         }
     }
 
-    /// Proposes what waits, as far as there is room.
+    /// Proposes what waits, as far as there is room. Only the first of the slots under way gives
+    /// patience anew: a leader without a quorum must not be kept waiting by requests that come in.
     fn fill(&mut self) {
-        let reign = self.state.leader.as_mut().and_then(Leader::reign_mut);
-        let proposals = reign.map(|reign| reign.fill(&self.cluster.limits));
-        if let Some(proposals) = proposals.filter(|proposals| !proposals.is_empty()) {
-            self.put_to_the_vote(proposals);
+        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
+            return;
+        };
+        let was_idle = reign.open.is_empty();
+        let proposals = reign.fill(&self.cluster.limits);
+        if was_idle && !proposals.is_empty() {
             let patience = self.patience();
             self.set(Timer::Campaign, patience);
         }
+        self.put_to_the_vote(proposals);
     }
 
     /// Phase 2a: asks the acceptors to vote.
@@ -540,7 +545,8 @@ impl<'a, M: Machine> Step<'a, M> {
         self.set(Timer::Campaign, patience);
     }
 
-    /// Asks once more for the votes that have not come, and shows itself.
+    /// Asks once more for the votes that have not come, and for entries that others know and this
+    /// node does not: nobody would tell a leader that it is behind. Then shows itself.
     fn beat(&mut self) {
         if let Some(reign) = self.state.leader.as_ref().and_then(Leader::reign) {
             let open = reign
@@ -548,8 +554,25 @@ impl<'a, M: Machine> Step<'a, M> {
                 .iter()
                 .map(|(slot, it)| (*slot, it.entry.clone()));
             let open = open.collect();
+            let (known, chosen) = (self.state.decided(), reign.chosen_below());
             self.put_to_the_vote(open);
+            if known < chosen {
+                let mut others = self.cluster.told();
+                others.retain(|node| *node != self.me);
+                for node in others {
+                    self.send(node, Message::Ask { from: known });
+                }
+            }
             self.announce();
+            self.keep_pace();
+        }
+    }
+
+    /// The next sign of life is due after a pace, whatever others reads ask for in between: with it
+    /// goes what must be said again.
+    fn keep_pace(&mut self) {
+        if let Some(pace) = self.cluster.heartbeat.clone() {
+            self.set(Timer::Heartbeat, pace);
         }
     }
 
@@ -560,11 +583,10 @@ impl<'a, M: Machine> Step<'a, M> {
         else {
             return;
         };
-        let Some(pace) = self.cluster.heartbeat.clone() else {
+        if self.cluster.heartbeat.is_none() {
             return;
-        };
+        }
         let (beat, upto) = (reign.beat_at(now), reign.chosen_below());
-        self.set(Timer::Heartbeat, pace);
         let acceptors = self.cluster.quorums.acceptors().iter();
         let mut everyone: Vec<NodeId> = acceptors.chain(self.cluster.told()).collect();
         everyone.sort_unstable();
