@@ -530,8 +530,14 @@ impl<M: Machine> Actor for Process<M> {
 pub(crate) mod testing {
     //! A machine that keeps a journal, and orders to it.
 
-    use super::{Machine, Order};
+    use super::{Entry, Machine, Order, Request, Sessions};
+    use crate::ballot::{Ballot, NodeId};
+    use crate::quorum::{AcceptorSet, QuorumSystem};
+    use crate::vote::Vote;
     use serde::{Deserialize, Serialize};
+
+    /// The client of all requests.
+    pub(crate) const CLIENT: NodeId = NodeId(9);
 
     /// Appends letters; every reply is all that was written so far.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -558,5 +564,44 @@ pub(crate) mod testing {
             acked: 0,
             command,
         }
+    }
+
+    /// The client's number for a letter.
+    pub(crate) fn seq(command: char) -> u64 {
+        u64::from(u32::from(command))
+    }
+
+    /// A letter in session 0.
+    pub(crate) fn request(command: char) -> Request<char> {
+        Request {
+            client: CLIENT,
+            order: order(0, seq(command), command),
+        }
+    }
+
+    /// An entry of some letters.
+    pub(crate) fn entry(commands: &str) -> Entry<char> {
+        Entry::Batch(commands.chars().map(request).collect())
+    }
+
+    pub(crate) fn ballot(round: u64, node: u32) -> Ballot {
+        let node = NodeId(node);
+        Ballot { round, node }
+    }
+
+    pub(crate) fn vote(round: u64, node: u32, commands: &str) -> Vote<Entry<char>> {
+        let (ballot, value) = (ballot(round, node), entry(commands));
+        Vote { ballot, value }
+    }
+
+    pub(crate) fn majority_of_three() -> QuorumSystem {
+        QuorumSystem::majority(AcceptorSet::first(3)).expect("majorities intersect")
+    }
+
+    /// An empty journal, of which session 0 is open.
+    pub(crate) fn journal() -> Sessions<Journal> {
+        let mut sessions = Sessions::new(Journal::default(), 4);
+        sessions.carry_out(&Order::Open { seq: 0 });
+        sessions
     }
 }
