@@ -877,3 +877,6 @@ impl<M: Machine> fmt::Debug for Durable<M> {
         write!(f, "{:?}", self.log)
     }
 }
+
+#[cfg(test)]
+mod tests;
