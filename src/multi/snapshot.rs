@@ -282,10 +282,13 @@ mod tests {
             bytes: vec![1, 2],
         };
         let mut transfer = None;
-        assert_eq!(add(&mut transfer, &[chunk.clone()]), Ok(Some(2)));
+        assert_eq!(
+            add(&mut transfer, std::slice::from_ref(&chunk)),
+            Ok(Some(2))
+        );
         let offset = u64::MAX;
         let beyond = Chunk { offset, ..chunk };
-        assert_eq!(add(&mut transfer, &[beyond.clone()]), Ok(None));
+        assert_eq!(add(&mut transfer, std::slice::from_ref(&beyond)), Ok(None));
         assert!(!format!("{beyond:?}").is_empty());
         // More than was announced is not taken.
         let mut transfer = None;
