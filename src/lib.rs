@@ -65,6 +65,7 @@ pub mod ballot;
 pub mod basic;
 pub mod checker;
 pub mod invariant;
+pub mod kv;
 pub mod machine;
 pub mod multi;
 pub mod quorum;

@@ -139,3 +139,133 @@ impl<C: Data> fmt::Debug for Acceptor<C> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ballot, vote};
+    use super::*;
+
+    type Said = Option<Message<char, String>>;
+
+    fn prepare(acceptor: &mut Acceptor<char>, round: u64, node: u32, from: u64) -> Said {
+        acceptor.on_prepare(ballot(round, node), Slot(from))
+    }
+
+    fn accept(acceptor: &mut Acceptor<char>, slot: u64, vote: Vote<Entry<char>>) -> Said {
+        acceptor.on_accept(Slot(slot), vote)
+    }
+
+    fn promise(round: u64, votes: &[(u64, Vote<Entry<char>>)], decided: u64) -> Said {
+        Some(Message::Promise {
+            ballot: ballot(round, 0),
+            votes: votes.iter().map(|(s, v)| (Slot(*s), v.clone())).collect(),
+            decided: Slot(decided),
+        })
+    }
+
+    fn nack(round: u64, decided: u64) -> Said {
+        Some(Message::Nack {
+            promised: ballot(round, 0),
+            decided: Slot(decided),
+        })
+    }
+
+    #[test]
+    fn only_a_higher_ballot_is_promised() {
+        let mut acceptor = Acceptor::default();
+        assert_eq!(prepare(&mut acceptor, 2, 0, 0), promise(2, &[], 0));
+        let before = acceptor.clone();
+        assert_eq!(prepare(&mut acceptor, 2, 0, 0), None);
+        assert_eq!(prepare(&mut acceptor, 1, 0, 0), nack(2, 0));
+        assert_eq!(acceptor, before);
+        assert_eq!(prepare(&mut acceptor, 3, 0, 0), promise(3, &[], 0));
+    }
+
+    #[test]
+    fn one_promise_covers_every_slot() {
+        let mut acceptor = Acceptor::default();
+        prepare(&mut acceptor, 2, 0, 5);
+        for slot in [0, 5, 6, 1_000_000] {
+            assert_eq!(accept(&mut acceptor, slot, vote(1, 1, "x")), nack(2, 0));
+        }
+        assert!(acceptor.votes.is_empty());
+    }
+
+    #[test]
+    fn a_promise_tells_the_votes_from_the_slot_on_and_how_far_all_is_decided() {
+        let mut acceptor = Acceptor::default();
+        for (slot, letters) in [(2, "a"), (3, "b"), (7, "c")] {
+            accept(&mut acceptor, slot, vote(1, 1, letters));
+        }
+        acceptor.trim(Slot(2));
+        let votes = [(3, vote(1, 1, "b")), (7, vote(1, 1, "c"))];
+        assert_eq!(prepare(&mut acceptor, 2, 0, 3), promise(2, &votes, 2));
+        acceptor.trim(Slot(7));
+        assert_eq!(prepare(&mut acceptor, 3, 0, 3), promise(3, &votes[1..], 7));
+    }
+
+    #[test]
+    fn a_vote_raises_the_promise() {
+        let mut acceptor = Acceptor::default();
+        accept(&mut acceptor, 0, vote(3, 1, "x"));
+        assert_eq!(acceptor.promised, Some(ballot(3, 1)));
+        assert_eq!(accept(&mut acceptor, 1, vote(2, 1, "y")), {
+            let (promised, decided) = (ballot(3, 1), Slot(0));
+            Some(Message::Nack { promised, decided })
+        });
+    }
+
+    #[test]
+    fn a_vote_is_told_again_to_whoever_asks_again() {
+        let mut acceptor = Acceptor::default();
+        let (ballot, slot) = (ballot(1, 1), Slot(4));
+        let expected = Some(Message::Accepted { ballot, slot });
+        assert_eq!(accept(&mut acceptor, 4, vote(1, 1, "x")), expected);
+        let before = acceptor.clone();
+        assert_eq!(accept(&mut acceptor, 4, vote(1, 1, "x")), expected);
+        assert_eq!(acceptor, before);
+    }
+
+    #[test]
+    fn a_higher_ballot_replaces_the_vote_of_its_slot_alone() {
+        let mut acceptor = Acceptor::default();
+        accept(&mut acceptor, 0, vote(1, 1, "x"));
+        accept(&mut acceptor, 1, vote(1, 1, "y"));
+        accept(&mut acceptor, 1, vote(2, 2, "z"));
+        let votes: Vec<_> = acceptor.votes.values().cloned().collect();
+        assert_eq!(votes, [vote(1, 1, "x"), vote(2, 2, "z")]);
+    }
+
+    #[test]
+    fn below_the_base_there_is_nothing_to_vote_on() {
+        let mut acceptor = Acceptor::default();
+        accept(&mut acceptor, 1, vote(1, 1, "x"));
+        acceptor.trim(Slot(2));
+        assert!(acceptor.votes.is_empty());
+        let before = acceptor.clone();
+        assert_eq!(accept(&mut acceptor, 1, vote(5, 1, "y")), None);
+        assert_eq!(acceptor, before);
+        acceptor.trim(Slot(1));
+        assert_eq!(acceptor.base, Slot(2), "the base never falls");
+    }
+
+    #[test]
+    fn a_vote_in_another_ballot_is_not_the_one_asked_for() {
+        let mut acceptor = Acceptor::default();
+        accept(&mut acceptor, 0, vote(2, 1, "x"));
+        let voted = |round| acceptor.voted_in(ballot(round, 1), Slot(0)).is_some();
+        assert_eq!([1, 2, 3].map(voted), [false, true, false]);
+    }
+
+    #[test]
+    fn a_leader_that_is_followed_is_promised_its_ballot() {
+        let mut acceptor = Acceptor::<char>::default();
+        assert!(acceptor.on_heartbeat(ballot(2, 1)));
+        assert!(acceptor.on_heartbeat(ballot(2, 1)));
+        assert!(!acceptor.on_heartbeat(ballot(1, 2)));
+        assert_eq!(acceptor.promised, Some(ballot(2, 1)));
+        let (promised, decided) = (ballot(2, 1), Slot(0));
+        let refusal = Some(Message::Nack { promised, decided });
+        assert_eq!(accept(&mut acceptor, 0, vote(1, 2, "x")), refusal);
+    }
+}

@@ -143,3 +143,100 @@ impl<R: fmt::Debug> fmt::Debug for ClientState<R> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: NodeId = NodeId(9);
+
+    fn client(session: Option<u64>, is_loyal: bool) -> Client<char> {
+        Client {
+            tasks: vec![Task::Do('x'), Task::Read('?', How::Index), Task::Do('y')],
+            session,
+            leaders: vec![NodeId(0), NodeId(1)],
+            is_loyal,
+            backoff: Backoff::default(),
+        }
+    }
+
+    fn say(seq: u64, session: u64, command: char) -> Message<char, char> {
+        let order = Order::Do {
+            session,
+            seq,
+            acked: seq,
+            command,
+        };
+        Message::Request(Request { client: ME, order })
+    }
+
+    fn done(client: &Client<char>, state: &mut ClientState<char>, seq: u64) -> bool {
+        client.on_reply(state, NodeId(1), seq, Outcome::Done('r'))
+    }
+
+    #[test]
+    fn a_client_opens_a_session_before_it_does_anything() {
+        let client = client(None, false);
+        let mut state = client.start();
+        let order = Order::Open { seq: 0 };
+        let open = Message::Request(Request { client: ME, order });
+        let asked = client.ask(ME, &state);
+        assert_eq!(asked, [(NodeId(0), open.clone()), (NodeId(1), open)]);
+        let opened = |session| Outcome::Opened { session };
+        assert!(client.on_reply(&mut state, NodeId(0), 0, opened(5)));
+        assert!(
+            !client.on_reply(&mut state, NodeId(0), 0, opened(6)),
+            "it has one"
+        );
+        assert_eq!(client.ask(ME, &state)[0].1, say(0, 5, 'x'));
+    }
+
+    #[test]
+    fn a_command_keeps_its_number_until_it_is_answered() {
+        let client = client(Some(0), false);
+        let mut state = client.start();
+        assert_eq!(client.ask(ME, &state)[0].1, say(0, 0, 'x'));
+        assert_eq!(client.ask(ME, &state)[0].1, say(0, 0, 'x'));
+        assert!(done(&client, &mut state, 0));
+        let (seq, query, how) = (1, '?', How::Index);
+        let read = Message::Read { seq, query, how };
+        assert_eq!(client.ask(ME, &state)[0].1, read);
+        assert!(done(&client, &mut state, 1));
+        assert_eq!(client.ask(ME, &state)[0].1, say(2, 0, 'y'));
+        assert!(done(&client, &mut state, 2));
+        assert_eq!(client.ask(ME, &state), []);
+    }
+
+    #[test]
+    fn a_reply_to_anything_but_the_task_at_hand_is_no_news() {
+        let client = client(Some(0), false);
+        let mut state = client.start();
+        done(&client, &mut state, 0);
+        let before = state.clone();
+        for seq in [0, 2, u64::MAX] {
+            assert!(!done(&client, &mut state, seq));
+        }
+        assert!(state == before);
+    }
+
+    #[test]
+    fn a_loyal_client_asks_whoever_answered_and_others_ask_all() {
+        for (is_loyal, asked) in [(true, vec![NodeId(1)]), (false, vec![NodeId(0), NodeId(1)])] {
+            let client = client(Some(0), is_loyal);
+            let mut state = client.start();
+            done(&client, &mut state, 0);
+            let to = client.ask(ME, &state).into_iter().map(|(to, _)| to);
+            assert_eq!(to.collect::<Vec<_>>(), asked);
+        }
+    }
+
+    #[test]
+    fn a_client_whose_session_expired_stops() {
+        let client = client(Some(0), false);
+        let mut state = client.start();
+        assert!(client.on_reply(&mut state, NodeId(0), 0, Outcome::Expired));
+        assert!(state.is_expired());
+        assert_eq!(client.ask(ME, &state), []);
+        assert!(!done(&client, &mut state, 1));
+    }
+}

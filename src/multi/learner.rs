@@ -42,13 +42,18 @@ impl<M: Machine> Learner<M> {
     /// A learner that starts, for the first time or again, with what it had decided. A restart
     /// applies the log to the snapshot anew.
     ///
-    /// `None` if the snapshot is no machine: it is of another program, or a bug.
+    /// `None` if the snapshot is no machine, or the log does not continue it: they are of another
+    /// program, or a bug.
     #[must_use]
     pub fn restart(
         initial: &Sessions<M>,
         snapshot: Option<Snapshot>,
         log: Log<M::Command>,
     ) -> Option<Self> {
+        let known = snapshot.as_ref().map_or(Slot(0), |it| it.upto);
+        if known != log.start() {
+            return None;
+        }
         let mut sessions = match &snapshot {
             None => initial.clone(),
             Some(snapshot) => snapshot.open()?,
@@ -154,5 +159,163 @@ impl<M: Machine> fmt::Debug for Learner<M> {
             write!(f, " … {slot}{entry}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Journal, entry, journal};
+    use super::*;
+
+    fn learner() -> Learner<Journal> {
+        Learner::restart(&journal(), None, Log::from(Slot(0))).expect("nothing is amiss")
+    }
+
+    /// What requests were carried out by an entry.
+    fn learn(learner: &mut Learner<Journal>, slot: u64, letters: &str) -> usize {
+        learner.learn(Slot(slot), entry(letters)).len()
+    }
+
+    fn written(learner: &Learner<Journal>) -> &str {
+        &learner.sessions.machine().0
+    }
+
+    /// Every piece of a snapshot, of six bytes each.
+    fn chunks(snapshot: &Snapshot) -> Vec<Chunk> {
+        let offsets = (0..snapshot.bytes.len()).step_by(6);
+        offsets
+            .filter_map(|offset| snapshot.chunk(offset as u64, 6))
+            .collect()
+    }
+
+    #[test]
+    fn entries_are_applied_in_the_order_of_slots() {
+        let mut learner = learner();
+        assert_eq!(learn(&mut learner, 2, "d"), 0);
+        assert_eq!(learn(&mut learner, 1, "bc"), 0);
+        assert_eq!((learner.decided(), written(&learner)), (Slot(0), ""));
+        assert_eq!(learn(&mut learner, 0, "a"), 4);
+        assert_eq!((learner.decided(), written(&learner)), (Slot(3), "abcd"));
+        assert!(learner.ahead.is_empty());
+    }
+
+    #[test]
+    fn what_is_known_is_not_applied_again() {
+        let mut learner = learner();
+        learn(&mut learner, 0, "a");
+        let before = learner.clone();
+        assert_eq!(learn(&mut learner, 0, "a"), 0);
+        assert_eq!(learner, before);
+    }
+
+    #[test]
+    fn a_no_op_takes_a_slot_and_does_nothing() {
+        let mut learner = learner();
+        assert!(learner.learn(Slot(0), Entry::Noop).is_empty());
+        assert_eq!((learner.decided(), written(&learner)), (Slot(1), ""));
+    }
+
+    #[test]
+    fn a_log_is_truncated_only_once_it_is_long_enough() {
+        let mut learner = learner();
+        learn(&mut learner, 0, "a");
+        learner.compact(2);
+        assert_eq!(learner.snapshot, None);
+        learn(&mut learner, 1, "b");
+        learner.compact(2);
+        assert_eq!(learner.snapshot.as_ref().map(|it| it.upto), Some(Slot(2)));
+        assert_eq!((learner.log.start(), learner.decided()), (Slot(2), Slot(2)));
+        assert_eq!(learner.entry(Slot(1)), None);
+    }
+
+    #[test]
+    fn snapshot_and_log_lead_to_the_same_machine_after_a_restart() {
+        let mut learner = learner();
+        for (slot, letters) in [(0, "a"), (1, "bc"), (2, "d"), (4, "z")] {
+            learn(&mut learner, slot, letters);
+            if slot == 1 {
+                learner.compact(2);
+            }
+        }
+        let (snapshot, log) = (learner.snapshot.clone(), learner.log.clone());
+        let restarted = Learner::restart(&journal(), snapshot, log).expect("nothing is amiss");
+        assert_eq!(written(&restarted), "abcd");
+        assert_eq!(restarted.sessions, learner.sessions);
+        assert_eq!(restarted.decided(), Slot(3));
+        assert!(
+            restarted.ahead.is_empty(),
+            "not durable, and asked for again"
+        );
+    }
+
+    #[test]
+    fn a_log_that_does_not_continue_the_snapshot_is_refused() {
+        let mut other = learner();
+        learn(&mut other, 0, "a");
+        other.compact(1);
+        let snapshot = other.snapshot;
+        let restart = |snapshot: &Option<Snapshot>, start| {
+            let log = Log::from(Slot(start));
+            Learner::<Journal>::restart(&journal(), snapshot.clone(), log).is_some()
+        };
+        assert!(restart(&snapshot, 1) && restart(&None, 0));
+        assert!(!restart(&snapshot, 0) && !restart(&snapshot, 2) && !restart(&None, 1));
+        let damaged = snapshot.map(|it| Snapshot {
+            bytes: it.bytes[1..].into(),
+            ..it
+        });
+        assert!(!restart(&damaged, 1));
+    }
+
+    /// A learner whose snapshot speaks for slots 0 to 2, and the pieces of it.
+    fn provider() -> (Learner<Journal>, Vec<Chunk>) {
+        let mut provider = learner();
+        for (slot, letters) in [(0, "a"), (1, "b"), (2, "c")] {
+            learn(&mut provider, slot, letters);
+        }
+        provider.compact(3);
+        let chunks = chunks(provider.snapshot.as_ref().expect("a snapshot"));
+        (provider, chunks)
+    }
+
+    #[test]
+    fn a_snapshot_takes_the_place_of_all_below_and_what_was_ahead_follows() {
+        let (provider, chunks) = provider();
+        let mut learner = learner();
+        learn(&mut learner, 0, "a");
+        learn(&mut learner, 2, "c");
+        learn(&mut learner, 3, "d");
+        let (last, first) = chunks.split_last().expect("some pieces");
+        for chunk in first {
+            let end = chunk.offset + chunk.bytes.len() as u64;
+            let progress = learner.on_chunk(chunk.clone());
+            assert!(matches!(progress, Progress::More(offset) if offset == end));
+        }
+        let Progress::Caught(applied) = learner.on_chunk(last.clone()) else {
+            panic!("the snapshot is whole");
+        };
+        assert_eq!(applied.len(), 1);
+        assert_eq!((learner.decided(), written(&learner)), (Slot(4), "abcd"));
+        assert_eq!(learner.log.start(), Slot(3));
+        assert_eq!(learner.snapshot, provider.snapshot);
+        assert!(learner.ahead.is_empty() && learner.transfer.is_none());
+    }
+
+    #[test]
+    fn a_snapshot_that_brings_nothing_new_is_ignored() {
+        let (mut provider, chunks) = provider();
+        let before = provider.clone();
+        for chunk in chunks.clone() {
+            assert!(matches!(provider.on_chunk(chunk), Progress::Nothing));
+        }
+        assert_eq!(provider, before);
+        // One under way is dropped once its slots are known otherwise.
+        let mut learner = learner();
+        learner.on_chunk(chunks[0].clone());
+        assert!(learner.transfer.is_some());
+        for (slot, letters) in [(0, "a"), (1, "b"), (2, "c")] {
+            learn(&mut learner, slot, letters);
+        }
+        assert_eq!(learner.transfer, None);
     }
 }

@@ -116,3 +116,78 @@ pub fn lease_end(
         .max()?;
     Some(since.after(terms.duration.saturating_sub(terms.margin)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{ballot, majority_of_three};
+    use super::*;
+
+    const TERMS: Terms = Terms {
+        duration: 10,
+        margin: 3,
+    };
+
+    #[test]
+    fn a_lease_holds_off_all_but_its_holder_until_it_ends() {
+        let grant = Grant::new(NodeId(1), Time(5), TERMS);
+        for (node, now, is_held_off) in [
+            (2, 5, true),
+            (2, 14, true),
+            (2, 15, false),
+            (1, 5, false),
+            (1, 14, false),
+        ] {
+            let held_off = grant.holds_off(ballot(9, node), Time(now));
+            assert_eq!(held_off, is_held_off, "node {node} at {now}");
+        }
+    }
+
+    #[test]
+    fn who_restarts_presumes_a_lease_to_the_owner_of_its_promise() {
+        assert_eq!(Grant::presumed(None, Time(7), TERMS), None);
+        let presumed = Grant::presumed(Some(ballot(3, 1)), Time(7), TERMS);
+        let (to, until) = (NodeId(1), Time(17));
+        assert_eq!(presumed, Some(Grant { to, until }));
+    }
+
+    fn end(beats: &[(u32, u64)]) -> Option<u64> {
+        let beat = |sent| Beat {
+            round: 0,
+            sent: Time(sent),
+        };
+        let heard = beats
+            .iter()
+            .map(|(from, sent)| (NodeId(*from), beat(*sent)));
+        lease_end(&heard.collect(), &majority_of_three(), TERMS).map(|end| end.0)
+    }
+
+    #[test]
+    fn a_leader_counts_from_the_beat_that_a_quorum_answered_and_less_the_margin() {
+        assert_eq!(end(&[]), None);
+        assert_eq!(end(&[(0, 50)]), None, "one acceptor holds off nobody");
+        assert_eq!(end(&[(0, 50), (7, 50)]), None, "a stranger does not count");
+        assert_eq!(end(&[(0, 50), (1, 20)]), Some(20 + 10 - 3));
+        assert_eq!(end(&[(0, 50), (1, 20), (2, 40)]), Some(40 + 10 - 3));
+    }
+
+    #[test]
+    fn a_leader_never_counts_longer_than_an_acceptor_of_its_quorum() {
+        // The acceptors hear the beat when it is sent, at the earliest.
+        let sent = 20;
+        let grant = Grant::new(NodeId(3), Time(sent), TERMS);
+        let ends = end(&[(0, sent), (1, sent)]).expect("a quorum answered");
+        assert!(ends + TERMS.margin <= grant.until.0);
+    }
+
+    #[test]
+    fn absurd_terms_give_no_lease() {
+        let terms = Terms {
+            duration: 1,
+            margin: u64::MAX,
+        };
+        let heard = [0, 1].map(|from| (NodeId(from), Beat::default()));
+        let ends = lease_end(&heard.into(), &majority_of_three(), terms);
+        assert_eq!(ends, Some(Time(0)));
+        assert_eq!(Time(u64::MAX).after(1), Time(u64::MAX));
+    }
+}

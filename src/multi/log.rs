@@ -11,6 +11,11 @@ use std::sync::Arc;
 pub struct Slot(pub u64);
 
 impl Slot {
+    /// No leader proposes so many slots beyond the first one that it has open, or more. So no more
+    /// than these can be without a vote below one that has some, and nobody need keep entries
+    /// further ahead.
+    pub const SPAN_MAX: u64 = 1 << 20;
+
     /// The one after it. Slots do not run out: 2⁶⁴ of them at a million a second take 585,000
     /// years.
     #[must_use]
@@ -109,8 +114,8 @@ impl<C: Clone> Log<C> {
     /// The entries of the slots from a given one.
     pub fn since(&self, from: Slot) -> impl Iterator<Item = (Slot, &Entry<C>)> {
         let skipped = usize::try_from(from.0.saturating_sub(self.start.0)).unwrap_or(usize::MAX);
-        let slots = (self.start.0..).map(Slot);
-        slots.zip(self.entries.iter()).skip(skipped)
+        let slot = |(index, entry)| (Slot(self.start.0.saturating_add(index as u64)), entry);
+        self.entries.iter().enumerate().skip(skipped).map(slot)
     }
 
     /// The entry of a slot, if it is there.
@@ -133,5 +138,54 @@ impl<C: fmt::Debug + Clone> fmt::Debug for Log<C> {
             write!(f, " {entry}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::entry;
+    use super::*;
+
+    fn log(start: u64, letters: &str) -> Log<char> {
+        let mut log = Log::from(Slot(start));
+        for letter in letters.chars() {
+            log.push(entry(&letter.to_string()));
+        }
+        log
+    }
+
+    fn since(log: &Log<char>, from: u64) -> Vec<(u64, String)> {
+        let since = log.since(Slot(from));
+        since
+            .map(|(slot, entry)| (slot.0, entry.to_string()))
+            .collect()
+    }
+
+    #[test]
+    fn a_log_knows_the_slots_from_its_start_to_its_end() {
+        let log = log(5, "ab");
+        assert_eq!((log.start(), log.end()), (Slot(5), Slot(7)));
+        let known = [4, 5, 6, 7, u64::MAX].map(|slot| log.get(Slot(slot)).cloned());
+        let expected = [None, Some(entry("a")), Some(entry("b")), None, None];
+        assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn entries_come_with_their_slots() {
+        let log = log(5, "ab");
+        let slots = |from| -> Vec<u64> { since(&log, from).iter().map(|it| it.0).collect() };
+        assert_eq!(slots(0), [5, 6]);
+        assert_eq!(slots(6), [6]);
+        assert_eq!(slots(7), [0; 0]);
+        assert_eq!(slots(u64::MAX), [0; 0]);
+        assert_eq!(since(&log, 6)[0].1, entry("b").to_string());
+    }
+
+    #[test]
+    fn a_log_at_the_end_of_numbers_can_be_read() {
+        let log = log(u64::MAX, "a");
+        assert_eq!(log.end(), Slot(u64::MAX));
+        assert_eq!(since(&log, 0).len(), 1);
+        assert_eq!(Slot(u64::MAX).next(), Slot(u64::MAX));
     }
 }

@@ -48,6 +48,107 @@
 //!   a quorum takes over from one that cannot, though it still hears it.
 //! - An acceptor that does not learn keeps its votes for ever: only who knows what was decided may
 //!   forget how.
+//!
+//! # A machine of one's own
+//!
+//! A counter on three nodes, and a client that adds to it. Here a queue is all the network there
+//! is, and nothing is saved; the [`runtime`](crate::runtime) runs the same processes over UDP.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use stateright::actor::{Actor, Command, Id, Out};
+//! use std::borrow::Cow;
+//! use std::collections::VecDeque;
+//! use std::sync::Arc;
+//! use synod::backoff::Backoff;
+//! use synod::ballot::NodeId;
+//! use synod::machine::Machine;
+//! use synod::multi::{Alarm, Client, Clock, Cluster, Limits, Outcome, Process, Sessions};
+//! use synod::multi::{Task, Timer};
+//! use synod::quorum::{AcceptorSet, QuorumSystem};
+//!
+//! #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+//! struct Counter(u64);
+//!
+//! impl Machine for Counter {
+//!     type Command = u64; // how much to add
+//!     type Reply = u64; // what that makes
+//!
+//!     fn apply(&mut self, add: &u64) -> u64 {
+//!         self.0 = self.0.wrapping_add(*add);
+//!         self.0
+//!     }
+//!
+//!     fn read(&self, add: &u64) -> Option<u64> {
+//!         (*add == 0).then_some(self.0)
+//!     }
+//! }
+//!
+//! let nodes: Vec<NodeId> = (0..3).map(NodeId).collect();
+//! let cluster = Arc::new(Cluster {
+//!     quorums: QuorumSystem::majority(AcceptorSet::first(3))?,
+//!     proposers: nodes.clone(),
+//!     learners: nodes.clone(),
+//!     initial: Sessions::new(Counter(0), 100),
+//!     limits: Limits {
+//!         round_max: u64::MAX,
+//!         slots: u64::MAX,
+//!         window: 8,
+//!         batch_max: 4,
+//!         queue_max: 100,
+//!     },
+//!     nacks: true,
+//!     heartbeat: None,
+//!     election: Backoff::default(),
+//!     lease: None,
+//!     snapshot_every: None,
+//!     chunk_bytes: 1024,
+//!     entries_max: 16,
+//! });
+//! let client = Process::Client(Client {
+//!     tasks: vec![Task::Do(20), Task::Do(22)],
+//!     session: None,
+//!     leaders: nodes,
+//!     is_loyal: true,
+//!     backoff: Backoff::default(),
+//! });
+//!
+//! let mut processes = vec![Process::Node(cluster, Clock::Ticks); 3];
+//! processes.push(client);
+//! let mut states = Vec::new();
+//! let mut wire = VecDeque::new();
+//! let post = |wire: &mut VecDeque<_>, from: Id, out: Out<Process<Counter>>| {
+//!     wire.extend(out.into_iter().filter_map(|command| match command {
+//!         Command::Send(to, message) => Some((from, to, message)),
+//!         _ => None, // nothing crashes, and nothing is lost: no need to save or to wait
+//!     }));
+//! };
+//! for (index, process) in processes.iter().enumerate() {
+//!     let (id, mut out) = (Id::from(index), Out::new());
+//!     let mut state = Cow::Owned(process.on_start(id, &None, &mut out));
+//!     if index == 2 {
+//!         // It waited for a leader long enough.
+//!         process.on_timeout(id, &mut state, &Alarm::Node(Timer::Campaign), &mut out);
+//!     }
+//!     states.push(state.into_owned());
+//!     post(&mut wire, id, out);
+//!     while let Some((from, to, message)) = wire.pop_front() {
+//!         let (index, mut out) = (usize::from(to), Out::new());
+//!         let mut state = Cow::Owned(states[index].clone());
+//!         processes[index].on_msg(to, &mut state, from, message, &mut out);
+//!         states[index] = state.into_owned();
+//!         post(&mut wire, to, out);
+//!     }
+//! }
+//!
+//! let replies = states[3].client().map(|client| client.replies.clone());
+//! assert_eq!(replies, Some(vec![Outcome::Done(20), Outcome::Done(42)]));
+//! for state in &states[..3] {
+//!     let learner = state.node().and_then(|node| node.learner.as_ref());
+//!     assert_eq!(learner.map(|it| it.sessions.machine().0), Some(42));
+//! }
+//! # Ok::<(), synod::quorum::QuorumError>(())
+//! ```
 
 mod acceptor;
 mod client;
@@ -530,8 +631,14 @@ impl<M: Machine> Actor for Process<M> {
 pub(crate) mod testing {
     //! A machine that keeps a journal, and orders to it.
 
-    use super::{Machine, Order};
+    use super::{Entry, Machine, Order, Request, Sessions};
+    use crate::ballot::{Ballot, NodeId};
+    use crate::quorum::{AcceptorSet, QuorumSystem};
+    use crate::vote::Vote;
     use serde::{Deserialize, Serialize};
+
+    /// The client of all requests.
+    pub(crate) const CLIENT: NodeId = NodeId(9);
 
     /// Appends letters; every reply is all that was written so far.
     #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -558,5 +665,44 @@ pub(crate) mod testing {
             acked: 0,
             command,
         }
+    }
+
+    /// The client's number for a letter.
+    pub(crate) fn seq(command: char) -> u64 {
+        u64::from(u32::from(command))
+    }
+
+    /// A letter in session 0.
+    pub(crate) fn request(command: char) -> Request<char> {
+        Request {
+            client: CLIENT,
+            order: order(0, seq(command), command),
+        }
+    }
+
+    /// An entry of some letters.
+    pub(crate) fn entry(commands: &str) -> Entry<char> {
+        Entry::Batch(commands.chars().map(request).collect())
+    }
+
+    pub(crate) fn ballot(round: u64, node: u32) -> Ballot {
+        let node = NodeId(node);
+        Ballot { round, node }
+    }
+
+    pub(crate) fn vote(round: u64, node: u32, commands: &str) -> Vote<Entry<char>> {
+        let (ballot, value) = (ballot(round, node), entry(commands));
+        Vote { ballot, value }
+    }
+
+    pub(crate) fn majority_of_three() -> QuorumSystem {
+        QuorumSystem::majority(AcceptorSet::first(3)).expect("majorities intersect")
+    }
+
+    /// An empty journal, of which session 0 is open.
+    pub(crate) fn journal() -> Sessions<Journal> {
+        let mut sessions = Sessions::new(Journal::default(), 4);
+        sessions.carry_out(&Order::Open { seq: 0 });
+        sessions
     }
 }

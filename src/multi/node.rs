@@ -190,7 +190,9 @@ impl<'a, M: Machine> Step<'a, M> {
     }
 
     pub(super) fn on_message(mut self, from: NodeId, message: MessageOf<M>) -> Effects<M> {
-        self.dispatch(from, message);
+        if is_possible(&message, self.cluster.limits.slots) {
+            self.dispatch(from, message);
+        }
         self.finish()
     }
 
@@ -242,6 +244,7 @@ impl<'a, M: Machine> Step<'a, M> {
                     self.put_to_the_vote(proposals);
                     if self.cluster.heartbeat.is_some() {
                         self.announce();
+                        self.keep_pace();
                     }
                 }
             }
@@ -261,10 +264,7 @@ impl<'a, M: Machine> Step<'a, M> {
                 from: start,
                 entries,
             } => {
-                let slots = (start.0..).map(Slot);
-                slots
-                    .zip(entries)
-                    .for_each(|(slot, entry)| self.learn(slot, entry));
+                self.on_entries(start, entries);
             }
             Message::Ask { from: start } => self.on_ask(from, start),
             Message::Chunk(chunk) => self.on_chunk(from, chunk),
@@ -307,15 +307,19 @@ impl<'a, M: Machine> Step<'a, M> {
         }
     }
 
-    /// Proposes what waits, as far as there is room.
+    /// Proposes what waits, as far as there is room. Only the first of the slots under way gives
+    /// patience anew: a leader without a quorum must not be kept waiting by requests that come in.
     fn fill(&mut self) {
-        let reign = self.state.leader.as_mut().and_then(Leader::reign_mut);
-        let proposals = reign.map(|reign| reign.fill(&self.cluster.limits));
-        if let Some(proposals) = proposals.filter(|proposals| !proposals.is_empty()) {
-            self.put_to_the_vote(proposals);
+        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
+            return;
+        };
+        let was_idle = reign.open.is_empty();
+        let proposals = reign.fill(&self.cluster.limits);
+        if was_idle && !proposals.is_empty() {
             let patience = self.patience();
             self.set(Timer::Campaign, patience);
         }
+        self.put_to_the_vote(proposals);
     }
 
     /// Phase 2a: asks the acceptors to vote.
@@ -420,6 +424,16 @@ impl<'a, M: Machine> Step<'a, M> {
         }
     }
 
+    /// Entries from elsewhere. What is too far ahead is not kept: it will be asked for.
+    fn on_entries(&mut self, start: Slot, entries: Vec<Entry<M::Command>>) {
+        for (index, entry) in (0..).zip(entries) {
+            let slot = Slot(start.0.saturating_add(index));
+            if slot.0.saturating_sub(self.state.decided().0) < Slot::SPAN_MAX {
+                self.learn(slot, entry);
+            }
+        }
+    }
+
     /// An entry is decided. What can be applied is applied, what is then settled is dropped, and
     /// whoever leads tells the clients.
     fn learn(&mut self, slot: Slot, entry: Entry<M::Command>) {
@@ -434,17 +448,23 @@ impl<'a, M: Machine> Step<'a, M> {
         let Some(learner) = self.state.learner.as_mut() else {
             return;
         };
+        let decided = learner.decided();
+        // Before the entries are truncated, for the leader compares them with what it proposed.
+        let leader = self.state.leader.as_mut();
+        let is_over = leader.is_some_and(|leader| !leader.learn(decided, |it| learner.entry(it)));
         if let Some(every) = self.cluster.snapshot_every {
             learner.compact(every);
         }
-        let decided = learner.decided();
         if let Some(acceptor) = self.state.acceptor.as_mut() {
             acceptor.trim(decided);
         }
-        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
+        if is_over {
+            self.cancel(Timer::Heartbeat);
+            self.wait_for_leader();
+        }
+        if !self.state.is_leading() {
             return;
-        };
-        reign.learn(decided);
+        }
         for (request, outcome) in applied {
             if let Some(outcome) = outcome {
                 self.reply(&request, outcome);
@@ -528,7 +548,8 @@ impl<'a, M: Machine> Step<'a, M> {
         self.set(Timer::Campaign, patience);
     }
 
-    /// Asks once more for the votes that have not come, and shows itself.
+    /// Asks once more for the votes that have not come, and for entries that others know and this
+    /// node does not: nobody would tell a leader that it is behind. Then shows itself.
     fn beat(&mut self) {
         if let Some(reign) = self.state.leader.as_ref().and_then(Leader::reign) {
             let open = reign
@@ -536,8 +557,25 @@ impl<'a, M: Machine> Step<'a, M> {
                 .iter()
                 .map(|(slot, it)| (*slot, it.entry.clone()));
             let open = open.collect();
+            let (known, chosen) = (self.state.decided(), reign.chosen_below());
             self.put_to_the_vote(open);
+            if known < chosen {
+                let mut others = self.cluster.told();
+                others.retain(|node| *node != self.me);
+                for node in others {
+                    self.send(node, Message::Ask { from: known });
+                }
+            }
             self.announce();
+            self.keep_pace();
+        }
+    }
+
+    /// The next sign of life is due after a pace, whatever others reads ask for in between: with it
+    /// goes what must be said again.
+    fn keep_pace(&mut self) {
+        if let Some(pace) = self.cluster.heartbeat.clone() {
+            self.set(Timer::Heartbeat, pace);
         }
     }
 
@@ -549,9 +587,6 @@ impl<'a, M: Machine> Step<'a, M> {
             return;
         };
         let (beat, upto) = (reign.beat_at(now), reign.chosen_below());
-        if let Some(pace) = self.cluster.heartbeat.clone() {
-            self.set(Timer::Heartbeat, pace);
-        }
         let acceptors = self.cluster.quorums.acceptors().iter();
         let mut everyone: Vec<NodeId> = acceptors.chain(self.cluster.told()).collect();
         everyone.sort_unstable();
@@ -640,7 +675,7 @@ impl<'a, M: Machine> Step<'a, M> {
             let outcome = Outcome::Done(reply);
             return self.send(client, Message::Reply { seq, outcome });
         }
-        reign.on_read(client, seq, query, decided);
+        reign.on_read(client, seq, query, decided, &self.cluster.limits);
         self.serve_reads();
     }
 
@@ -720,6 +755,33 @@ impl<'a, M: Machine> Step<'a, M> {
 
     fn cancel(&mut self, timer: Timer) {
         self.effects.timers.push((timer, None));
+    }
+}
+
+/// Whether the slots that a message tells of exist: there are `slots` of them.
+fn is_possible<C, R>(message: &Message<C, R>, slots: u64) -> bool {
+    match message {
+        Message::Accept { slot, .. } | Message::Accepted { slot, .. } => slot.0 < slots,
+        Message::Promise { votes, .. } => {
+            let last = votes.last_key_value();
+            last.is_none_or(|(slot, _)| slot.0 < slots)
+        }
+        Message::Entries { from, entries } => {
+            let end = from.0.checked_add(entries.len() as u64);
+            end.is_some_and(|end| end <= slots)
+        }
+        // Those that only say up to where, or from where, are safe with any number.
+        Message::Request(_)
+        | Message::Read { .. }
+        | Message::Reply { .. }
+        | Message::Prepare { .. }
+        | Message::Nack { .. }
+        | Message::Decided { .. }
+        | Message::Ask { .. }
+        | Message::Chunk(_)
+        | Message::Fetch { .. }
+        | Message::Heartbeat { .. }
+        | Message::Heard { .. } => true,
     }
 }
 
@@ -815,3 +877,6 @@ impl<M: Machine> fmt::Debug for Durable<M> {
         write!(f, "{:?}", self.log)
     }
 }
+
+#[cfg(test)]
+mod tests;

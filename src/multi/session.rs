@@ -154,7 +154,7 @@ impl<M: Machine> Sessions<M> {
     ///
     /// `[Raft thesis §6.3]`
     pub fn carry_out(&mut self, order: &Order<M::Command>) -> Option<Outcome<M::Reply>> {
-        self.orders += 1;
+        self.orders = self.orders.saturating_add(1);
         match order {
             Order::Open { .. } => Some(self.open()),
             Order::Do {
@@ -191,7 +191,7 @@ impl<M: Machine> Sessions<M> {
             self.open.remove(&oldest);
         }
         let session = self.opened;
-        self.opened += 1;
+        self.opened = self.opened.saturating_add(1);
         let fresh = Session {
             used: self.orders,
             acked: 0,

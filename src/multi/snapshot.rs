@@ -76,7 +76,8 @@ impl fmt::Debug for Snapshot {
 
 impl fmt::Debug for Chunk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (end, total) = (self.offset + self.bytes.len() as u64, self.total);
+        let end = self.offset.saturating_add(self.bytes.len() as u64);
+        let total = self.total;
         write!(f, "{} {}..{end} of {total}", self.upto, self.offset)
     }
 }
@@ -145,5 +146,157 @@ impl Transfer {
         }
         let bytes = bytes.into();
         Received::Whole(Snapshot { upto, bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Journal, journal, order};
+    use super::*;
+
+    fn snapshot(upto: u64, letters: &str) -> Snapshot {
+        let mut sessions = journal();
+        for (seq, letter) in (1..).zip(letters.chars()) {
+            sessions.carry_out(&order(0, seq, letter));
+        }
+        Snapshot::take(Slot(upto), &sessions).expect("a journal can be encoded")
+    }
+
+    /// All pieces of a snapshot, of four bytes each.
+    fn chunks(snapshot: &Snapshot) -> Vec<Chunk> {
+        let offsets = (0..snapshot.bytes.len()).step_by(4);
+        let chunk = |offset| snapshot.chunk(offset as u64, 4).expect("a piece");
+        offsets.map(chunk).collect()
+    }
+
+    /// Adds pieces and returns what the last one led to: an offset, a snapshot or neither.
+    fn add(under_way: &mut Option<Transfer>, chunks: &[Chunk]) -> Result<Option<u64>, Snapshot> {
+        let mut last = Ok(None);
+        for chunk in chunks {
+            last = match Transfer::add(under_way, chunk.clone()) {
+                Received::More(offset) => Ok(Some(offset)),
+                Received::Whole(snapshot) => Err(snapshot),
+                Received::Nothing | Received::Damaged => Ok(None),
+            };
+        }
+        last
+    }
+
+    #[test]
+    fn a_snapshot_opens_to_the_machine_it_was_taken_of() {
+        let sessions = snapshot(3, "xyz").open::<Journal>();
+        assert_eq!(
+            sessions.map(|it| it.machine().0.clone()),
+            Some("xyz".to_owned())
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_machine_do_not_open() {
+        let whole = snapshot(3, "xyz").bytes;
+        let cut = |bytes: &[u8]| Snapshot {
+            upto: Slot(3),
+            bytes: bytes.into(),
+        };
+        assert_eq!(cut(&whole[..whole.len() - 1]).open::<Journal>(), None);
+        assert_eq!(cut(&[&whole, &[0_u8][..]].concat()).open::<Journal>(), None);
+    }
+
+    #[test]
+    fn pieces_in_order_make_the_snapshot() {
+        let snapshot = snapshot(3, "xyz");
+        let chunks = chunks(&snapshot);
+        assert!(chunks.len() > 2, "{} pieces", chunks.len());
+        let mut transfer = None;
+        for (index, chunk) in chunks[..chunks.len() - 1].iter().enumerate() {
+            let more = add(&mut transfer, std::slice::from_ref(chunk));
+            assert_eq!(more, Ok(Some(4 * (index as u64 + 1))));
+        }
+        assert_eq!(
+            add(&mut transfer, &chunks[chunks.len() - 1..]),
+            Err(snapshot)
+        );
+        assert_eq!(transfer, None);
+    }
+
+    #[test]
+    fn beyond_the_end_there_is_no_piece_and_none_is_empty() {
+        let snapshot = snapshot(3, "xyz");
+        for offset in [snapshot.bytes.len() as u64, u64::MAX] {
+            assert_eq!(snapshot.chunk(offset, 4), None);
+        }
+        let chunk = snapshot.chunk(0, 0).expect("a piece");
+        assert_eq!(chunk.bytes.len(), 1, "a size of zero would never end");
+    }
+
+    #[test]
+    fn a_piece_again_or_out_of_order_changes_nothing() {
+        let chunks = chunks(&snapshot(3, "xyz"));
+        let mut transfer = None;
+        assert_eq!(add(&mut transfer, &chunks[..2]), Ok(Some(8)));
+        let before = transfer.clone();
+        assert_eq!(add(&mut transfer, &chunks[1..2]), Ok(None));
+        assert_eq!(add(&mut transfer, &chunks[3..4]), Ok(None));
+        assert_eq!(transfer, before);
+    }
+
+    #[test]
+    fn the_first_piece_again_resumes_where_it_stopped() {
+        let chunks = chunks(&snapshot(3, "xyz"));
+        let mut transfer = None;
+        assert_eq!(add(&mut transfer, &chunks[..2]), Ok(Some(8)));
+        assert_eq!(add(&mut transfer, &chunks[..1]), Ok(Some(8)));
+    }
+
+    #[test]
+    fn a_later_snapshot_takes_over_and_an_earlier_one_does_not() {
+        let (earlier, later) = (chunks(&snapshot(3, "xyz")), chunks(&snapshot(4, "xyzw")));
+        let mut transfer = None;
+        assert_eq!(add(&mut transfer, &earlier[..2]), Ok(Some(8)));
+        assert_eq!(add(&mut transfer, &later[1..2]), Ok(None), "not its first");
+        assert_eq!(add(&mut transfer, &later[..1]), Ok(Some(4)));
+        assert_eq!(add(&mut transfer, &earlier[..1]), Ok(None));
+        assert_eq!(add(&mut transfer, &later[1..]), Err(snapshot(4, "xyzw")));
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_refused_and_asked_for_anew() {
+        let mut chunks = chunks(&snapshot(3, "xyz"));
+        chunks[1].bytes[0] ^= 1;
+        let mut transfer = None;
+        assert_eq!(add(&mut transfer, &chunks), Ok(None));
+        assert_eq!(transfer, None);
+        // Pieces that differ in the checksum are of two snapshots.
+        let mut chunks = self::chunks(&snapshot(3, "xyz"));
+        chunks[1].digest ^= 1;
+        assert_eq!(add(&mut transfer, &chunks[..2]), Ok(None));
+    }
+
+    #[test]
+    fn absurd_numbers_in_a_piece_do_no_harm() {
+        let chunk = Chunk {
+            upto: Slot(u64::MAX),
+            total: u64::MAX,
+            digest: 0,
+            offset: 0,
+            bytes: vec![1, 2],
+        };
+        let mut transfer = None;
+        assert_eq!(
+            add(&mut transfer, std::slice::from_ref(&chunk)),
+            Ok(Some(2))
+        );
+        let offset = u64::MAX;
+        let beyond = Chunk { offset, ..chunk };
+        assert_eq!(add(&mut transfer, std::slice::from_ref(&beyond)), Ok(None));
+        assert!(!format!("{beyond:?}").is_empty());
+        // More than was announced is not taken.
+        let mut transfer = None;
+        let short = Chunk {
+            total: 1,
+            offset: 0,
+            ..beyond
+        };
+        assert_eq!(add(&mut transfer, &[short]), Ok(Some(0)));
     }
 }

@@ -1,0 +1,1048 @@
+//! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
+
+use super::super::lease::Terms;
+use super::super::testing::{CLIENT, Journal, ballot, entry, journal, request, seq, vote};
+use super::super::{Alarm, Clock, Limits, Order, Process, ProcessState};
+use super::*;
+use crate::backoff::Backoff;
+use crate::quorum::{AcceptorSet, QuorumSystem};
+use stateright::actor::{Actor, Command, Id, Out};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+type Said = MessageOf<Journal>;
+
+/// What one step commanded.
+#[derive(Default)]
+struct Did {
+    saved: Option<Durable<Journal>>,
+    sent: Vec<(u32, Said)>,
+    timers: Vec<(Timer, Option<Range<Duration>>)>,
+}
+
+impl Did {
+    /// Sorts the commands out, and checks what holds for every step of every node: at most one
+    /// save, and nothing sent before it; nothing sent to itself.
+    fn of(me: NodeId, out: Out<Process<Journal>>) -> Self {
+        let mut did = Did::default();
+        for command in out {
+            match command {
+                Command::Save(durable) => {
+                    assert!(did.sent.is_empty(), "sent before it saved");
+                    assert!(did.saved.replace(durable).is_none(), "saved twice");
+                }
+                Command::Send(to, message) => {
+                    assert_ne!(NodeId::from(to), me, "sent to itself");
+                    did.sent.push((NodeId::from(to).0, message));
+                }
+                Command::SetTimer(Alarm::Node(timer), range) => {
+                    did.timers.push((timer, Some(range)));
+                }
+                Command::CancelTimer(Alarm::Node(timer)) => did.timers.push((timer, None)),
+                _ => panic!("no command of a node"),
+            }
+        }
+        did
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.sent.is_empty() && self.timers.is_empty() && self.saved.is_none()
+    }
+
+    fn sent_to(&self, node: u32) -> Vec<&Said> {
+        let to_node = self.sent.iter().filter(|(to, _)| *to == node);
+        to_node.map(|(_, message)| message).collect()
+    }
+
+    fn is_heartbeat_sent(&self) -> bool {
+        let mut sent = self.sent.iter();
+        sent.any(|(_, message)| matches!(message, Message::Heartbeat { .. }))
+    }
+
+    /// What became of a timer: nothing, or cancelled, or set to a time from a range.
+    fn timer(&self, timer: Timer) -> Option<&Option<Range<Duration>>> {
+        let of_timer = self.timers.iter().filter(|(it, _)| *it == timer);
+        of_timer.map(|(_, wait)| wait).next_back()
+    }
+
+    fn is_set(&self, timer: Timer) -> bool {
+        self.timer(timer).is_some_and(Option::is_some)
+    }
+}
+
+/// One node, driven step by step.
+struct Node {
+    me: NodeId,
+    process: Process<Journal>,
+    state: ProcessState<Journal>,
+}
+
+thread_local! {
+    /// What clocks show, and by how much they advance with every look at them.
+    static TIME: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+fn read_clock() -> u64 {
+    let (now, step) = TIME.get();
+    TIME.set((now + step, step));
+    now
+}
+
+impl Node {
+    fn start(cluster: &Cluster<Journal>, me: u32, saved: Option<Durable<Journal>>) -> (Self, Did) {
+        let me = NodeId(me);
+        let process = Process::Node(Arc::new(cluster.clone()), Clock::Real(read_clock));
+        let mut out = Out::new();
+        let state = process.on_start(me.into(), &saved, &mut out);
+        let node = Node { me, process, state };
+        (node, Did::of(me, out))
+    }
+
+    fn new(cluster: &Cluster<Journal>, me: u32) -> Self {
+        Node::start(cluster, me, None).0
+    }
+
+    /// Node `me`, which nothing was reported to, leading in ballot `1.me`, promised by itself if it
+    /// is an acceptor and by two others.
+    fn leading(cluster: &Cluster<Journal>, me: u32) -> Self {
+        let mut node = Node::new(cluster, me);
+        node.time_out(Timer::Campaign);
+        for from in [1, 2] {
+            node.hear(from, promise(1, me, &[], 0));
+        }
+        assert!(node.node().is_leading());
+        node
+    }
+
+    /// Handles one event on a borrowed state, as the checker does. What is durable is saved if,
+    /// and only if, it changed.
+    fn step(
+        &mut self,
+        event: impl FnOnce(&Self, &mut Cow<ProcessState<Journal>>, &mut Out<Process<Journal>>),
+    ) -> Did {
+        let before = self.node().durable();
+        let mut state = Cow::Borrowed(&self.state);
+        let mut out = Out::new();
+        event(self, &mut state, &mut out);
+        self.state = state.into_owned();
+        let after = self.node().durable();
+        let did = Did::of(self.me, out);
+        let expected = (after != before).then_some(after);
+        assert_eq!(did.saved, expected, "what changed is not what was saved");
+        did
+    }
+
+    fn hear(&mut self, from: u32, message: Said) -> Did {
+        let from = Id::from(from as usize);
+        self.step(|node, state, out| {
+            node.process
+                .on_msg(node.me.into(), state, from, message, out);
+        })
+    }
+
+    fn ask(&mut self, command: char) -> Did {
+        self.hear(CLIENT.0, Message::Request(request(command)))
+    }
+
+    fn time_out(&mut self, timer: Timer) -> Did {
+        self.step(|node, state, out| {
+            let alarm = Alarm::Node(timer);
+            node.process.on_timeout(node.me.into(), state, &alarm, out);
+        })
+    }
+
+    fn node(&self) -> &NodeState<Journal> {
+        self.state.node().expect("a node")
+    }
+
+    fn acceptor(&self) -> &Acceptor<char> {
+        self.node().acceptor.as_ref().expect("an acceptor")
+    }
+
+    fn learner(&self) -> &Learner<Journal> {
+        self.node().learner.as_ref().expect("a learner")
+    }
+
+    fn written(&self) -> &str {
+        &self.learner().sessions.machine().0
+    }
+}
+
+/// Acceptors 0, 1, ...; proposers and learners as given.
+fn cluster(acceptors: u32, proposers: &[u32], learners: &[u32]) -> Cluster<Journal> {
+    let quorums = QuorumSystem::majority(AcceptorSet::first(acceptors));
+    let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
+    Cluster {
+        quorums: quorums.expect("majorities intersect"),
+        proposers: nodes(proposers),
+        learners: nodes(learners),
+        initial: journal(),
+        limits: Limits {
+            round_max: u64::MAX,
+            slots: u64::MAX,
+            window: 3,
+            batch_max: 1,
+            queue_max: 10,
+        },
+        nacks: true,
+        heartbeat: Some(Duration::from_millis(5)..Duration::from_millis(6)),
+        election: Backoff::default(),
+        lease: None,
+        snapshot_every: None,
+        chunk_bytes: 8,
+        entries_max: 100,
+    }
+}
+
+/// Three nodes that play all roles.
+fn colocated() -> Cluster<Journal> {
+    cluster(3, &[0, 1, 2], &[0, 1, 2])
+}
+
+/// Acceptors 0 to 2, proposer 3 and learner 4.
+fn separated() -> Cluster<Journal> {
+    cluster(3, &[3], &[4])
+}
+
+fn prepare(round: u64, node: u32, from: u64) -> Said {
+    let (ballot, from) = (ballot(round, node), Slot(from));
+    Message::Prepare { ballot, from }
+}
+
+fn promise(round: u64, node: u32, votes: &[(u64, Vote<Entry<char>>)], decided: u64) -> Said {
+    Message::Promise {
+        ballot: ballot(round, node),
+        votes: votes.iter().map(|(s, v)| (Slot(*s), v.clone())).collect(),
+        decided: Slot(decided),
+    }
+}
+
+fn accept(slot: u64, vote: Vote<Entry<char>>) -> Said {
+    let slot = Slot(slot);
+    Message::Accept { slot, vote }
+}
+
+fn accepted(round: u64, node: u32, slot: u64) -> Said {
+    let (ballot, slot) = (ballot(round, node), Slot(slot));
+    Message::Accepted { ballot, slot }
+}
+
+fn nack(round: u64, node: u32, decided: u64) -> Said {
+    let (promised, decided) = (ballot(round, node), Slot(decided));
+    Message::Nack { promised, decided }
+}
+
+fn decided(round: u64, node: u32, upto: u64) -> Said {
+    let (ballot, upto) = (ballot(round, node), Slot(upto));
+    Message::Decided { ballot, upto }
+}
+
+fn entries(from: u64, letters: &str) -> Said {
+    let entries = letters.chars().map(|it| entry(&it.to_string())).collect();
+    let from = Slot(from);
+    Message::Entries { from, entries }
+}
+
+fn ask(from: u64) -> Said {
+    Message::Ask { from: Slot(from) }
+}
+
+fn heartbeat(round: u64, node: u32, upto: u64) -> Said {
+    let (ballot, upto, beat) = (ballot(round, node), Slot(upto), Beat::default());
+    Message::Heartbeat { ballot, beat, upto }
+}
+
+fn reply(to: char, written: &str) -> Said {
+    let (seq, outcome) = (seq(to), Outcome::Done(written.to_owned()));
+    Message::Reply { seq, outcome }
+}
+
+fn read(seq: u64, how: How) -> Said {
+    let query = '?';
+    Message::Read { seq, query, how }
+}
+
+#[test]
+fn a_candidate_has_its_own_promise_in_the_same_step() {
+    let mut node = Node::new(&colocated(), 0);
+    let did = node.time_out(Timer::Campaign);
+    assert_eq!(did.sent, [(1, prepare(1, 0, 0)), (2, prepare(1, 0, 0))]);
+    assert!(did.saved.is_some() && did.is_set(Timer::Campaign));
+    assert_eq!(node.acceptor().promised, Some(ballot(1, 0)));
+    node.hear(2, promise(1, 0, &[], 0));
+    assert!(node.node().is_leading(), "one more promise is a majority");
+}
+
+#[test]
+fn a_node_alone_decides_and_answers_in_one_step() {
+    let mut node = Node::new(&cluster(1, &[0], &[0]), 0);
+    node.time_out(Timer::Campaign);
+    let did = node.ask('x');
+    assert_eq!(did.sent, [(CLIENT.0, reply('x', "x"))]);
+    let saved = did.saved.expect("a decision is durable");
+    assert_eq!(saved.log.get(Slot(0)), Some(&entry("x")));
+    assert_eq!(saved.acceptor.map(|it| it.base), Some(Slot(1)));
+}
+
+#[test]
+fn a_leader_answers_once_a_quorum_voted_and_all_before_is_applied() {
+    let mut node = Node::leading(&colocated(), 0);
+    let did = node.ask('x');
+    assert_eq!(did.sent_to(1), [&accept(0, vote(1, 0, "x"))]);
+    node.ask('y');
+    let did = node.hear(1, accepted(1, 0, 1));
+    assert_eq!(did.sent, [], "slot 0 is open");
+    let did = node.hear(2, accepted(1, 0, 0));
+    let answers = [&reply('x', "x"), &reply('y', "xy")];
+    assert_eq!(did.sent_to(CLIENT.0), answers);
+    assert_eq!(did.sent_to(1), [&decided(1, 0, 2)]);
+    assert!(did.is_set(Timer::Campaign), "progress gives patience");
+}
+
+#[test]
+fn votes_of_another_ballot_do_not_count() {
+    let mut node = Node::leading(&colocated(), 0);
+    node.ask('x');
+    for (round, of) in [(0, 0), (2, 0), (1, 1)] {
+        node.hear(1, accepted(round, of, 0));
+    }
+    assert_eq!(node.written(), "");
+    node.hear(1, accepted(1, 0, 0));
+    assert_eq!(node.written(), "x");
+}
+
+#[test]
+fn learners_that_do_not_vote_are_told_the_entry_and_others_how_far() {
+    let cluster = cluster(3, &[0], &[1, 4]);
+    let mut node = Node::leading(&cluster, 0);
+    node.ask('x');
+    node.ask('y');
+    let did = node.hear(1, accepted(1, 0, 1));
+    assert_eq!(did.sent, [(4, entries(1, "y"))], "not all before is chosen");
+    let did = node.hear(1, accepted(1, 0, 0));
+    assert_eq!(did.sent_to(4), [&entries(0, "x")]);
+    assert_eq!(did.sent_to(1), [&decided(1, 0, 2)]);
+    assert!(did.sent_to(2).is_empty(), "it does not learn");
+}
+
+#[test]
+fn a_decided_notice_speaks_of_votes_in_its_own_ballot_alone() {
+    let mut node = Node::new(&colocated(), 2);
+    node.hear(0, accept(0, vote(1, 0, "x")));
+    node.hear(0, accept(1, vote(1, 0, "y")));
+    let did = node.hear(1, decided(2, 1, 2));
+    assert_eq!(node.written(), "");
+    assert_eq!(did.sent, [(1, ask(0))]);
+    node.hear(0, decided(1, 0, 1));
+    assert_eq!(node.written(), "x", "and of slots below its own alone");
+    assert!(
+        node.acceptor().votes.keys().eq(&[Slot(1)]),
+        "settled is dropped"
+    );
+    node.hear(0, heartbeat(1, 0, 2));
+    assert_eq!(node.written(), "xy");
+}
+
+#[test]
+fn a_gap_is_asked_for_and_what_was_beyond_follows() {
+    let mut node = Node::new(&separated(), 4);
+    node.hear(3, entries(1, "y"));
+    assert_eq!(node.written(), "");
+    let did = node.hear(3, heartbeat(1, 3, 2));
+    assert_eq!(did.sent, [(3, ask(0))]);
+    node.hear(3, entries(0, "x"));
+    assert_eq!(node.written(), "xy");
+    let did = node.hear(3, heartbeat(1, 3, 2));
+    assert_eq!(did.sent, [], "nothing is missing");
+}
+
+#[test]
+fn whoever_asks_gets_the_entries_from_there_on_and_no_more_than_fit() {
+    let cluster = Cluster {
+        entries_max: 2,
+        ..colocated()
+    };
+    let mut node = Node::new(&cluster, 2);
+    node.hear(0, entries(0, "wxyz"));
+    assert_eq!(node.hear(1, ask(1)).sent, [(1, entries(1, "xy"))]);
+    assert_eq!(node.hear(1, ask(3)).sent, [(1, entries(3, "z"))]);
+    assert!(node.hear(1, ask(4)).is_nothing());
+}
+
+#[test]
+fn whoever_proposes_for_a_decided_slot_is_told_what_it_holds() {
+    let mut node = Node::new(&colocated(), 2);
+    node.hear(0, entries(0, "x"));
+    let did = node.hear(1, accept(0, vote(1, 1, "y")));
+    assert_eq!(did.sent, [(1, entries(0, "x"))]);
+    assert_eq!(
+        node.hear(0, prepare(2, 0, 0)).sent,
+        [(0, promise(2, 0, &[], 1))]
+    );
+}
+
+/// The proposer votes for nothing itself, so it does not notice the ballot that decided its slot.
+#[test]
+fn a_reign_ends_once_another_ballot_has_decided_an_open_slot() {
+    let cluster = cluster(3, &[3, 4], &[0, 1, 2]);
+    let mut node = Node::leading(&cluster, 3);
+    node.ask('x');
+    let did = node.hear(4, entries(0, "y"));
+    assert!(!node.node().is_leading());
+    assert_eq!(did.timer(Timer::Heartbeat), Some(&None));
+    assert!(did.is_set(Timer::Campaign));
+    // Whoever voted for x in ballot 1.3 must not be told that all of that is chosen.
+    assert!(node.time_out(Timer::Heartbeat).is_nothing());
+    assert!(node.hear(0, accepted(1, 3, 0)).is_nothing());
+    // What it proposed itself may as well be told by others, and truncated in the same step.
+    let cluster = Cluster {
+        snapshot_every: Some(1),
+        ..cluster
+    };
+    let mut node = Node::leading(&cluster, 3);
+    node.ask('x');
+    node.hear(4, entries(0, "x"));
+    assert_eq!(node.learner().log.start(), Slot(1));
+    let did = node.time_out(Timer::Heartbeat);
+    assert!(matches!(
+        did.sent_to(0)[..],
+        [Message::Heartbeat { upto: Slot(1), .. }]
+    ));
+}
+
+/// The same with all that take part: node 0 voted for x in ballot 1.3, and y is chosen in 1.4.
+#[test]
+fn who_voted_for_a_proposal_that_was_overruled_does_not_take_it_for_decided() {
+    let cluster = cluster(3, &[3, 4], &[0, 1, 2]);
+    let mut nodes: Vec<Node> = (0..5).map(|me| Node::new(&cluster, me)).collect();
+    nodes[3] = Node::leading(&cluster, 3);
+    let did = nodes[3].ask('x');
+    nodes[0].hear(3, did.sent_to(0)[0].clone());
+    nodes[4] = Node::leading(&cluster, 4);
+    let did = nodes[4].ask('y');
+    for voter in [1, 2] {
+        nodes[voter].hear(4, did.sent_to(1)[0].clone());
+    }
+    nodes[4].hear(1, accepted(1, 4, 0));
+    let did = nodes[4].hear(2, accepted(1, 4, 0));
+    assert_eq!(
+        (did.sent_to(3), nodes[4].written()),
+        (vec![&entries(0, "y")], "y")
+    );
+    nodes[3].hear(4, entries(0, "y"));
+    let did = nodes[3].time_out(Timer::Heartbeat);
+    for message in did.sent_to(0) {
+        nodes[0].hear(3, message.clone());
+    }
+    assert_eq!(nodes[0].written(), "", "x was not chosen");
+}
+
+#[test]
+fn a_leader_asks_until_it_knows_what_was_decided_before_it() {
+    let mut node = Node::new(&colocated(), 0);
+    node.time_out(Timer::Campaign);
+    let did = node.hear(1, promise(1, 0, &[], 2));
+    assert_eq!(did.sent_to(1)[0], &ask(0));
+    // The question, or the answer, is lost.
+    let did = node.time_out(Timer::Heartbeat);
+    assert_eq!(did.sent_to(1)[0], &ask(0));
+    assert_eq!(did.sent_to(2)[0], &ask(0));
+    node.hear(2, entries(0, "xy"));
+    let did = node.time_out(Timer::Heartbeat);
+    assert!(!did.sent.iter().any(|(_, it)| *it == ask(2)));
+}
+
+#[test]
+fn a_leader_without_a_quorum_prepares_again_and_is_silent_meanwhile() {
+    let mut node = Node::leading(&colocated(), 0);
+    node.ask('x');
+    let did = node.time_out(Timer::Campaign);
+    assert_eq!(did.timer(Timer::Heartbeat), Some(&None));
+    assert!(did.is_set(Timer::Campaign));
+    assert_eq!(did.sent_to(1), [&prepare(2, 0, 0)]);
+    assert!(node.time_out(Timer::Heartbeat).is_nothing());
+    // Its own vote is reported to itself, and proposed again.
+    let did = node.hear(1, promise(2, 0, &[], 0));
+    assert_eq!(did.sent_to(2)[0], &accept(0, vote(2, 0, "x")));
+}
+
+#[test]
+fn only_a_quorum_gives_a_leader_patience() {
+    let mut node = Node::leading(&colocated(), 0);
+    let beat = |node: &Node| {
+        let reign = node.node().leader.as_ref().and_then(Leader::reign);
+        reign.expect("it leads").beat
+    };
+    TIME.set((7, 0));
+    node.time_out(Timer::Heartbeat);
+    let (ballot, beat) = (ballot(1, 0), beat(&node));
+    let stale = Beat {
+        sent: Time(3),
+        ..beat
+    };
+    assert_eq!(beat.sent, Time(7));
+    let did = node.hear(
+        1,
+        Message::Heard {
+            ballot,
+            beat: stale,
+        },
+    );
+    assert!(
+        !did.is_set(Timer::Campaign),
+        "the answer to an earlier beat"
+    );
+    let did = node.hear(1, Message::Heard { ballot, beat });
+    assert!(did.is_set(Timer::Campaign));
+    // Requests alone do not: the first that is under way starts the wait, and votes prolong it.
+    assert!(node.ask('x').is_set(Timer::Campaign));
+    assert!(!node.ask('y').is_set(Timer::Campaign));
+    let did = node.hear(2, Message::Heard { ballot, beat });
+    assert!(!did.is_set(Timer::Campaign), "votes are due");
+}
+
+#[test]
+fn what_is_under_way_is_said_again_at_a_pace_that_reads_do_not_change() {
+    let mut node = Node::leading(&colocated(), 0);
+    node.ask('x');
+    let did = node.hear(CLIENT.0, read(1, How::Index));
+    assert!(did.is_heartbeat_sent() && !did.is_set(Timer::Heartbeat));
+    let did = node.time_out(Timer::Heartbeat);
+    assert_eq!(did.sent_to(2)[0], &accept(0, vote(1, 0, "x")));
+    assert!(did.is_heartbeat_sent() && did.is_set(Timer::Heartbeat));
+}
+
+#[test]
+fn a_follower_waits_as_long_as_a_leader_shows_itself() {
+    let (mut node, did) = Node::start(&colocated(), 2, None);
+    assert!(did.is_set(Timer::Campaign) && did.sent.is_empty());
+    assert!(node.hear(0, heartbeat(1, 0, 0)).is_set(Timer::Campaign));
+    assert!(
+        node.hear(0, accept(0, vote(1, 0, "x")))
+            .is_set(Timer::Campaign)
+    );
+    node.hear(1, prepare(2, 1, 0));
+    let did = node.hear(0, heartbeat(1, 0, 1));
+    assert!(
+        !did.is_set(Timer::Campaign),
+        "nobody leads in that ballot any more"
+    );
+    assert_eq!(did.sent, [(0, nack(2, 1, 0))]);
+    assert_eq!(node.written(), "");
+    let (mut learner, did) = Node::start(&separated(), 4, None);
+    assert!(did.is_nothing(), "it does not propose");
+    assert!(learner.hear(3, heartbeat(1, 3, 0)).is_nothing());
+}
+
+#[test]
+fn a_leader_that_is_outbid_steps_down() {
+    for message in [
+        nack(2, 1, 0),
+        heartbeat(2, 1, 0),
+        accept(0, vote(2, 1, "y")),
+    ] {
+        let mut node = Node::leading(&colocated(), 0);
+        let did = node.hear(1, message);
+        assert!(!node.node().is_leading());
+        assert_eq!(did.timer(Timer::Heartbeat), Some(&None));
+        assert!(did.is_set(Timer::Campaign));
+        assert!(node.ask('x').is_nothing(), "the client asks somebody else");
+    }
+}
+
+#[test]
+fn without_refusals_a_proposer_is_left_to_find_out() {
+    let cluster = Cluster {
+        nacks: false,
+        ..colocated()
+    };
+    let mut node = Node::new(&cluster, 2);
+    node.hear(1, prepare(2, 1, 0));
+    assert!(node.hear(0, prepare(1, 0, 0)).is_nothing());
+    assert!(node.hear(0, accept(0, vote(1, 0, "x"))).is_nothing());
+    assert!(node.hear(0, heartbeat(1, 0, 0)).is_nothing());
+}
+
+#[test]
+fn a_node_that_restarts_keeps_promise_votes_ballot_log_and_snapshot() {
+    let cluster = Cluster {
+        snapshot_every: Some(2),
+        ..colocated()
+    };
+    let mut node = Node::leading(&cluster, 0);
+    for (slot, letter) in ['x', 'y', 'z'].into_iter().enumerate() {
+        node.ask(letter);
+        node.hear(1, accepted(1, 0, slot as u64));
+    }
+    node.ask('w');
+    let saved = node.node().durable();
+    assert_eq!(saved.snapshot.as_ref().map(|it| it.upto), Some(Slot(2)));
+    assert_eq!((saved.log.start(), saved.log.end()), (Slot(2), Slot(3)));
+    let (restarted, did) = Node::start(&cluster, 0, Some(saved.clone()));
+    assert_eq!(restarted.node().durable(), saved);
+    assert_eq!(restarted.learner().sessions, node.learner().sessions);
+    assert!(!restarted.node().is_leading());
+    assert!(did.saved.is_none() && did.sent.is_empty());
+    // It goes on in a ballot of its own, above the one it left.
+    let mut restarted = restarted;
+    let did = restarted.time_out(Timer::Campaign);
+    assert_eq!(did.sent_to(1), [&prepare(2, 0, 3)]);
+}
+
+#[test]
+fn a_node_that_saved_what_makes_no_sense_does_nothing_and_overwrites_nothing() {
+    let mut node = Node::new(&colocated(), 0);
+    node.hear(1, entries(0, "x"));
+    let saved = Durable {
+        snapshot: Some(Snapshot {
+            upto: Slot(0),
+            bytes: [1, 2, 3].into(),
+        }),
+        ..node.node().durable()
+    };
+    let (mut node, did) = Node::start(&colocated(), 0, Some(saved));
+    assert!(did.is_nothing());
+    for message in [
+        prepare(1, 1, 0),
+        accept(0, vote(1, 1, "x")),
+        entries(0, "x"),
+        ask(0),
+    ] {
+        assert!(node.hear(1, message).is_nothing());
+    }
+    for timer in [Timer::Campaign, Timer::Heartbeat] {
+        let did = node.time_out(timer);
+        assert!(did.sent.is_empty() && did.saved.is_none());
+    }
+}
+
+/// Numbers that no honest node sends: nothing is decided, and the node goes on.
+#[test]
+fn absurd_numbers_do_no_harm() {
+    let max = u64::MAX;
+    let chunk = |upto, offset| {
+        Message::Chunk(Chunk {
+            upto: Slot(upto),
+            total: max,
+            digest: 0,
+            offset,
+            bytes: vec![0],
+        })
+    };
+    let (upto, from) = (Slot(max), Slot(max));
+    let beat = Beat {
+        round: max,
+        sent: Time(max),
+    };
+    let (mut node, ballot) = (Node::leading(&colocated(), 0), ballot(1, 0));
+    let far = [(max, vote(1, 1, "x"))];
+    for message in [
+        accept(max, vote(1, 0, "x")),
+        accepted(1, 0, max),
+        promise(1, 0, &far, max),
+        decided(1, 0, max),
+        entries(max, "xy"),
+        entries(max - 1, "xy"),
+        entries(Slot::SPAN_MAX, "x"),
+        ask(max),
+        chunk(max, 0),
+        chunk(max, max),
+        Message::Fetch { upto, offset: max },
+        Message::Heard { ballot, beat },
+        Message::Heartbeat { ballot, beat, upto },
+        Message::Prepare { ballot, from },
+        read(max, How::Lease),
+    ] {
+        assert!(!format!("{message:?}").is_empty());
+        node.hear(1, message);
+    }
+    assert!(node.learner().ahead.is_empty() && node.written().is_empty());
+    assert!(node.acceptor().votes.is_empty());
+    // A vote so far away that the gap cannot be filled makes nobody a leader.
+    node.time_out(Timer::Campaign);
+    node.hear(1, promise(2, 0, &[(max - 1, vote(1, 1, "x"))], 0));
+    assert!(!node.node().is_leading());
+    node.time_out(Timer::Campaign);
+    node.hear(1, promise(3, 0, &[], 0));
+    node.ask('x');
+    node.hear(1, accepted(3, 0, 0));
+    assert_eq!(node.written(), "x");
+}
+
+fn leased() -> Cluster<Journal> {
+    Cluster {
+        lease: Some(Terms {
+            duration: 10,
+            margin: 2,
+        }),
+        ..colocated()
+    }
+}
+
+#[test]
+fn an_acceptor_with_a_lease_holds_off_others_and_not_its_holder() {
+    TIME.set((100, 0));
+    let mut node = Node::new(&leased(), 2);
+    let did = node.hear(0, heartbeat(1, 0, 0));
+    let (ballot, beat) = (ballot(1, 0), Beat::default());
+    assert_eq!(did.sent, [(0, Message::Heard { ballot, beat })]);
+    TIME.set((109, 0));
+    for message in [
+        prepare(2, 1, 0),
+        accept(0, vote(2, 1, "x")),
+        heartbeat(2, 1, 0),
+    ] {
+        assert!(node.hear(1, message).is_nothing());
+    }
+    assert_eq!(
+        node.hear(0, prepare(2, 0, 0)).sent,
+        [(0, promise(2, 0, &[], 0))]
+    );
+    TIME.set((110, 0));
+    assert_eq!(
+        node.hear(1, prepare(2, 1, 0)).sent,
+        [(1, promise(2, 1, &[], 0))]
+    );
+}
+
+#[test]
+fn an_acceptor_that_restarts_presumes_a_lease() {
+    TIME.set((100, 0));
+    let mut node = Node::new(&leased(), 2);
+    assert!(!node.hear(0, heartbeat(1, 0, 0)).sent.is_empty());
+    let saved = Some(node.node().durable());
+    TIME.set((109, 0));
+    let mut node = Node::start(&leased(), 2, saved).0;
+    TIME.set((118, 0));
+    assert!(node.hear(1, prepare(2, 1, 0)).is_nothing());
+    TIME.set((119, 0));
+    assert!(!node.hear(1, prepare(2, 1, 0)).is_nothing());
+    let mut fresh = Node::new(&leased(), 2);
+    assert!(
+        !fresh.hear(1, prepare(2, 1, 0)).is_nothing(),
+        "it granted none"
+    );
+}
+
+/// Node 0, leading, whose beat of time 100 was answered by node 1 and by itself.
+fn holder() -> Node {
+    TIME.set((100, 0));
+    let mut node = Node::leading(&leased(), 0);
+    let (ballot, sent) = (ballot(1, 0), Time(100));
+    let beat = Beat { round: 0, sent };
+    node.hear(1, Message::Heard { ballot, beat });
+    node
+}
+
+#[test]
+fn a_lease_read_is_answered_at_once_until_the_lease_ends() {
+    let written = Outcome::Done(String::new());
+    let answer = |seq| {
+        let outcome = written.clone();
+        (CLIENT.0, Message::Reply { seq, outcome })
+    };
+    let mut node = holder();
+    TIME.set((107, 0));
+    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    assert_eq!(did.sent, [answer(1)]);
+    TIME.set((108, 0));
+    let did = node.hear(CLIENT.0, read(2, How::Lease));
+    assert!(did.sent_to(CLIENT.0).is_empty());
+    assert!(did.is_heartbeat_sent(), "it asks instead");
+    // Without a quorum's answer there is no lease.
+    let mut node = Node::leading(&leased(), 0);
+    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    assert!(did.sent_to(CLIENT.0).is_empty());
+}
+
+#[test]
+fn a_leader_with_a_lease_still_applies_all_that_came_before_it() {
+    TIME.set((100, 0));
+    let mut node = Node::new(&leased(), 0);
+    node.time_out(Timer::Campaign);
+    node.hear(1, promise(1, 0, &[(0, vote(0, 1, "x"))], 0));
+    let (ballot, sent) = (ballot(1, 0), Time(100));
+    let beat = Beat { round: 0, sent };
+    node.hear(1, Message::Heard { ballot, beat });
+    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    assert!(did.sent_to(CLIENT.0).is_empty(), "x may have been answered");
+    let beat = Beat { round: 1, sent };
+    node.hear(2, Message::Heard { ballot, beat });
+    let did = node.hear(1, accepted(1, 0, 0));
+    let (seq, outcome) = (1, Outcome::Done("x".to_owned()));
+    assert!(
+        did.sent_to(CLIENT.0)
+            .contains(&&Message::Reply { seq, outcome })
+    );
+}
+
+#[test]
+fn a_read_by_index_waits_for_a_quorum_that_hears_of_it() {
+    let mut node = holder();
+    let did = node.hear(CLIENT.0, read(1, How::Index));
+    assert!(did.is_heartbeat_sent() && did.sent_to(CLIENT.0).is_empty());
+    let ballot = ballot(1, 0);
+    let beat = |round| {
+        let sent = Time(100);
+        Beat { round, sent }
+    };
+    let did = node.hear(
+        2,
+        Message::Heard {
+            ballot,
+            beat: beat(0),
+        },
+    );
+    assert!(
+        did.sent_to(CLIENT.0).is_empty(),
+        "the answer to an earlier beat"
+    );
+    let did = node.hear(
+        2,
+        Message::Heard {
+            ballot,
+            beat: beat(1),
+        },
+    );
+    assert_eq!(did.sent_to(CLIENT.0).len(), 1);
+}
+
+/// Nodes and what is on its way between them, delivered in the order in which it was sent.
+struct Net {
+    cluster: Cluster<Journal>,
+    nodes: BTreeMap<u32, Node>,
+    wire: VecDeque<(u32, u32, Said)>,
+    /// What clients are told.
+    told: Vec<Said>,
+    /// Messages that are lost.
+    is_lost: fn(&Said) -> bool,
+}
+
+impl Net {
+    fn new(cluster: Cluster<Journal>) -> Self {
+        let start = |me| (me, Node::new(&cluster, me));
+        Net {
+            nodes: (0..3).map(start).collect(),
+            cluster,
+            wire: VecDeque::new(),
+            told: Vec::new(),
+            is_lost: |_| false,
+        }
+    }
+
+    fn run(&mut self, from: u32, did: Did) {
+        let sent = |(to, message)| (from, to, message);
+        self.wire.extend(did.sent.into_iter().map(sent));
+        while let Some((from, to, message)) = self.wire.pop_front() {
+            if (self.is_lost)(&message) {
+                continue;
+            }
+            match self.nodes.get_mut(&to) {
+                Some(node) => {
+                    let did = node.hear(from, message);
+                    self.wire
+                        .extend(did.sent.into_iter().map(|(it, say)| (to, it, say)));
+                }
+                None if NodeId(to) == CLIENT => self.told.push(message),
+                None => {}
+            }
+        }
+    }
+
+    fn time_out(&mut self, node: u32, timer: Timer) {
+        let did = self.nodes.get_mut(&node).map(|node| node.time_out(timer));
+        self.run(node, did.unwrap_or_default());
+    }
+
+    fn ask(&mut self, node: u32, letters: &str) {
+        for letter in letters.chars() {
+            let did = self.nodes.get_mut(&node).map(|node| node.ask(letter));
+            self.run(node, did.unwrap_or_default());
+        }
+    }
+
+    fn stop(&mut self, node: u32) -> Durable<Journal> {
+        let stopped = self.nodes.remove(&node).expect("it runs");
+        stopped.node().durable()
+    }
+
+    fn restart(&mut self, node: u32, saved: Durable<Journal>) {
+        let (restarted, did) = Node::start(&self.cluster, node, Some(saved));
+        self.nodes.insert(node, restarted);
+        self.run(node, did);
+    }
+
+    fn written(&self) -> Vec<&str> {
+        self.nodes.values().map(Node::written).collect()
+    }
+}
+
+#[test]
+fn three_nodes_write_the_same_journal() {
+    let mut net = Net::new(colocated());
+    net.time_out(0, Timer::Campaign);
+    net.ask(0, "abc");
+    assert_eq!(net.written(), ["abc"; 3]);
+    let expected = [reply('a', "a"), reply('b', "ab"), reply('c', "abc")];
+    assert_eq!(net.told, expected);
+}
+
+#[test]
+fn a_command_takes_effect_once_though_the_leader_changes() {
+    let mut net = Net::new(colocated());
+    net.time_out(0, Timer::Campaign);
+    // Chosen and applied, but the client is not told, and nor are the others.
+    net.is_lost = |it| matches!(it, Message::Reply { .. } | Message::Decided { .. });
+    net.ask(0, "a");
+    net.is_lost = |_| false;
+    net.stop(0);
+    net.time_out(1, Timer::Campaign);
+    net.ask(1, "a");
+    net.ask(1, "b");
+    assert_eq!(net.written(), ["ab"; 2]);
+    assert_eq!(net.told.last(), Some(&reply('b', "ab")));
+    assert!(net.told.contains(&reply('a', "a")));
+    net.ask(1, "a");
+    assert_eq!(
+        net.told.last(),
+        Some(&reply('a', "a")),
+        "the same answer again"
+    );
+    assert_eq!(
+        net.nodes[&1].node().decided(),
+        Slot(2),
+        "and not proposed again"
+    );
+}
+
+#[test]
+fn a_request_that_two_leaders_took_up_is_carried_out_once() {
+    let mut net = Net::new(colocated());
+    net.time_out(0, Timer::Campaign);
+    net.is_lost = |it| matches!(it, Message::Accepted { .. } | Message::Decided { .. });
+    net.ask(0, "a");
+    net.is_lost = |_| false;
+    // Node 1 adopts the vote for it and, before that is chosen, proposes it in another slot too.
+    let node = net.nodes.get_mut(&1).expect("it runs");
+    node.time_out(Timer::Campaign);
+    node.hear(2, promise(2, 1, &[], 0));
+    assert!(node.node().is_leading());
+    node.ask('b');
+    node.hear(
+        CLIENT.0,
+        Message::Request(Request {
+            client: NodeId(8),
+            ..request('a')
+        }),
+    );
+    for slot in [0, 1, 2] {
+        node.hear(2, accepted(2, 1, slot));
+    }
+    assert_eq!(node.node().decided(), Slot(3));
+    assert_eq!(node.written(), "ab");
+}
+
+#[test]
+fn a_session_is_opened_and_an_unknown_one_refused() {
+    let mut net = Net::new(colocated());
+    net.time_out(0, Timer::Campaign);
+    for order in [
+        Order::Open { seq: 5 },
+        super::super::testing::order(7, 6, 'x'),
+    ] {
+        let client = CLIENT;
+        let request = Message::Request(Request { client, order });
+        let did = net
+            .nodes
+            .get_mut(&0)
+            .expect("it runs")
+            .hear(CLIENT.0, request);
+        net.run(0, did);
+    }
+    let (seq, outcome) = (5, Outcome::Opened { session: 1 });
+    let opened = Message::Reply { seq, outcome };
+    let (seq, outcome) = (6, Outcome::Expired);
+    assert_eq!(net.told, [opened, Message::Reply { seq, outcome }]);
+    assert_eq!(net.written(), [""; 3]);
+}
+
+fn truncating() -> Cluster<Journal> {
+    Cluster {
+        snapshot_every: Some(3),
+        ..colocated()
+    }
+}
+
+#[test]
+fn a_node_that_was_away_catches_up_by_snapshot_and_log() {
+    let mut net = Net::new(truncating());
+    net.time_out(0, Timer::Campaign);
+    net.ask(0, "a");
+    let saved = net.stop(2);
+    net.ask(0, "bcdefgh");
+    net.restart(2, saved);
+    assert_eq!(net.written()[2], "a");
+    // The snapshot comes with the first sign of life, the log since with the second.
+    net.time_out(0, Timer::Heartbeat);
+    assert_eq!(net.written()[2], "abcdef");
+    net.time_out(0, Timer::Heartbeat);
+    assert_eq!(net.written(), ["abcdefgh"; 3]);
+    let state = |node: u32| net.nodes[&node].node();
+    assert_eq!(
+        net.nodes[&2].learner().sessions,
+        net.nodes[&0].learner().sessions
+    );
+    assert_eq!(state(2).durable().snapshot, state(0).durable().snapshot);
+    assert_eq!(net.nodes[&2].acceptor().base, Slot(8));
+}
+
+#[test]
+fn a_transfer_that_stopped_is_resumed_where_it_stopped() {
+    let mut net = Net::new(truncating());
+    net.time_out(0, Timer::Campaign);
+    let saved = net.stop(2);
+    net.ask(0, "abc");
+    net.restart(2, saved);
+    net.is_lost = |it| matches!(it, Message::Fetch { offset, .. } if *offset > 8);
+    net.time_out(0, Timer::Heartbeat);
+    assert!(net.nodes[&2].learner().transfer.is_some());
+    net.is_lost = |it| matches!(it, Message::Fetch { offset, .. } if *offset <= 8);
+    net.time_out(0, Timer::Heartbeat);
+    assert_eq!(net.written(), ["abc"; 3]);
+}
+
+#[test]
+fn a_transfer_begins_again_if_the_provider_moved_on() {
+    let mut net = Net::new(truncating());
+    net.time_out(0, Timer::Campaign);
+    let saved = net.stop(2);
+    net.ask(0, "abc");
+    net.restart(2, saved);
+    net.is_lost = |it| matches!(it, Message::Fetch { .. });
+    net.time_out(0, Timer::Heartbeat);
+    let (upto, offset) = (Slot(3), 8);
+    net.is_lost = |_| false;
+    let left = net.nodes.remove(&2).expect("it runs");
+    net.ask(0, "def");
+    net.nodes.insert(2, left);
+    let fetch = Message::Fetch { upto, offset };
+    let did = net.nodes.get_mut(&0).expect("it runs").hear(2, fetch);
+    let first = |it: &Chunk| it.upto == Slot(6) && it.offset == 0;
+    assert!(matches!(&did.sent[..], [(2, Message::Chunk(it))] if first(it)));
+    net.run(0, did);
+    assert_eq!(net.written(), ["abcdef"; 3]);
+}
+
+#[test]
+fn a_fetch_of_a_snapshot_that_is_not_there_is_not_answered() {
+    let mut net = Net::new(truncating());
+    net.time_out(0, Timer::Campaign);
+    net.ask(0, "abc");
+    let node = net.nodes.get_mut(&0).expect("it runs");
+    let (upto, offset) = (Slot(9), 0);
+    assert!(node.hear(2, Message::Fetch { upto, offset }).is_nothing());
+    let (upto, offset) = (Slot(3), 10_000);
+    assert!(node.hear(2, Message::Fetch { upto, offset }).is_nothing());
+}
