@@ -196,6 +196,8 @@ impl Config {
             limits: Limits {
                 round_max: self.ballots,
                 slots: self.slots,
+                // One for the read, and one that begins after a reply was lost.
+                beats_max: 2,
                 window: self.window,
                 batch_max: self.batch,
                 queue_max: usize::MAX,

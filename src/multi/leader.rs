@@ -99,6 +99,9 @@ pub struct Limits {
     pub round_max: u64,
     /// How many slots there are: `u64::MAX` in earnest, a few in a model.
     pub slots: u64,
+    /// How many rounds of beats reads may ask for in one ballot: `u64::MAX` in earnest, a few in a
+    /// model.
+    pub beats_max: u64,
     /// How far a leader may propose beyond the first slot that it has open (α in `[PMS §3]`);
     /// never as far as [`Slot::SPAN_MAX`].
     pub window: usize,
@@ -107,6 +110,21 @@ pub struct Limits {
     /// How many requests may wait for room, and how many reads for an answer; the rest are refused
     /// silently, and come again.
     pub queue_max: usize,
+}
+
+impl Default for Limits {
+    /// No limit that a cluster could run into but those that keep it swift: 8 slots under way, 64
+    /// requests in each, 4,096 waiting.
+    fn default() -> Self {
+        Self {
+            round_max: u64::MAX,
+            slots: u64::MAX,
+            beats_max: u64::MAX,
+            window: 8,
+            batch_max: 64,
+            queue_max: 4_096,
+        }
+    }
 }
 
 /// Proposals to put to the vote, by slot.
@@ -232,7 +250,7 @@ impl<C: Data> Leader<C> {
         gives_up
     }
 
-    /// Somebody leads in a higher ballot: follow. Says whether that is news.
+    /// Somebody leads in a higher ballot: follow. Says whether anything was given up for it.
     pub fn yield_to(&mut self, ballot: Ballot) -> bool {
         let yields = self.ballot < Some(ballot) && !matches!(self.phase, Phase::Following);
         if yields {
@@ -425,9 +443,10 @@ impl<C: Data> Reign<C> {
     }
 
     /// Begins a round of beats if a read needs a new one and none is under way. Says whether it did.
-    pub fn begin_round(&mut self, quorums: &QuorumSystem) -> bool {
+    pub fn begin_round(&mut self, quorums: &QuorumSystem, limits: &Limits) -> bool {
         let is_needed = self.reads.iter().any(|read| read.round > self.beat.round);
-        let begins = is_needed && self.confirmed(quorums) == self.beat.round;
+        let is_free = self.confirmed(quorums) == self.beat.round;
+        let begins = is_needed && is_free && self.beat.round < limits.beats_max;
         if begins {
             self.beat.round += 1;
         }
@@ -451,6 +470,13 @@ impl<C: Data> Reign<C> {
             latest.round = latest.round.max(beat.round);
             latest.sent = latest.sent.max(beat.sent);
         }
+    }
+
+    /// Whether an acceptor's answer to a beat adds nothing to those that are there.
+    #[must_use]
+    pub fn has_heard(&self, from: NodeId, beat: Beat) -> bool {
+        let is_covered = |latest: &Beat| beat.round <= latest.round && beat.sent <= latest.sent;
+        self.heard.get(&from).is_some_and(is_covered)
     }
 
     /// Whether enough acceptors have answered the latest beat.
@@ -507,6 +533,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         round_max: u64::MAX,
         slots: u64::MAX,
+        beats_max: u64::MAX,
         window: 2,
         batch_max: 2,
         queue_max: 4,
@@ -777,8 +804,8 @@ mod tests {
     fn a_read_waits_for_a_round_that_began_after_it_came() {
         let (mut reign, quorums) = (reign(), majority_of_three());
         reign.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
-        assert!(reign.begin_round(&quorums));
-        assert!(!reign.begin_round(&quorums), "one at a time");
+        assert!(reign.begin_round(&quorums, &LIMITS));
+        assert!(!reign.begin_round(&quorums, &LIMITS), "one at a time");
         // The second read comes while the first one's round is under way.
         reign.on_read(NodeId(9), 2, '?', Slot(0), &LIMITS);
         heard(&mut reign, 0, 1, 0);
@@ -787,13 +814,13 @@ mod tests {
         assert_eq!(ready(&mut reign, 0), [0; 0], "one acceptor is not enough");
         heard(&mut reign, 1, 1, 0);
         assert_eq!(ready(&mut reign, 0), [1]);
-        assert!(reign.begin_round(&quorums));
+        assert!(reign.begin_round(&quorums, &LIMITS));
         heard(&mut reign, 2, 1, 5);
         assert_eq!(ready(&mut reign, 0), [0; 0], "an answer to the old round");
         heard(&mut reign, 2, 2, 5);
         heard(&mut reign, 0, 2, 5);
         assert_eq!(ready(&mut reign, 0), [2]);
-        assert!(!reign.begin_round(&quorums), "nobody waits");
+        assert!(!reign.begin_round(&quorums, &LIMITS), "nobody waits");
     }
 
     #[test]
@@ -804,7 +831,7 @@ mod tests {
         let reign = leader.reign_mut().expect("a quorum promised");
         reign.on_read(NodeId(9), 1, '?', Slot(2), &LIMITS);
         reign.on_read(NodeId(9), 2, '?', Slot(7), &LIMITS);
-        reign.begin_round(&majority_of_three());
+        reign.begin_round(&majority_of_three(), &LIMITS);
         heard(reign, 0, 1, 0);
         heard(reign, 1, 1, 0);
         assert_eq!(ready(reign, 4), [0; 0]);

@@ -63,9 +63,7 @@
 //! use synod::backoff::Backoff;
 //! use synod::ballot::NodeId;
 //! use synod::machine::Machine;
-//! use synod::multi::{Alarm, Client, Clock, Cluster, Limits, Outcome, Process, Sessions};
-//! use synod::multi::{Task, Timer};
-//! use synod::quorum::{AcceptorSet, QuorumSystem};
+//! use synod::multi::{Alarm, Client, Clock, Cluster, Outcome, Process, Sessions, Task, Timer};
 //!
 //! #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 //! struct Counter(u64);
@@ -84,31 +82,16 @@
 //!     }
 //! }
 //!
-//! let nodes: Vec<NodeId> = (0..3).map(NodeId).collect();
 //! let cluster = Arc::new(Cluster {
-//!     quorums: QuorumSystem::majority(AcceptorSet::first(3))?,
-//!     proposers: nodes.clone(),
-//!     learners: nodes.clone(),
-//!     initial: Sessions::new(Counter(0), 100),
-//!     limits: Limits {
-//!         round_max: u64::MAX,
-//!         slots: u64::MAX,
-//!         window: 8,
-//!         batch_max: 4,
-//!         queue_max: 100,
-//!     },
-//!     nacks: true,
-//!     heartbeat: None,
-//!     election: Backoff::default(),
+//!     // No clock here, and so no leases.
 //!     lease: None,
-//!     snapshot_every: None,
-//!     chunk_bytes: 1024,
-//!     entries_max: 16,
+//!     heartbeat: None,
+//!     ..Cluster::of_replicas(3, Sessions::new(Counter(0), 100))?
 //! });
 //! let client = Process::Client(Client {
 //!     tasks: vec![Task::Do(20), Task::Do(22)],
 //!     session: None,
-//!     leaders: nodes,
+//!     leaders: cluster.proposers.clone(),
 //!     is_loyal: true,
 //!     backoff: Backoff::default(),
 //! });
@@ -172,7 +155,7 @@ pub use snapshot::{Chunk, Snapshot, Transfer};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
-use crate::quorum::QuorumSystem;
+use crate::quorum::{AcceptorSet, QuorumError, QuorumSystem};
 use crate::vote::Vote;
 use lease::{Beat, Terms, Time};
 use node::{Effects, Step};
@@ -361,6 +344,37 @@ pub struct Cluster<M: Machine> {
 }
 
 impl<M: Machine> Cluster<M> {
+    /// Nodes 0 to `nodes - 1`, each of which plays all roles, with majorities, and with times that
+    /// suit a local network and a [`Clock`] that counts microseconds.
+    ///
+    /// # Errors
+    /// If there are no nodes, or more than an [`AcceptorSet`] takes.
+    pub fn of_replicas(nodes: u32, initial: Sessions<M>) -> Result<Self, QuorumError> {
+        let acceptors = AcceptorSet::first(nodes);
+        let everyone: Vec<NodeId> = acceptors.iter().collect();
+        Ok(Self {
+            quorums: QuorumSystem::majority(acceptors)?,
+            proposers: everyone.clone(),
+            learners: everyone,
+            initial,
+            limits: Limits::default(),
+            nacks: true,
+            heartbeat: Some(Duration::from_millis(20)..Duration::from_millis(25)),
+            election: Backoff {
+                base: Duration::from_millis(150),
+                doublings_max: 3,
+            },
+            // Over before the first who waits for a leader stands for election.
+            lease: Some(Terms {
+                duration: 120_000,
+                margin: 12_000,
+            }),
+            snapshot_every: Some(10_000),
+            chunk_bytes: 1_024,
+            entries_max: 32,
+        })
+    }
+
     /// The processes that are told what is decided: learners, and proposers.
     fn told(&self) -> Vec<NodeId> {
         let mut told = [self.learners.as_slice(), self.proposers.as_slice()].concat();

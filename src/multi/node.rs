@@ -6,7 +6,7 @@
 use super::learner::{Applied, Progress};
 use super::lease::{Beat, Grant, Time, lease_end};
 use super::{
-    Acceptor, Chunk, Cluster, Entry, How, Leader, Learner, Log, Message, MessageOf, Outcome,
+    Acceptor, Chunk, Cluster, Entry, How, Leader, Learner, Log, Message, MessageOf, Outcome, Phase,
     Request, Slot, Snapshot,
 };
 use crate::ballot::{Ballot, NodeId};
@@ -631,6 +631,9 @@ impl<'a, M: Machine> Step<'a, M> {
         let Some(reign) = leader.reign_mut() else {
             return;
         };
+        if reign.has_heard(from, beat) {
+            return;
+        }
         reign.on_heard(from, beat, quorums);
         if reign.is_confirmed(quorums) && reign.open.is_empty() {
             let patience = self.patience();
@@ -639,13 +642,14 @@ impl<'a, M: Machine> Step<'a, M> {
         self.serve_reads();
     }
 
-    /// Somebody else leads: let it, as long as it shows itself.
+    /// Somebody leads in a higher ballot than was ever started here: let it, as long as it shows
+    /// itself.
     fn follow(&mut self, ballot: Ballot) {
-        if ballot.node == self.me {
-            return;
-        }
         let leader = self.state.leader.as_mut();
-        if leader.is_some_and(|leader| leader.yield_to(ballot)) {
+        let Some(leader) = leader.filter(|leader| leader.ballot < Some(ballot)) else {
+            return;
+        };
+        if leader.yield_to(ballot) {
             self.cancel(Timer::Heartbeat);
         }
         self.wait_for_leader();
@@ -694,7 +698,7 @@ impl<'a, M: Machine> Step<'a, M> {
             .into_iter()
             .filter_map(|read| Some((read.client, read.seq, machine.read(&read.query)?)))
             .collect();
-        let begins = reign.begin_round(quorums);
+        let begins = reign.begin_round(quorums, &self.cluster.limits);
         for (client, seq, reply) in answered {
             let outcome = Outcome::Done(reply);
             self.send(client, Message::Reply { seq, outcome });
@@ -834,8 +838,19 @@ impl<M: Machine> NodeState<M> {
                 self.decided().0 >= from.0.saturating_add(entries.len() as u64)
             }
             Message::Chunk(chunk) => learner.is_none() || self.decided() >= chunk.upto,
-            Message::Heartbeat { .. } => false,
-            Message::Heard { ballot, .. } => leader.is_none_or(|it| it.ballot > Some(*ballot)),
+            Message::Heartbeat { ballot, upto, .. } => match acceptor {
+                Some(acceptor) => acceptor.is_past_accept(*ballot),
+                None => {
+                    let is_over = |it: &Leader<_>| it.ballot >= Some(*ballot);
+                    self.decided() >= *upto && leader.is_none_or(is_over)
+                }
+            },
+            Message::Heard { ballot, beat } => leader.is_none_or(|it| match &it.phase {
+                _ if it.ballot != Some(*ballot) => it.ballot > Some(*ballot),
+                Phase::Leading(reign) => reign.has_heard(from, *beat),
+                Phase::Preparing(_) => false,
+                Phase::Following | Phase::Preempted { .. } => true,
+            }),
             Message::Reply { .. } => true,
         }
     }

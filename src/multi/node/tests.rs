@@ -180,11 +180,10 @@ fn cluster(acceptors: u32, proposers: &[u32], learners: &[u32]) -> Cluster<Journ
         learners: nodes(learners),
         initial: journal(),
         limits: Limits {
-            round_max: u64::MAX,
-            slots: u64::MAX,
             window: 3,
             batch_max: 1,
             queue_max: 10,
+            ..Limits::default()
         },
         nacks: true,
         heartbeat: Some(Duration::from_millis(5)..Duration::from_millis(6)),
