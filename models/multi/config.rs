@@ -155,6 +155,9 @@ impl Config {
         ConfigError::count("--slots", self.slots, u64::MAX)?;
         ConfigError::count("--clients", self.clients.into(), 26)?;
         ConfigError::count("--window", self.window as u64, u64::MAX)?;
+        if self.lease.is_some() {
+            ConfigError::count("--clocks", self.clocks.0, u64::MAX)?;
+        }
         ConfigError::count("--batch", self.batch as u64, u64::MAX)?;
         let needs = |flag, needed| Err(ConfigError::Needs { flag, needed });
         if self.reads != Reads::None && !self.replies {
@@ -196,8 +199,9 @@ impl Config {
             limits: Limits {
                 round_max: self.ballots,
                 slots: self.slots,
-                // One for the read, and one that begins after a reply was lost.
-                beats_max: 2,
+                // One for the read, and one that begins after a reply was lost; none where it is
+                // the leases that are looked at.
+                beats_max: if self.reads == Reads::Lease { 0 } else { 2 },
                 window: self.window,
                 batch_max: self.batch,
                 queue_max: usize::MAX,
