@@ -636,6 +636,12 @@ pub(crate) mod testing {
     use crate::quorum::{AcceptorSet, QuorumSystem};
     use crate::vote::Vote;
     use serde::{Deserialize, Serialize};
+    use std::cell::Cell;
+
+    thread_local! {
+        /// What happens while a journal is read: a process may be stopped at any time.
+        pub(crate) static MEANWHILE: Cell<fn()> = const { Cell::new(|| ()) };
+    }
 
     /// The client of all requests.
     pub(crate) const CLIENT: NodeId = NodeId(9);
@@ -654,6 +660,7 @@ pub(crate) mod testing {
         }
 
         fn read(&self, _: &char) -> Option<String> {
+            MEANWHILE.get()();
             Some(self.0.clone())
         }
     }
