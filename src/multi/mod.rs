@@ -206,7 +206,8 @@ pub enum Message<C, R> {
         /// What became of it.
         outcome: Outcome<R>,
     },
-    /// Phase 1a, proposer to acceptors: vote in no lower ballot, in any slot, and say how you voted.
+    /// Phase 1a, proposer to acceptors: vote in no lower ballot, in any slot, and say how you
+    /// voted.
     Prepare {
         /// The ballot.
         ballot: Ballot,

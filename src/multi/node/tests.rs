@@ -11,7 +11,6 @@ use crate::quorum::{AcceptorSet, QuorumSystem};
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 type Said = MessageOf<Journal>;
