@@ -199,9 +199,9 @@ impl<C: Data> Leader<C> {
     /// the entry of the highest vote reported, and a no-op in those slots before the last such for
     /// which no vote was reported at all. One reported vote binds, however few report it.
     ///
-    /// Slots below `decided`, which the acceptor or this node knows to be decided, need no proposal:
-    /// their entries are known, or can be had from the acceptor's node. Promises that leave more
-    /// gaps than there can be are not made use of.
+    /// Slots below `decided`, which the acceptor or this node knows to be decided, need no
+    /// proposal: their entries are known, or can be had from the acceptor's node. Promises that
+    /// leave more gaps than there can be are not made use of.
     ///
     /// `[PMS §3]`, `[PMMC §2.2]` (pmax, adopted) · `Phase2a` (Paxos.tla)
     pub fn on_promise(
@@ -442,7 +442,8 @@ impl<C: Data> Reign<C> {
         });
     }
 
-    /// Begins a round of beats if a read needs a new one and none is under way. Says whether it did.
+    /// Begins a round of beats if a read needs a new one and none is under way. Says whether it
+    /// did.
     pub fn begin_round(&mut self, quorums: &QuorumSystem, limits: &Limits) -> bool {
         let is_needed = self.reads.iter().any(|read| read.round > self.beat.round);
         let is_free = self.confirmed(quorums) == self.beat.round;

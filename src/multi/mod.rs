@@ -189,7 +189,8 @@ pub enum Message<C, R> {
         /// What became of it.
         outcome: Outcome<R>,
     },
-    /// Phase 1a, proposer to acceptors: vote in no lower ballot, in any slot, and say how you voted.
+    /// Phase 1a, proposer to acceptors: vote in no lower ballot, in any slot, and say how you
+    /// voted.
     Prepare {
         /// The ballot.
         ballot: Ballot,
@@ -650,6 +651,12 @@ pub(crate) mod testing {
     use crate::quorum::{AcceptorSet, QuorumSystem};
     use crate::vote::Vote;
     use serde::{Deserialize, Serialize};
+    use std::cell::Cell;
+
+    thread_local! {
+        /// What happens while a journal is read: a process may be stopped at any time.
+        pub(crate) static MEANWHILE: Cell<fn()> = const { Cell::new(|| ()) };
+    }
 
     /// The client of all requests.
     pub(crate) const CLIENT: NodeId = NodeId(9);
@@ -668,6 +675,7 @@ pub(crate) mod testing {
         }
 
         fn read(&self, _: &char) -> Option<String> {
+            MEANWHILE.get()();
             Some(self.0.clone())
         }
     }

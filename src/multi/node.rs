@@ -13,7 +13,7 @@ use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
 use crate::vote::{OrNone, Vote};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
@@ -233,21 +233,7 @@ impl<'a, M: Machine> Step<'a, M> {
                 ballot,
                 votes,
                 decided,
-            } => {
-                let known = self.state.decided().max(decided);
-                let leader = self.state.leader.as_mut();
-                let quorums = &self.cluster.quorums;
-                let proposals =
-                    leader.and_then(|it| it.on_promise(from, ballot, votes, known, quorums));
-                self.catch_up(from, decided);
-                if let Some(proposals) = proposals {
-                    self.put_to_the_vote(proposals);
-                    if self.cluster.heartbeat.is_some() {
-                        self.announce();
-                        self.keep_pace();
-                    }
-                }
-            }
+            } => self.on_promise(from, ballot, votes, decided),
             Message::Accept { slot, vote } => self.on_accept(from, slot, vote),
             Message::Accepted { ballot, slot } => self.on_accepted(from, ballot, slot),
             Message::Nack { promised, decided } => {
@@ -275,6 +261,29 @@ impl<'a, M: Machine> Step<'a, M> {
             Message::Heard { ballot, beat } => self.on_heard(from, ballot, beat),
             // Only clients are told.
             Message::Reply { .. } => {}
+        }
+    }
+
+    /// Whoever has a quorum's promises leads from now on, and shows it.
+    fn on_promise(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        votes: BTreeMap<Slot, Vote<Entry<M::Command>>>,
+        decided: Slot,
+    ) {
+        let known = self.state.decided().max(decided);
+        let leader = self.state.leader.as_mut();
+        let quorums = &self.cluster.quorums;
+        let proposals = leader.and_then(|it| it.on_promise(from, ballot, votes, known, quorums));
+        self.catch_up(from, decided);
+        let Some(proposals) = proposals else {
+            return;
+        };
+        self.put_to_the_vote(proposals);
+        if self.cluster.heartbeat.is_some() {
+            self.announce();
+            self.keep_pace();
         }
     }
 
@@ -713,7 +722,8 @@ impl<'a, M: Machine> Step<'a, M> {
         self.send(request.client, Message::Reply { seq, outcome });
     }
 
-    /// The clock of a process that counts its own ticks advances; a lease that is over is forgotten.
+    /// The clock of a process that counts its own ticks advances; a lease that is over is
+    /// forgotten.
     fn tick(&mut self) {
         self.state.now = self.state.now.after(1);
         let now = self.state.now;

@@ -1,7 +1,9 @@
 //! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
 
 use super::super::lease::Terms;
-use super::super::testing::{CLIENT, Journal, ballot, entry, journal, request, seq, vote};
+use super::super::testing::{
+    CLIENT, Journal, MEANWHILE, ballot, entry, journal, request, seq, vote,
+};
 use super::super::{Alarm, Clock, Limits, Order, Process, ProcessState};
 use super::*;
 use crate::backoff::Backoff;
@@ -9,7 +11,6 @@ use crate::quorum::{AcceptorSet, QuorumSystem};
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 type Said = MessageOf<Journal>;
@@ -80,14 +81,12 @@ struct Node {
 }
 
 thread_local! {
-    /// What clocks show, and by how much they advance with every look at them.
-    static TIME: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+    /// What the clock shows.
+    static TIME: Cell<u64> = const { Cell::new(0) };
 }
 
 fn read_clock() -> u64 {
-    let (now, step) = TIME.get();
-    TIME.set((now + step, step));
-    now
+    TIME.get()
 }
 
 impl Node {
@@ -474,7 +473,7 @@ fn only_a_quorum_gives_a_leader_patience() {
         let reign = node.node().leader.as_ref().and_then(Leader::reign);
         reign.expect("it leads").beat
     };
-    TIME.set((7, 0));
+    TIME.set(7);
     node.time_out(Timer::Heartbeat);
     let (ballot, beat) = (ballot(1, 0), beat(&node));
     let stale = Beat {
@@ -549,6 +548,12 @@ fn a_leader_that_is_outbid_steps_down() {
         assert!(did.is_set(Timer::Campaign));
         assert!(node.ask('x').is_nothing(), "the client asks somebody else");
     }
+}
+
+#[test]
+fn a_refusal_tells_a_proposer_that_it_is_behind() {
+    let mut node = Node::leading(&colocated(), 0);
+    assert_eq!(node.hear(1, nack(2, 1, 5)).sent, [(1, ask(0))]);
 }
 
 #[test]
@@ -682,12 +687,12 @@ fn leased() -> Cluster<Journal> {
 
 #[test]
 fn an_acceptor_with_a_lease_holds_off_others_and_not_its_holder() {
-    TIME.set((100, 0));
+    TIME.set(100);
     let mut node = Node::new(&leased(), 2);
     let did = node.hear(0, heartbeat(1, 0, 0));
     let (ballot, beat) = (ballot(1, 0), Beat::default());
     assert_eq!(did.sent, [(0, Message::Heard { ballot, beat })]);
-    TIME.set((109, 0));
+    TIME.set(109);
     for message in [
         prepare(2, 1, 0),
         accept(0, vote(2, 1, "x")),
@@ -699,7 +704,7 @@ fn an_acceptor_with_a_lease_holds_off_others_and_not_its_holder() {
         node.hear(0, prepare(2, 0, 0)).sent,
         [(0, promise(2, 0, &[], 0))]
     );
-    TIME.set((110, 0));
+    TIME.set(110);
     assert_eq!(
         node.hear(1, prepare(2, 1, 0)).sent,
         [(1, promise(2, 1, &[], 0))]
@@ -708,15 +713,15 @@ fn an_acceptor_with_a_lease_holds_off_others_and_not_its_holder() {
 
 #[test]
 fn an_acceptor_that_restarts_presumes_a_lease() {
-    TIME.set((100, 0));
+    TIME.set(100);
     let mut node = Node::new(&leased(), 2);
     assert!(!node.hear(0, heartbeat(1, 0, 0)).sent.is_empty());
     let saved = Some(node.node().durable());
-    TIME.set((109, 0));
+    TIME.set(109);
     let mut node = Node::start(&leased(), 2, saved).0;
-    TIME.set((118, 0));
+    TIME.set(118);
     assert!(node.hear(1, prepare(2, 1, 0)).is_nothing());
-    TIME.set((119, 0));
+    TIME.set(119);
     assert!(!node.hear(1, prepare(2, 1, 0)).is_nothing());
     let mut fresh = Node::new(&leased(), 2);
     assert!(
@@ -727,7 +732,7 @@ fn an_acceptor_that_restarts_presumes_a_lease() {
 
 /// Node 0, leading, whose beat of time 100 was answered by node 1 and by itself.
 fn holder() -> Node {
-    TIME.set((100, 0));
+    TIME.set(100);
     let mut node = Node::leading(&leased(), 0);
     let (ballot, sent) = (ballot(1, 0), Time(100));
     let beat = Beat { round: 0, sent };
@@ -743,10 +748,10 @@ fn a_lease_read_is_answered_at_once_until_the_lease_ends() {
         (CLIENT.0, Message::Reply { seq, outcome })
     };
     let mut node = holder();
-    TIME.set((107, 0));
+    TIME.set(107);
     let did = node.hear(CLIENT.0, read(1, How::Lease));
     assert_eq!(did.sent, [answer(1)]);
-    TIME.set((108, 0));
+    TIME.set(108);
     let did = node.hear(CLIENT.0, read(2, How::Lease));
     assert!(did.sent_to(CLIENT.0).is_empty());
     assert!(did.is_heartbeat_sent(), "it asks instead");
@@ -757,8 +762,17 @@ fn a_lease_read_is_answered_at_once_until_the_lease_ends() {
 }
 
 #[test]
+fn a_lease_that_ends_while_its_holder_reads_is_no_lease() {
+    let mut node = holder();
+    TIME.set(107);
+    MEANWHILE.set(|| TIME.set(108));
+    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    assert!(did.sent_to(CLIENT.0).is_empty());
+}
+
+#[test]
 fn a_leader_with_a_lease_still_applies_all_that_came_before_it() {
-    TIME.set((100, 0));
+    TIME.set(100);
     let mut node = Node::new(&leased(), 0);
     node.time_out(Timer::Campaign);
     node.hear(1, promise(1, 0, &[(0, vote(0, 1, "x"))], 0));
