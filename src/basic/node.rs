@@ -6,7 +6,9 @@
 use super::{Acceptor, Cluster, Learner, Message, Proposer};
 use crate::ballot::{Ballot, NodeId};
 use crate::basic::proposer::Phase;
+use crate::delta::{self, Delta};
 use crate::vote::{OrNone, Value, Vote};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
@@ -34,6 +36,19 @@ pub struct Durable<V> {
     pub ballot: Option<Ballot>,
     /// The decision.
     pub decided: Option<V>,
+}
+
+/// It is small, and so each change is all of it.
+impl<V: Value + Serialize + DeserializeOwned> Delta for Durable<V> {
+    type Change = Self;
+
+    fn changes(&self, before: Option<&Self>) -> Vec<Self> {
+        delta::whole(self, before)
+    }
+
+    fn apply(_: Option<Self>, change: Self) -> Option<Self> {
+        Some(change)
+    }
 }
 
 impl<V: Value> NodeState<V> {

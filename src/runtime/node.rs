@@ -8,6 +8,7 @@ use super::handle::Stop;
 use super::link::{Book, Link};
 use super::storage::Storage;
 use super::timer::{Schedule, draw};
+use crate::delta::Delta;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -33,12 +34,13 @@ const CHOICE_DELAY: Range<Duration> = Duration::ZERO..Duration::from_millis(10);
 /// Messages must not contain collections of a type without content, such as `Vec<()>`: a few bytes
 /// can claim any number of such items, and counting them takes forever.
 pub trait Runnable:
-    Actor<Msg: Serialize + DeserializeOwned, Storage: Serialize + DeserializeOwned> + 'static
+    Actor<Msg: Serialize + DeserializeOwned, Storage: Delta + Serialize + DeserializeOwned> + 'static
 {
 }
 
 impl<A> Runnable for A where
-    A: Actor<Msg: Serialize + DeserializeOwned, Storage: Serialize + DeserializeOwned> + 'static
+    A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta + Serialize + DeserializeOwned>
+        + 'static
 {
 }
 
