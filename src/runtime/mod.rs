@@ -83,10 +83,13 @@
 
 mod codec;
 mod counters;
+mod disk;
 mod error;
 mod faults;
 mod handle;
 mod link;
+mod log;
+mod medium;
 mod node;
 mod storage;
 mod timer;
