@@ -6,8 +6,10 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Datagrams whose message was handed to the actor.
+    /// Datagrams whose messages were handed to the actor.
     pub received: u64,
+    /// Messages in these datagrams.
+    pub messages_received: u64,
     /// Datagrams that were dropped on arrival, by reason.
     pub dropped: Dropped,
     /// Failures to read the socket, other than there being nothing to read.
@@ -17,13 +19,17 @@ pub struct Counters {
     pub own: u64,
     /// Datagrams that the kernel took, copies made by [`Faults`](super::Faults) included.
     pub sent: u64,
-    /// Messages to an id that has no address.
+    /// Messages packed into datagrams, whatever became of these.
+    pub messages_sent: u64,
+    /// Datagrams to an id that has no address.
     pub unaddressed: u64,
-    /// Messages that do not fit into one datagram.
+    /// Messages that do not fit into one datagram: they are dropped, for the protocol has to split
+    /// what it says.
     pub oversized: u64,
     /// Messages that could not be encoded for another reason than their size.
     pub unencodable: u64,
-    /// Datagrams that the kernel refused to send. They are lost.
+    /// Datagrams that the kernel refused to send, perhaps because its buffer was full. They are
+    /// lost: a node never waits for its network.
     pub send_errors: u64,
     /// Datagrams lost on purpose.
     pub lost: u64,
@@ -31,14 +37,20 @@ pub struct Counters {
     pub duplicated: u64,
     /// Datagrams (or copies of one) held back on purpose.
     pub held: u64,
+    /// Batches of events that were handled and made durable at once.
+    pub batches: u64,
     /// Timers that fired.
     pub timeouts: u64,
     /// Random choices handed to the actor.
     pub choices: u64,
-    /// Saves made durable.
+    /// Saves made durable, one for each batch at most.
     pub saves: u64,
-    /// Saves that equal the last one, so that nothing had to be written.
+    /// Batches whose last save changed nothing, so that nothing had to be written.
     pub saves_unchanged: u64,
+    /// How often the log was written again, so that it does not outgrow the state.
+    pub compactions: u64,
+    /// Bytes cut off the end of the log when the node started: see [`Cut`](super::Cut).
+    pub cut_bytes: u64,
 }
 
 /// How many datagrams were dropped on arrival, by reason. None of them reached the actor, and none
@@ -56,6 +68,9 @@ pub struct Dropped {
     pub version: u64,
     /// Damaged on the way.
     pub checksum: u64,
+    /// Without the code that only those can make who have the cluster's key; or with one, though
+    /// the node has no key.
+    pub unauthenticated: u64,
     /// Meant for another cluster.
     pub cluster: u64,
     /// Meant for another node.
@@ -66,7 +81,7 @@ pub struct Dropped {
     pub forged: u64,
     /// With a message that cannot be decoded.
     pub message: u64,
-    /// With bytes after the message.
+    /// With bytes after a message.
     pub trailing: u64,
 }
 
@@ -76,13 +91,14 @@ impl Dropped {
         self.by_reason().iter().map(|(_, count)| count).sum()
     }
 
-    fn by_reason(&self) -> [(&'static str, u64); 11] {
+    fn by_reason(&self) -> [(&'static str, u64); 12] {
         [
             ("oversized", self.oversized),
             ("short", self.short),
             ("magic", self.magic),
             ("version", self.version),
             ("checksum", self.checksum),
+            ("unauthenticated", self.unauthenticated),
             ("cluster", self.cluster),
             ("destination", self.destination),
             ("stranger", self.stranger),
@@ -99,6 +115,7 @@ impl Dropped {
             Refusal::Magic => &mut self.magic,
             Refusal::Version => &mut self.version,
             Refusal::Checksum => &mut self.checksum,
+            Refusal::Unauthenticated => &mut self.unauthenticated,
             Refusal::Cluster => &mut self.cluster,
             Refusal::Destination => &mut self.destination,
             Refusal::Stranger => &mut self.stranger,
@@ -118,6 +135,7 @@ pub(super) enum Refusal {
     Magic,
     Version,
     Checksum,
+    Unauthenticated,
     Cluster,
     Destination,
     Stranger,
@@ -126,18 +144,14 @@ pub(super) enum Refusal {
     Trailing,
 }
 
-/// One line of `name=count`, What never happened is left out, except
-/// for `received` and `sent`.
-impl fmt::Display for Counters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "received={}", self.received)?;
-        for (reason, count) in self.dropped.by_reason() {
-            if count > 0 {
-                write!(f, " dropped_{reason}={count}")?;
-            }
-        }
-        write!(f, " sent={}", self.sent)?;
-        for (name, count) in [
+impl Counters {
+    /// Every counter with its name.
+    pub(super) fn by_name(&self) -> Vec<(String, u64)> {
+        let dropped = self.dropped.by_reason().into_iter();
+        let dropped = dropped.map(|(reason, count)| (format!("dropped_{reason}"), count));
+        let others = [
+            ("messages_received", self.messages_received),
+            ("messages_sent", self.messages_sent),
             ("receive_errors", self.receive_errors),
             ("own", self.own),
             ("unaddressed", self.unaddressed),
@@ -147,13 +161,33 @@ impl fmt::Display for Counters {
             ("lost", self.lost),
             ("duplicated", self.duplicated),
             ("held", self.held),
+            ("batches", self.batches),
             ("timeouts", self.timeouts),
             ("choices", self.choices),
             ("saves", self.saves),
             ("saves_unchanged", self.saves_unchanged),
-        ] {
-            if count > 0 {
-                write!(f, " {name}={count}")?;
+            ("compactions", self.compactions),
+            ("cut_bytes", self.cut_bytes),
+        ];
+        let others = others.map(|(name, count)| (name.to_owned(), count));
+        let mut all = vec![
+            ("received".to_owned(), self.received),
+            ("sent".to_owned(), self.sent),
+        ];
+        all.extend(dropped);
+        all.extend(others);
+        all
+    }
+}
+
+/// One line of `name=count`. What never happened is left out, except for `received` and `sent`.
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (at, (name, count)) in self.by_name().into_iter().enumerate() {
+            if at < 2 || count > 0 {
+                write!(f, "{separator}{name}={count}")?;
+                separator = " ";
             }
         }
         Ok(())
@@ -175,7 +209,7 @@ mod tests {
         counters.dropped.count(Refusal::Checksum);
         assert_eq!(
             counters.to_string(),
-            "received=7 dropped_checksum=1 sent=0 saves=2"
+            "received=7 sent=0 dropped_checksum=1 saves=2"
         );
     }
 
@@ -187,6 +221,7 @@ mod tests {
             Refusal::Magic,
             Refusal::Version,
             Refusal::Checksum,
+            Refusal::Unauthenticated,
             Refusal::Cluster,
             Refusal::Destination,
             Refusal::Stranger,

@@ -57,6 +57,12 @@ pub enum Error {
         /// The node's id.
         node: usize,
     },
+    /// The longest datagram is to be too short for a header and a message, or too long for UDP.
+    #[error("datagrams can be at most 128 to 65507 bytes long, not {given}")]
+    DatagramMax {
+        /// What was asked for.
+        given: usize,
+    },
     /// The socket is unusable.
     #[error("cannot use the socket: {0}")]
     Socket(#[source] io::Error),

@@ -1,11 +1,12 @@
 //! A node on a thread of its own.
 
+use super::core::{Runnable, Unwatched, Watch};
 use super::counters::Counters;
 use super::error::Error;
-use super::node::{Node, NodeConfig, Runnable};
+use super::node::{Node, NodeConfig};
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Tells a [`Node`] to stop. Clones tell the same node.
@@ -34,6 +35,7 @@ impl Stop {
 #[must_use = "without its handle a node can neither be stopped nor waited for"]
 pub struct Handle {
     stop: Stop,
+    counters: Arc<Mutex<Counters>>,
     thread: JoinHandle<Result<Counters, Error>>,
 }
 
@@ -53,16 +55,47 @@ where
     A::Timer: Send,
     A::State: Send + Sync,
     A::Random: Send,
+    A::Storage: Send,
+{
+    spawn_watched(actor, config, Unwatched, observer)
+}
+
+/// The same as [`spawn`], with somebody who looks on: see [`Node::start_watched`].
+///
+/// # Errors
+///
+/// Those of [`spawn`].
+pub fn spawn_watched<A, W>(
+    actor: A,
+    config: NodeConfig,
+    watch: W,
+    mut observer: impl FnMut(&A::State) + Send + 'static,
+) -> Result<Handle, Error>
+where
+    A: Runnable + Send,
+    A::Msg: Send,
+    A::Timer: Send,
+    A::State: Send + Sync,
+    A::Random: Send,
+    A::Storage: Send,
+    W: Watch<A> + Send + 'static,
 {
     let name = format!("node-{}", usize::from(config.id));
-    let node = Node::start(actor, config)?;
-    let stop = Stop::new();
-    let stopped = stop.clone();
+    let node = Node::start_watched(actor, config, watch)?;
+    let (stop, counters) = (Stop::new(), Arc::new(Mutex::new(Counters::default())));
+    let (stopped, counted) = (stop.clone(), Arc::clone(&counters));
+    let publish = move |counters: &Counters| {
+        *counted.lock().unwrap_or_else(PoisonError::into_inner) = *counters;
+    };
     let thread = thread::Builder::new()
         .name(name)
-        .spawn(move || node.run(&stopped, observer))
+        .spawn(move || node.run_counted(&stopped, &mut observer, publish))
         .map_err(Error::Thread)?;
-    Ok(Handle { stop, thread })
+    Ok(Handle {
+        stop,
+        counters,
+        thread,
+    })
 }
 
 impl Handle {
@@ -70,6 +103,12 @@ impl Handle {
     /// Does not wait: see [`Handle::join`].
     pub fn stop(&self) {
         self.stop.stop();
+    }
+
+    /// What the node has counted, as of about 100 ms ago.
+    pub fn counters(&self) -> Counters {
+        let counters = self.counters.lock();
+        *counters.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the node has ended, be it stopped or by an error.

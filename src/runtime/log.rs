@@ -40,7 +40,6 @@ use super::error::{Damage, Error};
 use super::medium::Medium;
 use crate::delta::Delta;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use stateright::actor::Id;
 use std::io;
 use std::path::PathBuf;

@@ -82,6 +82,7 @@
 //! ```
 
 mod codec;
+mod core;
 mod counters;
 mod disk;
 mod error;
@@ -91,12 +92,14 @@ mod link;
 mod log;
 mod medium;
 mod node;
-mod storage;
+mod outbox;
 mod timer;
 
-pub use codec::MAX_DATAGRAM;
+pub use self::core::{Event, Runnable, Unwatched, Watch};
+pub use codec::{Key, MAX_DATAGRAM};
 pub use counters::{Counters, Dropped};
 pub use error::{Damage, Error};
 pub use faults::{Faults, FaultsError};
-pub use handle::{Handle, Stop, spawn};
-pub use node::{Node, NodeConfig, Runnable};
+pub use handle::{Handle, Stop, spawn, spawn_watched};
+pub use log::Cut;
+pub use node::{Node, NodeConfig};
