@@ -57,6 +57,12 @@ pub enum Error {
         /// The node's id.
         node: usize,
     },
+    /// In a simulation, what was durable when a node crashed is not what its log holds.
+    #[error("node {node} has forgotten what was durable")]
+    Forgotten {
+        /// The node's id.
+        node: usize,
+    },
     /// The longest datagram is to be too short for a header and a message, or too long for UDP.
     #[error("datagrams can be at most 128 to 65507 bytes long, not {given}")]
     DatagramMax {

@@ -93,6 +93,7 @@ mod log;
 mod medium;
 mod node;
 mod outbox;
+pub mod simulator;
 mod timer;
 
 pub use self::core::{Event, Runnable, Unwatched, Watch};
