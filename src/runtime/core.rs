@@ -53,9 +53,12 @@ pub enum Event<'a, A: Actor> {
     Choice(&'a A::Random),
 }
 
-/// Looks on while an actor runs: every step, as it is taken.
+/// Looks on while an actor runs: every step, as it is taken, and every state that is durable.
 ///
-/// A closure that takes an id and a state is called after every step.
+/// What an actor comes to in a step may be undone by a crash until it is durable; a decision, say,
+/// that rests on a vote which is lost. So whoever acts upon what a node says of itself, or judges
+/// it, must look at what is [`durable`](Watch::durable). A closure that takes an id and a state is
+/// called for these.
 pub trait Watch<A: Actor> {
     /// An event is about to be handled, at a time since whatever moment the driver counts from.
     fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
@@ -68,7 +71,8 @@ pub trait Watch<A: Actor> {
         let _ = (node, state, commands);
     }
 
-    /// What all steps so far have saved is durable, and their messages are about to leave.
+    /// What all steps so far have saved is durable, and their messages are about to leave. Called
+    /// after the start and after every batch of steps, whether or not they saved anything.
     fn durable(&mut self, node: Id, state: &A::State) {
         let _ = (node, state);
     }
@@ -81,7 +85,7 @@ pub struct Unwatched;
 impl<A: Actor> Watch<A> for Unwatched {}
 
 impl<A: Actor, F: FnMut(Id, &A::State)> Watch<A> for F {
-    fn after(&mut self, node: Id, state: &A::State, _: &Out<A>) {
+    fn durable(&mut self, node: Id, state: &A::State) {
         self(node, state);
     }
 }

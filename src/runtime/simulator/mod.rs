@@ -301,7 +301,7 @@ impl<A: Runnable> Simulation<A> {
     fn go_on(&mut self, node: usize, watch: &mut impl Watch<A>) -> Result<(), Error> {
         let (now, life) = (self.now, self.processes[node].life);
         if !self.processes[node].has_failed() {
-            self.processes[node].step(now, watch)?;
+            self.processes[node].step(node, now, watch)?;
         }
         if self.processes[node].has_failed() {
             self.crash(node);

@@ -108,11 +108,14 @@ impl<A: Runnable> Process<A> {
         };
         let (rng, limit) = (rng_of(seed, id), self.limit);
         let (core, changes) = Core::start(actor, id, recovered.state, limit, rng, now, watch)?;
-        let written = write::<A>(&mut log, &changes, &self.disk);
+        let saving = write::<A>(&mut log, &changes, &self.disk)?;
+        if saving == Saving::Done {
+            watch.durable(id, core.state());
+        }
         self.body = Body::Up {
             core: Box::new(core),
             log,
-            saving: written?,
+            saving,
         };
         self.life += 1;
         Ok(())
@@ -194,7 +197,13 @@ impl<A: Runnable> Process<A> {
     }
 
     /// Handles what waits and what is due as one batch, unless the disk works.
-    pub(super) fn step(&mut self, now: Duration, watch: &mut impl Watch<A>) -> Result<(), Error> {
+    pub(super) fn step(
+        &mut self,
+        node: usize,
+        now: Duration,
+        watch: &mut impl Watch<A>,
+    ) -> Result<(), Error> {
+        let id = Id::from(node);
         if self.is_syncing() || (self.waiting.is_empty() && !self.is_due(now)) {
             return Ok(());
         }
@@ -214,6 +223,9 @@ impl<A: Runnable> Process<A> {
         let changes = core.step(now, &mut self.messages, watch)?;
         core.counters.batches += 1;
         *saving = write::<A>(log, &changes, &self.disk)?;
+        if *saving == Saving::Done {
+            watch.durable(id, core.state());
+        }
         Ok(())
     }
 
