@@ -70,7 +70,7 @@ impl<V: Value> NodeState<V> {
 }
 
 /// The two alarms of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// The ballot, or the pause after being outbid, has lasted long enough: start a higher one.
     Retry,

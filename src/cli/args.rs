@@ -200,6 +200,9 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "loss=P,dup=P,reorder=P")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) faults: Faults,
+    /// Record every step of every process in a file of this directory, as a line of JSON.
+    #[arg(long, value_name = "DIR")]
+    pub(super) trace: Option<PathBuf>,
     /// Determines the faults, the timeouts, and which node is killed when; drawn if not given.
     #[arg(long, value_name = "K")]
     pub(super) seed: Option<u64>,

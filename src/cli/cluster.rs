@@ -16,7 +16,7 @@ use synod::backoff::Backoff;
 use synod::ballot::NodeId;
 use synod::basic::{Client, Cluster, Process};
 use synod::quorum::{AcceptorSet, QuorumSystem};
-use synod::runtime::{Counters, Handle, NodeConfig, spawn};
+use synod::runtime::{Counters, Handle, NodeConfig, Recorder, spawn_watched};
 
 /// What the clients propose: one value each.
 const VALUES: [&str; 2] = ["red", "blue"];
@@ -27,11 +27,16 @@ const DOWN: Duration = Duration::from_millis(60);
 pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
     let seed = args.seed.unwrap_or_else(rand::random);
     let temporary;
+    let create = |directory: &Path| {
+        let created = std::fs::create_dir_all(directory);
+        created.map_err(|error| {
+            Error::Other(format!("cannot create {}: {error}", directory.display()))
+        })
+    };
+    args.trace.as_deref().map_or(Ok(()), create)?;
     let directory = match &args.dir {
         Some(directory) => {
-            std::fs::create_dir_all(directory).map_err(|error| {
-                Error::Other(format!("cannot create {}: {error}", directory.display()))
-            })?;
+            create(directory)?;
             directory.as_path()
         }
         None => {
@@ -209,7 +214,12 @@ impl<'a> Local<'a> {
         let launch = self.launches[id];
         let sender = self.sender.clone();
         let mut reported = None;
-        let handle = spawn(self.processes[id].clone(), config, move |state| {
+        let trace = self.args.trace.as_ref();
+        let trace = trace.map(|directory| directory.join(format!("process-{id}.jsonl")));
+        let recorder = trace.as_deref().map(Recorder::append_to).transpose();
+        let recorder = recorder.map_err(Error::other)?;
+        let process = self.processes[id].clone();
+        let handle = spawn_watched(process, config, recorder, move |state| {
             let decided = state.decided();
             if decided != reported.as_ref() {
                 reported = decided.cloned();

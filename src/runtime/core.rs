@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -41,7 +42,6 @@ impl<A> Runnable for A where A: Actor<Msg: Serialize + DeserializeOwned, Storage
 pub(super) type Change<A> = <<A as Actor>::Storage as Delta>::Change;
 
 /// What an actor reacts to.
-#[derive(Debug)]
 pub enum Event<'a, A: Actor> {
     /// It starts, with what it saved last.
     Start(&'a Option<A::Storage>),
@@ -51,6 +51,20 @@ pub enum Event<'a, A: Actor> {
     Timeout(&'a A::Timer),
     /// A random choice has been made.
     Choice(&'a A::Random),
+}
+
+impl<A: Actor> fmt::Debug for Event<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Start(saved) => f.debug_tuple("Start").field(saved).finish(),
+            Event::Message(from, message) => {
+                let mut tuple = f.debug_tuple("Message");
+                tuple.field(from).field(message).finish()
+            }
+            Event::Timeout(timer) => f.debug_tuple("Timeout").field(timer).finish(),
+            Event::Choice(random) => f.debug_tuple("Choice").field(random).finish(),
+        }
+    }
 }
 
 /// Looks on while an actor runs: every step, as it is taken, and every state that is durable.
@@ -73,8 +87,13 @@ pub trait Watch<A: Actor> {
 
     /// What all steps so far have saved is durable, and their messages are about to leave. Called
     /// after the start and after every batch of steps, whether or not they saved anything.
-    fn durable(&mut self, node: Id, state: &A::State) {
+    ///
+    /// # Errors
+    ///
+    /// An error stops the node, before anything leaves.
+    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
         let _ = (node, state);
+        Ok(())
     }
 }
 
@@ -85,8 +104,31 @@ pub struct Unwatched;
 impl<A: Actor> Watch<A> for Unwatched {}
 
 impl<A: Actor, F: FnMut(Id, &A::State)> Watch<A> for F {
-    fn durable(&mut self, node: Id, state: &A::State) {
+    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
         self(node, state);
+        Ok(())
+    }
+}
+
+/// Looks on if there is somebody.
+impl<A: Actor, W: Watch<A>> Watch<A> for Option<W> {
+    fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
+        if let Some(watch) = self {
+            watch.before(node, now, event);
+        }
+    }
+
+    fn after(&mut self, node: Id, state: &A::State, commands: &Out<A>) {
+        if let Some(watch) = self {
+            watch.after(node, state, commands);
+        }
+    }
+
+    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
+        match self {
+            Some(watch) => watch.durable(node, state),
+            None => Ok(()),
+        }
     }
 }
 
@@ -318,3 +360,7 @@ pub(super) fn rng_of(seed: u64, id: Id) -> SmallRng {
     let salt = (usize::from(id) as u64).wrapping_mul(ODD);
     SmallRng::seed_from_u64(seed ^ salt)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -69,6 +69,17 @@ pub enum Error {
         /// What was asked for.
         given: usize,
     },
+    /// A step cannot be written as JSON.
+    #[error("{}: cannot record a step: {source}", path.display())]
+    Unrecordable {
+        /// The file.
+        path: PathBuf,
+        /// What the codec says.
+        source: serde_json::Error,
+    },
+    /// The address for metrics cannot be had.
+    #[error("cannot serve metrics: {0}")]
+    Listener(#[source] io::Error),
     /// The socket is unusable.
     #[error("cannot use the socket: {0}")]
     Socket(#[source] io::Error),

@@ -30,12 +30,27 @@ impl Stop {
     }
 }
 
+/// What a node has counted, as of about 100 ms ago. Clones follow the same node.
+#[derive(Clone, Debug, Default)]
+pub struct Published(Arc<Mutex<Counters>>);
+
+impl Published {
+    /// The last count.
+    pub fn get(&self) -> Counters {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set(&self, counters: &Counters) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = *counters;
+    }
+}
+
 /// A node that runs on a thread of its own. It goes on running if the handle is dropped.
 #[derive(Debug)]
 #[must_use = "without its handle a node can neither be stopped nor waited for"]
 pub struct Handle {
     stop: Stop,
-    counters: Arc<Mutex<Counters>>,
+    counters: Published,
     thread: JoinHandle<Result<Counters, Error>>,
 }
 
@@ -82,11 +97,9 @@ where
 {
     let name = format!("node-{}", usize::from(config.id));
     let node = Node::start_watched(actor, config, watch)?;
-    let (stop, counters) = (Stop::new(), Arc::new(Mutex::new(Counters::default())));
-    let (stopped, counted) = (stop.clone(), Arc::clone(&counters));
-    let publish = move |counters: &Counters| {
-        *counted.lock().unwrap_or_else(PoisonError::into_inner) = *counters;
-    };
+    let (stop, counters) = (Stop::new(), Published::default());
+    let (stopped, counted) = (stop.clone(), counters.clone());
+    let publish = move |counters: &Counters| counted.set(counters);
     let thread = thread::Builder::new()
         .name(name)
         .spawn(move || node.run_counted(&stopped, &mut observer, publish))
@@ -105,10 +118,9 @@ impl Handle {
         self.stop.stop();
     }
 
-    /// What the node has counted, as of about 100 ms ago.
-    pub fn counters(&self) -> Counters {
-        let counters = self.counters.lock();
-        *counters.unwrap_or_else(PoisonError::into_inner)
+    /// What the node counts, as it goes on.
+    pub fn counters(&self) -> Published {
+        self.counters.clone()
     }
 
     /// Whether the node has ended, be it stopped or by an error.

@@ -255,7 +255,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             log.append(changes)?;
             log.sync()?;
         }
-        self.watch.durable(self.id, self.core.state());
+        self.watch.durable(self.id, self.core.state())?;
         self.send();
         // Nobody waits for this any more.
         if let (false, Some(log), Some(saved)) =

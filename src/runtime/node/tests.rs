@@ -608,3 +608,261 @@ fn nodes_with_the_same_seed_draw_differently_and_each_draws_the_same_again() {
     assert_ne!(draws(0, 1), draws(0, 2));
     assert_ne!(draws(0, 1), draws(1, 1));
 }
+
+#[test]
+fn what_has_arrived_is_one_batch_one_save_and_one_datagram() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    let storage = Some(path.clone());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(5000 * MS)).unwrap();
+    let node_at = socket.local_addr().unwrap();
+    let mut config = NodeConfig::new(Id::from(NODE), socket);
+    config.cluster = 7;
+    config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
+    config.storage = storage;
+    // All of it is there before the node looks for the first time.
+    for n in 1..=50 {
+        peer.send_to(&Rig::datagram(7, PEER, NODE, n), node_at)
+            .unwrap();
+    }
+    let (sender, states) = mpsc::channel();
+    let observer = move |state: &Vec<Seen>| drop(sender.send(state.clone()));
+    let handle = spawn(Scripted(Box::new(save_then_echo)), config, observer).unwrap();
+    let rig = Rig {
+        handle,
+        states,
+        peer,
+        node_at,
+    };
+    assert_eq!(rig.receive_all(), Some((1..=50).collect()));
+    assert_eq!(on_disk(&path), Some(50));
+    let counters = rig.stop();
+    assert_eq!((counters.received, counters.messages_received), (50, 50));
+    assert_eq!((counters.sent, counters.messages_sent), (1, 50));
+    assert_eq!((counters.saves, counters.batches), (1, 1), "{counters}");
+}
+
+#[test]
+fn datagrams_are_no_longer_than_is_asked_for() {
+    let react = |seen: &Seen, out: &mut Out<Scripted>| {
+        if let Message(from, _) = *seen {
+            (1000..1100).for_each(|n| out.send(Id::from(from), n));
+        }
+    };
+    let rig = start(react, |config| config.datagram_max = 128).unwrap();
+    rig.send(1);
+    let mut received = Vec::new();
+    while received.len() < 100 {
+        let messages = rig.receive_all().unwrap();
+        // A header of 30 bytes, a tag of 4, and two bytes each for the length and the number.
+        assert!(messages.len() <= (128 - 34) / 4);
+        received.extend(messages);
+    }
+    assert!(received.into_iter().eq(1000..1100));
+    assert_eq!(rig.stop().sent, 5);
+    for given in [127, MAX_DATAGRAM + 1] {
+        let refused = start(echo, |config| config.datagram_max = given).map(Rig::stop);
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, Error::DatagramMax { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn who_does_not_have_the_key_is_not_heard() {
+    let key = Key::new([3; 32]);
+    let rig = start(echo, |config| config.key = Some(key.clone())).unwrap();
+    rig.send(1);
+    let mut datagram = vec![0; HEADER];
+    append(&mut datagram, &2_u32, MAX_DATAGRAM).unwrap();
+    let codec = Codec::new(7, Id::from(PEER), Some(key));
+    codec.seal(Id::from(NODE), &mut datagram);
+    rig.send_bytes(&datagram);
+    let mut buffer = [0; MAX_DATAGRAM];
+    let (length, _) = rig.peer.recv_from(&mut buffer).unwrap();
+    let (source, payload) = codec.open(&buffer[..length]).unwrap();
+    let mut messages: Vec<(Id, u32)> = Vec::new();
+    decode(source, payload, &mut messages).unwrap();
+    assert_eq!(messages, [(Id::from(NODE), 2)]);
+    let counters = rig.stop();
+    assert_eq!(
+        (counters.received, counters.dropped.unauthenticated),
+        (1, 1)
+    );
+}
+
+/// Refuses to go on once the actor has seen a number.
+struct Censor(u32);
+
+impl Watch<Scripted> for Censor {
+    fn durable(&mut self, node: Id, state: &Vec<Seen>) -> Result<(), Error> {
+        match state.last() {
+            Some(Message(_, n)) if *n == self.0 => Err(Error::Forgotten { node: node.into() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn who_looks_on_can_stop_a_node_before_anything_leaves() {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = socket.local_addr().unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(200 * MS)).unwrap();
+    let mut config = NodeConfig::new(Id::from(NODE), socket);
+    config.cluster = 7;
+    config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
+    let actor = Scripted(Box::new(echo));
+    let handle = super::super::handle::spawn_watched(actor, config, Censor(2), |_| ()).unwrap();
+    let mut buffer = [0; 100];
+    peer.send_to(&Rig::datagram(7, PEER, NODE, 1), at).unwrap();
+    assert!(peer.recv(&mut buffer).is_ok());
+    peer.send_to(&Rig::datagram(7, PEER, NODE, 2), at).unwrap();
+    assert!(peer.recv(&mut buffer).is_err());
+    assert!(matches!(handle.join(), Err(Error::Forgotten { .. })));
+}
+
+#[test]
+fn every_step_is_recorded_and_can_be_read_back() {
+    use super::super::recorder::{Recorded, RecordedEvent, Recorder};
+    let directory = tempfile::tempdir().unwrap();
+    let (storage, trace) = (
+        directory.path().join("node"),
+        directory.path().join("trace"),
+    );
+    for round in 0..2 {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let at = socket.local_addr().unwrap();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_read_timeout(Some(5000 * MS)).unwrap();
+        let mut config = NodeConfig::new(Id::from(NODE), socket);
+        config.cluster = 7;
+        config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
+        config.storage = Some(storage.clone());
+        let recorder = Recorder::append_to(&trace).unwrap();
+        let actor = Scripted(Box::new(save_then_echo));
+        let handle = super::super::handle::spawn_watched(actor, config, recorder, |_| ()).unwrap();
+        peer.send_to(&Rig::datagram(7, PEER, NODE, 5 + round), at)
+            .unwrap();
+        let mut buffer = [0; 100];
+        peer.recv(&mut buffer).unwrap();
+        // What was heard is in the file already.
+        let lines = fs::read_to_string(&trace).unwrap();
+        assert_eq!(lines.lines().count(), 2 * (1 + round as usize));
+        handle.stop();
+        handle.join().unwrap();
+    }
+    let lines = fs::read_to_string(&trace).unwrap();
+    let steps: Vec<Recorded<u32, char, u8, Number>> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let events: Vec<_> = steps.iter().map(|step| step.event.clone()).collect();
+    let expected = [
+        RecordedEvent::Start(vec![]),
+        RecordedEvent::Message(PEER, 5),
+        RecordedEvent::Start(vec![Number(5)]),
+        RecordedEvent::Message(PEER, 6),
+    ];
+    assert_eq!(events, expected);
+    assert!(steps.iter().all(|step| step.node == NODE));
+    let said: Vec<_> = steps
+        .iter()
+        .map(|step| (step.saves, step.sends.clone()))
+        .collect();
+    let sent = |n| (true, vec![(PEER, n)]);
+    assert_eq!(said, [(false, vec![]), sent(5), (false, vec![]), sent(6)]);
+}
+
+/// Where the node of [`a_node_to_be_killed`] keeps its log, and where its peer is.
+const KILLED_AT: &str = "SYNOD_TEST_KILLED_AT";
+
+/// Added to what a node says when it starts: what it remembers.
+const REMEMBERS: u32 = 1_000_000;
+
+/// Not a test of its own: [`a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged`] runs
+/// it in a process of its own, and kills that.
+#[test]
+#[ignore = "a part of another test"]
+fn a_node_to_be_killed() {
+    let Some(at) = std::env::var_os(KILLED_AT) else {
+        return;
+    };
+    let at = at.into_string().unwrap();
+    let (peer, path) = at.split_once(' ').unwrap();
+    let mut config = NodeConfig::new(Id::from(NODE), UdpSocket::bind("127.0.0.1:0").unwrap());
+    config.cluster = 7;
+    config.peers = [(Id::from(PEER), peer.parse().unwrap())].into();
+    config.storage = Some(path.into());
+    let react = |seen: &Seen, out: &mut Out<Scripted>| match *seen {
+        Start(saved) => out.send(Id::from(PEER), REMEMBERS + saved.unwrap_or(0)),
+        Message(from, n) => {
+            out.save(Number(n));
+            out.send(Id::from(from), n);
+        }
+        _ => (),
+    };
+    spawn(Scripted(Box::new(react)), config, |_| ())
+        .unwrap()
+        .join()
+        .unwrap();
+}
+
+#[test]
+fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = format!("{} {}", peer.local_addr().unwrap(), path.display());
+    let mut rng = SmallRng::seed_from_u64(1);
+    let (mut sent, mut acknowledged) = (0, 0);
+    for round in 0..12 {
+        let name = "runtime::node::tests::a_node_to_be_killed";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([name, "--exact", "--ignored", "--quiet"])
+            .env(KILLED_AT, &at)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        peer.set_read_timeout(Some(10_000 * MS)).unwrap();
+        let codec = Codec::new(7, Id::from(PEER), None);
+        let receive = || -> Option<(Vec<u32>, SocketAddr)> {
+            let mut buffer = [0; MAX_DATAGRAM];
+            let (length, from) = peer.recv_from(&mut buffer).ok()?;
+            let (source, payload) = codec.open(&buffer[..length]).unwrap();
+            let mut messages = Vec::new();
+            decode(source, payload, &mut messages).unwrap();
+            Some((messages.into_iter().map(|(_, n)| n).collect(), from))
+        };
+        // What its predecessor said last may still be in the socket.
+        let (remembered, node_at) = loop {
+            let (messages, from) = receive().expect("the node starts");
+            match messages.iter().find(|n| **n >= REMEMBERS) {
+                Some(n) => break (n - REMEMBERS, from),
+                None => acknowledged = messages.into_iter().fold(acknowledged, u32::max),
+            }
+        };
+        assert!(
+            remembered >= acknowledged,
+            "round {round}: {remembered} < {acknowledged}"
+        );
+        assert!(remembered <= sent);
+        // What else was on its way is lost, and is said again.
+        (sent, acknowledged) = (remembered, remembered);
+        let killed = Instant::now() + Duration::from_micros(rng.random_range(0..30_000));
+        peer.set_read_timeout(Some(MS)).unwrap();
+        while Instant::now() < killed {
+            while sent < acknowledged + 20 {
+                sent += 1;
+                peer.send_to(&Rig::datagram(7, PEER, NODE, sent), node_at)
+                    .unwrap();
+            }
+            let messages = receive().map(|(messages, _)| messages).unwrap_or_default();
+            acknowledged = messages.into_iter().fold(acknowledged, u32::max);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(acknowledged > 100, "hardly anything happened");
+}

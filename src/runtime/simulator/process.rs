@@ -110,7 +110,7 @@ impl<A: Runnable> Process<A> {
         let (core, changes) = Core::start(actor, id, recovered.state, limit, rng, now, watch)?;
         let saving = write::<A>(&mut log, &changes, &self.disk)?;
         if saving == Saving::Done {
-            watch.durable(id, core.state());
+            watch.durable(id, core.state())?;
         }
         self.body = Body::Up {
             core: Box::new(core),
@@ -224,7 +224,7 @@ impl<A: Runnable> Process<A> {
         core.counters.batches += 1;
         *saving = write::<A>(log, &changes, &self.disk)?;
         if *saving == Saving::Done {
-            watch.durable(id, core.state());
+            watch.durable(id, core.state())?;
         }
         Ok(())
     }
@@ -236,7 +236,7 @@ impl<A: Runnable> Process<A> {
         };
         if forgive(log.sync(), &self.disk)?.is_some() {
             *saving = Saving::Done;
-            watch.durable(Id::from(node), core.state());
+            watch.durable(Id::from(node), core.state())?;
         }
         Ok(())
     }
