@@ -109,8 +109,8 @@ fn all<P: Play>(
                     .mutant
                     .map(|mutant| format!(" --mutant {}", mutant.name));
                 output.line(format_args!(
-                    "{} {what}, within {:.2} s of imagined time\nSee it again: synod simulate {} --nodes {}{} \
-                     --seed {seed}",
+                    "{} {what}, within {:.2} s of imagined time\nSee it again: synod simulate {} \
+                     --nodes {}{} --seed {seed}",
                     bad(format_args!("seed {seed}:")),
                     tally.time.as_secs_f64(),
                     args.protocol.name(),

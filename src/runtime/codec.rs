@@ -406,7 +406,8 @@ mod tests {
         append(&mut beyond, &message(2), MAX_DATAGRAM).unwrap();
         beyond[second] += 1;
         codec(1, None).seal(Id::from(2), &mut beyond);
-        let (source, payload) = codec(2, None).open(&beyond).map(|(id, p)| (id, p)).unwrap();
+        let codec = codec(2, None);
+        let (source, payload) = codec.open(&beyond).unwrap();
         let mut messages = vec![(Id::from(5), message(5))];
         assert_eq!(
             decode(source, payload, &mut messages),
@@ -438,6 +439,47 @@ mod tests {
             let _ = decode(Id::from(1), &bytes, &mut messages);
             assert!(messages.len() <= bytes.len() / LENGTH);
         }
+    }
+
+    #[test]
+    fn damaged_messages_behind_a_valid_tag_are_refused_or_are_messages_and_never_a_panic() {
+        let mut rng = SmallRng::seed_from_u64(2);
+        let codec = codec(2, key(9));
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            let mut bytes = vec![0; HEADER];
+            for number in 0..rng.random_range(1..4) {
+                append(&mut bytes, &message(number), MAX_DATAGRAM).unwrap();
+            }
+            for _ in 0..rng.random_range(1..4) {
+                let at = rng.random_range(HEADER..bytes.len());
+                bytes[at] = rng.random();
+            }
+            self::codec(1, key(9)).seal(Id::from(2), &mut bytes);
+            refused += usize::from(read_with(&codec, &bytes).is_err());
+        }
+        assert!((5_000..20_000).contains(&refused), "{refused}");
+    }
+
+    #[test]
+    fn a_length_that_is_claimed_is_not_believed() {
+        // Postcard writes lengths in groups of seven bits: this one claims 2^62 items.
+        let claim = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
+        let mut payload = (claim.len() as u16).to_le_bytes().to_vec();
+        payload.extend(claim);
+        let refusal = Err(Refusal::Message);
+        assert_eq!(
+            decode::<Vec<u64>>(Id::from(1), &payload, &mut Vec::new()),
+            refusal
+        );
+        assert_eq!(
+            decode::<String>(Id::from(1), &payload, &mut Vec::new()),
+            refusal
+        );
+        assert_eq!(
+            decode::<Vec<Vec<u64>>>(Id::from(1), &payload, &mut Vec::new()),
+            refusal
+        );
     }
 
     #[test]

@@ -36,7 +36,7 @@ const OWN_MAX: usize = 1024;
 /// a few bytes can claim any number of such items, and counting them takes forever.
 pub trait Runnable: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> + 'static {}
 
-impl<A> Runnable for A where A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> + 'static {}
+impl<A: 'static> Runnable for A where A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> {}
 
 /// What an actor saves, piece by piece.
 pub(super) type Change<A> = <<A as Actor>::Storage as Delta>::Change;

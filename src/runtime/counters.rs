@@ -59,8 +59,8 @@ counters! {
         messages_sent,
         /// Datagrams to an id that has no address.
         unaddressed,
-        /// Messages that do not fit into one datagram: they are dropped, for the protocol has to split
-        /// what it says.
+        /// Messages that do not fit into one datagram: they are dropped, for the protocol has to
+        /// split what it says.
         oversized,
         /// Messages that could not be encoded for another reason than their size.
         unencodable,
@@ -94,8 +94,8 @@ counters! {
 }
 
 counters! {
-    /// How many datagrams were dropped on arrival, by reason. None of them reached the actor, and none
-    /// was answered.
+    /// How many datagrams were dropped on arrival, by reason. None of them reached the actor, and
+    /// none was answered.
     Dropped {
         /// Longer than [`MAX_DATAGRAM`](super::MAX_DATAGRAM) bytes.
         oversized,
@@ -107,8 +107,8 @@ counters! {
         version,
         /// Damaged on the way.
         checksum,
-        /// Without the code that only those can make who have the cluster's key; or with one, though
-        /// the node has no key.
+        /// Without the code that only those can make who have the cluster's key; or with one,
+        /// though the node has no key.
         unauthenticated,
         /// Meant for another cluster.
         cluster,

@@ -53,6 +53,9 @@ const RECORD: usize = 4 + 8 + 4 + 4;
 /// How many changes of a snapshot make one record.
 const CHUNK: usize = 256;
 
+/// How much is filled with zeros at least, in bytes: what a disk writes at once.
+const ROOM_MIN: u64 = 4096;
+
 /// What the next file is called until it is complete.
 const TEMPORARY: &str = "log.tmp";
 
@@ -69,7 +72,7 @@ fn generation(name: &str) -> Option<u64> {
 /// How large things are, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    /// How much is filled with zeros ahead of the records.
+    /// How much is filled with zeros ahead of the records, at most: as much as there is already.
     pub(super) room: u64,
     /// No file is replaced before so much was appended to its snapshot.
     pub(super) appended_min: u64,
@@ -111,7 +114,7 @@ pub(super) struct Log<M> {
     cluster: u64,
     node: u64,
     generation: u64,
-    /// The checksum of what the header says of whose file it is, which those of the records continue.
+    /// The checksum of whose file it is, which those of the records continue.
     seed: u32,
     /// The sequence number of the next record.
     sequence: u64,
@@ -250,7 +253,8 @@ impl<M: Medium> Log<M> {
     /// Fills with zeros what the records are to be written over next, up to `end` at least.
     fn make_room(&mut self, end: u64) -> io::Result<()> {
         if end > self.zeros {
-            let zeros = vec![0; (end - self.zeros + self.sizes.room) as usize];
+            let room = end.clamp(ROOM_MIN.min(self.sizes.room), self.sizes.room);
+            let zeros = vec![0; (end - self.zeros + room) as usize];
             self.medium.write(self.zeros, &zeros)?;
             self.zeros += zeros.len() as u64;
         }

@@ -108,8 +108,10 @@ mod tests {
     #[test]
     fn counters_are_served_as_text_and_bad_questions_do_no_harm() {
         let (one, two, stop) = (Published::default(), Published::default(), Stop::new());
-        let mut counters = Counters::default();
-        counters.saves = 3;
+        let mut counters = Counters {
+            saves: 3,
+            ..Counters::default()
+        };
         counters.dropped.forged = 4;
         two.set(&counters);
         let local = SocketAddr::from(([127, 0, 0, 1], 0));

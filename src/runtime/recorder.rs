@@ -3,7 +3,7 @@
 //! One JSON object per line, one line per step:
 //!
 //! ```json
-//! {"node":0,"us":1532,"event":{"message":[3,{"Propose":{"value":"x"}}]},"saves":true,"sends":[[1,..]]}
+//! {"node":0,"us":1532,"event":{"message":[3,{"Propose":"x"}]},"saves":true,"sends":[[1,..]]}
 //! ```
 //!
 //! `us` counts from the start of the process. An event is `start` with the changes that lead to
