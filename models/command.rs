@@ -471,6 +471,27 @@ fn a_cluster_with_a_damaged_storage_refuses_to_start() {
 }
 
 #[test]
+fn a_cluster_says_what_it_cuts_off_a_log() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    assert_eq!(synod(&["cluster", "--dir", path]).code, Some(0));
+    for id in 0..3 {
+        let storage = directory.path().join(format!("node-{id}.storage"));
+        let files = std::fs::read_dir(storage).expect("a directory for each node");
+        let files = files.map(|file| file.expect("a readable directory").path());
+        let is_log = |path: &std::path::PathBuf| path.display().to_string().contains("/log-");
+        let log = files.into_iter().find(is_log).expect("a log");
+        let mut content = std::fs::read(&log).expect("it can be read");
+        // The last bytes are zeros for what is to come; half a record would begin before.
+        *content.last_mut().expect("it is not empty") = 1;
+        std::fs::write(&log, &content).expect("torn");
+    }
+    let output = synod(&["cluster", "--dir", path]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    assert_eq!(output.stdout.matches("bytes cut off from byte").count(), 3);
+}
+
+#[test]
 fn simulations_agree_and_a_seed_tells_all_that_happens() {
     let simulate = |flags: &[&str]| {
         let output = synod(&[&["simulate", "basic"], flags].concat());

@@ -202,7 +202,7 @@ impl<'a> Local<'a> {
     }
 
     /// Starts a process, for the first time or again.
-    fn launch(&mut self, id: usize) -> Result<(), Error> {
+    fn launch(&mut self, id: usize, output: &mut Output) -> Result<(), Error> {
         let socket = self.sockets[id].try_clone().map_err(Error::other)?;
         let mut config = NodeConfig::new(Id::from(id), socket);
         config.cluster = 1;
@@ -232,7 +232,12 @@ impl<'a> Local<'a> {
                 let _ = news.map(|news| sender.send(news));
             }
         });
-        self.handles.insert(id, handle.map_err(Error::other)?);
+        let handle = handle.map_err(Error::other)?;
+        let cut = handle.cut().map(ToString::to_string);
+        self.handles.insert(id, handle);
+        if let Some(cut) = cut {
+            self.say(cut, output)?;
+        }
         Ok(())
     }
 
@@ -261,19 +266,19 @@ impl<'a> Local<'a> {
         let everyone: BTreeSet<usize> = (0..self.processes.len()).collect();
         let deadline = self.start + timeout;
         for id in &everyone {
-            self.launch(*id)?;
+            self.launch(*id, output)?;
         }
 
         let mut agree = self.listen(self.start + kill_after, &everyone, output)?;
         self.kill(victim)?;
         self.say(format_args!("node {victim} is killed"), output)?;
         agree &= self.listen(Instant::now() + DOWN, &everyone, output)?;
-        self.launch(victim)?;
+        self.launch(victim, output)?;
         self.say(format_args!("node {victim} restarts from its disk"), output)?;
         agree &= self.listen(deadline, &everyone, output)?;
         if agree && self.decided == everyone {
             self.kill(victim)?;
-            self.launch(victim)?;
+            self.launch(victim, output)?;
             self.say(
                 format_args!("node {victim} is killed and restarts again"),
                 output,

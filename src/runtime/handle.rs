@@ -3,6 +3,7 @@
 use super::core::{Runnable, Unwatched, Watch};
 use super::counters::Counters;
 use super::error::Error;
+use super::log::Cut;
 use super::node::{Node, NodeConfig};
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,6 +52,7 @@ impl Published {
 pub struct Handle {
     stop: Stop,
     counters: Published,
+    cut: Option<Cut>,
     thread: JoinHandle<Result<Counters, Error>>,
 }
 
@@ -99,6 +101,7 @@ where
     let node = Node::start_watched(actor, config, watch)?;
     let (stop, counters) = (Stop::new(), Published::default());
     let (stopped, counted) = (stop.clone(), counters.clone());
+    let cut = node.cut().cloned();
     let publish = move |counters: &Counters| counted.set(counters);
     let thread = thread::Builder::new()
         .name(name)
@@ -107,6 +110,7 @@ where
     Ok(Handle {
         stop,
         counters,
+        cut,
         thread,
     })
 }
@@ -121,6 +125,11 @@ impl Handle {
     /// What the node counts, as it goes on.
     pub fn counters(&self) -> Published {
         self.counters.clone()
+    }
+
+    /// What was cut off the node's log when it started: see [`Node::cut`].
+    pub fn cut(&self) -> Option<&Cut> {
+        self.cut.as_ref()
     }
 
     /// Whether the node has ended, be it stopped or by an error.

@@ -190,16 +190,7 @@ impl Link {
         counters: &mut Counters,
     ) {
         if wait < 2 * LONGEST_WAIT {
-            let wait = wait.min(LONGEST_WAIT);
-            let wait = Timespec {
-                tv_sec: 0,
-                tv_nsec: wait.subsec_nanos().into(),
-            };
-            let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
-            if let Err(error) = poll(&mut sockets, Some(&wait)) {
-                rest_after(&error.into(), counters);
-            }
-            return;
+            return wait_for_any([&*self], wait);
         }
         match self.socket.recv_from(&mut self.incoming[..]) {
             Ok((length, from)) => self.accept(length, from, messages, counters),
@@ -233,6 +224,19 @@ impl Link {
         self.book.learn(source, from);
         Ok(())
     }
+}
+
+/// Waits until something arrives at one of the sockets, but not longer than asked, nor than
+/// [`LONGEST_WAIT`].
+pub(super) fn wait_for_any<'a>(links: impl IntoIterator<Item = &'a Link>, wait: Duration) {
+    let wait = Timespec {
+        tv_sec: 0,
+        tv_nsec: wait.min(LONGEST_WAIT).subsec_nanos().into(),
+    };
+    let sockets = links.into_iter().map(|link| &link.socket);
+    let sockets = sockets.map(|socket| PollFd::new(socket, PollFlags::IN));
+    // To be woken too early does no harm, and neither does not to wait at all once in a while.
+    let _ = poll(&mut sockets.collect::<Vec<_>>(), Some(&wait));
 }
 
 /// Room for a burst: what the default has room for is full after a few hundred datagrams. The

@@ -41,6 +41,7 @@ use super::medium::Medium;
 use crate::delta::Delta;
 use serde::Serialize;
 use stateright::actor::Id;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -97,6 +98,21 @@ pub struct Cut {
     pub offset: u64,
     /// How many bytes there were, up to the last that is not zero.
     pub bytes: u64,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cut {
+            path,
+            offset,
+            bytes,
+        } = self;
+        let path = path.display();
+        write!(
+            f,
+            "{path}: {bytes} bytes cut off from byte {offset} on: a save that was never complete"
+        )
+    }
 }
 
 /// What a log remembers.

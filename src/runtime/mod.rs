@@ -117,5 +117,5 @@ pub use faults::{Faults, FaultsError};
 pub use handle::{Handle, Published, Stop, spawn, spawn_watched};
 pub use log::Cut;
 pub use metrics::{prometheus, serve_metrics};
-pub use node::{Node, NodeConfig};
+pub use node::{Node, NodeConfig, run_together};
 pub use recorder::{Recorded, RecordedEvent, Recorder};

@@ -866,3 +866,41 @@ fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
     }
     assert!(acknowledged > 100, "hardly anything happened");
 }
+
+#[test]
+fn several_nodes_share_a_thread() {
+    let sockets = [(), (), ()].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap());
+    let addresses = addresses
+        .enumerate()
+        .map(|(index, at)| (Id::from(index), at));
+    let peers: BTreeMap<_, _> = addresses.collect();
+    let nodes = sockets.into_iter().enumerate().map(|(index, socket)| {
+        let mut config = NodeConfig::new(Id::from(index), socket);
+        config.peers = peers.clone();
+        // A ball goes round until it is worn out; then a timer of the last one ends the game.
+        let react = move |seen: &Seen, out: &mut Out<Scripted>| match *seen {
+            Start(_) if index == 0 => out.send(Id::from(1), 1),
+            Message(_, 90) => out.set_timer('z', 20 * MS..21 * MS),
+            Message(_, n) => out.send(Id::from((index + 1) % 3), n + 1),
+            _ => (),
+        };
+        Node::start(Scripted(Box::new(react)), config).unwrap()
+    });
+    let (stop, mut ended) = (Stop::new(), Vec::new());
+    let begun = Instant::now();
+    let counters = run_together(nodes.collect(), &stop, |id, state| {
+        assert!(begun.elapsed() < 5000 * MS, "{id:?} {state:?}");
+        if state.last() == Some(&Timeout('z')) {
+            ended.push(usize::from(id));
+            stop.stop();
+        }
+    });
+    let counters = counters.unwrap();
+    assert_eq!(ended, [0]);
+    assert_eq!(
+        counters.iter().map(|it| it.received).collect::<Vec<_>>(),
+        [30; 3]
+    );
+    assert!(begun.elapsed() >= 20 * MS);
+}
