@@ -451,8 +451,13 @@ fn a_cluster_with_a_damaged_storage_refuses_to_start() {
     let path = directory.path().to_str().expect("a path in UTF-8");
     assert_eq!(synod(&["cluster", "--dir", path]).code, Some(0));
     let storage = directory.path().join("node-1.storage");
-    let content = std::fs::read(&storage).expect("node 1 saved something");
-    std::fs::write(&storage, &content[..content.len() - 1]).expect("truncated");
+    let files = std::fs::read_dir(storage).expect("node 1 saved something");
+    let files = files.map(|file| file.expect("a readable directory").path());
+    let is_log = |path: &std::path::PathBuf| path.display().to_string().contains("/log-");
+    let log = files.into_iter().find(is_log).expect("a log");
+    let mut content = std::fs::read(&log).expect("it can be read");
+    content[20] ^= 1;
+    std::fs::write(&log, &content).expect("damaged");
     let output = synod(&["cluster", "--dir", path]);
     assert_eq!(output.code, Some(2), "{}", output.stdout);
     assert!(
@@ -461,10 +466,74 @@ fn a_cluster_with_a_damaged_storage_refuses_to_start() {
         output.stderr
     );
     assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
-    let after = std::fs::read(&storage).expect("still there");
-    assert_eq!(
-        after,
-        &content[..content.len() - 1],
-        "a damaged file is left alone"
-    );
+    let after = std::fs::read(&log).expect("still there");
+    assert_eq!(after, content, "a damaged file is left alone");
+}
+
+#[test]
+fn a_cluster_says_what_it_cuts_off_a_log() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    assert_eq!(synod(&["cluster", "--dir", path]).code, Some(0));
+    for id in 0..3 {
+        let storage = directory.path().join(format!("node-{id}.storage"));
+        let files = std::fs::read_dir(storage).expect("a directory for each node");
+        let files = files.map(|file| file.expect("a readable directory").path());
+        let is_log = |path: &std::path::PathBuf| path.display().to_string().contains("/log-");
+        let log = files.into_iter().find(is_log).expect("a log");
+        let mut content = std::fs::read(&log).expect("it can be read");
+        // The last bytes are zeros for what is to come; half a record would begin before.
+        *content.last_mut().expect("it is not empty") = 1;
+        std::fs::write(&log, &content).expect("torn");
+    }
+    let output = synod(&["cluster", "--dir", path]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    assert_eq!(output.stdout.matches("bytes cut off from byte").count(), 3);
+}
+
+#[test]
+fn simulations_agree_and_a_seed_tells_all_that_happens() {
+    let simulate = |flags: &[&str]| {
+        let output = synod(&[&["simulate", "basic"], flags].concat());
+        let told = format!("{}{}", output.stdout, output.stderr);
+        assert_eq!(output.code, Some(0), "{told}");
+        output.stdout
+    };
+    let stable = |json: &str| {
+        let end = json.find("\"seconds\"").expect("the time it took");
+        json[..end].to_owned()
+    };
+    let flags = ["--seeds", "50", "--json"];
+    let first = simulate(&flags);
+    assert!(first.contains("\"verdict\":\"holds\""), "{first}");
+    assert_eq!(stable(&first), stable(&simulate(&flags)));
+    let other = simulate(&["--seeds", "50", "--seed", "50", "--json"]);
+    assert_ne!(stable(&first), stable(&other));
+    simulate(&["--nodes", "5", "--seeds", "20"]);
+}
+
+#[test]
+fn a_simulation_of_a_broken_rule_finds_a_seed_and_shows_it_again() {
+    for mutant in [
+        "minority-decides",
+        "ignore-vote",
+        "send-before-save",
+        "forget-decision",
+    ] {
+        let flags = ["simulate", "basic", "--seeds", "1000", "--mutant", mutant];
+        let output = synod(&flags);
+        assert_eq!(output.code, Some(1), "{mutant}: {}", output.stdout);
+        let again = output.stdout.lines().last().unwrap_or_default();
+        let again = again.split_once("See it again: synod ").expect("how").1;
+        let flags: Vec<&str> = again.split_whitespace().collect();
+        let repeated = synod(&flags);
+        assert_eq!(repeated.code, Some(1), "{again}");
+        let what = |text: &str| {
+            text.lines()
+                .find(|line| line.starts_with("seed "))
+                .map(str::to_owned)
+        };
+        assert!(what(&output.stdout).is_some());
+        assert_eq!(what(&repeated.stdout), what(&output.stdout));
+    }
 }

@@ -193,7 +193,7 @@ fn functions_are_measured() {
 
 #[test]
 fn roles_and_their_vocabulary_know_no_world_outside() {
-    let vocabulary = ["ballot", "vote", "quorum", "invariant", "backoff"];
+    let vocabulary = ["ballot", "vote", "quorum", "invariant", "backoff", "delta"];
     let vocabulary = vocabulary.map(|name| Source::read(&format!("src/{name}.rs")));
     let outside = [
         "std::net",

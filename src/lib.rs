@@ -12,7 +12,7 @@
 //!    [`Learner`](basic::Learner), one method per message, each with its rule and its source.
 //! 3. [`invariant`]: what must hold, a sentence and a predicate each.
 //! 4. [`checker`]: the world that actors are checked in, for any stateright actors.
-//! 5. [`runtime`]: the same actors over UDP, with a disk.
+//! 5. [`runtime`]: the same actors over UDP, with a disk. [`delta`] is how they save what changed.
 //! 6. [`backoff`]: when to try again. Nothing but speed depends on it.
 //!
 //! The `synod` command puts these together: `synod check basic`, `synod explore basic`,
@@ -64,6 +64,7 @@ pub mod backoff;
 pub mod ballot;
 pub mod basic;
 pub mod checker;
+pub mod delta;
 pub mod invariant;
 pub mod kv;
 pub mod machine;

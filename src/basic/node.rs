@@ -6,7 +6,9 @@
 use super::{Acceptor, Cluster, Learner, Message, Proposer};
 use crate::ballot::{Ballot, NodeId};
 use crate::basic::proposer::Phase;
+use crate::delta::{self, Delta};
 use crate::vote::{OrNone, Value, Vote};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
@@ -36,6 +38,19 @@ pub struct Durable<V> {
     pub decided: Option<V>,
 }
 
+/// It is small, and so each change is all of it.
+impl<V: Value + Serialize + DeserializeOwned> Delta for Durable<V> {
+    type Change = Self;
+
+    fn changes(&self, before: Option<&Self>) -> Vec<Self> {
+        delta::whole(self, before)
+    }
+
+    fn apply(_: Option<Self>, change: Self) -> Option<Self> {
+        Some(change)
+    }
+}
+
 impl<V: Value> NodeState<V> {
     /// The part that must survive a restart.
     #[must_use]
@@ -55,7 +70,7 @@ impl<V: Value> NodeState<V> {
 }
 
 /// The two alarms of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// The ballot, or the pause after being outbid, has lasted long enough: start a higher one.
     Retry,

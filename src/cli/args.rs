@@ -39,6 +39,10 @@ pub(super) enum Command {
     /// Run a cluster on this machine over UDP: two clients compete, a node is killed and restarts.
     #[command(after_help = CLUSTER_EXAMPLES)]
     Cluster(ClusterArgs),
+    /// Run a protocol on an imagined network with imagined disks, again and again: with loss,
+    /// duplication, reordering, crashes and partitions, all of them told by a seed.
+    #[command(after_help = SIMULATE_EXAMPLES)]
+    Simulate(SimulateArgs),
     /// List what must hold, in a sentence each.
     Invariants,
 }
@@ -65,6 +69,15 @@ Examples:
 Exit status: 0 all decided, and the same; 1 they disagree; 2 wrong usage or failed input or output;
 3 not all had decided when the time was up.";
 
+const SIMULATE_EXAMPLES: &str = "\
+Examples:
+  synod simulate basic --seeds 1000
+  synod simulate basic --seed 7                  one run, the same every time
+  synod simulate basic --mutant forget-promise   break a rule, see which seed shows it
+
+Exit status: 0 all runs ended well; 1 something is wrong in one; 2 wrong usage or failed input or
+output; 3 a run was not over at its time limit.";
+
 /// A protocol, and a configuration of its model.
 #[derive(Debug, Subcommand)]
 #[command(next_help_heading = "Configuration")]
@@ -90,6 +103,15 @@ impl ModelArgs {
 pub(super) enum Protocol {
     /// Basic Paxos: one decree.
     Basic,
+}
+
+impl Protocol {
+    /// Its name on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Protocol::Basic => "basic",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +181,28 @@ pub(super) struct ExploreArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    /// The protocol to simulate.
+    pub(super) protocol: Protocol,
+    /// Nodes, each of which plays all roles.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) nodes: u32,
+    /// So many runs, one seed after the other. By default 100, or one if the seed is given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) seeds: Option<u64>,
+    /// The first seed, which determines all that happens in its run; 0 if not given.
+    #[arg(long, value_name = "K")]
+    pub(super) seed: Option<u64>,
+    /// Break one rule of the protocol, to see that it comes to light.
+    #[arg(long, value_name = "NAME", value_parser = mutant, long_help = mutant_help())]
+    pub(super) mutant: Option<&'static Mutant>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ClusterArgs {
     /// The protocol to run.
     #[arg(default_value = "basic")]
@@ -176,6 +220,9 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "loss=P,dup=P,reorder=P")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) faults: Faults,
+    /// Record every step of every process in a file of this directory, as a line of JSON.
+    #[arg(long, value_name = "DIR")]
+    pub(super) trace: Option<PathBuf>,
     /// Determines the faults, the timeouts, and which node is killed when; drawn if not given.
     #[arg(long, value_name = "K")]
     pub(super) seed: Option<u64>,

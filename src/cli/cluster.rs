@@ -16,7 +16,7 @@ use synod::backoff::Backoff;
 use synod::ballot::NodeId;
 use synod::basic::{Client, Cluster, Process};
 use synod::quorum::{AcceptorSet, QuorumSystem};
-use synod::runtime::{Counters, Handle, NodeConfig, spawn};
+use synod::runtime::{Counters, Handle, NodeConfig, Recorder, spawn_watched};
 
 /// What the clients propose: one value each.
 const VALUES: [&str; 2] = ["red", "blue"];
@@ -27,11 +27,16 @@ const DOWN: Duration = Duration::from_millis(60);
 pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
     let seed = args.seed.unwrap_or_else(rand::random);
     let temporary;
+    let create = |directory: &Path| {
+        let created = std::fs::create_dir_all(directory);
+        created.map_err(|error| {
+            Error::Other(format!("cannot create {}: {error}", directory.display()))
+        })
+    };
+    args.trace.as_deref().map_or(Ok(()), create)?;
     let directory = match &args.dir {
         Some(directory) => {
-            std::fs::create_dir_all(directory).map_err(|error| {
-                Error::Other(format!("cannot create {}: {error}", directory.display()))
-            })?;
+            create(directory)?;
             directory.as_path()
         }
         None => {
@@ -197,7 +202,7 @@ impl<'a> Local<'a> {
     }
 
     /// Starts a process, for the first time or again.
-    fn launch(&mut self, id: usize) -> Result<(), Error> {
+    fn launch(&mut self, id: usize, output: &mut Output) -> Result<(), Error> {
         let socket = self.sockets[id].try_clone().map_err(Error::other)?;
         let mut config = NodeConfig::new(Id::from(id), socket);
         config.cluster = 1;
@@ -209,7 +214,12 @@ impl<'a> Local<'a> {
         let launch = self.launches[id];
         let sender = self.sender.clone();
         let mut reported = None;
-        let handle = spawn(self.processes[id].clone(), config, move |state| {
+        let trace = self.args.trace.as_ref();
+        let trace = trace.map(|directory| directory.join(format!("process-{id}.jsonl")));
+        let recorder = trace.as_deref().map(Recorder::append_to).transpose();
+        let recorder = recorder.map_err(Error::other)?;
+        let process = self.processes[id].clone();
+        let handle = spawn_watched(process, config, recorder, move |state| {
             let decided = state.decided();
             if decided != reported.as_ref() {
                 reported = decided.cloned();
@@ -222,7 +232,12 @@ impl<'a> Local<'a> {
                 let _ = news.map(|news| sender.send(news));
             }
         });
-        self.handles.insert(id, handle.map_err(Error::other)?);
+        let handle = handle.map_err(Error::other)?;
+        let cut = handle.cut().map(ToString::to_string);
+        self.handles.insert(id, handle);
+        if let Some(cut) = cut {
+            self.say(cut, output)?;
+        }
         Ok(())
     }
 
@@ -251,19 +266,19 @@ impl<'a> Local<'a> {
         let everyone: BTreeSet<usize> = (0..self.processes.len()).collect();
         let deadline = self.start + timeout;
         for id in &everyone {
-            self.launch(*id)?;
+            self.launch(*id, output)?;
         }
 
         let mut agree = self.listen(self.start + kill_after, &everyone, output)?;
         self.kill(victim)?;
         self.say(format_args!("node {victim} is killed"), output)?;
         agree &= self.listen(Instant::now() + DOWN, &everyone, output)?;
-        self.launch(victim)?;
+        self.launch(victim, output)?;
         self.say(format_args!("node {victim} restarts from its disk"), output)?;
         agree &= self.listen(deadline, &everyone, output)?;
         if agree && self.decided == everyone {
             self.kill(victim)?;
-            self.launch(victim)?;
+            self.launch(victim, output)?;
             self.say(
                 format_args!("node {victim} is killed and restarts again"),
                 output,

@@ -6,6 +6,7 @@ mod cluster;
 mod explore;
 mod model;
 mod output;
+mod simulate;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -50,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(args) => check::run(&args, &mut output),
         Command::Explore(args) => explore::run(&args, &mut output),
         Command::Cluster(args) => cluster::run(&args, &mut output),
+        Command::Simulate(args) => simulate::run(&args, &mut output),
         Command::Invariants => invariants(&mut output).map(|()| Exit::Success),
     };
     let exit = match result {

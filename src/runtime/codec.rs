@@ -1,80 +1,117 @@
-//! One datagram: a header and one message.
+//! One datagram: a header, messages, and a tag.
 //!
 //! | bytes | field | |
 //! |---|---|---|
 //! | 4 | magic | `Synd` |
-//! | 1 | version | 1 |
+//! | 1 | version | 2 |
+//! | 1 | tag | 0 for a checksum, 1 for a code under a key |
 //! | 8 | cluster | datagrams of other clusters are dropped |
 //! | 8 | source | id of the sender |
 //! | 8 | destination | id of the receiver |
-//! | 4 | checksum | CRC-32 of all other bytes |
-//! | rest | message | postcard |
+//! | 2 + n | message | its length and the message, postcard; at least one |
+//! | 4 or 16 | tag | over all of the above |
 //!
-//! Integers are little-endian. The checksum finds accidents, not attacks.
+//! Integers are little-endian. Without a key the tag is a CRC-32, which finds accidents, not
+//! attacks. With one it is the first half of a keyed BLAKE3 hash, which nobody can make who does
+//! not have the key. It does not tell an old datagram from a new one: the network of the models
+//! may repeat any message at any time, so that a replay within the cluster is nothing new.
 
 use super::counters::Refusal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stateright::actor::Id;
+use std::fmt;
 
 /// The longest datagram in bytes, header included: what UDP over IPv4 can carry.
 pub const MAX_DATAGRAM: usize = 65_507;
 
 const MAGIC: [u8; 4] = *b"Synd";
-const VERSION: u8 = 1;
-/// Length in bytes of what precedes the checksum.
-const CHECKED: usize = 4 + 1 + 8 + 8 + 8;
-const HEADER: usize = CHECKED + 4;
+const VERSION: u8 = 2;
+/// Length in bytes of what precedes the messages.
+pub(super) const HEADER: usize = 4 + 1 + 1 + 8 + 8 + 8;
+/// Length in bytes of the length of a message.
+pub(super) const LENGTH: usize = 2;
+const CHECKSUM: usize = 4;
+const CODE: usize = 16;
+/// The shortest limit that a node accepts for its datagrams, in bytes: every header fits, and a
+/// message of some size.
+pub(super) const LIMIT_MIN: usize = 128;
+
+/// What the members of a cluster have in common and nobody else knows. Shown as nothing.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// The key that consists of these bytes, which should be random.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Key(bytes)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
 
 /// Writes and reads the datagrams of one node.
 pub(super) struct Codec {
     cluster: u64,
     node: u64,
+    key: Option<Key>,
 }
 
 impl Codec {
-    pub(super) fn new(cluster: u64, node: Id) -> Self {
-        Codec {
-            cluster,
-            node: number(node),
+    pub(super) fn new(cluster: u64, node: Id, key: Option<Key>) -> Self {
+        let node = number(node);
+        Codec { cluster, node, key }
+    }
+
+    /// How many bytes of a datagram its tag takes up.
+    pub(super) fn tag_length(&self) -> usize {
+        match self.key {
+            Some(_) => CODE,
+            None => CHECKSUM,
         }
     }
 
-    /// Writes a datagram to the beginning of the buffer and returns it.
-    pub(super) fn encode<'b, M: Serialize>(
-        &self,
-        destination: Id,
-        message: &M,
-        buffer: &'b mut [u8; MAX_DATAGRAM],
-    ) -> Result<&'b [u8], postcard::Error> {
-        let payload = postcard::to_slice(message, &mut buffer[HEADER..])?.len();
-        buffer[..4].copy_from_slice(&MAGIC);
-        buffer[4] = VERSION;
-        buffer[5..13].copy_from_slice(&self.cluster.to_le_bytes());
-        buffer[13..21].copy_from_slice(&self.node.to_le_bytes());
-        buffer[21..29].copy_from_slice(&number(destination).to_le_bytes());
-        let datagram = &mut buffer[..HEADER + payload];
-        let checksum = checksum(&datagram[..CHECKED], &datagram[HEADER..]);
-        datagram[CHECKED..HEADER].copy_from_slice(&checksum.to_le_bytes());
-        Ok(datagram)
+    /// Completes a datagram, which has its messages, and room for a header before them.
+    pub(super) fn seal(&self, destination: Id, datagram: &mut Vec<u8>) {
+        datagram[..4].copy_from_slice(&MAGIC);
+        datagram[4] = VERSION;
+        datagram[5] = u8::from(self.key.is_some());
+        datagram[6..14].copy_from_slice(&self.cluster.to_le_bytes());
+        datagram[14..22].copy_from_slice(&self.node.to_le_bytes());
+        datagram[22..30].copy_from_slice(&number(destination).to_le_bytes());
+        match &self.key {
+            Some(key) => datagram.extend(code(key, datagram)),
+            None => datagram.extend(crc32fast::hash(datagram).to_le_bytes()),
+        }
     }
 
-    /// Checks everything but the message. Returns the id of the sender, which it claims, and the
-    /// bytes of the message.
+    /// Checks everything but the messages. Returns the id of the sender, and the messages, still
+    /// encoded.
     pub(super) fn open<'d>(&self, datagram: &'d [u8]) -> Result<(Id, &'d [u8]), Refusal> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(Refusal::Oversized);
         }
-        let (header, payload) = Header::split(datagram).ok_or(Refusal::Short)?;
+        let header = Header::read(datagram).ok_or(Refusal::Short)?;
         if header.magic != MAGIC {
             return Err(Refusal::Magic);
         }
         if header.version != VERSION {
             return Err(Refusal::Version);
         }
-        if header.checksum != checksum(&datagram[..CHECKED], payload) {
-            return Err(Refusal::Checksum);
+        if header.tag != u8::from(self.key.is_some()) {
+            return Err(Refusal::Unauthenticated);
         }
+        let end = datagram.len().saturating_sub(self.tag_length());
+        if end < HEADER + LENGTH {
+            return Err(Refusal::Short);
+        }
+        let (content, tag) = datagram.split_at(end);
+        self.check_tag(content, tag)?;
         if header.cluster != self.cluster {
             return Err(Refusal::Cluster);
         }
@@ -82,58 +119,143 @@ impl Codec {
             return Err(Refusal::Destination);
         }
         let source = usize::try_from(header.source).map_err(|_| Refusal::Stranger)?;
-        Ok((Id::from(source), payload))
+        Ok((Id::from(source), &content[HEADER..]))
+    }
+
+    fn check_tag(&self, content: &[u8], tag: &[u8]) -> Result<(), Refusal> {
+        match &self.key {
+            Some(key) => {
+                // All bytes are compared, so that the time tells nothing of how many are right.
+                let pairs = code(key, content).into_iter().zip(tag);
+                let differing = pairs.fold(0, |bits, (ours, theirs)| bits | (ours ^ theirs));
+                (differing == 0)
+                    .then_some(())
+                    .ok_or(Refusal::Unauthenticated)
+            }
+            None if crc32fast::hash(content).to_le_bytes() == tag => Ok(()),
+            None => Err(Refusal::Checksum),
+        }
     }
 }
 
-/// Reads a message, which must take up all of the bytes.
-pub(super) fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, Refusal> {
-    match postcard::take_from_bytes(payload) {
-        Ok((message, [])) => Ok(message),
+fn code(key: &Key, content: &[u8]) -> [u8; CODE] {
+    let hash = blake3::keyed_hash(&key.0, content);
+    let half = hash.as_bytes().first_chunk().copied();
+    half.unwrap_or_default()
+}
+
+/// Reads all messages of a datagram, from `source`, or none of them.
+pub(super) fn decode<M: DeserializeOwned>(
+    source: Id,
+    mut payload: &[u8],
+    messages: &mut Vec<(Id, M)>,
+) -> Result<(), Refusal> {
+    let before = messages.len();
+    while !payload.is_empty() {
+        match next(payload) {
+            Ok((message, rest)) => {
+                messages.push((source, message));
+                payload = rest;
+            }
+            Err(refusal) => {
+                messages.truncate(before);
+                return Err(refusal);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a message, which must be as long as is said before it.
+fn next<M: DeserializeOwned>(payload: &[u8]) -> Result<(M, &[u8]), Refusal> {
+    let (length, rest) = payload.split_first_chunk().ok_or(Refusal::Message)?;
+    let length = usize::from(u16::from_le_bytes(*length));
+    let (message, rest) = rest.split_at_checked(length).ok_or(Refusal::Message)?;
+    match postcard::take_from_bytes(message) {
+        Ok((message, [])) => Ok((message, rest)),
         Ok(_) => Err(Refusal::Trailing),
         Err(_) => Err(Refusal::Message),
+    }
+}
+
+/// Appends a message to a datagram, unless that would grow beyond `limit`: then it is as before.
+pub(super) fn append<M: Serialize>(
+    datagram: &mut Vec<u8>,
+    message: &M,
+    limit: usize,
+) -> Result<(), postcard::Error> {
+    let before = datagram.len();
+    datagram.extend([0; LENGTH]);
+    let tail = Tail { datagram, limit };
+    match postcard::serialize_with_flavor(message, tail) {
+        Ok(()) => {
+            let length = (datagram.len() - before - LENGTH) as u16;
+            datagram[before..before + LENGTH].copy_from_slice(&length.to_le_bytes());
+            Ok(())
+        }
+        Err(error) => {
+            datagram.truncate(before);
+            Err(error)
+        }
+    }
+}
+
+/// Writes to the end of a datagram, up to a limit of at most [`MAX_DATAGRAM`].
+struct Tail<'a> {
+    datagram: &'a mut Vec<u8>,
+    limit: usize,
+}
+
+impl postcard::ser_flavors::Flavor for Tail<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        if self.datagram.len() + bytes.len() > self.limit {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
+        self.datagram.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
 struct Header {
     magic: [u8; 4],
     version: u8,
+    tag: u8,
     cluster: u64,
     source: u64,
     destination: u64,
-    checksum: u32,
 }
 
 impl Header {
-    fn split(datagram: &[u8]) -> Option<(Header, &[u8])> {
+    fn read(datagram: &[u8]) -> Option<Header> {
         let (&magic, rest) = datagram.split_first_chunk()?;
         let (&version, rest) = rest.split_first()?;
+        let (&tag, rest) = rest.split_first()?;
         let (&cluster, rest) = rest.split_first_chunk()?;
         let (&source, rest) = rest.split_first_chunk()?;
-        let (&destination, rest) = rest.split_first_chunk()?;
-        let (&checksum, payload) = rest.split_first_chunk()?;
-        let header = Header {
+        let (&destination, _) = rest.split_first_chunk()?;
+        Some(Header {
             magic,
             version,
+            tag,
             cluster: u64::from_le_bytes(cluster),
             source: u64::from_le_bytes(source),
             destination: u64::from_le_bytes(destination),
-            checksum: u32::from_le_bytes(checksum),
-        };
-        Some((header, payload))
+        })
     }
 }
 
-/// CRC-32 of two parts, as if they were one.
-pub(super) fn checksum(before: &[u8], after: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(before);
-    hasher.update(after);
-    hasher.finalize()
-}
-
-/// The id as it is written to datagrams and files. No id is lost: `usize` has at most 64 bits.
-pub(super) fn number(id: Id) -> u64 {
+/// The id as it is written. No id is lost: `usize` has at most 64 bits.
+fn number(id: Id) -> u64 {
     usize::from(id) as u64
 }
 
@@ -146,87 +268,162 @@ mod tests {
 
     type Message = (u32, String, Option<bool>);
 
-    fn codec(node: usize) -> Codec {
-        Codec::new(7, Id::from(node))
+    fn key(byte: u8) -> Option<Key> {
+        Some(Key::new([byte; 32]))
     }
 
-    fn datagram(from: usize, to: usize, message: &impl Serialize) -> Vec<u8> {
-        let mut buffer = [0; MAX_DATAGRAM];
-        let datagram = codec(from).encode(Id::from(to), message, &mut buffer);
-        datagram.unwrap().to_vec()
+    fn codec(node: usize, key: Option<Key>) -> Codec {
+        Codec::new(7, Id::from(node), key)
     }
 
-    fn read(node: usize, datagram: &[u8]) -> Result<(Id, Message), Refusal> {
-        let (source, payload) = codec(node).open(datagram)?;
-        Ok((source, decode(payload)?))
+    fn sealed<M: Serialize>(codec: &Codec, to: usize, messages: &[M]) -> Vec<u8> {
+        let mut datagram = vec![0; HEADER];
+        for message in messages {
+            append(&mut datagram, message, MAX_DATAGRAM).unwrap();
+        }
+        codec.seal(Id::from(to), &mut datagram);
+        datagram
     }
 
-    fn message() -> Message {
-        (300, "hello".to_owned(), Some(true))
+    fn datagram<M: Serialize>(from: usize, to: usize, messages: &[M]) -> Vec<u8> {
+        sealed(&codec(from, None), to, messages)
+    }
+
+    fn read_with(codec: &Codec, datagram: &[u8]) -> Result<Vec<(Id, Message)>, Refusal> {
+        let (source, payload) = codec.open(datagram)?;
+        let mut messages = Vec::new();
+        decode(source, payload, &mut messages)?;
+        Ok(messages)
+    }
+
+    fn read(node: usize, datagram: &[u8]) -> Result<Vec<(Id, Message)>, Refusal> {
+        read_with(&codec(node, None), datagram)
+    }
+
+    fn message(number: u32) -> Message {
+        (number, "hello".to_owned(), Some(true))
     }
 
     #[test]
     fn a_datagram_is_read_as_written() {
-        let datagram = datagram(1, 2, &message());
-        assert_eq!(read(2, &datagram), Ok((Id::from(1), message())));
+        for count in 1..5 {
+            let messages: Vec<Message> = (0..count).map(message).collect();
+            let datagram = datagram(1, 2, &messages);
+            let expected = messages.into_iter().map(|message| (Id::from(1), message));
+            assert_eq!(read(2, &datagram), Ok(expected.collect()));
+        }
     }
 
     #[test]
     fn the_wire_format_is_pinned() {
-        let mut expected = b"Synd\x01".to_vec();
+        let mut expected = b"Synd\x02\x00".to_vec();
         expected.extend([7, 0, 0, 0, 0, 0, 0, 0]);
         expected.extend([1, 0, 0, 0, 0, 0, 0, 0]);
         expected.extend([2, 0, 0, 0, 0, 0, 0, 0]);
-        let crc = crc32fast::hash(&[&expected[..], &[0xac, 0x02]].concat());
-        expected.extend(crc.to_le_bytes());
-        expected.extend([0xac, 0x02]);
-        assert_eq!(datagram(1, 2, &300_u32), expected);
+        expected.extend([2, 0, 0xac, 0x02, 1, 0, 5]);
+        let tag = crc32fast::hash(&expected).to_le_bytes();
+        let plain = [&expected[..], &tag].concat();
+        assert_eq!(datagram(1, 2, &[300_u32, 5]), plain);
+        expected[5] = 1;
+        let tag = blake3::keyed_hash(&[9; 32], &expected);
+        let keyed = [&expected[..], &tag.as_bytes()[..16]].concat();
+        assert_eq!(sealed(&codec(1, key(9)), 2, &[300_u32, 5]), keyed);
     }
 
     #[test]
     fn every_truncation_is_refused() {
-        let datagram = datagram(1, 2, &message());
-        for length in 0..datagram.len() {
-            let refusal = read(2, &datagram[..length]).unwrap_err();
-            let expected = match length {
-                0..HEADER => Refusal::Short,
-                _ => Refusal::Checksum,
-            };
-            assert_eq!(refusal, expected, "cut to {length} bytes");
+        for key in [None, key(9)] {
+            let codec = codec(2, key.clone());
+            let datagram = sealed(&self::codec(1, key), 2, &[message(1), message(2)]);
+            assert!(read_with(&codec, &datagram).is_ok());
+            for length in 0..datagram.len() {
+                let refusal = read_with(&codec, &datagram[..length]).unwrap_err();
+                let is_short = length < HEADER + LENGTH + codec.tag_length();
+                let expected = match codec.key {
+                    _ if is_short => Refusal::Short,
+                    Some(_) => Refusal::Unauthenticated,
+                    None => Refusal::Checksum,
+                };
+                assert_eq!(refusal, expected, "cut to {length} bytes");
+            }
         }
     }
 
     #[test]
     fn every_flipped_bit_is_refused() {
-        let datagram = datagram(1, 2, &message());
-        for bit in 0..8 * datagram.len() {
-            let mut flipped = datagram.clone();
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            let expected = match bit / 8 {
-                0..4 => Refusal::Magic,
-                4 => Refusal::Version,
-                _ => Refusal::Checksum,
-            };
-            assert_eq!(read(2, &flipped), Err(expected), "bit {bit}");
+        for key in [None, key(9)] {
+            let codec = codec(2, key.clone());
+            let datagram = sealed(&self::codec(1, key), 2, &[message(1), message(2)]);
+            for bit in 0..8 * datagram.len() {
+                let mut flipped = datagram.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                let expected = match (bit / 8, &codec.key) {
+                    (0..4, _) => Refusal::Magic,
+                    (4, _) => Refusal::Version,
+                    (5, _) | (_, Some(_)) => Refusal::Unauthenticated,
+                    (_, None) => Refusal::Checksum,
+                };
+                assert_eq!(read_with(&codec, &flipped), Err(expected), "bit {bit}");
+            }
         }
     }
 
     #[test]
     fn a_datagram_for_another_cluster_or_node_is_refused() {
-        let datagram = datagram(1, 2, &message());
+        let datagram = datagram(1, 2, &[message(1)]);
         assert_eq!(read(3, &datagram), Err(Refusal::Destination));
-        let elsewhere = Codec::new(8, Id::from(2));
+        let elsewhere = Codec::new(8, Id::from(2), None);
         assert_eq!(elsewhere.open(&datagram), Err(Refusal::Cluster));
     }
 
     #[test]
-    fn a_message_must_be_decodable_and_end_where_the_datagram_ends() {
-        let longer = datagram(1, 2, &(message(), 0_u8));
+    fn who_does_not_have_the_key_is_not_heard() {
+        let ours = codec(2, key(9));
+        for theirs in [None, key(8)] {
+            let datagram = sealed(&codec(1, theirs), 2, &[message(1)]);
+            assert_eq!(read_with(&ours, &datagram), Err(Refusal::Unauthenticated));
+        }
+        // And a replay from a cluster that shares the key is not of this cluster.
+        let replayed = sealed(&Codec::new(8, Id::from(1), key(9)), 2, &[message(1)]);
+        assert_eq!(read_with(&ours, &replayed), Err(Refusal::Cluster));
+        let keyed = sealed(&codec(1, key(9)), 2, &[message(1)]);
+        assert_eq!(read(2, &keyed), Err(Refusal::Unauthenticated));
+        assert!(read_with(&ours, &keyed).is_ok());
+        assert_eq!(format!("{:?}", key(9)), "Some(Key(..))");
+    }
+
+    #[test]
+    fn messages_must_be_decodable_and_as_long_as_they_say_or_none_of_them_counts() {
+        let longer = datagram(1, 2, &[(message(1), 0_u8)]);
         assert_eq!(read(2, &longer), Err(Refusal::Trailing));
-        let shorter = datagram(1, 2, &300_u32);
-        assert_eq!(read(2, &shorter), Err(Refusal::Message));
+        assert_eq!(read(2, &datagram(1, 2, &[300_u32])), Err(Refusal::Message));
         let longest = vec![0; MAX_DATAGRAM + 1];
         assert_eq!(read(2, &longest), Err(Refusal::Oversized));
+        // The second message claims to be longer than what is left.
+        let mut beyond = vec![0; HEADER];
+        append(&mut beyond, &message(1), MAX_DATAGRAM).unwrap();
+        let second = beyond.len();
+        append(&mut beyond, &message(2), MAX_DATAGRAM).unwrap();
+        beyond[second] += 1;
+        codec(1, None).seal(Id::from(2), &mut beyond);
+        let codec = codec(2, None);
+        let (source, payload) = codec.open(&beyond).unwrap();
+        let mut messages = vec![(Id::from(5), message(5))];
+        assert_eq!(
+            decode(source, payload, &mut messages),
+            Err(Refusal::Message)
+        );
+        assert_eq!(messages, [(Id::from(5), message(5))]);
+    }
+
+    #[test]
+    fn messages_without_content_are_counted_by_their_lengths() {
+        let datagram = datagram(1, 2, &[(), (), ()]);
+        let mut messages: Vec<(Id, ())> = Vec::new();
+        let codec = codec(2, None);
+        let (source, payload) = codec.open(&datagram).unwrap();
+        decode(source, payload, &mut messages).unwrap();
+        assert_eq!(messages.len(), 3);
     }
 
     #[test]
@@ -236,19 +433,70 @@ mod tests {
             let mut bytes = vec![0; rng.random_range(0..200)];
             rng.fill_bytes(&mut bytes);
             assert!(read(2, &bytes).is_err());
-            // What decodes is a message that a peer could have sent; what matters is no panic.
-            let _ = decode::<Message>(&bytes);
+            // What decodes is a message that a peer could have sent; what matters is no panic,
+            // and no more messages than there are bytes.
+            let mut messages: Vec<(Id, Message)> = Vec::new();
+            let _ = decode(Id::from(1), &bytes, &mut messages);
+            assert!(messages.len() <= bytes.len() / LENGTH);
         }
     }
 
     #[test]
+    fn damaged_messages_behind_a_valid_tag_are_refused_or_are_messages_and_never_a_panic() {
+        let mut rng = SmallRng::seed_from_u64(2);
+        let codec = codec(2, key(9));
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            let mut bytes = vec![0; HEADER];
+            for number in 0..rng.random_range(1..4) {
+                append(&mut bytes, &message(number), MAX_DATAGRAM).unwrap();
+            }
+            for _ in 0..rng.random_range(1..4) {
+                let at = rng.random_range(HEADER..bytes.len());
+                bytes[at] = rng.random();
+            }
+            self::codec(1, key(9)).seal(Id::from(2), &mut bytes);
+            refused += usize::from(read_with(&codec, &bytes).is_err());
+        }
+        assert!((5_000..20_000).contains(&refused), "{refused}");
+    }
+
+    #[test]
+    fn a_length_that_is_claimed_is_not_believed() {
+        // Postcard writes lengths in groups of seven bits: this one claims 2^62 items.
+        let claim = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
+        let mut payload = (claim.len() as u16).to_le_bytes().to_vec();
+        payload.extend(claim);
+        let refusal = Err(Refusal::Message);
+        assert_eq!(
+            decode::<Vec<u64>>(Id::from(1), &payload, &mut Vec::new()),
+            refusal
+        );
+        assert_eq!(
+            decode::<String>(Id::from(1), &payload, &mut Vec::new()),
+            refusal
+        );
+        assert_eq!(
+            decode::<Vec<Vec<u64>>>(Id::from(1), &payload, &mut Vec::new()),
+            refusal
+        );
+    }
+
+    #[test]
     fn the_longest_message_fits_and_one_byte_more_does_not() {
-        let mut buffer = [0; MAX_DATAGRAM];
-        // Postcard writes the length of bytes before them, here in three bytes.
-        let mut text = "x".repeat(MAX_DATAGRAM - HEADER - 3);
-        let datagram = codec(1).encode(Id::from(2), &text, &mut buffer).unwrap();
-        assert_eq!(datagram.len(), MAX_DATAGRAM);
-        text.push('x');
-        assert!(codec(1).encode(Id::from(2), &text, &mut buffer).is_err());
+        for key in [None, key(9)] {
+            let codec = codec(1, key);
+            let limit = MAX_DATAGRAM - codec.tag_length();
+            let mut datagram = vec![0; HEADER];
+            // Postcard writes the length of a text before it, here in three bytes.
+            let mut text = "x".repeat(limit - HEADER - LENGTH - 3);
+            append(&mut datagram, &text, limit).unwrap();
+            codec.seal(Id::from(2), &mut datagram);
+            assert_eq!(datagram.len(), MAX_DATAGRAM);
+            text.push('x');
+            let mut datagram = vec![0; HEADER];
+            assert!(append(&mut datagram, &text, limit).is_err());
+            assert_eq!(datagram.len(), HEADER, "as before");
+        }
     }
 }

@@ -2,94 +2,133 @@
 
 use std::fmt;
 
-/// How often each thing has happened to one node since it started.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Datagrams whose message was handed to the actor.
-    pub received: u64,
-    /// Datagrams that were dropped on arrival, by reason.
-    pub dropped: Dropped,
-    /// Failures to read the socket, other than there being nothing to read.
-    pub receive_errors: u64,
-    /// Messages that the actor sent to itself and that were handed to it. They never touch the
-    /// socket.
-    pub own: u64,
-    /// Datagrams that the kernel took, copies made by [`Faults`](super::Faults) included.
-    pub sent: u64,
-    /// Messages to an id that has no address.
-    pub unaddressed: u64,
-    /// Messages that do not fit into one datagram.
-    pub oversized: u64,
-    /// Messages that could not be encoded for another reason than their size.
-    pub unencodable: u64,
-    /// Datagrams that the kernel refused to send. They are lost.
-    pub send_errors: u64,
-    /// Datagrams lost on purpose.
-    pub lost: u64,
-    /// Datagrams sent twice on purpose.
-    pub duplicated: u64,
-    /// Datagrams (or copies of one) held back on purpose.
-    pub held: u64,
-    /// Timers that fired.
-    pub timeouts: u64,
-    /// Random choices handed to the actor.
-    pub choices: u64,
-    /// Saves made durable.
-    pub saves: u64,
-    /// Saves that equal the last one, so that nothing had to be written.
-    pub saves_unchanged: u64,
+/// Defines counters, their names and their sums: no list of them can be incomplete.
+macro_rules! counters {
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            $($(#[$doc:meta])* $field:ident,)*
+            $(; $(#[$inner_doc:meta])* $inner:ident: $type:ty)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$doc])* pub $field: u64,)*
+            $($(#[$inner_doc])* pub $inner: $type,)?
+        }
+
+        impl $name {
+            /// Every counter with its name.
+            pub fn by_name(&self) -> Vec<(String, u64)> {
+                let all = vec![$((stringify!($field).to_owned(), self.$field)),*];
+                $(
+                    let inner = self.$inner.by_name().into_iter();
+                    let named = |name| format!("{}_{name}", stringify!($inner));
+                    let inner = inner.map(|(name, count)| (named(name), count));
+                    let all = all.into_iter().chain(inner).collect();
+                )?
+                all
+            }
+
+            /// Adds what another has counted.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)*
+                $(self.$inner.add(&other.$inner);)?
+            }
+        }
+    };
 }
 
-/// How many datagrams were dropped on arrival, by reason. None of them reached the actor, and none
-/// was answered.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Dropped {
-    /// Longer than [`MAX_DATAGRAM`](super::MAX_DATAGRAM) bytes.
-    pub oversized: u64,
-    /// Shorter than the header.
-    pub short: u64,
-    /// Not a datagram of this runtime.
-    pub magic: u64,
-    /// Of a format version that this runtime does not speak.
-    pub version: u64,
-    /// Damaged on the way.
-    pub checksum: u64,
-    /// Meant for another cluster.
-    pub cluster: u64,
-    /// Meant for another node.
-    pub destination: u64,
-    /// From an id that is neither a peer nor in the dynamic range.
-    pub stranger: u64,
-    /// From an address that does not belong to the id it claims.
-    pub forged: u64,
-    /// With a message that cannot be decoded.
-    pub message: u64,
-    /// With bytes after the message.
-    pub trailing: u64,
+counters! {
+    /// How often each thing has happened to one node since it started.
+    Counters {
+        /// Datagrams whose messages were handed to the actor.
+        received,
+        /// Messages in these datagrams.
+        messages_received,
+        /// Failures to read the socket, other than there being nothing to read.
+        receive_errors,
+        /// Messages that the actor sent to itself and that were handed to it. They never touch the
+        /// socket.
+        own,
+        /// Datagrams that the kernel took, copies made by [`Faults`](super::Faults) included.
+        sent,
+        /// Messages packed into datagrams, whatever became of these.
+        messages_sent,
+        /// Datagrams to an id that has no address.
+        unaddressed,
+        /// Messages that do not fit into one datagram: they are dropped, for the protocol has to
+        /// split what it says.
+        oversized,
+        /// Messages that could not be encoded for another reason than their size.
+        unencodable,
+        /// Datagrams that the kernel refused to send, perhaps because its buffer was full. They are
+        /// lost: a node never waits for its network.
+        send_errors,
+        /// Datagrams lost on purpose.
+        lost,
+        /// Datagrams sent twice on purpose.
+        duplicated,
+        /// Datagrams (or copies of one) held back on purpose.
+        held,
+        /// Batches of events that were handled and made durable at once.
+        batches,
+        /// Timers that fired.
+        timeouts,
+        /// Random choices handed to the actor.
+        choices,
+        /// Saves made durable, one for each batch at most.
+        saves,
+        /// Batches whose last save changed nothing, so that nothing had to be written.
+        saves_unchanged,
+        /// How often the log was written again, so that it does not outgrow the state.
+        compactions,
+        /// Bytes cut off the end of the log when the node started: see [`Cut`](super::Cut).
+        cut_bytes,
+        ;
+        /// Datagrams that were dropped on arrival, by reason.
+        dropped: Dropped
+    }
+}
+
+counters! {
+    /// How many datagrams were dropped on arrival, by reason. None of them reached the actor, and
+    /// none was answered.
+    Dropped {
+        /// Longer than [`MAX_DATAGRAM`](super::MAX_DATAGRAM) bytes.
+        oversized,
+        /// Shorter than the header.
+        short,
+        /// Not a datagram of this runtime.
+        magic,
+        /// Of a format version that this runtime does not speak.
+        version,
+        /// Damaged on the way.
+        checksum,
+        /// Without the code that only those can make who have the cluster's key; or with one,
+        /// though the node has no key.
+        unauthenticated,
+        /// Meant for another cluster.
+        cluster,
+        /// Meant for another node.
+        destination,
+        /// From an id that is neither a peer nor in the dynamic range.
+        stranger,
+        /// From an address that does not belong to the id it claims.
+        forged,
+        /// With a message that cannot be decoded.
+        message,
+        /// With bytes after a message.
+        trailing,
+    }
 }
 
 impl Dropped {
     /// The number of datagrams dropped for any reason.
     pub fn total(&self) -> u64 {
-        self.by_reason().iter().map(|(_, count)| count).sum()
-    }
-
-    fn by_reason(&self) -> [(&'static str, u64); 11] {
-        [
-            ("oversized", self.oversized),
-            ("short", self.short),
-            ("magic", self.magic),
-            ("version", self.version),
-            ("checksum", self.checksum),
-            ("cluster", self.cluster),
-            ("destination", self.destination),
-            ("stranger", self.stranger),
-            ("forged", self.forged),
-            ("message", self.message),
-            ("trailing", self.trailing),
-        ]
+        self.by_name().iter().map(|(_, count)| count).sum()
     }
 
     pub(super) fn count(&mut self, refusal: Refusal) {
@@ -99,6 +138,7 @@ impl Dropped {
             Refusal::Magic => &mut self.magic,
             Refusal::Version => &mut self.version,
             Refusal::Checksum => &mut self.checksum,
+            Refusal::Unauthenticated => &mut self.unauthenticated,
             Refusal::Cluster => &mut self.cluster,
             Refusal::Destination => &mut self.destination,
             Refusal::Stranger => &mut self.stranger,
@@ -118,6 +158,7 @@ pub(super) enum Refusal {
     Magic,
     Version,
     Checksum,
+    Unauthenticated,
     Cluster,
     Destination,
     Stranger,
@@ -126,34 +167,14 @@ pub(super) enum Refusal {
     Trailing,
 }
 
-/// One line of `name=count`, What never happened is left out, except
-/// for `received` and `sent`.
+/// One line of `name=count`. What never happened is left out, except for `received` and `sent`.
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "received={}", self.received)?;
-        for (reason, count) in self.dropped.by_reason() {
-            if count > 0 {
-                write!(f, " dropped_{reason}={count}")?;
-            }
-        }
-        write!(f, " sent={}", self.sent)?;
-        for (name, count) in [
-            ("receive_errors", self.receive_errors),
-            ("own", self.own),
-            ("unaddressed", self.unaddressed),
-            ("oversized", self.oversized),
-            ("unencodable", self.unencodable),
-            ("send_errors", self.send_errors),
-            ("lost", self.lost),
-            ("duplicated", self.duplicated),
-            ("held", self.held),
-            ("timeouts", self.timeouts),
-            ("choices", self.choices),
-            ("saves", self.saves),
-            ("saves_unchanged", self.saves_unchanged),
-        ] {
-            if count > 0 {
-                write!(f, " {name}={count}")?;
+        let mut separator = "";
+        for (name, count) in self.by_name() {
+            if count > 0 || ["received", "sent"].contains(&name.as_str()) {
+                write!(f, "{separator}{name}={count}")?;
+                separator = " ";
             }
         }
         Ok(())
@@ -175,7 +196,28 @@ mod tests {
         counters.dropped.count(Refusal::Checksum);
         assert_eq!(
             counters.to_string(),
-            "received=7 dropped_checksum=1 sent=0 saves=2"
+            "received=7 sent=0 saves=2 dropped_checksum=1"
+        );
+    }
+
+    #[test]
+    fn sums_leave_no_counter_out() {
+        let mut counters = Counters {
+            held: 3,
+            ..Counters::default()
+        };
+        counters.dropped.count(Refusal::Short);
+        let mut sum = counters;
+        sum.add(&counters);
+        assert_eq!(
+            (sum.held, sum.dropped.short, sum.dropped.total()),
+            (6, 2, 2)
+        );
+        let doubled = sum.by_name().into_iter();
+        assert!(
+            doubled
+                .zip(counters.by_name())
+                .all(|(two, one)| two.1 == 2 * one.1)
         );
     }
 
@@ -187,6 +229,7 @@ mod tests {
             Refusal::Magic,
             Refusal::Version,
             Refusal::Checksum,
+            Refusal::Unauthenticated,
             Refusal::Cluster,
             Refusal::Destination,
             Refusal::Stranger,
@@ -198,7 +241,7 @@ mod tests {
         for refusal in refusals {
             dropped.count(refusal);
         }
-        assert!(dropped.by_reason().iter().all(|(_, count)| *count == 1));
+        assert!(dropped.by_name().iter().all(|(_, count)| *count == 1));
         assert_eq!(dropped.total(), refusals.len() as u64);
     }
 }

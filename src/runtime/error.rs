@@ -30,10 +30,10 @@ pub enum Error {
         /// What is wrong there.
         damage: Damage,
     },
-    /// Another node uses the storage.
+    /// Another node uses the directory.
     #[error("{}: already in use by a running node", path.display())]
     Locked {
-        /// The file.
+        /// The directory.
         path: PathBuf,
     },
     /// What the actor wants to save cannot be encoded.
@@ -44,8 +44,8 @@ pub enum Error {
         /// What the codec says.
         source: postcard::Error,
     },
-    /// The actor saves, but the node was configured without storage.
-    #[error("node {node} saves, but was given no storage")]
+    /// The actor saves, but the node was configured without a directory.
+    #[error("node {node} saves, but was given no directory to save to")]
     NoStorage {
         /// The node's id.
         node: usize,
@@ -57,6 +57,29 @@ pub enum Error {
         /// The node's id.
         node: usize,
     },
+    /// In a simulation, what was durable when a node crashed is not what its log holds.
+    #[error("node {node} has forgotten what was durable")]
+    Forgotten {
+        /// The node's id.
+        node: usize,
+    },
+    /// The longest datagram is to be too short for a header and a message, or too long for UDP.
+    #[error("datagrams can be at most 128 to 65507 bytes long, not {given}")]
+    DatagramMax {
+        /// What was asked for.
+        given: usize,
+    },
+    /// A step cannot be written as JSON.
+    #[error("{}: cannot record a step: {source}", path.display())]
+    Unrecordable {
+        /// The file.
+        path: PathBuf,
+        /// What the codec says.
+        source: serde_json::Error,
+    },
+    /// The address for metrics cannot be had.
+    #[error("cannot serve metrics: {0}")]
+    Listener(#[source] io::Error),
     /// The socket is unusable.
     #[error("cannot use the socket: {0}")]
     Socket(#[source] io::Error),
@@ -68,7 +91,7 @@ pub enum Error {
     Panicked(String),
 }
 
-/// What is wrong with a storage file.
+/// What is wrong with a file of the log.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
@@ -84,8 +107,8 @@ pub enum Damage {
         /// How many bytes are too many.
         surplus: usize,
     },
-    /// The file is not a storage file.
-    #[error("this is not a storage file")]
+    /// The file is no log.
+    #[error("this is not a log")]
     Magic,
     /// The file is in a format of another version.
     #[error("it has format version {found}, this program reads version {expected}")]
@@ -114,6 +137,20 @@ pub enum Damage {
         /// The node that opens it.
         expected: u64,
     },
+    /// The file has another number than its name says.
+    #[error("it is number {found} of its log, its name says {expected}")]
+    Generation {
+        /// The number in the file.
+        found: u64,
+        /// The number in its name.
+        expected: u64,
+    },
+    /// A record is damaged that was durable once: others follow it, or must.
+    #[error("this record does not match its checksum, and is not the last")]
+    Record,
+    /// A change is intact, but does not fit to the state that it is to change.
+    #[error("this change does not fit to what was saved before it")]
+    Change,
     /// The content is intact, but is nothing that this actor saves.
     #[error("the saved value cannot be decoded: {0}")]
     Value(postcard::Error),

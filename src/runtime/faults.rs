@@ -8,10 +8,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a datagram is held back to be overtaken.
 const HOLD: Range<Duration> = Duration::from_millis(1)..Duration::from_millis(8);
+
+/// How many datagrams are held back at most; further ones are lost.
+const HELD_MAX: usize = 4096;
 
 /// The probabilities, each from 0 to 1, with which an outgoing datagram is maltreated. The default
 /// is no fault at all.
@@ -100,18 +103,54 @@ impl FromStr for Faults {
     }
 }
 
-/// Maltreats datagrams.
-pub(super) struct Injector {
+/// Decides about datagrams, for the simulator and for sockets alike.
+pub(super) struct Dice {
     faults: Faults,
     rng: SmallRng,
+}
+
+impl Dice {
+    pub(super) fn new(faults: Faults, rng: SmallRng) -> Self {
+        Dice { faults, rng }
+    }
+
+    /// Decides about one datagram: returns how much later than usual each copy of it is to be
+    /// sent.
+    pub(super) fn roll(&mut self, counters: &mut Counters) -> [Option<Duration>; 2] {
+        let is_lost = self.happens(self.faults.loss);
+        let is_doubled = !is_lost && self.happens(self.faults.duplicate);
+        counters.lost += u64::from(is_lost);
+        counters.duplicated += u64::from(is_doubled);
+        let mut delay = |is_sent: bool| is_sent.then(|| self.delay(counters));
+        [delay(!is_lost), delay(is_doubled)]
+    }
+
+    fn delay(&mut self, counters: &mut Counters) -> Duration {
+        if self.happens(self.faults.reorder) {
+            counters.held += 1;
+            draw(&mut self.rng, HOLD)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Compares instead of calling `random_bool`, which panics outside of 0 to 1: the fields of
+    /// [`Faults`] are public.
+    fn happens(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.rng.random::<f64>() < probability
+    }
+}
+
+/// Maltreats what leaves a socket.
+pub(super) struct Injector {
+    dice: Dice,
     held: Schedule<(SocketAddr, Vec<u8>)>,
 }
 
 impl Injector {
     pub(super) fn new(faults: Faults, rng: SmallRng) -> Self {
         Injector {
-            faults,
-            rng,
+            dice: Dice::new(faults, rng),
             held: Schedule::new(),
         }
     }
@@ -120,44 +159,32 @@ impl Injector {
     /// may be held back: see [`Injector::pop_due`].
     pub(super) fn admit(
         &mut self,
-        now: Instant,
+        now: Duration,
         to: SocketAddr,
         datagram: &[u8],
         counters: &mut Counters,
     ) -> usize {
-        if self.happens(self.faults.loss) {
-            counters.lost += 1;
-            return 0;
-        }
-        let duplicate = self.happens(self.faults.duplicate);
-        counters.duplicated += u64::from(duplicate);
         let mut at_once = 0;
-        for _ in 0..1 + usize::from(duplicate) {
-            if self.happens(self.faults.reorder) {
-                counters.held += 1;
-                let delay = draw(&mut self.rng, HOLD);
+        for delay in self.dice.roll(counters).into_iter().flatten() {
+            if delay.is_zero() {
+                at_once += 1;
+            } else if self.held.len() < HELD_MAX {
                 self.held.add(now, delay, (to, datagram.to_owned()));
             } else {
-                at_once += 1;
+                counters.lost += 1;
             }
         }
         at_once
     }
 
     /// Takes a datagram that has been held back long enough.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<(SocketAddr, Vec<u8>)> {
+    pub(super) fn pop_due(&mut self, now: Duration) -> Option<(SocketAddr, Vec<u8>)> {
         self.held.pop_due(now)
     }
 
     /// When the next datagram that is held back is to be sent.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Duration> {
         self.held.next()
-    }
-
-    /// Compares instead of calling `random_bool`, which panics outside of 0 to 1: the fields of
-    /// [`Faults`] are public.
-    fn happens(&mut self, probability: f64) -> bool {
-        probability > 0.0 && self.rng.random::<f64>() < probability
     }
 }
 
@@ -174,9 +201,8 @@ mod tests {
         let mut injector = Injector::new(faults, SmallRng::seed_from_u64(seed));
         let mut counters = Counters::default();
         let mut sent = Vec::new();
-        let start = Instant::now();
         for number in 0..count + 10 {
-            let now = start + Duration::from_millis(number.into());
+            let now = Duration::from_millis(number.into());
             while let Some((to, datagram)) = injector.pop_due(now) {
                 assert_eq!(to, TO);
                 sent.push(u16::from_le_bytes([datagram[0], datagram[1]]));

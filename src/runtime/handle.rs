@@ -1,11 +1,13 @@
 //! A node on a thread of its own.
 
+use super::core::{Runnable, Unwatched, Watch};
 use super::counters::Counters;
 use super::error::Error;
-use super::node::{Node, NodeConfig, Runnable};
+use super::log::Cut;
+use super::node::{Node, NodeConfig};
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Tells a [`Node`] to stop. Clones tell the same node.
@@ -29,11 +31,28 @@ impl Stop {
     }
 }
 
+/// What a node has counted, as of about 100 ms ago. Clones follow the same node.
+#[derive(Clone, Debug, Default)]
+pub struct Published(Arc<Mutex<Counters>>);
+
+impl Published {
+    /// The last count.
+    pub fn get(&self) -> Counters {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set(&self, counters: &Counters) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = *counters;
+    }
+}
+
 /// A node that runs on a thread of its own. It goes on running if the handle is dropped.
 #[derive(Debug)]
 #[must_use = "without its handle a node can neither be stopped nor waited for"]
 pub struct Handle {
     stop: Stop,
+    counters: Published,
+    cut: Option<Cut>,
     thread: JoinHandle<Result<Counters, Error>>,
 }
 
@@ -53,16 +72,47 @@ where
     A::Timer: Send,
     A::State: Send + Sync,
     A::Random: Send,
+    A::Storage: Send,
+{
+    spawn_watched(actor, config, Unwatched, observer)
+}
+
+/// The same as [`spawn`], with somebody who looks on: see [`Node::start_watched`].
+///
+/// # Errors
+///
+/// Those of [`spawn`].
+pub fn spawn_watched<A, W>(
+    actor: A,
+    config: NodeConfig,
+    watch: W,
+    mut observer: impl FnMut(&A::State) + Send + 'static,
+) -> Result<Handle, Error>
+where
+    A: Runnable + Send,
+    A::Msg: Send,
+    A::Timer: Send,
+    A::State: Send + Sync,
+    A::Random: Send,
+    A::Storage: Send,
+    W: Watch<A> + Send + 'static,
 {
     let name = format!("node-{}", usize::from(config.id));
-    let node = Node::start(actor, config)?;
-    let stop = Stop::new();
-    let stopped = stop.clone();
+    let node = Node::start_watched(actor, config, watch)?;
+    let (stop, counters) = (Stop::new(), Published::default());
+    let (stopped, counted) = (stop.clone(), counters.clone());
+    let cut = node.cut().cloned();
+    let publish = move |counters: &Counters| counted.set(counters);
     let thread = thread::Builder::new()
         .name(name)
-        .spawn(move || node.run(&stopped, observer))
+        .spawn(move || node.run_counted(&stopped, &mut observer, publish))
         .map_err(Error::Thread)?;
-    Ok(Handle { stop, thread })
+    Ok(Handle {
+        stop,
+        counters,
+        cut,
+        thread,
+    })
 }
 
 impl Handle {
@@ -70,6 +120,16 @@ impl Handle {
     /// Does not wait: see [`Handle::join`].
     pub fn stop(&self) {
         self.stop.stop();
+    }
+
+    /// What the node counts, as it goes on.
+    pub fn counters(&self) -> Published {
+        self.counters.clone()
+    }
+
+    /// What was cut off the node's log when it started: see [`Node::cut`].
+    pub fn cut(&self) -> Option<&Cut> {
+        self.cut.as_ref()
     }
 
     /// Whether the node has ended, be it stopped or by an error.

@@ -2,27 +2,38 @@
 //! that runs.
 //!
 //! A [`Node`] is one actor behind one socket, with one event loop on one thread. Ids are the small
-//! indices of the model; an address book says where they are.
+//! indices of the model; an address book says where they are. [`simulator`] runs the same actors,
+//! through the same code, on an imagined network with imagined disks.
+//!
+//! A node takes all that has arrived, up to 64 datagrams, as one batch: it runs every step, makes
+//! the last save durable, and only then sends what the steps had to say, packed into as few
+//! datagrams as it fits into. To the outside a batch is one step: either all of it is durable and
+//! said, or nothing has happened.
 //!
 //! What the runtime guarantees:
 //!
-//! - **Saved before sent.** The commands of a step are executed in order, and a `Save` is on disk
-//!   before any `Send` of that step leaves. A step that sends before it saves stops the node.
+//! - **Saved before sent.** What a step saves is durable before anything leaves that it, or a later
+//!   step, sends. A step that sends before it saves stops the node.
 //! - **No amnesia.** A node starts with exactly what it saved last, or it does not start. Only a
-//!   file that is missing is a fresh start; one that is damaged, of another node, or in use is an
-//!   [`Error`].
-//! - **A failed save is the end.** It is never tried again, and nothing of its step is sent.
+//!   directory without a log is a fresh start; a log that is damaged, of another node, or in use is
+//!   an [`Error`]. Cut off is only what the node was writing when it was killed ([`Cut`]), and of
+//!   which it had said nothing.
+//! - **A failed save is the end.** It is never tried again, and nothing of its batch is sent.
 //! - **Bad input changes nothing.** A datagram that is malformed, from a stranger or for somebody
-//!   else is counted and dropped, without an answer.
-//! - **Nothing starves.** Timers, datagrams and a node's messages to itself take turns.
+//!   else is counted and dropped, without an answer. With a [`Key`], so is one from anybody who
+//!   does not have it; without, checksums and the address book find accidents, not attackers, so
+//!   let only trusted hosts reach the socket.
+//! - **Nothing starves.** Timers, datagrams and a node's messages to itself take turns, and a node
+//!   waits for its disk, but never for its network.
+//! - **What is saved costs what has changed**, not what there is: see [`Delta`](crate::delta).
 //!
-//! What the network may do: lose, duplicate and reorder messages; [`Faults`] does it on purpose.
-//! A message to the node itself is delivered once and in order, until a crash.
+//! What the network may do: lose, duplicate and reorder messages, old ones included; [`Faults`]
+//! does it on purpose. A datagram that is lost takes all its messages with it. A message to the
+//! node itself is delivered once and in order, until a crash.
 //!
-//! What it does not do yet: authenticate (the checksum and the address book find accidents, not
-//! attackers, so let only trusted hosts reach the socket), put several messages into one datagram,
-//! save for several steps at once, or fire a timer more exactly than the kernel's receive timeout,
-//! which may be 10 ms late.
+//! What is left to the protocol: to split what does not fit into one datagram
+//! ([`NodeConfig::datagram_max`]). Such a message is dropped and counted. What is not there at all:
+//! secrecy. Datagrams can be read on the way.
 //!
 //! # Example
 //!
@@ -76,24 +87,35 @@
 //! for handle in handles {
 //!     handle.stop();
 //!     let counters = handle.join()?;
-//!     println!("{counters}"); // for example: received=53 sent=53
+//!     println!("{counters}"); // for example: received=53 messages_received=53 sent=53 ..
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod codec;
+mod core;
 mod counters;
+mod disk;
 mod error;
 mod faults;
 mod handle;
 mod link;
+mod log;
+mod medium;
+mod metrics;
 mod node;
-mod storage;
+mod outbox;
+mod recorder;
+pub mod simulator;
 mod timer;
 
-pub use codec::MAX_DATAGRAM;
+pub use self::core::{Event, Runnable, Unwatched, Watch};
+pub use codec::{Key, MAX_DATAGRAM};
 pub use counters::{Counters, Dropped};
 pub use error::{Damage, Error};
 pub use faults::{Faults, FaultsError};
-pub use handle::{Handle, Stop, spawn};
-pub use node::{Node, NodeConfig, Runnable};
+pub use handle::{Handle, Published, Stop, spawn, spawn_watched};
+pub use log::Cut;
+pub use metrics::{prometheus, serve_metrics};
+pub use node::{Node, NodeConfig, run_together};
+pub use recorder::{Recorded, RecordedEvent, Recorder};

@@ -237,6 +237,14 @@ fn a_promise_and_a_vote_are_saved_before_they_are_sent() {
 }
 
 #[test]
+fn what_is_saved_is_led_to_by_its_changes() {
+    let before = voted(vote(1, 3, 'x'), None);
+    let after = voted(vote(2, 4, 'y'), Some(ballot(2, 4)));
+    assert!(after.reaches(Some(&before)));
+    assert!(after.changes(Some(&after)).is_empty());
+}
+
+#[test]
 fn a_step_that_changes_nothing_durable_saves_nothing() {
     let mut learner = Node::new(&separated(), 4);
     let did = learner.hear(0, accepted(1, 3, 'x'));

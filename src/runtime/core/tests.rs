@@ -1,0 +1,196 @@
+use super::super::codec::{HEADER, decode};
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn me() -> Id {
+    Id::from(0)
+}
+
+/// Adds up what it is sent. An odd number is saved with the sum; a number above 100 is halved and
+/// sent to itself; every number is answered with the sum.
+struct Adder;
+
+impl Actor for Adder {
+    type Msg = u32;
+    type State = Vec<u32>;
+    type Timer = char;
+    type Random = ();
+    type Storage = u32;
+
+    fn on_start(&self, _: Id, saved: &Option<u32>, out: &mut Out<Self>) -> Vec<u32> {
+        out.set_timer('a', MS..MS);
+        out.set_timer('b', MS..MS);
+        saved.iter().copied().collect()
+    }
+
+    fn on_msg(&self, id: Id, seen: &mut Cow<Vec<u32>>, from: Id, n: u32, out: &mut Out<Self>) {
+        seen.to_mut().push(n);
+        let sum = seen.iter().sum();
+        if n % 2 == 1 {
+            out.save(sum);
+        }
+        if n > 100 {
+            out.send(id, n / 2);
+        }
+        if from != id {
+            out.send(from, sum);
+        }
+    }
+
+    fn on_timeout(&self, _: Id, seen: &mut Cow<Vec<u32>>, timer: &char, out: &mut Out<Self>) {
+        match timer {
+            // Takes the other one back, though it is due as well.
+            'a' => out.cancel_timer('b'),
+            'b' => seen.to_mut().push(1000),
+            _ => (),
+        }
+        out.set_timer('a', Duration::ZERO..Duration::ZERO);
+    }
+}
+
+fn start(saved: Option<u32>) -> Core<Adder> {
+    let (rng, now) = (rng_of(1, me()), Duration::ZERO);
+    let started = Core::start(Adder, me(), saved, 1000, rng, now, &mut Unwatched);
+    let (core, changes) = started.unwrap();
+    assert!(changes.is_empty());
+    core
+}
+
+fn step(core: &mut Core<Adder>, now: Duration, messages: &[(usize, u32)]) -> Vec<u32> {
+    let messages = messages.iter().map(|(from, n)| (Id::from(*from), *n));
+    let mut messages: Vec<_> = messages.collect();
+    core.step(now, &mut messages, &mut Unwatched).unwrap()
+}
+
+/// What is in the outbox, by destination.
+fn sent(core: &mut Core<Adder>) -> Vec<(usize, Vec<u32>)> {
+    let mut datagrams = Vec::new();
+    core.outbox.take(&mut datagrams);
+    let datagrams = datagrams.into_iter().map(|(to, bytes)| {
+        let mut messages: Vec<(Id, u32)> = Vec::new();
+        decode(to, &bytes[HEADER..], &mut messages).unwrap();
+        let messages = messages.into_iter().map(|(_, message)| message);
+        (to.into(), messages.collect())
+    });
+    datagrams.collect()
+}
+
+#[test]
+fn of_all_saves_of_a_batch_the_last_one_counts_and_what_is_sent_is_packed() {
+    let mut core = start(Some(10));
+    let batch = [(1, 1), (2, 4), (1, 3), (1, 2)];
+    assert_eq!(step(&mut core, Duration::ZERO, &batch), [18]);
+    assert_eq!(core.saved(), Some(&18), "without the last two");
+    assert_eq!(sent(&mut core), [(1, vec![11, 18, 20]), (2, vec![15])]);
+    assert_eq!(
+        (core.counters.saves, core.counters.messages_received),
+        (1, 4)
+    );
+    assert!(
+        step(&mut core, Duration::ZERO, &[(1, 2)]).is_empty(),
+        "nothing was saved"
+    );
+}
+
+#[test]
+fn a_save_that_changes_nothing_is_not_made() {
+    let mut core = start(Some(4));
+    assert_eq!(step(&mut core, Duration::ZERO, &[(1, 1)]), [5]);
+    let mut same = start(Some(5));
+    same.unsaved = Some(5);
+    assert!(same.changes().is_empty());
+    assert_eq!((same.counters.saves, same.counters.saves_unchanged), (0, 1));
+}
+
+#[test]
+fn messages_to_itself_follow_at_once_and_in_order() {
+    let mut core = start(None);
+    step(&mut core, Duration::ZERO, &[(1, 408), (1, 2)]);
+    assert_eq!(core.state(), &[408, 204, 102, 51, 2]);
+    assert_eq!(core.saved(), Some(&765), "their saves count as well");
+    assert_eq!(core.counters.own, 3);
+    assert_eq!(sent(&mut core), [(1, vec![408, 767])]);
+}
+
+#[test]
+fn a_timer_that_is_taken_back_does_not_fire_and_one_that_is_set_again_waits_its_turn() {
+    let mut core = start(None);
+    assert_eq!(core.next(), Some(MS));
+    step(&mut core, MS, &[]);
+    assert!(core.state().is_empty(), "b was taken back by a");
+    // Of two timers that were due one is left, which was set again: once for each turn.
+    assert!(core.counters.timeouts <= 2);
+    let before = core.counters.timeouts;
+    step(&mut core, MS, &[]);
+    assert_eq!(core.counters.timeouts, before + 1);
+}
+
+/// Talks to itself without end.
+struct Mumbler;
+
+impl Actor for Mumbler {
+    type Msg = ();
+    type State = usize;
+    type Timer = ();
+    type Random = ();
+    type Storage = ();
+
+    fn on_start(&self, id: Id, _: &Option<()>, out: &mut Out<Self>) -> usize {
+        out.send(id, ());
+        0
+    }
+
+    fn on_msg(&self, id: Id, count: &mut Cow<usize>, _: Id, (): (), out: &mut Out<Self>) {
+        *count.to_mut() += 1;
+        out.send(id, ());
+    }
+}
+
+#[test]
+fn who_talks_to_himself_without_end_is_interrupted() {
+    let rng = rng_of(1, me());
+    let started = Core::start(Mumbler, me(), None, 1000, rng, MS, &mut Unwatched);
+    let mut core = started.unwrap().0;
+    core.step(MS, &mut vec![(Id::from(1), ())], &mut Unwatched)
+        .unwrap();
+    assert_eq!(*core.state(), OWN_MAX + 1);
+    assert_eq!(core.next(), Some(Duration::ZERO), "and goes on at once");
+}
+
+/// Writes down what it sees, by name.
+#[derive(Default)]
+struct Diary(Vec<String>);
+
+impl Watch<Adder> for Diary {
+    fn before(&mut self, _: Id, now: Duration, event: &Event<'_, Adder>) {
+        self.0.push(format!("{now:?} {event:?}"));
+    }
+
+    fn after(&mut self, _: Id, state: &Vec<u32>, commands: &Out<Adder>) {
+        self.0.push(format!("{state:?} {}", commands.len()));
+    }
+}
+
+#[test]
+fn every_step_is_seen() {
+    let mut diary = Diary::default();
+    let (rng, now) = (rng_of(1, me()), Duration::ZERO);
+    let mut core = Core::start(Adder, me(), Some(3), 1000, rng, now, &mut diary)
+        .unwrap()
+        .0;
+    core.step(MS, &mut vec![(Id::from(1), 5)], &mut diary)
+        .unwrap();
+    let seen = diary.0.iter().map(String::as_str);
+    let expected = [
+        "0ns Start(Some(3))",
+        "[3] 2",
+        "1ms Timeout('a')",
+        "[3] 2",
+        "1ms Timeout('a')",
+        "[3] 2",
+        "1ms Message(Id(1), 5)",
+        "[3, 5] 2",
+    ];
+    assert!(seen.eq(expected), "{:#?}", diary.0);
+}

@@ -1,0 +1,178 @@
+//! Where a log is kept: a directory, or a disk that the simulator imagines.
+
+use super::error::Error;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// A flat directory of files, of which one at a time is written.
+///
+/// What is written survives the end of the process; only what is synced survives that of the
+/// machine. Until then any part of it may be there, in whole or torn.
+pub(super) trait Medium {
+    /// How a file is called in errors.
+    fn path(&self, name: &str) -> PathBuf;
+
+    /// The names of all files.
+    fn names(&self) -> io::Result<Vec<String>>;
+
+    /// All that is in a file.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+
+    /// Creates a file, or empties the one of that name, and makes it the one that is written.
+    fn create(&mut self, name: &str) -> io::Result<()>;
+
+    /// Writes to the file that was created last, which keeps its identity when it is renamed.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes durable what was written to that file.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Gives a file another name, which may have been another file's.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+
+    /// Makes durable which names there are.
+    fn sync_names(&mut self) -> io::Result<()>;
+}
+
+/// A directory of the file system, locked for one node.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    handle: File,
+    /// The file that is written; the directory itself until there is one, which refuses writes.
+    file: Option<File>,
+    /// Locked as long as this lives, however the node ends.
+    _lock: File,
+}
+
+/// The file that a running node keeps locked. It is never removed: else two nodes could lock two
+/// files of the same name.
+const LOCK: &str = "lock";
+
+impl Directory {
+    /// Opens and locks a directory. Creates it, but not what it is in: a disk that is not mounted
+    /// must not look like a fresh start.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let refused = |action: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::File {
+                path,
+                action,
+                source,
+            }
+        };
+        match fs::create_dir(path) {
+            Ok(()) => {
+                let parent = match path.parent() {
+                    Some(parent) if !parent.as_os_str().is_empty() => parent,
+                    _ => Path::new("."),
+                };
+                let parent_handle = File::open(parent).map_err(refused("open", parent))?;
+                parent_handle.sync_all().map_err(refused("sync", parent))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+            Err(error) => return Err(refused("create", path)(error)),
+        }
+        let name = path.join(LOCK);
+        let mut options = File::options();
+        let lock = options.write(true).create(true).truncate(false);
+        let lock = lock.open(&name).map_err(refused("open", &name))?;
+        match lock.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => {
+                let path = path.to_owned();
+                return Err(Error::Locked { path });
+            }
+            Err(TryLockError::Error(error)) => return Err(refused("lock", &name)(error)),
+        }
+        Ok(Directory {
+            path: path.to_owned(),
+            handle: File::open(path).map_err(refused("open", path))?,
+            file: None,
+            _lock: lock,
+        })
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Medium for Directory {
+    fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            // A name that is no text is none of ours.
+            names.extend(entry?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.path(name))
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<()> {
+        self.file = Some(File::create(self.path(name))?);
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file()?.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file()?.sync_data()
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        self.handle.sync_all()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_in_use_is_refused_until_it_is_free() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("node");
+        let first = Directory::open(&path).unwrap();
+        let refused = Directory::open(&path).unwrap_err();
+        assert!(matches!(refused, Error::Locked { .. }), "{refused}");
+        assert!(refused.to_string().contains(path.to_str().unwrap()));
+        drop(first);
+        assert!(Directory::open(&path).is_ok());
+    }
+
+    #[test]
+    fn what_the_directory_is_in_must_exist_and_be_a_directory() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("missing/node");
+        let refused = Directory::open(&path).unwrap_err();
+        assert!(matches!(refused, Error::File { .. }), "{refused}");
+        let path = parent.path().join("file");
+        fs::write(&path, b"").unwrap();
+        let refused = Directory::open(&path).unwrap_err();
+        assert!(matches!(refused, Error::File { .. }), "{refused}");
+    }
+}

@@ -1,0 +1,146 @@
+//! What is to be sent: messages, packed into as few datagrams as they fit into.
+
+use super::codec::{self, HEADER};
+use super::counters::Counters;
+use hashbrown::HashMap;
+use serde::Serialize;
+use stateright::actor::Id;
+
+/// How many buffers are kept for later datagrams.
+const SPARE_MAX: usize = 256;
+
+/// Datagrams that are being filled, at most one for each destination, and those that are full.
+///
+/// The kernel takes about as long for a long datagram as for a short one, so packing is what makes
+/// a node fast.
+pub(super) struct Outbox {
+    /// The longest datagram, in bytes without its tag.
+    limit: usize,
+    datagrams: Vec<(Id, Vec<u8>)>,
+    /// Which datagram is being filled for whom.
+    open: HashMap<Id, usize>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Outbox {
+    pub(super) fn new(limit: usize) -> Self {
+        Outbox {
+            limit,
+            datagrams: Vec::new(),
+            open: HashMap::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Adds a message. One that is too long for a datagram of its own is counted and dropped.
+    pub(super) fn push<M: Serialize>(&mut self, to: Id, message: &M, counters: &mut Counters) {
+        if let Some(at) = self.open.get(&to) {
+            let datagram = &mut self.datagrams[*at].1;
+            if codec::append(datagram, message, self.limit).is_ok() {
+                counters.messages_sent += 1;
+                return;
+            }
+        }
+        let mut datagram = self.spare.pop().unwrap_or_default();
+        datagram.clear();
+        datagram.resize(HEADER, 0);
+        match codec::append(&mut datagram, message, self.limit) {
+            Ok(()) => {
+                counters.messages_sent += 1;
+                self.open.insert(to, self.datagrams.len());
+                self.datagrams.push((to, datagram));
+            }
+            Err(error) => {
+                self.spare.push(datagram);
+                match error {
+                    postcard::Error::SerializeBufferFull => counters.oversized += 1,
+                    _ => counters.unencodable += 1,
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.datagrams.is_empty()
+    }
+
+    /// Takes all datagrams, in the order in which they were begun. They have no header yet.
+    pub(super) fn take(&mut self, into: &mut Vec<(Id, Vec<u8>)>) {
+        self.open.clear();
+        into.append(&mut self.datagrams);
+    }
+
+    /// Gives a buffer back, to be used again.
+    pub(super) fn recycle(&mut self, datagram: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(datagram);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::codec::{LENGTH, decode};
+    use super::*;
+
+    fn taken(outbox: &mut Outbox) -> Vec<(usize, Vec<String>)> {
+        let mut datagrams = Vec::new();
+        outbox.take(&mut datagrams);
+        let datagrams = datagrams.into_iter().map(|(to, datagram)| {
+            assert!(datagram.len() <= outbox.limit);
+            let mut messages = Vec::new();
+            decode(to, &datagram[HEADER..], &mut messages).unwrap();
+            let messages = messages.into_iter().map(|(_, message)| message);
+            (to.into(), messages.collect())
+        });
+        datagrams.collect()
+    }
+
+    #[test]
+    fn messages_to_one_destination_share_datagrams_and_keep_their_order() {
+        let mut counters = Counters::default();
+        // Three messages of two letters fit into one datagram.
+        let mut outbox = Outbox::new(HEADER + 3 * (LENGTH + 1 + 2));
+        for (to, text) in [
+            (1, "aa"),
+            (2, "bb"),
+            (1, "cc"),
+            (1, "dd"),
+            (1, "ee"),
+            (1, "ff"),
+        ] {
+            outbox.push(Id::from(to), &text, &mut counters);
+        }
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let expected: [(usize, Vec<String>); 3] = [
+            (1, texts(&["aa", "cc", "dd"])),
+            (2, texts(&["bb"])),
+            (1, texts(&["ee", "ff"])),
+        ];
+        assert_eq!(taken(&mut outbox), expected);
+        assert!(outbox.is_empty());
+        outbox.push(Id::from(1), &"gg", &mut counters);
+        assert_eq!(
+            taken(&mut outbox),
+            [(1, texts(&["gg"]))],
+            "nothing is sent twice"
+        );
+        assert_eq!(counters.messages_sent, 7);
+    }
+
+    #[test]
+    fn a_message_that_fits_into_no_datagram_is_counted_and_leaves_the_others_alone() {
+        let mut counters = Counters::default();
+        let mut outbox = Outbox::new(HEADER + LENGTH + 1 + 10);
+        for length in [10, 11, 3] {
+            outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
+        }
+        let lengths: Vec<usize> = taken(&mut outbox)
+            .into_iter()
+            .flat_map(|(_, texts)| texts.into_iter().map(|text| text.len()))
+            .collect();
+        assert_eq!(lengths, [10, 3]);
+        assert_eq!((counters.messages_sent, counters.oversized), (2, 1));
+    }
+}

@@ -1,0 +1,150 @@
+//! Every step of a node in a file, so that a run can be replayed and judged.
+//!
+//! One JSON object per line, one line per step:
+//!
+//! ```json
+//! {"node":0,"us":1532,"event":{"message":[3,{"Propose":"x"}]},"saves":true,"sends":[[1,..]]}
+//! ```
+//!
+//! `us` counts from the start of the process. An event is `start` with the changes that lead to
+//! what was saved, `message` with its sender, `timeout` or `choice`. What a message says of itself
+//! is up to its `Serialize`.
+
+use super::core::{Event, Watch};
+use super::error::Error;
+use crate::delta::Delta;
+use serde::{Deserialize, Serialize};
+use stateright::actor::{Actor, Command, Id, Out};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A step as it is read back, with messages `M`, timers `T`, random choices `R` and changes `C`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Recorded<M, T, R, C> {
+    /// Whose step it was.
+    pub node: usize,
+    /// When, in microseconds since the process started.
+    pub us: u64,
+    /// What it reacted to.
+    pub event: RecordedEvent<M, T, R, C>,
+    /// Whether it saved.
+    pub saves: bool,
+    /// What it sent, and to whom.
+    pub sends: Vec<(usize, M)>,
+}
+
+/// What a step reacted to.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordedEvent<M, T, R, C> {
+    /// The node starts; the changes lead to what it saved last.
+    Start(Vec<C>),
+    /// A message arrives.
+    Message(usize, M),
+    /// A timer fires.
+    Timeout(T),
+    /// A random choice has been made.
+    Choice(R),
+}
+
+/// Records the steps of nodes. Those that are durable are in the file before anything of them is
+/// said, so that a node which is killed has said nothing that is not recorded; its last line may
+/// be torn. What is recorded survives the process, not the machine.
+#[derive(Debug)]
+pub struct Recorder {
+    path: PathBuf,
+    file: File,
+    /// Steps that are not durable yet.
+    pending: Vec<u8>,
+    failure: Option<Error>,
+}
+
+impl Recorder {
+    /// Records to the end of a file, which is created if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] if the file cannot be opened. If it cannot be written later, or if a step
+    /// cannot be recorded ([`Error::Unrecordable`]), the node stops: half a record is none.
+    pub fn append_to(path: &Path) -> Result<Self, Error> {
+        let file = File::options().append(true).create(true).open(path);
+        let path = path.to_owned();
+        match file {
+            Ok(file) => Ok(Recorder {
+                path,
+                file,
+                pending: Vec::new(),
+                failure: None,
+            }),
+            Err(source) => Err(Error::File {
+                path,
+                action: "open",
+                source,
+            }),
+        }
+    }
+
+    fn write(&mut self, value: &impl Serialize) {
+        if let Err(source) = serde_json::to_writer(&mut self.pending, value) {
+            let path = self.path.clone();
+            let failure = Error::Unrecordable { path, source };
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.pending)?;
+        self.pending.clear();
+        Ok(())
+    }
+}
+
+impl<A> Watch<A> for Recorder
+where
+    A: Actor<Msg: Serialize, Timer: Serialize, Random: Serialize, Storage: Delta>,
+{
+    fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
+        let (node, us) = (usize::from(node), now.as_micros());
+        let start = format!("{{\"node\":{node},\"us\":{us},\"event\":");
+        self.pending.extend(start.as_bytes());
+        self.write(&match event {
+            Event::Start(saved) => {
+                let changes = saved.as_ref().map(|saved| saved.changes(None));
+                RecordedEvent::Start(changes.unwrap_or_default())
+            }
+            Event::Message(from, message) => RecordedEvent::Message((*from).into(), *message),
+            Event::Timeout(timer) => RecordedEvent::Timeout(*timer),
+            Event::Choice(random) => RecordedEvent::Choice(*random),
+        });
+    }
+
+    fn after(&mut self, _: Id, _: &A::State, commands: &Out<A>) {
+        let mut saves = false;
+        let mut sends = Vec::new();
+        for command in commands.iter() {
+            match command {
+                Command::Save(_) => saves = true,
+                Command::Send(to, message) => sends.push((usize::from(*to), message)),
+                Command::SetTimer(..) | Command::CancelTimer(_) | Command::ChooseRandom(..) => (),
+            }
+        }
+        let saves = format!(",\"saves\":{saves},\"sends\":");
+        self.pending.extend(saves.as_bytes());
+        self.write(&sends);
+        self.pending.extend(b"}\n");
+    }
+
+    fn durable(&mut self, _: Id, _: &A::State) -> Result<(), Error> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        self.write_out().map_err(|source| Error::File {
+            path: self.path.clone(),
+            action: "write",
+            source,
+        })
+    }
+}
