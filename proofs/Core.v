@@ -90,9 +90,7 @@ Definition free (s : state) (Q : acceptor -> Prop) (i b : N) :=
 (** The value to propose once votes were reported. It has a vote in [k], the highest
     ballot reported, [PMS §2.2, P2c]; and if [k] was fast, where several values may
     have votes, no other can have been chosen in [k]: every quorum of [k] has a
-    member among [Q] that did not vote for that other, [Fast §2.2, O4]. Where all
-    votes reported in [k] are for one value the clause still has to be checked for
-    values that were not reported: that is the law that quorums meet. *)
+    member among [Q] that did not vote for that other, [Fast §2.2, O4]. *)
 Definition bound (s : state) (Q : acceptor -> Prop) (i b : N) (v : value) :=
   exists k,
     (exists a, Q a /\ sent s (Promise a b i (Some (k, v)))) /\
@@ -172,6 +170,29 @@ Definition Validity := forall s i b v,
 (** What is chosen stays chosen. *)
 Definition Stability := forall s e i b v,
   chosen s i b v -> chosen (apply s e) i b v.
+
+(** All votes in one ballot are for one value, unless the ballot is fast. *)
+Definition OneValuePerBallot := forall s a a' i b v v',
+  reachable s -> is_fast S b = false ->
+  sent s (Accepted a i b v) -> sent s (Accepted a' i b v') -> v = v'.
+
+(** No quorum can ever choose [w] in ballot [c] of slot [i]: each has a member that
+    did not vote so and never will. [NoneOtherChoosableAt] of Voting.tla. *)
+Definition blocked (s : state) (i c : N) (w : value) :=
+  forall R, phase2 S c R ->
+  exists a, R a /\ c < promised s a /\ ~ sent s (Accepted a i c w).
+
+(** A vote is only for a value safe at its ballot: in no lower one was, or ever can be,
+    another chosen. [VotesSafe] of Voting.tla, [PMS §2.2, P2c]. *)
+Definition VotesSafe := forall s a i b v c w,
+  reachable s -> sent s (Accepted a i b v) -> c < b -> w <> v -> blocked s i c w.
+
+(** No acceptor forgets a promise or votes below one. *)
+Definition PromiseKept := forall s e a,
+  reachable s -> guard s e ->
+  promised s a <= promised (apply s e) a /\
+  forall i b v, sent (apply s e) (Accepted a i b v) ->
+    sent s (Accepted a i b v) \/ promised s a <= b.
 
 End Core.
 

@@ -15,11 +15,7 @@ Hypothesis law : lawful S.
 
 Notation state := (state S).
 
-(** No quorum can ever choose [w] in ballot [c] of slot [i]: each has a member that
-    did not vote so and never will. *)
-Definition blocked (s : state) (i c : N) (w : value S) :=
-  forall R, phase2 S c R ->
-  exists a, R a /\ c < promised s a /\ ~ sent s (Accepted a i c w).
+Notation blocked := (blocked S).
 
 Record Invariant (s : state) : Prop := {
   one_report : forall a b i o o', sent s (Promise a b i o) -> sent s (Promise a b i o') -> o = o';
@@ -229,6 +225,26 @@ Theorem stability : Stability S.
 Proof.
   intros s e i b v (R & HR & RV). exists R. split; auto. intros a Ra.
   specialize (RV a Ra). destruct e; cbn; unfold send, send_promise; auto.
+Qed.
+
+Theorem one_value : OneValuePerBallot S.
+Proof.
+  intros s a a' i b v v' HR F V V'. apply invariant in HR as I.
+  destruct (vote_proposed _ I _ _ _ _ V) as [P|P]; [|apply (any_is_fast _ I) in P; congruence].
+  destruct (vote_proposed _ I _ _ _ _ V') as [P'|P']; [|apply (any_is_fast _ I) in P'; congruence].
+  eapply one_value_per_ballot; eauto.
+Qed.
+
+Theorem votes_safe : VotesSafe S.
+Proof.
+  intros s a i b v c w HR V L NE. apply invariant in HR as I.
+  destruct (vote_proposed _ I _ _ _ _ V); [eapply proposal_safe|eapply any_safe]; eauto.
+Qed.
+
+Theorem promises_kept : PromiseKept S.
+Proof.
+  intros s e a HR G. apply invariant in HR as I. destruct e; cbn in G; split; unfold_step;
+    intros; cases; try lia; auto.
 Qed.
 
 End Proof.
