@@ -7,5 +7,6 @@
 )]
 
 pub mod basic;
+pub mod calls;
 pub mod expected;
 pub mod mutants;

@@ -100,6 +100,13 @@ pub(super) struct CheckArgs {
     /// Print one JSON object per line.
     #[arg(long)]
     pub(super) json: bool,
+    /// Write to FILE each distinct call of a node's handlers that the search makes, and what came
+    /// of it: `proofs/` compares them with the handlers that are proved.
+    #[arg(long, value_name = "FILE")]
+    pub(super) dump_steps: Option<PathBuf>,
+    /// And so many calls more, in states drawn at random.
+    #[arg(long, value_name = "N", requires = "dump_steps", default_value_t = 0)]
+    pub(super) random_steps: usize,
     #[command(flatten)]
     pub(super) model: ModelArgs,
 }

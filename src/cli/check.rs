@@ -3,17 +3,21 @@
 use super::args::{self, CheckArgs, DEFAULT_ADDRESS, PinnedArgs};
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
-use crate::models::basic::{Config, Layout};
+use crate::models::basic::{Basic, Config, Layout, Speaker};
+use crate::models::calls::{self, Calls, Recorder};
 use crate::models::expected::{self, Pinned};
 use crate::models::mutants::{Broken, Mutant};
 use clap::Parser;
 use serde_json::json;
 use std::fmt::Write;
+use std::fs::File;
+use std::io::BufWriter;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use synod::checker::search::{
     self, Bound, Engine, Finding, Limits, Outcome, Progress, Report, Trace, Verdict,
 };
-use synod::checker::{StorageMode, World};
+use synod::checker::{Options, StorageMode, World};
 
 /// Bytes in a GiB.
 const GIB: f64 = (1u64 << 30) as f64;
@@ -21,12 +25,34 @@ const GIB: f64 = (1u64 << 30) as f64;
 /// How often the progress line changes.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// Determines the random calls of `--random-steps`: the same ones each time.
+const RANDOM_SEED: u64 = 1;
+
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
+    let Some(path) = &args.dump_steps else {
+        return check(args, None, output);
+    };
+    let failed = |error| Error::Other(format!("--dump-steps {}: {error}", path.display()));
+    let file = File::create(path).map_err(failed)?;
+    let calls = Calls::new(BufWriter::new(file));
+    let exit = check(args, Some(&calls), output)?;
+    calls::random(&calls, args.random_steps, RANDOM_SEED).map_err(failed)?;
+    let count = calls.finish().map_err(failed)?;
+    if !args.json {
+        let (count, path) = (grouped(count), path.display());
+        output.line(format_args!(
+            "{count} distinct calls of handlers are in {path}"
+        ))?;
+    }
+    Ok(exit)
+}
+
+fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> Result<Exit, Error> {
     if args.all {
-        return check_all(args, output);
+        return check_all(args, calls, output);
     }
     let (config, mutant) = (args.model.config(), args.model.mutant());
-    let report = search(&config, mutant, args.limits(), output)?;
+    let report = search(&config, mutant, args.limits(), calls, output)?;
     if args.json {
         print_json(args, &config, mutant, None, &report, output)?;
     } else {
@@ -39,10 +65,26 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> 
     })
 }
 
+/// Searches a system, with its calls written down if that is asked for.
+fn search_system<A: Speaker + Clone>(
+    system: &Basic<A>,
+    options: Options,
+    limits: Limits,
+    calls: Option<&Arc<Calls>>,
+    progress: impl FnMut(Progress),
+) -> Result<Report, search::Error> {
+    let Some(calls) = calls else {
+        return search::run(|| World::new(system.clone(), options), limits, progress);
+    };
+    let recorded = || system.clone().map(|actor| Recorder::new(actor, calls));
+    search::run(|| World::new(recorded(), options), limits, progress)
+}
+
 fn search(
     config: &Config,
     mutant: Option<&Mutant>,
     limits: Limits,
+    calls: Option<&Arc<Calls>>,
     output: &mut Output,
 ) -> Result<Report, Error> {
     let mut last: Option<(Instant, Progress)> = None;
@@ -55,11 +97,14 @@ fn search(
     };
     let system = config.system().map_err(Error::other)?;
     let options = config.options();
+    if let Some(calls) = calls {
+        calls.begin(system.cluster()).map_err(Error::other)?;
+    }
     let result = match mutant {
-        None => search::run(|| World::new(system.clone(), options), limits, progress),
+        None => search_system(&system, options, limits, calls, progress),
         Some(mutant) => {
-            let broken = || system.clone().map(|process| Broken::new(process, mutant));
-            search::run(|| World::new(broken(), options), limits, progress)
+            let broken = system.map(|process| Broken::new(process, mutant));
+            search_system(&broken, options, limits, calls, progress)
         }
     };
     result.map_err(|error| match error {
@@ -399,14 +444,18 @@ fn verdict_name(verdict: Verdict) -> &'static str {
 }
 
 /// Checks the small pinned configurations, and that each has the states it had.
-fn check_all(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
+fn check_all(
+    args: &CheckArgs,
+    calls: Option<&Arc<Calls>>,
+    output: &mut Output,
+) -> Result<Exit, Error> {
     let expected = expected::load()
         .map_err(|error| Error::Other(format!("models/expected.toml is damaged: {error}")))?;
     let mut exit = Exit::Success;
     for pinned in expected.basic.iter().filter(|pinned| pinned.small) {
         let flags = PinnedArgs::try_parse_from(pinned.args.split_whitespace())
             .map_err(|error| Error::Other(format!("{}: {error}", pinned.name)))?;
-        let report = search(&flags.model.config(), None, args.limits(), output)?;
+        let report = search(&flags.model.config(), None, args.limits(), calls, output)?;
         let is_as_expected = matches(pinned, &report, args.limits());
         match report.verdict {
             Verdict::Bounded if exit == Exit::Success => exit = Exit::Bounded,
