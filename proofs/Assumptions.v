@@ -3,8 +3,8 @@
     Each line below must print "Closed under the global context": no axiom, nothing
     admitted. [make] counts them. *)
 
-From Synod Require Basic BasicProof Core CoreProof Quorum Fast.
-From Synod.basic Require Network NetworkProof.
+From Synod Require BasicProof CoreProof Quorum Fast CheckProof.
+From Synod.basic Require NetworkProof.
 
 Print Assumptions BasicProof.agreement.
 Print Assumptions BasicProof.validity.
@@ -33,3 +33,8 @@ Print Assumptions NetworkProof.decided_is_chosen.
 Print Assumptions NetworkProof.one_value_per_ballot.
 Print Assumptions NetworkProof.promise_kept.
 Print Assumptions NetworkProof.decision_stands.
+
+Print Assumptions CheckProof.sound.
+Print Assumptions CheckProof.agreement.
+Print Assumptions CheckProof.prefix.
+Print Assumptions CheckProof.lasting.

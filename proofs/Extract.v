@@ -2,7 +2,8 @@
 
 From Coq Require Import ExtrOcamlBasic.
 From Coq Require Extraction.
-From Synod Require Import Quorum Vocabulary Check.
+From Coq Require ExtrOcamlNativeString.
+From Synod Require Import Quorum Vocabulary Check Examples.
 From Synod.basic Require Import Protocol Node.
 
 Extraction Language OCaml.
@@ -10,4 +11,5 @@ Separate Extraction
   Check.step Check.nothing Check.check Quorum.is_lawful Quorum.classic
   Vocabulary.ballot_of Vocabulary.round Vocabulary.node
   BinNat.N.add BinNat.N.mul BinNat.N.div_eucl
+  Examples.accepted Examples.rejected
   Node.on_start Node.on_message Node.on_timer Node.sends Node.durable_of.

@@ -6,7 +6,6 @@
    result is printed in the same words, and the two texts are compared. *)
 
 open Numbers
-module List = Stdlib.List
 module P = Protocol
 
 (* ---- reading ---- *)

@@ -2,6 +2,10 @@
 
 open BinNums
 
+(* The extracted files have modules of these names too. *)
+module List = Stdlib.List
+module String = Stdlib.String
+
 (* Few numbers come again and again. *)
 let remembered f =
   let known = Hashtbl.create 1024 in
