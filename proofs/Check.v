@@ -120,7 +120,8 @@ Definition voters (m : memory) (i b v : N) : set :=
 
 Definition may_vote (m : memory) (a i b v : N) : bool :=
   (promised m a <=? b) &&
-  (is (find2 i b (proposals m)) (N.eqb v) || has (find2 i b (openings m)) && has (find v (requests m))) &&
+  (is (find2 i b (proposals m)) (N.eqb v) ||
+   has (find2 i b (openings m)) && has (find v (requests m))) &&
   match find2 a i (logs m) with Some (k, w) => (k <? b) || (k =? b) && (w =? v) | None => true end.
 
 (** Entries of strangers are refused. *)

@@ -17,7 +17,8 @@ Notation S := (setting c).
 Notation state := (Core.state S).
 
 Definition told (s : state) (m : Core.message S) : Prop := Core.sent s m.
-Definition promise (a b i : N) (o : option (N * N)) : Core.message S := Core.Promise (S := S) a b i o.
+Definition promise (a b i : N) (o : option (N * N)) : Core.message S :=
+  Core.Promise (S := S) a b i o.
 Definition accept (i b v : N) : Core.message S := Core.Accept (S := S) i b v.
 Definition accept_any (i b : N) : Core.message S := Core.AcceptAny (S := S) i b.
 Definition accepted (a i b v : N) : Core.message S := Core.Accepted (S := S) a i b v.
@@ -76,7 +77,8 @@ Proof.
   destruct o; [discriminate|auto].
 Qed.
 
-Lemma free_ok m s Q i b : stands_for m s -> is_free c m Q i b = true -> Core.free S s (inside Q) i b.
+Lemma free_ok m s Q i b : stands_for m s -> is_free c m Q i b = true ->
+  Core.free S s (inside Q) i b.
 Proof.
   intros R H. unfold is_free in H. apply orb_prop in H as [H|H]; bools; [now left|right].
   split; [eapply answered_ok|eapply unbound_ok]; eauto.
@@ -93,7 +95,8 @@ Qed.
 Lemma has_reported_spec m i b k w a :
   has_reported m i b k w a = true <-> reported m i b a = Some (Some (k, w)).
 Proof.
-  unfold has_reported. destruct (reported m i b a) as [[[k' w']|]|]; split; intro H; try discriminate.
+  unfold has_reported. destruct (reported m i b a) as [[[k' w']|]|]; split; intro H;
+    try discriminate.
   - bools. now subst.
   - inversion H. now rewrite !N.eqb_refl.
 Qed.
@@ -192,7 +195,8 @@ Proof.
     + intros i b' w. kept Pr.
     + intros i b'. kept Op.
     + intros x i b' w T. left. now apply Vo.
-  - (* Proposed *) bools. set (e := Core.Phase2a (S := S) i b v (inside Q)). exists (Core.apply S s e).
+  - (* Proposed *) bools. set (e := Core.Phase2a (S := S) i b v (inside Q)).
+    exists (Core.apply S s e).
     split; [|right; exists e; split; [|reflexivity]].
     + constructor; open.
       * exact P.
@@ -208,7 +212,8 @@ Proof.
     + split; [eapply fresh_ok; eauto|]. apply orb_prop in H0 as [H0|H0]; bools; [left|right].
       * split; [apply Rq, has_true; auto|eapply free_ok; eauto].
       * split; [eapply answered_ok|eapply bound_ok]; eauto.
-  - (* Opened *) bools. set (e := Core.Phase2aAny (S := S) i b (inside Q)). exists (Core.apply S s e).
+  - (* Opened *) bools. set (e := Core.Phase2aAny (S := S) i b (inside Q)).
+    exists (Core.apply S s e).
     split; [|right; exists e; split; [|reflexivity]].
     + constructor; open.
       * exact P.
@@ -267,7 +272,8 @@ Proof.
   - exists s. split; [auto|]. split; [auto|contradiction].
   - destruct (step c m e) as [m1|] eqn:E; [|discriminate].
     destruct (step_ok _ _ _ _ R E) as (s1 & R1 & D).
-    assert (HR1 : Core.reachable S s1) by (destruct D as [->|(e' & G & ->)]; [auto|now constructor]).
+    assert (HR1 : Core.reachable S s1) by (destruct D as [->|(e' & G & ->)];
+      [auto|now constructor]).
     assert (M : forall i b v, Core.chosen S s i b v -> Core.chosen S s1 i b v).
     { destruct D as [->|(e' & G & ->)]; auto. intros. now apply CoreProof.stability. }
     destruct (IH _ _ _ R1 HR1 H) as (s' & HR' & M' & L'). exists s'. split; [auto|].

@@ -160,7 +160,8 @@ Proof.
     assert (RV : sent s (Propose v)).
     { destruct G as [_ [[? _]|[_ (k & (a & _ & M) & _)]]]; auto. apply J6 in M. cases. eauto. }
     assert (PS : forall c w, c < b -> w <> v -> blocked s i c w).
-    { intros c w Hc Hw. destruct G as [_ [[_ ?]|[? ?]]]; [eapply free_blocks|eapply bound_blocks]; eauto. }
+    { intros c w Hc Hw. destruct G as [_ [[_ ?]|[? ?]]];
+      [eapply free_blocks|eapply bound_blocks]; eauto. }
     destruct G as [[G1 G2] _]. constructor; unfold_step; intros; cases; eauto;
       try (exfalso; eapply G1; eauto; fail); try (eapply PS; eauto; fail);
       try (report_stays I; fail); try (left; eauto; fail).
@@ -197,7 +198,8 @@ Proof.
     destruct (value_eq S v w) as [|NE]; auto. exfalso.
     destruct (quorums_inhabited S law b R HR2) as [a Ra].
     assert (B : blocked s i c w).
-    { destruct (vote_proposed _ I _ _ _ _ (RV a Ra)); [eapply proposal_safe|eapply any_safe]; eauto. }
+    { destruct (vote_proposed _ I _ _ _ _ (RV a Ra)); [eapply proposal_safe|eapply any_safe];
+      eauto. }
     destruct (B R' HR') as (x & Rx & _ & NV). eauto. }
   destruct (N.lt_trichotomy b c) as [L|[->|L]]; [symmetry; eauto| |eauto].
   destruct C as (R & HR2 & RV), D as (R' & HR' & RV').

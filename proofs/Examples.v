@@ -61,6 +61,8 @@ Definition rejected : list (string * system * list entry) :=
    ("an acceptor promises a ballot twice", three, [Promised 0 1 0 []; Promised 0 1 0 []]);
    ("a promise keeps a vote to itself", three, first_ballot ++ [Promised 0 2 0 []]);
    ("a promise makes up a vote", three, first_ballot ++ [Promised 1 2 0 [(0, (1, 7))]]);
+   ("a promise reports another vote than was cast", three,
+     first_ballot ++ [Promised 0 2 0 [(0, (1, 8))]]);
    ("a restart forgets the promise", three, [Promised 0 1 0 []; Restarted 0 0 []]);
    ("a restart forgets the vote", three, first_ballot ++ [Restarted 0 1 []]);
    ("a restarted proposer uses its ballot again", three, first_ballot ++ [Proposed 0 1 8 3]);
@@ -74,7 +76,8 @@ Definition rejected : list (string * system * list entry) :=
    ("a value that nobody asked for", three,
      [Requested 7; Promised 0 1 0 []; Promised 1 1 0 []; Proposed 0 1 9 3]);
    ("a vote for what was not proposed", three,
-     [Requested 7; Requested 8; Promised 0 1 0 []; Promised 1 1 0 []; Proposed 0 1 7 3; Voted 0 0 1 8]);
+     [Requested 7; Requested 8; Promised 0 1 0 []; Promised 1 1 0 []; Proposed 0 1 7 3;
+       Voted 0 0 1 8]);
    ("a learner decides on a minority", three, first_ballot ++ [Learned 0 1 7]);
    ("votes of two ballots add up", three,
      first_ballot ++ second_ballot ++ [Learned 0 2 7]);

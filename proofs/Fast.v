@@ -46,7 +46,8 @@ Proof.
         destruct (contains h a); [rewrite Sub by auto; auto|discriminate]. }
       assert (SubX : is_subset (intersection h h') acceptors = true).
       { apply is_subset_spec. intro a. rewrite contains_intersection.
-        rewrite is_subset_spec in Sub. specialize (Sub a). destruct (contains h a); auto; discriminate. }
+        rewrite is_subset_spec in Sub. specialize (Sub a). destruct (contains h a); auto;
+          discriminate. }
       pose proof (len_split h h'). pose proof (len_outside _ _ Sub').
       pose proof (len_outside _ _ SubX). lia.
     + intros a Ha. rewrite contains_intersection in Ha. apply andb_true_iff in Ha as [? ?]. auto.
@@ -126,20 +127,23 @@ Proof.
     contains Q a = true /\ ~ told s a b i (Some (k, v))).
   { intros v a Ha. unfold others in Ha. rewrite contains_difference, contains_those in Ha.
     destruct (contains Q a) eqn:C; [|discriminate]. split; auto. intro Ho.
-    apply Sent in Ho; auto. symmetry in Ho. apply is_vote_spec in Ho. rewrite Ho in Ha. discriminate. }
+    apply Sent in Ho; auto. symmetry in Ho. apply is_vote_spec in Ho. rewrite Ho in Ha.
+      discriminate. }
   assert (Highest : forall v, (exists a, In a (members Q) /\ report a = Some (k, v)) ->
     (is_fast c k = true -> forall w, w <> v -> forall R, Core.phase2 (setting c) k R ->
        exists a, contains Q a = true /\ R a /\ ~ told s a b i (Some (k, w))) ->
     bound (setting c) s (fun a => contains Q a = true) i b v).
   { intros v (a & Ha & E) F. exists k. split; [|split; [|exact F]].
-    - exists a. split; [now apply in_members|]. change (told s a b i (Some (k, v))). rewrite <- E. auto.
+    - exists a. split; [now apply in_members|]. change (told s a b i (Some (k, v))).
+      rewrite <- E. auto.
     - intros a' k' v' Ha' Ho. apply Sent in Ho; auto. apply (Max a' k' v'); auto.
       now apply in_members. }
   destruct (existsb (fun a => match report a with
       | Some (k', w) => (k' =? k) && negb (blocks (acceptors c) (phase2_fast c) (others w))
       | None => false end) (members Q)) eqn:X.
   - (* a value that may have been chosen in [k]: then it is the only one *)
-    apply existsb_exists in X as (a & Ha & X). destruct (report a) as [[k' v]|] eqn:E; [|discriminate].
+    apply existsb_exists in X as (a & Ha & X). destruct (report a) as [[k' v]|] eqn:E;
+      [|discriminate].
     apply andb_true_iff in X as [K B]. apply N.eqb_eq in K. subst k'. apply negb_true_iff in B.
     exists v. apply Highest; [eauto|]. intros F w NE R HR'.
     assert (V : is_sound (acceptors c) (phase2_fast c) = true).

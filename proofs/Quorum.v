@@ -211,7 +211,8 @@ Proof.
     + assert (D : forall l, NoDup l -> (forall a, In a l -> contains t a = false) ->
         NoDup (l ++ members (intersection s t))).
       { induction l as [|x l IH]; cbn; intros N F; [apply members_nodup|].
-        inversion N; subst. constructor; auto. rewrite in_app_iff, in_members, contains_intersection.
+        inversion N; subst. constructor; auto. rewrite in_app_iff, in_members,
+          contains_intersection.
         rewrite F, andb_false_r by auto. intros [?|?]; [tauto|discriminate]. }
       apply D; [apply members_nodup|]. intro a. rewrite in_members, contains_difference.
       destruct (contains t a); auto. rewrite andb_false_r. discriminate.
@@ -316,7 +317,8 @@ Proof.
   - intros b k Q R _ HQ HR. unfold phase2_of in HR.
     destruct (is_fast c k); eapply meet_true; [|exact HQ|exact HR| |exact HQ|exact HR]; auto.
   - intros b R R' F HR HR'. unfold phase2_of in *. rewrite F in *. eapply meet_true; eauto.
-  - intros b R HR. unfold phase2_of in HR. destruct (is_fast c b); (eapply quorum_inhabited; [|exact HR]); auto.
+  - intros b R HR. unfold phase2_of in HR. destruct (is_fast c b); (eapply quorum_inhabited;
+    [|exact HR]); auto.
 Qed.
 
 Ltac arithmetic :=
@@ -371,7 +373,8 @@ Proof.
   cbn [acceptors phase1 phase2 phase2_fast is_sound meet blocks] in *.
   repeat (apply andb_true_iff in L as [L ?]).
   assert (E : forall sets, sets <> [] -> (forall s, In s sets -> In s sets1 \/ In s sets2) ->
-    negb (length sets =? 0)%nat && forallb (fun s => negb (is_empty s) && is_subset s A) sets = true).
+    negb (length sets =? 0)%nat && forallb (fun s => negb (is_empty s) && is_subset s A)
+      sets = true).
   { intros sets NE I. apply andb_true_iff. split; [destruct sets; easy|].
     apply forallb_forall. intros s Hs. destruct (V s (I s Hs)) as [Z ->].
     rewrite andb_true_r. apply negb_true_iff, N.eqb_neq, Z. }

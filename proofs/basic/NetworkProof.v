@@ -67,7 +67,8 @@ Definition is_unused (s : abstract) (me : N) (p : Proposer.proposer) : Prop :=
 (** What it has collected was promised, and the highest vote is the highest. *)
 Definition is_collected (s : abstract) (b : ballot) (promises : set) (highest : option vote) :=
   (forall a, contains promises a = true ->
-     exists v, told s (promise a b v) /\ rank (ballot_of_vote v) <= rank (ballot_of_vote highest)) /\
+     exists v, told s (promise a b v) /\
+       rank (ballot_of_vote v) <= rank (ballot_of_vote highest)) /\
   (forall v, highest = Some v ->
      exists a, contains promises a = true /\ told s (promise a b (Some v))).
 
@@ -435,7 +436,8 @@ Proof.
   assert (Same : forall p', p' = p -> exists s', moves me s s' /\
     spares me s s' /\ fits_proposer s' me p' /\
     (forall m', None = Some m' -> means s' me m')).
-  { intros ? ->. exists s. split; [apply no_move|]. split; [apply spares_self|]. split; [exact F|discriminate]. }
+  { intros ? ->. exists s. split; [apply no_move|]. split; [apply spares_self|].
+    split; [exact F|discriminate]. }
   destruct (negb _ || negb _) eqn:G; [intros [= <- <-]; now apply Same|].
   apply orb_false_iff in G as [G1 _]. apply negb_false_iff, is_ballot_true in G1.
   destruct (Proposer.progress p) as [|promises highest| |] eqn:Ph;
@@ -443,9 +445,11 @@ Proof.
   destruct (contains promises from); [intros [= <- <-]; now apply Same|].
   destruct P as (b' & Hb & Own & Col). assert (b' = b) by congruence. subst b'.
   pose proof (collect s b promises highest from v Col T) as Col'.
-  set (promises' := insert promises from) in *. set (highest' := if _ >? _ then v else highest) in *.
+  set (promises' := insert promises from) in *.
+  set (highest' := if _ >? _ then v else highest) in *.
   assert (Prep : exists x y, Proposer.progress p = Proposer.Preparing x y) by eauto.
-  assert (Still : forall ph, match ph with Proposer.Preparing x y => is_collected s b x y | _ => True end ->
+  assert (Still : forall ph,
+    match ph with Proposer.Preparing x y => is_collected s b x y | _ => True end ->
     fits_proposer s me {| Proposer.current := Proposer.current p;
       Proposer.request := Proposer.request p; Proposer.progress := ph |}).
   { intros ph Hph. split; [|split; auto].
@@ -453,14 +457,16 @@ Proof.
       intro E. specialize (N E). rewrite Ph in N. contradiction.
     - cbn. destruct ph; auto. exists b. auto. }
   destruct (is_phase1 (quorums c) promises') eqn:Q.
-  - assert (Go : forall w, match highest' with Some (_, u) => w = u | None => told s (propose w) end ->
+  - assert (Go : forall w,
+      match highest' with Some (_, u) => w = u | None => told s (propose w) end ->
       exists s', moves me s s' /\ spares me s s' /\
         fits_proposer s' me {| Proposer.current := Proposer.current p;
           Proposer.request := Proposer.request p; Proposer.progress := Proposer.Accepting w |} /\
         (forall m', Some (Accept (b, w)) = Some m' -> means s' me m')).
     { intros w Hw.
       pose proof (proposal_ok s me p b promises' highest' w V F G1 Own Prep Col' Q Hw) as Guard.
-      exists (Core.apply S s (Core.Phase2a (S := S) 0 (up b) w (fun a => contains promises' a = true))).
+      set (e := Core.Phase2a (S := S) 0 (up b) w (fun a => contains promises' a = true)) in *.
+      exists (Core.apply S s e).
       split; [|split; [|split]].
       - apply moves_one; [exact Guard|]. split; auto. exists b. auto.
       - split; [intros a [Pa Va]; split; auto|]. intros b0 v0 T0. open. events.
@@ -475,7 +481,8 @@ Proof.
     destruct highest' as [[k w]|]; [intros [= <- <-]; apply Go; reflexivity|].
     destruct (Proposer.request p) as [[client w]|] eqn:Req; intros [= <- <-].
     + apply Go. exact (R client w eq_refl).
-    + exists s. split; [apply no_move|]. split; [apply spares_self|]. split; [exact (Still Proposer.Idle I)|discriminate].
+    + exists s. split; [apply no_move|]. split; [apply spares_self|].
+      split; [exact (Still Proposer.Idle I)|discriminate].
   - intros [= <- <-]. exists s. split; [apply no_move|]. split; [apply spares_self|].
     split; [exact (Still (Proposer.Preparing _ _) Col')|discriminate].
 Qed.
@@ -613,7 +620,8 @@ Qed.
 
 Lemma decided_chosen s st v : good s me st -> decided (now st) = Some v -> is_chosen s v.
 Proof.
-  intros [(_ & _ & L) _] E. unfold decided in E. destruct (learner (now st)) as [l|]; [|discriminate].
+  intros [(_ & _ & L) _] E. unfold decided in E.
+  destruct (learner (now st)) as [l|]; [|discriminate].
   exact (proj2 L _ E).
 Qed.
 
@@ -654,7 +662,8 @@ Proof.
     destruct e; cbn in *; try contradiction; auto. }
   split; auto. apply answer_ok; auto. constructor; cbn; eauto using means_stays, moves_grow.
   - split; [exact F|]. cbn. split.
-    + destruct (proposer (now st)) as [p|]; auto. eapply fits_proposer_stays; eauto using moves_grow.
+    + destruct (proposer (now st)) as [p|]; auto.
+      eapply fits_proposer_stays; eauto using moves_grow.
       destruct Vo as [->|(e & Vo & _ & ->)]; [apply P|]. apply (is_unused_beside me); auto. apply P.
     + destruct (learner (now st)); auto. eauto using fits_learner_stays, moves_grow.
   - intros b v T. destruct (U b v T) as [T'|T']; auto. destruct (D b v T'); [auto|discriminate].
@@ -826,7 +835,8 @@ Qed.
 Lemma related_next w w' s : related w s -> next c w w' ->
   exists s', related w' s' /\ rises s s'.
 Proof.
-  intros Rel St. pose proof Rel as (V & R & Q). destruct St as [client v|client|me from m W H|me t W|me W].
+  intros Rel St. pose proof Rel as (V & R & Q).
+  destruct St as [client v|client|me from m W H|me t W|me W].
   - (* a request is an event of Core *)
     assert (Keep : forall m, told s m -> told (Core.apply S s (Core.Request (S := S) v)) m)
       by (intros; left; auto).
@@ -932,7 +942,8 @@ Lemma next_keeps w w' me : plays c me (nodes w me) -> next c w w' ->
   keeps (nodes w me) (nodes w' me).
 Proof.
   intros P N. destruct N; unfold after; cbn [nodes]; try apply keeps_self;
-    destruct (N.eqb_spec me me0) as [->|]; auto using keeps_self, on_message_keeps, on_timer_keeps, on_start_keeps.
+    destruct (N.eqb_spec me me0) as [->|];
+    auto using keeps_self, on_message_keeps, on_timer_keeps, on_start_keeps.
 Qed.
 
 Lemma reachable_plays w me : reachable c w -> plays c me (nodes w me).
@@ -943,7 +954,8 @@ Qed.
 
 Theorem decision_stands : DecisionStands c.
 Proof.
-  intros w w' me v R N D. exact (keeps_decision _ _ (next_keeps w w' me (reachable_plays w me R) N) v D).
+  intros w w' me v R N D. pose proof (next_keeps w w' me (reachable_plays w me R) N) as K.
+  exact (keeps_decision _ _ K v D).
 Qed.
 
 Theorem promise_kept : PromiseKept c.

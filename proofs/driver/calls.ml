@@ -31,8 +31,12 @@ let option read t =
   | word -> malformed "- or +" word
 
 let vote t = let b = ballot t in (b, number t)
-let count t = match int_of_string_opt (next t) with Some n when n >= 0 -> n | _ -> malformed "a count" ""
-let many read t = List.init (count t) (fun _ -> ()) |> List.map (fun () -> read t)
+
+let many read t =
+  let word = next t in
+  match int_of_string_opt word with
+  | Some count when count >= 0 && count <= 1000 -> List.init count (fun _ -> read t)
+  | _ -> malformed "a count" word
 
 let acceptor t : Acceptor.acceptor =
   let promised = option ballot t in
@@ -143,7 +147,8 @@ let show_timer : Node.timer -> string = function Retry -> "retry" | AskAgain -> 
 
 let show_alarm (timer, range) =
   match range with
-  | Some (low, high) -> Printf.sprintf "; set %s %s %s" (show_timer timer) (to_string low) (to_string high)
+  | Some (low, high) ->
+      Printf.sprintf "; set %s %s %s" (show_timer timer) (to_string low) (to_string high)
   | None -> "; cancel " ^ show_timer timer
 
 (* A step saves what must be durable if that has changed, and only then speaks. *)

@@ -67,7 +67,10 @@ let report me before event (st : Node.step) =
         | Some b -> b
         | None ->
             (* It counted votes, of which it heard the last just now, or cast it. *)
-            let own = List.find_map (function Protocol.Accepted (b, _) -> Some b | _ -> None) said in
+            let vote : Protocol.message -> Vocabulary.ballot option = function
+              | Accepted (b, _) -> Some b
+              | _ -> None in
+            let own = List.find_map vote said in
             let b = match (event, own) with
               | Some (_, Accepted (b, _)), _ -> b
               | _, Some b -> b
