@@ -262,6 +262,11 @@ impl<A> Basic<A> {
         acceptors.any(|acceptor| quorums.is_phase2([acceptor].into_iter().collect()))
     }
 
+    /// Who plays which role.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
     /// The same system with each actor replaced.
     pub fn map<B>(self, change: impl FnMut(A) -> B) -> Basic<B> {
         Basic {

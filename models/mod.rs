@@ -7,6 +7,7 @@
 )]
 
 pub mod basic;
+pub mod calls;
 pub mod expected;
 pub mod multi;
 pub mod mutants;

@@ -1,5 +1,7 @@
 //! Rules of the text: what may know what, how long things are, and what must be said.
 
+mod proofs;
+
 use super::models::expected;
 use std::collections::BTreeSet;
 use std::fs;

@@ -142,6 +142,19 @@ pub(super) struct CheckArgs {
     /// Print one JSON object per line.
     #[arg(long, global = true)]
     pub(super) json: bool,
+    /// Write to FILE each distinct call of a node's handlers that the search makes, and what came
+    /// of it: `proofs/` compares them with the handlers that are proved.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) dump_steps: Option<PathBuf>,
+    /// And so many calls more, in states drawn at random.
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        requires = "dump_steps",
+        default_value_t = 0
+    )]
+    pub(super) random_steps: usize,
     /// The protocol to check.
     #[command(subcommand)]
     pub(super) protocol: Option<ModelArgs>,

@@ -4,11 +4,15 @@ use super::args::{CheckArgs, DEFAULT_ADDRESS, PinnedArgs};
 use super::model::Model;
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
+use crate::models::calls::{self, Calls};
 use crate::models::expected::{self, Pinned};
 use crate::models::mutants::Mutant;
 use clap::Parser;
 use serde_json::json;
 use std::fmt::Write;
+use std::fs::File;
+use std::io::BufWriter;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use synod::checker::search::{
     Bound, Engine, Finding, Limits, Outcome, Progress, Report, Trace, Verdict,
@@ -20,14 +24,36 @@ const GIB: f64 = (1u64 << 30) as f64;
 /// How often the progress line changes.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// Determines the random calls of `--random-steps`: the same ones each time.
+const RANDOM_SEED: u64 = 1;
+
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
+    let Some(path) = &args.dump_steps else {
+        return check(args, None, output);
+    };
+    let failed = |error| Error::Other(format!("--dump-steps {}: {error}", path.display()));
+    let file = File::create(path).map_err(failed)?;
+    let calls = Calls::new(BufWriter::new(file));
+    let exit = check(args, Some(&calls), output)?;
+    calls::random(&calls, args.random_steps, RANDOM_SEED).map_err(failed)?;
+    let count = calls.finish().map_err(failed)?;
+    if !args.json {
+        let (count, path) = (grouped(count), path.display());
+        output.line(format_args!(
+            "{count} distinct calls of handlers are in {path}"
+        ))?;
+    }
+    Ok(exit)
+}
+
+fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> Result<Exit, Error> {
     let model = match (&args.protocol, args.all) {
         (Some(protocol), false) => protocol.model(),
-        (None, true) => return check_all(args, output),
+        (None, true) => return check_all(args, calls, output),
         (Some(_), true) => return Err(Error::other("--all checks all protocols: name none")),
         (None, false) => return Err(Error::other("name a protocol to check, or pass --all")),
     };
-    let report = search(&model, args.limits(), output)?;
+    let report = search(&model, args.limits(), calls, output)?;
     if args.json {
         print_json(args, &model, None, &report, output)?;
     } else {
@@ -40,9 +66,14 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> 
     })
 }
 
-fn search(model: &Model, limits: Limits, output: &mut Output) -> Result<Report, Error> {
+fn search(
+    model: &Model,
+    limits: Limits,
+    calls: Option<&Arc<Calls>>,
+    output: &mut Output,
+) -> Result<Report, Error> {
     let mut last: Option<(Instant, Progress)> = None;
-    model.search(limits, |now: Progress| {
+    model.search(limits, calls, |now: Progress| {
         let is_due = last.is_none_or(|(shown, _)| shown.elapsed() >= PROGRESS_EVERY);
         if is_due {
             output.progress(progress_line(now, last.map(|(_, before)| before)));
@@ -334,7 +365,11 @@ fn verdict_name(verdict: Verdict) -> &'static str {
 }
 
 /// Checks the small pinned configurations, and that each has the states it had.
-fn check_all(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
+fn check_all(
+    args: &CheckArgs,
+    calls: Option<&Arc<Calls>>,
+    output: &mut Output,
+) -> Result<Exit, Error> {
     let expected = expected::load()
         .map_err(|error| Error::Other(format!("models/expected.toml is damaged: {error}")))?;
     let mut exit = Exit::Success;
@@ -343,7 +378,9 @@ fn check_all(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
         let asked = PinnedArgs::try_parse_from(words)
             .map_err(|error| Error::Other(format!("{}: {error}", pinned.name)))?;
         let model = asked.protocol.model();
-        let report = search(&model, args.limits(), output)?;
+        // Only of Basic Paxos are there handlers to compare with.
+        let calls = calls.filter(|_| matches!(model, Model::Basic(..)));
+        let report = search(&model, args.limits(), calls, output)?;
         let is_as_expected = matches(pinned, &report, args.limits());
         match report.verdict {
             Verdict::Bounded if exit == Exit::Success => exit = Exit::Bounded,

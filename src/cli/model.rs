@@ -3,10 +3,12 @@
 use super::output::{Output, warn};
 use super::{Error, explore};
 use crate::models::basic;
+use crate::models::calls::{Calls, Recorder};
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{Broken, Mutant};
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use synod::checker::search::{self, Limits, Progress, Report};
 use synod::checker::{Options, StorageMode, World};
 
@@ -85,25 +87,34 @@ impl Model {
         }
     }
 
-    /// Searches it.
+    /// Searches it, with its handlers' calls written down if that is asked for.
     pub(super) fn search(
         &self,
         limits: Limits,
+        calls: Option<&Arc<Calls>>,
         progress: impl FnMut(Progress),
     ) -> Result<Report, Error> {
         let result = match self {
             Model::Basic(config, mutant) => {
                 let system = config.system().map_err(Error::other)?;
                 let options = config.options();
+                if let Some(calls) = calls {
+                    calls.begin(system.cluster()).map_err(Error::other)?;
+                }
                 match mutant {
-                    None => search::run(|| World::new(system.clone(), options), limits, progress),
+                    None => search_basic(&system, options, limits, calls, progress),
                     Some(mutant) => {
-                        let broken = || system.clone().map(|it| Broken::new(it, mutant));
-                        search::run(|| World::new(broken(), options), limits, progress)
+                        let broken = system.map(|it| Broken::new(it, mutant));
+                        search_basic(&broken, options, limits, calls, progress)
                     }
                 }
             }
             Model::Multi(config) => {
+                if calls.is_some() {
+                    return Err(Error::other(
+                        "--dump-steps takes basic and no other protocol yet",
+                    ));
+                }
                 let system = config.system().map_err(Error::other)?;
                 let world = || World::new(system.clone(), config.options());
                 search::run(world, limits, progress)
@@ -155,6 +166,20 @@ impl Model {
         }
         Ok(())
     }
+}
+
+fn search_basic<A: basic::Speaker + Clone>(
+    system: &basic::Basic<A>,
+    options: Options,
+    limits: Limits,
+    calls: Option<&Arc<Calls>>,
+    progress: impl FnMut(Progress),
+) -> Result<Report, search::Error> {
+    let Some(calls) = calls else {
+        return search::run(|| World::new(system.clone(), options), limits, progress);
+    };
+    let recorded = || system.clone().map(|actor| Recorder::new(actor, calls));
+    search::run(|| World::new(recorded(), options), limits, progress)
 }
 
 fn switch(is_on: bool) -> String {

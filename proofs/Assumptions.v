@@ -1,0 +1,40 @@
+(** * What the theorems rest on
+
+    Each line below must print "Closed under the global context": no axiom, nothing
+    admitted. [make] counts them. *)
+
+From Synod Require BasicProof CoreProof Quorum Fast CheckProof.
+From Synod.basic Require NetworkProof.
+
+Print Assumptions BasicProof.agreement.
+Print Assumptions BasicProof.validity.
+Print Assumptions BasicProof.stability.
+
+Print Assumptions CoreProof.agreement.
+Print Assumptions CoreProof.validity.
+Print Assumptions CoreProof.stability.
+Print Assumptions CoreProof.one_value.
+Print Assumptions CoreProof.votes_safe.
+Print Assumptions CoreProof.promises_kept.
+
+Print Assumptions Quorum.checked_is_lawful.
+Print Assumptions Quorum.majority_is_lawful.
+Print Assumptions Quorum.flexible_is_lawful.
+Print Assumptions Quorum.fast_is_lawful.
+Print Assumptions Quorum.fast_flexible_is_lawful.
+Print Assumptions Quorum.fast_flexible_is_live.
+Print Assumptions Quorum.explicit_is_lawful.
+Print Assumptions Fast.never_stuck.
+
+Print Assumptions NetworkProof.agreement.
+Print Assumptions NetworkProof.chosen_agreement.
+Print Assumptions NetworkProof.validity.
+Print Assumptions NetworkProof.decided_is_chosen.
+Print Assumptions NetworkProof.one_value_per_ballot.
+Print Assumptions NetworkProof.promise_kept.
+Print Assumptions NetworkProof.decision_stands.
+
+Print Assumptions CheckProof.sound.
+Print Assumptions CheckProof.agreement.
+Print Assumptions CheckProof.prefix.
+Print Assumptions CheckProof.lasting.
