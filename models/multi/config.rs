@@ -42,7 +42,7 @@ pub struct Config {
     pub batch: usize,
     /// After how many entries a snapshot is taken; never if none.
     pub snapshot: Option<u64>,
-    /// Bytes of a snapshot per message.
+    /// Bytes of a snapshot, of entries or of votes per message.
     pub chunk: usize,
     /// Whether leaders show signs of life.
     pub heartbeats: bool,
@@ -204,6 +204,7 @@ impl Config {
                 beats_max: if self.reads == Reads::Lease { 0 } else { 2 },
                 window: self.window,
                 batch_max: self.batch,
+                bytes_max: self.chunk,
                 queue_max: usize::MAX,
             },
             nacks: self.nacks,
@@ -211,8 +212,6 @@ impl Config {
             election: Backoff::default(),
             lease: self.lease.map(terms),
             snapshot_every: self.snapshot,
-            chunk_bytes: self.chunk,
-            entries_max: usize::MAX,
         });
         let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster), Clock::Ticks));
         let client = |client: u32| Client {

@@ -374,7 +374,7 @@ pub(super) struct MultiArgs {
     /// A snapshot takes the place of so many entries; never if not given.
     #[arg(long, value_name = "N")]
     snapshot: Option<u64>,
-    /// Bytes of a snapshot in one message.
+    /// Bytes of a snapshot, or of several entries or votes, in one message.
     #[arg(long, value_name = "BYTES", default_value_t = 1024)]
     chunk: usize,
     /// Whether leaders show signs of life.

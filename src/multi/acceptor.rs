@@ -5,13 +5,12 @@ use crate::ballot::Ballot;
 use crate::machine::Data;
 use crate::vote::{OrNone, Vote};
 use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What an acceptor must never forget: one promise, and its last vote in each slot that may still
 /// be open. All of it is durable.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(bound(serialize = "C: Data", deserialize = "C: Data"))]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Acceptor<C> {
     /// The highest ballot promised or voted in, in whatever slot (`maxBal`).
     pub promised: Option<Ballot>,
@@ -40,20 +39,47 @@ impl<C: Data> Acceptor<C> {
     /// with a promise to vote in no lower one in any slot, with the votes cast from the given slot
     /// on, and with the slot up to which all is decided and votes need not be asked for.
     ///
-    /// Strictly above, as in Basic Paxos.
+    /// Strictly above, as in Basic Paxos. Votes that would make a message of more than `bytes_max`
+    /// bytes must be asked for with [`Message::Continue`].
     ///
     /// `[PMS §3]`, `[PMMC §2.2]` (p1a) · `Phase1b` (Paxos.tla), in every slot
-    pub fn on_prepare<R>(&mut self, ballot: Ballot, from: Slot) -> Answer<C, R> {
+    pub fn on_prepare<R>(&mut self, ballot: Ballot, from: Slot, bytes_max: usize) -> Answer<C, R> {
         if self.promised >= Some(ballot) {
             return self.refusal_of(ballot);
         }
         self.promised = Some(ballot);
-        let votes = self.votes.range(from..);
-        Some(Message::Promise {
+        Some(self.report(ballot, from, bytes_max))
+    }
+
+    /// More of a promise that one message was too small for, as long as it is the latest: the
+    /// acceptor is still bound by it, and reports the votes of further slots as they are now.
+    pub fn on_continue<R>(&self, ballot: Ballot, from: Slot, bytes_max: usize) -> Answer<C, R> {
+        let is_latest = self.promised == Some(ballot);
+        is_latest.then(|| self.report(ballot, from, bytes_max))
+    }
+
+    /// The votes from a slot on, as far as one message takes them; at least one.
+    fn report<R>(&self, ballot: Ballot, from: Slot, bytes_max: usize) -> Message<C, R> {
+        let mut votes = BTreeMap::new();
+        let mut bytes = 0;
+        for (slot, vote) in self.votes.range(from..) {
+            bytes += vote.value.bytes();
+            if bytes > bytes_max && !votes.is_empty() {
+                return Message::Promise {
+                    ballot,
+                    votes,
+                    decided: self.base,
+                    more: Some(*slot),
+                };
+            }
+            votes.insert(*slot, vote.clone());
+        }
+        Message::Promise {
             ballot,
-            votes: votes.map(|(slot, vote)| (*slot, vote.clone())).collect(),
+            votes,
             decided: self.base,
-        })
+            more: None,
+        }
     }
 
     /// Phase 2b: a proposal is voted for unless a higher ballot was promised. The vote raises the
@@ -148,7 +174,7 @@ mod tests {
     type Said = Option<Message<char, String>>;
 
     fn prepare(acceptor: &mut Acceptor<char>, round: u64, node: u32, from: u64) -> Said {
-        acceptor.on_prepare(ballot(round, node), Slot(from))
+        acceptor.on_prepare(ballot(round, node), Slot(from), 1_000)
     }
 
     fn accept(acceptor: &mut Acceptor<char>, slot: u64, vote: Vote<Entry<char>>) -> Said {
@@ -160,7 +186,44 @@ mod tests {
             ballot: ballot(round, 0),
             votes: votes.iter().map(|(s, v)| (Slot(*s), v.clone())).collect(),
             decided: Slot(decided),
+            more: None,
         })
+    }
+
+    #[test]
+    fn a_promise_that_one_message_is_too_small_for_comes_in_parts() {
+        let mut acceptor = Acceptor::default();
+        let votes = [0, 1, 2].map(|slot| (slot, vote(1, 1, "x")));
+        for (slot, vote) in &votes {
+            accept(&mut acceptor, *slot, vote.clone());
+        }
+        let size = votes[0].1.value.bytes();
+        let part = |votes, more: Option<u64>| match promise(2, votes, 0) {
+            Some(Message::Promise {
+                ballot,
+                votes,
+                decided,
+                ..
+            }) => Some(Message::Promise {
+                ballot,
+                votes,
+                decided,
+                more: more.map(Slot),
+            }),
+            other => other,
+        };
+        let ballot = ballot(2, 0);
+        let first: Said = acceptor.on_prepare(ballot, Slot(0), 2 * size);
+        assert_eq!(first, part(&votes[..2], Some(2)));
+        let rest: Said = acceptor.on_continue(ballot, Slot(2), 2 * size);
+        assert_eq!(rest, part(&votes[2..], None));
+        // A single vote goes out however large it is.
+        let rest: Said = acceptor.on_continue(ballot, Slot(1), 1);
+        assert_eq!(rest, part(&votes[1..2], Some(2)));
+        // Once another ballot is promised there is no more of this promise.
+        prepare(&mut acceptor, 3, 0, 0);
+        let rest: Said = acceptor.on_continue(ballot, Slot(2), 2 * size);
+        assert_eq!(rest, None);
     }
 
     fn nack(round: u64, decided: u64) -> Said {

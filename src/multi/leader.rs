@@ -1,6 +1,7 @@
 //! The leader: a proposer that prepares all slots at once, and then needs one round trip for each.
 
 use super::lease::{Beat, Time};
+use super::log::bytes;
 use super::{Entry, Message, Request, Slot};
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Data;
@@ -107,6 +108,8 @@ pub struct Limits {
     pub window: usize,
     /// How many requests one slot takes.
     pub batch_max: usize,
+    /// How many bytes of requests, entries or votes one message takes, if more than one is in it.
+    pub bytes_max: usize,
     /// How many requests may wait for room, and how many reads for an answer; the rest are refused
     /// silently, and come again.
     pub queue_max: usize,
@@ -114,7 +117,7 @@ pub struct Limits {
 
 impl Default for Limits {
     /// No limit that a cluster could run into but those that keep it swift: 8 slots under way, 64
-    /// requests in each, 4,096 waiting.
+    /// requests in each, what fits into one Ethernet frame, 4,096 waiting.
     fn default() -> Self {
         Self {
             round_max: u64::MAX,
@@ -122,6 +125,7 @@ impl Default for Limits {
             beats_max: u64::MAX,
             window: 8,
             batch_max: 64,
+            bytes_max: 1_200,
             queue_max: 4_096,
         }
     }
@@ -210,6 +214,7 @@ impl<C: Data> Leader<C> {
         ballot: Ballot,
         votes: BTreeMap<Slot, Vote<Entry<C>>>,
         decided: Slot,
+        is_all: bool,
         quorums: &QuorumSystem,
     ) -> Option<Proposals<C>> {
         if self.ballot != Some(ballot) || !quorums.acceptors().contains(from) {
@@ -218,7 +223,7 @@ impl<C: Data> Leader<C> {
         let Phase::Preparing(campaign) = &mut self.phase else {
             return None;
         };
-        if !campaign.promises.insert(from) {
+        if campaign.promises.contains(from) {
             return None;
         }
         campaign.decided = campaign.decided.max(decided);
@@ -229,6 +234,9 @@ impl<C: Data> Leader<C> {
             }
         }
         campaign.votes = campaign.votes.split_off(&campaign.decided);
+        if is_all {
+            campaign.promises.insert(from);
+        }
         if !quorums.is_phase1(campaign.promises) || campaign.gaps() > Slot::SPAN_MAX {
             return None;
         }
@@ -345,11 +353,13 @@ impl<C: Data> Reign<C> {
         self.open.insert(slot, Proposal { entry, voters });
     }
 
-    /// A client's request: taken unless it is under way already. Says whether it was.
+    /// A client's request: taken unless it is under way already, or so large that not every message
+    /// with it could be sent. Says whether it was.
     pub fn on_request(&mut self, request: Request<C>, limits: &Limits) -> bool {
         let under_way = self.open.values().flat_map(|it| it.entry.requests());
         let takes = !under_way.chain(&self.queue).any(|known| *known == request)
-            && self.queue.len() < limits.queue_max;
+            && self.queue.len() < limits.queue_max
+            && bytes(&request) <= Request::<C>::BYTES_MAX;
         if takes {
             self.queue.push_back(request);
         }
@@ -367,7 +377,7 @@ impl<C: Data> Reign<C> {
             && self.next.0 - self.chosen_below().0 < window
             && self.next.0 < limits.slots
         {
-            let size = self.queue.len().min(limits.batch_max.max(1));
+            let size = self.batch_size(limits);
             let batch: Arc<[Request<C>]> = self.queue.drain(..size).collect();
             let (slot, entry) = (self.next, Entry::Batch(batch));
             self.propose(slot, entry.clone());
@@ -375,6 +385,18 @@ impl<C: Data> Reign<C> {
             self.next = slot.next();
         }
         proposals
+    }
+
+    /// How many of the requests that wait fit into one slot; at least one.
+    fn batch_size(&self, limits: &Limits) -> usize {
+        let mut left = limits.bytes_max;
+        let fits = |request: &&Request<C>| {
+            let rest = left.checked_sub(bytes(request));
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        let waiting = self.queue.iter().take(limits.batch_max.max(1));
+        waiting.take_while(fits).count().max(1)
     }
 
     /// Phase 2b's answer: an entry is chosen once a quorum has voted for it in this ballot. Returns
@@ -537,8 +559,54 @@ mod tests {
         beats_max: u64::MAX,
         window: 2,
         batch_max: 2,
+        bytes_max: 1_000,
         queue_max: 4,
     };
+
+    #[test]
+    fn a_promise_in_parts_counts_once_the_last_is_there() {
+        let mut leader = preparing();
+        let quorums = majority_of_three();
+        let ballot = ballot(5, 3);
+        promise(&mut leader, &[(0, &[], 0)]);
+        let part = |slot, value| BTreeMap::from([(Slot(slot), vote(1, 1, value))]);
+        let mut hear =
+            |votes, is_all| leader.on_promise(NodeId(1), ballot, votes, Slot(0), is_all, &quorums);
+        assert_eq!(hear(part(0, "x"), false), None);
+        let adopted = [(0, entry("x")), (1, entry("y"))];
+        assert_eq!(hear(part(1, "y"), true), proposals(&adopted));
+    }
+
+    #[test]
+    fn a_batch_takes_no_more_bytes_than_a_message() {
+        let mut reign = reign();
+        let size = bytes(&request('a'));
+        let limits = Limits {
+            bytes_max: 2 * size,
+            batch_max: 9,
+            window: 1,
+            ..LIMITS
+        };
+        for letter in ['a', 'b', 'c'] {
+            reign.on_request(request(letter), &limits);
+        }
+        let batch: Vec<usize> = reign
+            .fill(&limits)
+            .iter()
+            .map(|(_, it)| it.requests().len())
+            .collect();
+        assert_eq!(batch, [2]);
+        let limits = Limits {
+            bytes_max: 1,
+            window: 2,
+            ..limits
+        };
+        assert_eq!(
+            reign.fill(&limits).len(),
+            1,
+            "one goes out however large it is"
+        );
+    }
 
     type Report<'a> = (u32, &'a [(u64, Vote<Entry<char>>)], u64);
 
@@ -557,7 +625,7 @@ mod tests {
         for (from, votes, decided) in reports {
             let votes = votes.iter().map(|(s, v)| (Slot(*s), v.clone())).collect();
             let (from, ballot, decided) = (NodeId(*from), ballot(5, 3), Slot(*decided));
-            last = leader.on_promise(from, ballot, votes, decided, &majority_of_three());
+            last = leader.on_promise(from, ballot, votes, decided, true, &majority_of_three());
         }
         last
     }
@@ -600,7 +668,7 @@ mod tests {
             for from in [0, 1, 2] {
                 let (from, votes) = (NodeId(from), BTreeMap::new());
                 let quorums = majority_of_three();
-                let led = leader.on_promise(from, ballot(round, 3), votes, Slot(0), &quorums);
+                let led = leader.on_promise(from, ballot(round, 3), votes, Slot(0), true, &quorums);
                 assert_eq!(led, None);
             }
         }

@@ -1,6 +1,7 @@
 //! The log: slots, what stands in them, and the decided prefix.
 
 use super::Request;
+use crate::machine::Data;
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -46,6 +47,19 @@ pub enum Entry<C> {
     Batch(Arc<[Request<C>]>),
 }
 
+impl<C: Data> Entry<C> {
+    /// How many bytes it takes, encoded.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        bytes(self)
+    }
+}
+
+/// How many bytes something takes, encoded; what cannot be encoded fits nowhere.
+pub(super) fn bytes(value: &impl Serialize) -> usize {
+    postcard::experimental::serialized_size(value).unwrap_or(usize::MAX)
+}
+
 impl<C> Entry<C> {
     /// The requests in it.
     #[must_use]
@@ -79,11 +93,7 @@ impl<C: fmt::Debug> fmt::Debug for Entry<C> {
 }
 
 /// Decided entries without a gap, from the slot up to which a snapshot speaks for all before.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(bound(
-    serialize = "C: Serialize + Clone",
-    deserialize = "C: serde::de::DeserializeOwned + Clone"
-))]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Log<C> {
     start: Slot,
     entries: Vector<Entry<C>>,

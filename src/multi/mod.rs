@@ -205,6 +205,15 @@ pub enum Message<C, R> {
         votes: BTreeMap<Slot, Vote<Entry<C>>>,
         /// Slots before are decided; the acceptor's node can tell what they hold.
         decided: Slot,
+        /// The promise counts only with the votes from this slot on, which did not fit.
+        more: Option<Slot>,
+    },
+    /// Phase 1a again, proposer to acceptor: the rest of your promise.
+    Continue {
+        /// The ballot promised.
+        ballot: Ballot,
+        /// The first slot that is missing.
+        from: Slot,
     },
     /// Phase 2a, leader to acceptors: vote for this.
     Accept {
@@ -288,13 +297,18 @@ impl<C: fmt::Debug, R: fmt::Debug> fmt::Debug for Message<C, R> {
                 ballot,
                 votes,
                 decided,
+                more,
             } => {
                 write!(f, "Promise {ballot}")?;
                 for (slot, vote) in votes {
                     write!(f, " {slot}{vote}")?;
                 }
+                if let Some(more) = more {
+                    write!(f, " more from {more}")?;
+                }
                 write!(f, " decided {decided}")
             }
+            Message::Continue { ballot, from } => write!(f, "Continue {ballot} from {from}"),
             Message::Accept { slot, vote } => write!(f, "Accept {slot}{vote}"),
             Message::Accepted { ballot, slot } => write!(f, "Accepted {slot}{ballot}"),
             Message::Nack { promised, decided } => write!(f, "Nack {promised} decided {decided}"),
@@ -338,10 +352,6 @@ pub struct Cluster<M: Machine> {
     pub lease: Option<Terms>,
     /// After how many decided entries a snapshot takes their place; never if none.
     pub snapshot_every: Option<u64>,
-    /// How many bytes of a snapshot one message takes.
-    pub chunk_bytes: usize,
-    /// How many entries one message takes to a learner that asks.
-    pub entries_max: usize,
 }
 
 impl<M: Machine> Cluster<M> {
@@ -371,8 +381,6 @@ impl<M: Machine> Cluster<M> {
                 margin: 12_000,
             }),
             snapshot_every: Some(10_000),
-            chunk_bytes: 1_024,
-            entries_max: 32,
         })
     }
 

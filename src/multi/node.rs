@@ -10,8 +10,11 @@ use super::{
     Request, Slot, Snapshot,
 };
 use crate::ballot::{Ballot, NodeId};
-use crate::machine::Machine;
+use crate::delta::Delta;
+use crate::machine::{Data, Machine};
 use crate::vote::{OrNone, Vote};
+use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -33,9 +36,8 @@ pub struct NodeState<M: Machine> {
     pub now: Time,
 }
 
-/// What must survive a restart, of all roles together.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(bound(serialize = "", deserialize = ""))]
+/// What must survive a restart, of all roles together. It is saved by what changed ([`Delta`]).
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Durable<M: Machine> {
     /// Promise and votes.
     pub acceptor: Option<Acceptor<M::Command>>,
@@ -56,6 +58,103 @@ impl<M: Machine> Durable<M> {
         self.ballot != before.ballot
             || extent(self) != extent(before)
             || self.acceptor != before.acceptor
+    }
+}
+
+/// A change in what must survive a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(serialize = "C: Data", deserialize = "C: Data"))]
+pub enum Change<C> {
+    /// The process plays an acceptor, and that has promised this.
+    Promised(Option<Ballot>),
+    /// It voted.
+    Voted(Slot, Vote<Entry<C>>),
+    /// Its proposer started a ballot.
+    Started(Ballot),
+    /// The next slot is decided; the vote in it is gone.
+    Decided(Entry<C>),
+    /// All before is in this snapshot; the votes in those slots are gone.
+    Compacted(Snapshot),
+}
+
+impl<M: Machine> Delta for Durable<M> {
+    type Change = Change<M::Command>;
+
+    fn changes(&self, before: Option<&Self>) -> Vec<Self::Change> {
+        let blank = Durable::blank();
+        let before = before.unwrap_or(&blank);
+        let mut changes = Vec::new();
+        if let Some(snapshot) = &self.snapshot
+            && self.log.start() > before.log.start()
+        {
+            changes.push(Change::Compacted(snapshot.clone()));
+        }
+        let known = before.log.end().max(self.log.start());
+        changes.extend(
+            self.log
+                .since(known)
+                .map(|(_, it)| Change::Decided(it.clone())),
+        );
+        if let Some(acceptor) = &self.acceptor {
+            let old = before.acceptor.as_ref();
+            if old.map(|old| old.promised) != Some(acceptor.promised) {
+                changes.push(Change::Promised(acceptor.promised));
+            }
+            let none = OrdMap::new();
+            let voted = old.map_or(&none, |old| &old.votes).diff(&acceptor.votes);
+            changes.extend(voted.filter_map(|item| match item {
+                DiffItem::Add(slot, vote) => Some(Change::Voted(*slot, vote.clone())),
+                DiffItem::Update {
+                    new: (slot, vote), ..
+                } => Some(Change::Voted(*slot, vote.clone())),
+                // They are in slots that are decided.
+                DiffItem::Remove(..) => None,
+            }));
+        }
+        if self.ballot != before.ballot {
+            changes.extend(self.ballot.map(Change::Started));
+        }
+        changes
+    }
+
+    fn apply(before: Option<Self>, change: Self::Change) -> Option<Self> {
+        let mut state = before.unwrap_or_else(Durable::blank);
+        match change {
+            Change::Promised(promised) => {
+                let base = state.log.end();
+                let acceptor = state.acceptor.get_or_insert_default();
+                acceptor.promised = promised;
+                acceptor.trim(base);
+            }
+            Change::Voted(slot, vote) => {
+                state.acceptor.as_mut()?.votes.insert(slot, vote);
+            }
+            Change::Started(ballot) => state.ballot = Some(ballot),
+            Change::Decided(entry) => state.log.push(entry),
+            Change::Compacted(snapshot) => {
+                // Bytes that are no machine would be noticed too late elsewhere.
+                snapshot.open::<M>()?;
+                state.log = Log::from(snapshot.upto);
+                state.snapshot = Some(snapshot);
+            }
+        }
+        let base = state.log.end();
+        if let Some(acceptor) = state.acceptor.as_mut() {
+            acceptor.trim(base);
+        }
+        Some(state)
+    }
+}
+
+impl<M: Machine> Durable<M> {
+    /// What a process has that never saved anything.
+    fn blank() -> Self {
+        Self {
+            acceptor: None,
+            ballot: None,
+            snapshot: None,
+            log: Log::from(Slot(0)),
+        }
     }
 }
 
@@ -223,7 +322,7 @@ impl<'a, M: Machine> Step<'a, M> {
             } => {
                 let answer = match self.state.acceptor.as_mut() {
                     Some(acceptor) if !holds_off(self.state.grant, ballot, self.clock) => {
-                        acceptor.on_prepare(ballot, start)
+                        acceptor.on_prepare(ballot, start, self.cluster.limits.bytes_max)
                     }
                     Some(_) | None => None,
                 };
@@ -233,7 +332,17 @@ impl<'a, M: Machine> Step<'a, M> {
                 ballot,
                 votes,
                 decided,
-            } => self.on_promise(from, ballot, votes, decided),
+                more,
+            } => self.on_promise(from, ballot, votes, decided, more),
+            Message::Continue {
+                ballot,
+                from: start,
+            } => {
+                let bytes_max = self.cluster.limits.bytes_max;
+                let acceptor = self.state.acceptor.as_ref();
+                let answer = acceptor.and_then(|it| it.on_continue(ballot, start, bytes_max));
+                self.answer(from, answer);
+            }
             Message::Accept { slot, vote } => self.on_accept(from, slot, vote),
             Message::Accepted { ballot, slot } => self.on_accepted(from, ballot, slot),
             Message::Nack { promised, decided } => {
@@ -271,11 +380,19 @@ impl<'a, M: Machine> Step<'a, M> {
         ballot: Ballot,
         votes: BTreeMap<Slot, Vote<Entry<M::Command>>>,
         decided: Slot,
+        more: Option<Slot>,
     ) {
         let known = self.state.decided().max(decided);
-        let leader = self.state.leader.as_mut();
-        let quorums = &self.cluster.quorums;
-        let proposals = leader.and_then(|it| it.on_promise(from, ballot, votes, known, quorums));
+        let Some(leader) = self.state.leader.as_mut() else {
+            return;
+        };
+        if let Some(slot) = more.filter(|_| !leader.is_past_promise(from, ballot)) {
+            self.send(from, Message::Continue { ballot, from: slot });
+        }
+        let (leader, quorums) = (self.state.leader.as_mut(), &self.cluster.quorums);
+        let is_all = more.is_none();
+        let proposals =
+            leader.and_then(|it| it.on_promise(from, ballot, votes, known, is_all, quorums));
         self.catch_up(from, decided);
         let Some(proposals) = proposals else {
             return;
@@ -493,14 +610,20 @@ impl<'a, M: Machine> Step<'a, M> {
         };
         if start < learner.log.start() {
             let snapshot = learner.snapshot.as_ref();
-            let chunk = snapshot.and_then(|it| it.chunk(0, self.cluster.chunk_bytes));
+            let chunk = snapshot.and_then(|it| it.chunk(0, self.cluster.limits.bytes_max));
             if let Some(chunk) = chunk {
                 self.send(from, Message::Chunk(chunk));
             }
             return;
         }
-        let entries = learner.log.since(start).take(self.cluster.entries_max);
-        let entries: Vec<_> = entries.map(|(_, entry)| entry.clone()).collect();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for (_, entry) in learner.log.since(start) {
+            bytes += entry.bytes();
+            if bytes > self.cluster.limits.bytes_max && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry.clone());
+        }
         if !entries.is_empty() {
             self.send(
                 from,
@@ -530,7 +653,7 @@ impl<'a, M: Machine> Step<'a, M> {
         };
         let offset = if snapshot.upto == upto { offset } else { 0 };
         if snapshot.upto >= upto
-            && let Some(chunk) = snapshot.chunk(offset, self.cluster.chunk_bytes)
+            && let Some(chunk) = snapshot.chunk(offset, self.cluster.limits.bytes_max)
         {
             self.send(from, Message::Chunk(chunk));
         }
@@ -789,6 +912,7 @@ fn is_possible<C, R>(message: &Message<C, R>, slots: u64) -> bool {
         | Message::Read { .. }
         | Message::Reply { .. }
         | Message::Prepare { .. }
+        | Message::Continue { .. }
         | Message::Nack { .. }
         | Message::Decided { .. }
         | Message::Ask { .. }
@@ -826,6 +950,9 @@ impl<M: Machine> NodeState<M> {
             }
             Message::Prepare { ballot, .. } => {
                 acceptor.is_none_or(|it| it.is_past_prepare(*ballot))
+            }
+            Message::Continue { ballot, .. } => {
+                acceptor.is_none_or(|it| it.is_past_accept(*ballot))
             }
             Message::Accept { vote, .. } => {
                 acceptor.is_none_or(|it| it.is_past_accept(vote.ballot))

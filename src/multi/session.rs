@@ -15,6 +15,11 @@ pub struct Request<C> {
     pub order: Order<C>,
 }
 
+impl<C> Request<C> {
+    /// Larger ones are refused: an entry must fit into one datagram wherever it is sent again.
+    pub const BYTES_MAX: usize = 32 << 10;
+}
+
 /// What a client may want done.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Order<C> {
@@ -80,6 +85,9 @@ impl<R: fmt::Debug> fmt::Debug for Outcome<R> {
         }
     }
 }
+
+/// How many replies a session keeps: one whose client acknowledges nothing expires after so many.
+const REPLIES_MAX: usize = 4_096;
 
 /// A machine, and who may use it: part of what is replicated, so that every replica decides alike
 /// whether a command was applied before.
@@ -158,12 +166,12 @@ impl<M: Machine> Sessions<M> {
         match order {
             Order::Open { .. } => Some(self.open()),
             Order::Do {
-                session,
+                session: id,
                 seq,
                 acked,
                 command,
             } => {
-                let Some(session) = self.open.get_mut(session) else {
+                let Some(session) = self.open.get_mut(id) else {
                     return Some(Outcome::Expired);
                 };
                 session.used = self.orders;
@@ -174,8 +182,11 @@ impl<M: Machine> Sessions<M> {
                 }
                 let machine = &mut self.machine;
                 let reply = session.replies.entry(*seq);
-                let reply = reply.or_insert_with(|| machine.apply(command));
-                Some(Outcome::Done(reply.clone()))
+                let reply = reply.or_insert_with(|| machine.apply(command)).clone();
+                if session.replies.len() > REPLIES_MAX {
+                    self.open.remove(id);
+                }
+                Some(Outcome::Done(reply))
             }
         }
     }

@@ -109,16 +109,15 @@ impl Transfer {
         self.upto <= decided
     }
 
-    /// Adds a piece: the next of the snapshot under way, or the first of a later one, for whoever
-    /// sends it may have moved on. It does not matter who sends: two nodes' snapshots up to the
-    /// same slot are the same.
+    /// Adds a piece: the next of the snapshot under way, or the first of another, for whoever sent
+    /// the one under way may have moved on, or be gone. It does not matter who sends: two nodes'
+    /// snapshots up to the same slot are the same.
     pub fn add(under_way: &mut Option<Self>, chunk: Chunk) -> Received {
         let fits = |transfer: &&mut Self| {
             let theirs = (chunk.upto, chunk.total, chunk.digest);
             (transfer.upto, transfer.total, transfer.digest) == theirs
         };
-        let is_later = under_way.as_ref().is_none_or(|it| it.upto < chunk.upto);
-        if is_later && chunk.offset == 0 {
+        if chunk.offset == 0 && under_way.as_mut().filter(fits).is_none() {
             *under_way = Some(Self {
                 upto: chunk.upto,
                 total: chunk.total,

@@ -189,8 +189,6 @@ fn cluster(acceptors: u32, proposers: &[u32], learners: &[u32]) -> Cluster<Journ
         election: Backoff::default(),
         lease: None,
         snapshot_every: None,
-        chunk_bytes: 8,
-        entries_max: 100,
     }
 }
 
@@ -214,6 +212,7 @@ fn promise(round: u64, node: u32, votes: &[(u64, Vote<Entry<char>>)], decided: u
         ballot: ballot(round, node),
         votes: votes.iter().map(|(s, v)| (Slot(*s), v.clone())).collect(),
         decided: Slot(decided),
+        more: None,
     }
 }
 
@@ -359,7 +358,10 @@ fn a_gap_is_asked_for_and_what_was_beyond_follows() {
 #[test]
 fn whoever_asks_gets_the_entries_from_there_on_and_no_more_than_fit() {
     let cluster = Cluster {
-        entries_max: 2,
+        limits: Limits {
+            bytes_max: 2 * entry("x").bytes(),
+            ..colocated().limits
+        },
         ..colocated()
     };
     let mut node = Node::new(&cluster, 2);
