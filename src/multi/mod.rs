@@ -43,7 +43,7 @@
 //!   and says in its promises up to which slot. A leader does not ask for those slots again.
 //! - A leader's first read needs no entry of its own ballot in the log: phase 1 tells it what may
 //!   have been chosen before, and all of that must be applied here first
-//!   ([`Reign::barrier`](leader::Reign::barrier)).
+//!   ([`Reign::barrier`](reign::Reign::barrier)).
 //! - A leader that nobody answers prepares again, and is silent meanwhile: so a node that can reach
 //!   a quorum takes over from one that cannot, though it still hears it.
 //! - An acceptor that does not learn keeps its votes for ever: only who knows what was decided may
@@ -135,20 +135,25 @@
 
 mod acceptor;
 mod client;
+mod durable;
 pub mod leader;
 mod learner;
 pub mod lease;
 mod log;
 pub mod node;
+pub mod reign;
 mod session;
 mod snapshot;
+mod stale;
 
 pub use acceptor::Acceptor;
 pub use client::{Client, ClientState, How, Task};
-pub use leader::{Leader, Limits, Phase};
+pub use durable::{Change, Durable};
+pub use leader::{Leader, Phase};
 pub use learner::{Applied, Learner, Progress};
 pub use log::{Entry, Log, Slot};
-pub use node::{Durable, NodeState, Timer};
+pub use node::{NodeState, Timer};
+pub use reign::Limits;
 pub use session::{Order, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};
 

@@ -3,23 +3,22 @@
 //! Plain functions from a state and an event to a state and [`Effects`]: no sockets, no files, no
 //! clock. A message to oneself is handled in the same step, by the same handlers.
 
-use super::learner::{Applied, Progress};
-use super::lease::{Beat, Grant, Time, lease_end};
+use super::lease::{Grant, Time};
+use super::stale::is_possible;
 use super::{
-    Acceptor, Chunk, Cluster, Entry, How, Leader, Learner, Log, Message, MessageOf, Outcome, Phase,
-    Request, Slot, Snapshot,
+    Acceptor, Cluster, Durable, Entry, Leader, Learner, Log, Message, MessageOf, Outcome, Request,
+    Slot,
 };
 use crate::ballot::{Ballot, NodeId};
-use crate::delta::Delta;
-use crate::machine::{Data, Machine};
-use crate::vote::{OrNone, Vote};
-use imbl::OrdMap;
-use imbl::ordmap::DiffItem;
-use serde::{Deserialize, Serialize};
+use crate::machine::Machine;
+use crate::vote::Vote;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
+
+mod learning;
+mod reads;
 
 /// What a process remembers, by role; `None` for a role it does not play.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -34,128 +33,6 @@ pub struct NodeState<M: Machine> {
     pub learner: Option<Learner<M>>,
     /// The process' clock, where it counts ticks of its own; see [`Clock`](super::Clock).
     pub now: Time,
-}
-
-/// What must survive a restart, of all roles together. It is saved by what changed ([`Delta`]).
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Durable<M: Machine> {
-    /// Promise and votes.
-    pub acceptor: Option<Acceptor<M::Command>>,
-    /// The highest ballot that the proposer ever started.
-    pub ballot: Option<Ballot>,
-    /// What the truncated part of the log has led to.
-    pub snapshot: Option<Snapshot>,
-    /// The decided entries since.
-    pub log: Log<M::Command>,
-}
-
-impl<M: Machine> Durable<M> {
-    /// Whether it differs from what the same process had saved before. That is cheap to tell, for
-    /// a log is only ever appended to and truncated, never rewritten.
-    #[must_use]
-    pub fn differs_from(&self, before: &Self) -> bool {
-        let extent = |it: &Self| (it.log.start(), it.log.end());
-        self.ballot != before.ballot
-            || extent(self) != extent(before)
-            || self.acceptor != before.acceptor
-    }
-}
-
-/// A change in what must survive a restart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound(serialize = "C: Data", deserialize = "C: Data"))]
-pub enum Change<C> {
-    /// The process plays an acceptor, and that has promised this.
-    Promised(Option<Ballot>),
-    /// It voted.
-    Voted(Slot, Vote<Entry<C>>),
-    /// Its proposer started a ballot.
-    Started(Ballot),
-    /// The next slot is decided; the vote in it is gone.
-    Decided(Entry<C>),
-    /// All before is in this snapshot; the votes in those slots are gone.
-    Compacted(Snapshot),
-}
-
-impl<M: Machine> Delta for Durable<M> {
-    type Change = Change<M::Command>;
-
-    fn changes(&self, before: Option<&Self>) -> Vec<Self::Change> {
-        let blank = Durable::blank();
-        let before = before.unwrap_or(&blank);
-        let mut changes = Vec::new();
-        if let Some(snapshot) = &self.snapshot
-            && self.log.start() > before.log.start()
-        {
-            changes.push(Change::Compacted(snapshot.clone()));
-        }
-        let known = before.log.end().max(self.log.start());
-        changes.extend(
-            self.log
-                .since(known)
-                .map(|(_, it)| Change::Decided(it.clone())),
-        );
-        if let Some(acceptor) = &self.acceptor {
-            let old = before.acceptor.as_ref();
-            if old.map(|old| old.promised) != Some(acceptor.promised) {
-                changes.push(Change::Promised(acceptor.promised));
-            }
-            let none = OrdMap::new();
-            let voted = old.map_or(&none, |old| &old.votes).diff(&acceptor.votes);
-            changes.extend(voted.filter_map(|item| match item {
-                DiffItem::Add(slot, vote) => Some(Change::Voted(*slot, vote.clone())),
-                DiffItem::Update {
-                    new: (slot, vote), ..
-                } => Some(Change::Voted(*slot, vote.clone())),
-                // They are in slots that are decided.
-                DiffItem::Remove(..) => None,
-            }));
-        }
-        if self.ballot != before.ballot {
-            changes.extend(self.ballot.map(Change::Started));
-        }
-        changes
-    }
-
-    fn apply(before: Option<Self>, change: Self::Change) -> Option<Self> {
-        let mut state = before.unwrap_or_else(Durable::blank);
-        match change {
-            Change::Promised(promised) => {
-                let base = state.log.end();
-                let acceptor = state.acceptor.get_or_insert_default();
-                acceptor.promised = promised;
-                acceptor.trim(base);
-            }
-            Change::Voted(slot, vote) => {
-                state.acceptor.as_mut()?.votes.insert(slot, vote);
-            }
-            Change::Started(ballot) => state.ballot = Some(ballot),
-            Change::Decided(entry) => state.log.push(entry),
-            Change::Compacted(snapshot) => {
-                // Bytes that are no machine would be noticed too late elsewhere.
-                snapshot.open::<M>()?;
-                state.log = Log::from(snapshot.upto);
-                state.snapshot = Some(snapshot);
-            }
-        }
-        let base = state.log.end();
-        if let Some(acceptor) = state.acceptor.as_mut() {
-            acceptor.trim(base);
-        }
-        Some(state)
-    }
-}
-
-impl<M: Machine> Durable<M> {
-    /// What a process has that never saved anything.
-    fn blank() -> Self {
-        Self {
-            acceptor: None,
-            ballot: None,
-            snapshot: None,
-            log: Log::from(Slot(0)),
-        }
-    }
 }
 
 impl<M: Machine> NodeState<M> {
@@ -502,163 +379,6 @@ impl<'a, M: Machine> Step<'a, M> {
         self.set(Timer::Campaign, patience);
     }
 
-    /// Tells the learners what is chosen: those that vote themselves how far, the others what.
-    fn tell(&mut self, ballot: Ballot, slot: Slot, entry: &Entry<M::Command>, upto: Option<Slot>) {
-        let mut told = self.cluster.told();
-        told.retain(|node| *node != self.me);
-        for node in told {
-            if !self.cluster.quorums.acceptors().contains(node) {
-                let entries = vec![entry.clone()];
-                self.send(
-                    node,
-                    Message::Entries {
-                        from: slot,
-                        entries,
-                    },
-                );
-            } else if let Some(upto) = upto {
-                self.send(node, Message::Decided { ballot, upto });
-            }
-        }
-    }
-
-    /// All that was voted for in `ballot` below `upto` is chosen. What this node did not vote for,
-    /// or voted for in another ballot, it must ask for.
-    ///
-    /// `[PML §4.2]`; that the notice names the ballot is what MultiPaxos-SMR (TLA+ examples) forgot
-    fn on_decided(&mut self, from: NodeId, ballot: Ballot, upto: Slot) {
-        if self.state.learner.is_some() {
-            let mut slot = self.state.decided();
-            while slot < upto {
-                let acceptor = self.state.acceptor.as_ref();
-                let voted = acceptor.and_then(|acceptor| acceptor.voted_in(ballot, slot));
-                let Some(entry) = voted.cloned() else {
-                    break;
-                };
-                self.learn(slot, entry);
-                slot = self.state.decided().max(slot.next());
-            }
-        }
-        self.catch_up(from, upto);
-    }
-
-    /// Whoever is behind asks somebody who is not.
-    fn catch_up(&mut self, from: NodeId, decided: Slot) {
-        let known = self.state.decided();
-        if self.state.learner.is_some() && decided > known && from != self.me {
-            self.send(from, Message::Ask { from: known });
-        }
-    }
-
-    /// Entries from elsewhere. What is too far ahead is not kept: it will be asked for.
-    fn on_entries(&mut self, start: Slot, entries: Vec<Entry<M::Command>>) {
-        for (index, entry) in (0..).zip(entries) {
-            let slot = Slot(start.0.saturating_add(index));
-            if slot.0.saturating_sub(self.state.decided().0) < Slot::SPAN_MAX {
-                self.learn(slot, entry);
-            }
-        }
-    }
-
-    /// An entry is decided. What can be applied is applied, what is then settled is dropped, and
-    /// whoever leads tells the clients.
-    fn learn(&mut self, slot: Slot, entry: Entry<M::Command>) {
-        let Some(learner) = self.state.learner.as_mut() else {
-            return;
-        };
-        let applied = learner.learn(slot, entry);
-        self.settle(applied);
-    }
-
-    fn settle(&mut self, applied: Vec<Applied<M>>) {
-        let Some(learner) = self.state.learner.as_mut() else {
-            return;
-        };
-        let decided = learner.decided();
-        // Before the entries are truncated, for the leader compares them with what it proposed.
-        let leader = self.state.leader.as_mut();
-        let is_over = leader.is_some_and(|leader| !leader.learn(decided, |it| learner.entry(it)));
-        if let Some(every) = self.cluster.snapshot_every {
-            learner.compact(every);
-        }
-        if let Some(acceptor) = self.state.acceptor.as_mut() {
-            acceptor.trim(decided);
-        }
-        if is_over {
-            self.cancel(Timer::Heartbeat);
-            self.wait_for_leader();
-        }
-        if !self.state.is_leading() {
-            return;
-        }
-        for (request, outcome) in applied {
-            if let Some(outcome) = outcome {
-                self.reply(&request, outcome);
-            }
-        }
-        self.fill();
-        self.serve_reads();
-    }
-
-    /// Answers a lagging node: with entries, or with a snapshot if they are truncated. Any node may
-    /// be asked, not only the leader.
-    ///
-    /// `[PMS §3]`, `[PML §5.5]`
-    fn on_ask(&mut self, from: NodeId, start: Slot) {
-        let Some(learner) = self.state.learner.as_ref() else {
-            return;
-        };
-        if start < learner.log.start() {
-            let snapshot = learner.snapshot.as_ref();
-            let chunk = snapshot.and_then(|it| it.chunk(0, self.cluster.limits.bytes_max));
-            if let Some(chunk) = chunk {
-                self.send(from, Message::Chunk(chunk));
-            }
-            return;
-        }
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        for (_, entry) in learner.log.since(start) {
-            bytes += entry.bytes();
-            if bytes > self.cluster.limits.bytes_max && !entries.is_empty() {
-                break;
-            }
-            entries.push(entry.clone());
-        }
-        if !entries.is_empty() {
-            self.send(
-                from,
-                Message::Entries {
-                    from: start,
-                    entries,
-                },
-            );
-        }
-    }
-
-    fn on_chunk(&mut self, from: NodeId, chunk: Chunk) {
-        let upto = chunk.upto;
-        let progress = self.state.learner.as_mut().map(|it| it.on_chunk(chunk));
-        match progress {
-            Some(Progress::More(offset)) => self.send(from, Message::Fetch { upto, offset }),
-            Some(Progress::Caught(applied)) => self.settle(applied),
-            Some(Progress::Nothing) | None => {}
-        }
-    }
-
-    /// The next piece of a snapshot, or the first of a later one if this node has moved on.
-    fn on_fetch(&mut self, from: NodeId, upto: Slot, offset: u64) {
-        let learner = self.state.learner.as_ref();
-        let Some(snapshot) = learner.and_then(|learner| learner.snapshot.as_ref()) else {
-            return;
-        };
-        let offset = if snapshot.upto == upto { offset } else { 0 };
-        if snapshot.upto >= upto
-            && let Some(chunk) = snapshot.chunk(offset, self.cluster.limits.bytes_max)
-        {
-            self.send(from, Message::Chunk(chunk));
-        }
-    }
-
     /// Starts a ballot, and gives it a time to succeed in.
     fn campaign(&mut self) {
         let Some(leader) = self.state.leader.as_mut() else {
@@ -680,100 +400,6 @@ impl<'a, M: Machine> Step<'a, M> {
         self.set(Timer::Campaign, patience);
     }
 
-    /// Asks once more for the votes that have not come, and for entries that others know and this
-    /// node does not: nobody would tell a leader that it is behind. Then shows itself.
-    fn beat(&mut self) {
-        if let Some(reign) = self.state.leader.as_ref().and_then(Leader::reign) {
-            let open = reign
-                .open
-                .iter()
-                .map(|(slot, it)| (*slot, it.entry.clone()));
-            let open = open.collect();
-            let (known, chosen) = (self.state.decided(), reign.chosen_below());
-            self.put_to_the_vote(open);
-            if known < chosen {
-                let mut others = self.cluster.told();
-                others.retain(|node| *node != self.me);
-                for node in others {
-                    self.send(node, Message::Ask { from: known });
-                }
-            }
-            self.announce();
-            self.keep_pace();
-        }
-    }
-
-    /// The next sign of life is due after a pace, whatever others reads ask for in between: with it
-    /// goes what must be said again.
-    fn keep_pace(&mut self) {
-        if let Some(pace) = self.cluster.heartbeat.clone() {
-            self.set(Timer::Heartbeat, pace);
-        }
-    }
-
-    /// A leader's sign of life, to all.
-    fn announce(&mut self) {
-        let (now, leader) = ((self.clock)(), self.state.leader.as_mut());
-        let Some((ballot, reign)) = leader.and_then(|it| Some((it.ballot?, it.reign_mut()?)))
-        else {
-            return;
-        };
-        let (beat, upto) = (reign.beat_at(now), reign.chosen_below());
-        let acceptors = self.cluster.quorums.acceptors().iter();
-        let mut everyone: Vec<NodeId> = acceptors.chain(self.cluster.told()).collect();
-        everyone.sort_unstable();
-        everyone.dedup();
-        for node in everyone {
-            self.send(node, Message::Heartbeat { ballot, beat, upto });
-        }
-    }
-
-    /// A leader shows itself. Whoever follows it grants it a lease from now on, says so, and learns
-    /// how far its ballot has got.
-    fn on_heartbeat(&mut self, from: NodeId, ballot: Ballot, beat: Beat, upto: Slot) {
-        if let Some(acceptor) = self.state.acceptor.as_mut() {
-            if holds_off(self.state.grant, ballot, self.clock) {
-                return;
-            }
-            if !acceptor.on_heartbeat(ballot) {
-                let promised = acceptor.promised.filter(|_| self.cluster.nacks);
-                if let Some(promised) = promised {
-                    let decided = acceptor.base;
-                    self.send(from, Message::Nack { promised, decided });
-                }
-                return;
-            }
-            if let Some(terms) = self.cluster.lease {
-                self.state.grant = Some(Grant::new(ballot.node, (self.clock)(), terms));
-            }
-            self.send(from, Message::Heard { ballot, beat });
-        }
-        self.follow(ballot);
-        if from != self.me {
-            self.on_decided(from, ballot, upto);
-        }
-    }
-
-    fn on_heard(&mut self, from: NodeId, ballot: Ballot, beat: Beat) {
-        let quorums = &self.cluster.quorums;
-        let leader = self.state.leader.as_mut();
-        let Some(leader) = leader.filter(|leader| leader.ballot == Some(ballot)) else {
-            return;
-        };
-        let Some(reign) = leader.reign_mut() else {
-            return;
-        };
-        if reign.has_heard(from, beat) {
-            return;
-        }
-        reign.on_heard(from, beat, quorums);
-        if reign.is_confirmed(quorums) && reign.open.is_empty() {
-            let patience = self.patience();
-            self.set(Timer::Campaign, patience);
-        }
-        self.serve_reads();
-    }
-
     /// Somebody leads in a higher ballot than was ever started here: let it, as long as it shows
     /// itself.
     fn follow(&mut self, ballot: Ballot) {
@@ -785,59 +411,6 @@ impl<'a, M: Machine> Step<'a, M> {
             self.cancel(Timer::Heartbeat);
         }
         self.wait_for_leader();
-    }
-
-    /// A read without a place in the log. With a lease it is answered at once, if the lease still
-    /// holds *after* the answer was found: the process may have been stopped in between.
-    fn on_read(&mut self, client: NodeId, seq: u64, query: M::Command, how: How) {
-        let (Some(leader), Some(learner)) =
-            (self.state.leader.as_mut(), self.state.learner.as_ref())
-        else {
-            return;
-        };
-        let Some(reign) = leader.reign_mut() else {
-            return;
-        };
-        let decided = learner.decided();
-        let Some(reply) = learner.sessions.machine().read(&query) else {
-            return;
-        };
-        let ends = self
-            .cluster
-            .lease
-            .and_then(|terms| lease_end(&reign.heard, &self.cluster.quorums, terms));
-        let is_fresh = decided >= reign.barrier && Some((self.clock)()) < ends;
-        if how == How::Lease && is_fresh {
-            let outcome = Outcome::Done(reply);
-            return self.send(client, Message::Reply { seq, outcome });
-        }
-        reign.on_read(client, seq, query, decided, &self.cluster.limits);
-        self.serve_reads();
-    }
-
-    /// Answers the reads that need wait no longer, and begins a round of beats for those that do.
-    fn serve_reads(&mut self) {
-        let quorums = &self.cluster.quorums;
-        let Some(learner) = self.state.learner.as_ref() else {
-            return;
-        };
-        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
-            return;
-        };
-        let ready = reign.ready(learner.decided(), quorums);
-        let machine = learner.sessions.machine();
-        let answered: Vec<_> = ready
-            .into_iter()
-            .filter_map(|read| Some((read.client, read.seq, machine.read(&read.query)?)))
-            .collect();
-        let begins = reign.begin_round(quorums, &self.cluster.limits);
-        for (client, seq, reply) in answered {
-            let outcome = Outcome::Done(reply);
-            self.send(client, Message::Reply { seq, outcome });
-        }
-        if begins {
-            self.announce();
-        }
     }
 
     fn reply(&mut self, request: &Request<M::Command>, outcome: Outcome<M::Reply>) {
@@ -895,102 +468,9 @@ impl<'a, M: Machine> Step<'a, M> {
     }
 }
 
-/// Whether the slots that a message tells of exist: there are `slots` of them.
-fn is_possible<C, R>(message: &Message<C, R>, slots: u64) -> bool {
-    match message {
-        Message::Accept { slot, .. } | Message::Accepted { slot, .. } => slot.0 < slots,
-        Message::Promise { votes, .. } => {
-            let last = votes.last_key_value();
-            last.is_none_or(|(slot, _)| slot.0 < slots)
-        }
-        Message::Entries { from, entries } => {
-            let end = from.0.checked_add(entries.len() as u64);
-            end.is_some_and(|end| end <= slots)
-        }
-        // Those that only say up to where, or from where, are safe with any number.
-        Message::Request(_)
-        | Message::Read { .. }
-        | Message::Reply { .. }
-        | Message::Prepare { .. }
-        | Message::Continue { .. }
-        | Message::Nack { .. }
-        | Message::Decided { .. }
-        | Message::Ask { .. }
-        | Message::Chunk(_)
-        | Message::Fetch { .. }
-        | Message::Heartbeat { .. }
-        | Message::Heard { .. } => true,
-    }
-}
-
 /// Whether a lease to somebody else keeps a ballot out.
 fn holds_off(grant: Option<Grant>, ballot: Ballot, clock: &dyn Fn() -> Time) -> bool {
     grant.is_some_and(|grant| grant.holds_off(ballot, clock()))
-}
-
-impl<M: Machine> NodeState<M> {
-    /// See [`ProcessState::is_stale`](super::ProcessState::is_stale).
-    pub(super) fn is_stale(
-        &self,
-        cluster: &Cluster<M>,
-        from: NodeId,
-        message: &MessageOf<M>,
-    ) -> bool {
-        let acceptor = self.acceptor.as_ref();
-        let leader = self.leader.as_ref();
-        let learner = self.learner.as_ref();
-        match message {
-            Message::Request(_) | Message::Read { .. } => leader.is_none(),
-            Message::Ask { .. } | Message::Fetch { .. } => learner.is_none(),
-            // Whoever is told of a refusal may be told of the next one as well.
-            Message::Prepare { .. } | Message::Accept { .. } | Message::Heartbeat { .. }
-                if cluster.nacks =>
-            {
-                false
-            }
-            Message::Prepare { ballot, .. } => {
-                acceptor.is_none_or(|it| it.is_past_prepare(*ballot))
-            }
-            Message::Continue { ballot, .. } => {
-                acceptor.is_none_or(|it| it.is_past_accept(*ballot))
-            }
-            Message::Accept { vote, .. } => {
-                acceptor.is_none_or(|it| it.is_past_accept(vote.ballot))
-            }
-            Message::Promise {
-                ballot, decided, ..
-            } => {
-                self.decided() >= *decided
-                    && leader.is_none_or(|it| it.is_past_promise(from, *ballot))
-            }
-            Message::Accepted { ballot, slot } => {
-                leader.is_none_or(|it| it.is_past_accepted(from, *ballot, *slot))
-            }
-            Message::Nack { promised, decided } => {
-                self.decided() >= *decided
-                    && leader.is_none_or(|leader| leader.ballot >= Some(*promised))
-            }
-            Message::Decided { upto, .. } => self.decided() >= *upto,
-            Message::Entries { from, entries } => {
-                self.decided().0 >= from.0.saturating_add(entries.len() as u64)
-            }
-            Message::Chunk(chunk) => learner.is_none() || self.decided() >= chunk.upto,
-            Message::Heartbeat { ballot, upto, .. } => match acceptor {
-                Some(acceptor) => acceptor.is_past_accept(*ballot),
-                None => {
-                    let is_over = |it: &Leader<_>| it.ballot >= Some(*ballot);
-                    self.decided() >= *upto && leader.is_none_or(is_over)
-                }
-            },
-            Message::Heard { ballot, beat } => leader.is_none_or(|it| match &it.phase {
-                _ if it.ballot != Some(*ballot) => it.ballot > Some(*ballot),
-                Phase::Leading(reign) => reign.has_heard(from, *beat),
-                Phase::Preparing(_) => false,
-                Phase::Following | Phase::Preempted { .. } => true,
-            }),
-            Message::Reply { .. } => true,
-        }
-    }
 }
 
 impl<M: Machine> fmt::Debug for NodeState<M> {
@@ -1014,19 +494,6 @@ impl<M: Machine> fmt::Debug for NodeState<M> {
             write!(f, " · {:?}", self.now)?;
         }
         Ok(())
-    }
-}
-
-impl<M: Machine> fmt::Debug for Durable<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(acceptor) = &self.acceptor {
-            write!(f, "{acceptor:?} · ")?;
-        }
-        write!(f, "ballot {} · ", OrNone(&self.ballot))?;
-        if let Some(snapshot) = &self.snapshot {
-            write!(f, "{snapshot:?} ")?;
-        }
-        write!(f, "{:?}", self.log)
     }
 }
 

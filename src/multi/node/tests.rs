@@ -7,6 +7,9 @@ use super::super::testing::{
 use super::super::{Alarm, Clock, Limits, Order, Process, ProcessState};
 use super::*;
 use crate::backoff::Backoff;
+use crate::delta::Delta;
+use crate::multi::lease::Beat;
+use crate::multi::{Change, Chunk, How, Snapshot};
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
@@ -1060,4 +1063,48 @@ fn a_fetch_of_a_snapshot_that_is_not_there_is_not_answered() {
     assert!(node.hear(2, Message::Fetch { upto, offset }).is_nothing());
     let (upto, offset) = (Slot(3), 10_000);
     assert!(node.hear(2, Message::Fetch { upto, offset }).is_nothing());
+}
+
+#[test]
+fn what_is_saved_is_what_changed_and_replays_to_all_there_is() {
+    let cluster = Cluster {
+        snapshot_every: Some(3),
+        ..colocated()
+    };
+    let mut node = Node::new(&cluster, 1);
+    let mut before: Option<Durable<Journal>> = None;
+    let mut seen = [false; 5];
+    let heard = [
+        (0, prepare(1, 0, 0)),
+        (0, accept(0, vote(1, 0, "a"))),
+        (0, accept(1, vote(1, 0, "b"))),
+        (2, prepare(2, 2, 0)),
+        (2, accept(1, vote(2, 2, "b"))),
+        (2, entries(0, "ab")),
+        (2, accept(2, vote(2, 2, "c"))),
+        (2, entries(2, "cd")),
+    ];
+    for (from, message) in heard {
+        let did = node.hear(from, message);
+        let Some(after) = did.saved else { continue };
+        assert!(after.reaches(before.as_ref()), "{before:?} to {after:?}");
+        for change in after.changes(before.as_ref()) {
+            seen[match change {
+                Change::Promised(_) => 0,
+                Change::Voted(..) => 1,
+                Change::Started(_) => 2,
+                Change::Decided(_) => 3,
+                Change::Compacted(_) => 4,
+            }] = true;
+        }
+        before = Some(after);
+    }
+    let after = node
+        .time_out(Timer::Campaign)
+        .saved
+        .expect("a ballot to remember");
+    assert!(after.reaches(before.as_ref()));
+    assert_eq!(after.changes(Some(&after)), []);
+    seen[2] = true;
+    assert_eq!(seen, [true; 5]);
 }

@@ -1,0 +1,386 @@
+//! What a leader must and must not do, role by role.
+
+use super::*;
+use crate::multi::lease::{Beat, Time};
+use crate::multi::log::bytes;
+use crate::multi::reign::Limits;
+use crate::multi::testing::{ballot, entry, majority_of_three, request, vote};
+
+const ME: NodeId = NodeId(3);
+const LIMITS: Limits = Limits {
+    round_max: u64::MAX,
+    slots: u64::MAX,
+    beats_max: u64::MAX,
+    window: 2,
+    batch_max: 2,
+    bytes_max: 1_000,
+    queue_max: 4,
+};
+
+#[test]
+fn a_promise_in_parts_counts_once_the_last_is_there() {
+    let mut leader = preparing();
+    let quorums = majority_of_three();
+    let ballot = ballot(5, 3);
+    promise(&mut leader, &[(0, &[], 0)]);
+    let part = |slot, value| BTreeMap::from([(Slot(slot), vote(1, 1, value))]);
+    let mut hear =
+        |votes, is_all| leader.on_promise(NodeId(1), ballot, votes, Slot(0), is_all, &quorums);
+    assert_eq!(hear(part(0, "x"), false), None);
+    let adopted = [(0, entry("x")), (1, entry("y"))];
+    assert_eq!(hear(part(1, "y"), true), proposals(&adopted));
+}
+
+#[test]
+fn a_batch_takes_no_more_bytes_than_a_message() {
+    let mut reign = reign();
+    let size = bytes(&request('a'));
+    let limits = Limits {
+        bytes_max: 2 * size,
+        batch_max: 9,
+        window: 1,
+        ..LIMITS
+    };
+    for letter in ['a', 'b', 'c'] {
+        reign.on_request(request(letter), &limits);
+    }
+    let batch: Vec<usize> = reign
+        .fill(&limits)
+        .iter()
+        .map(|(_, it)| it.requests().len())
+        .collect();
+    assert_eq!(batch, [2]);
+    let limits = Limits {
+        bytes_max: 1,
+        window: 2,
+        ..limits
+    };
+    assert_eq!(
+        reign.fill(&limits).len(),
+        1,
+        "one goes out however large it is"
+    );
+}
+
+type Report<'a> = (u32, &'a [(u64, Vote<Entry<char>>)], u64);
+
+/// A proposer that has just sent *prepare* for ballot 5.3, from slot 0 on.
+fn preparing() -> Leader<char> {
+    let mut leader = Leader::restart(Some(ballot(4, 3)));
+    let prepare = leader.prepare::<String>(ME, None, Slot(0), u64::MAX);
+    let (ballot, from) = (ballot(5, 3), Slot(0));
+    assert_eq!(prepare, Some(Message::Prepare { ballot, from }));
+    leader
+}
+
+/// Feeds promises for ballot 5.3 and returns what the last one led to.
+fn promise(leader: &mut Leader<char>, reports: &[Report]) -> Option<Proposals<char>> {
+    let mut last = None;
+    for (from, votes, decided) in reports {
+        let votes = votes.iter().map(|(s, v)| (Slot(*s), v.clone())).collect();
+        let (from, ballot, decided) = (NodeId(*from), ballot(5, 3), Slot(*decided));
+        last = leader.on_promise(from, ballot, votes, decided, true, &majority_of_three());
+    }
+    last
+}
+
+fn proposals(of: &[(u64, Entry<char>)]) -> Option<Proposals<char>> {
+    Some(of.iter().map(|(s, e)| (Slot(*s), e.clone())).collect())
+}
+
+/// A leader that nothing was reported to.
+fn reign() -> Reign<char> {
+    let mut leader = preparing();
+    promise(&mut leader, &[(0, &[], 0), (1, &[], 0)]);
+    leader.reign().cloned().expect("a quorum promised")
+}
+
+fn ask(reign: &mut Reign<char>, commands: &str) {
+    for command in commands.chars() {
+        reign.on_request(request(command), &LIMITS);
+    }
+}
+
+fn accepted(reign: &mut Reign<char>, from: u32, slot: u64) -> Option<Entry<char>> {
+    reign.on_accepted(NodeId(from), Slot(slot), &majority_of_three())
+}
+
+#[test]
+fn a_quorum_of_distinct_acceptors_makes_a_leader() {
+    let mut leader = preparing();
+    let reports: [Report; 4] = [(0, &[], 0), (0, &[], 0), (3, &[], 0), (99, &[], 0)];
+    assert_eq!(promise(&mut leader, &reports), None);
+    assert!(leader.reign().is_none());
+    assert_eq!(promise(&mut leader, &[(2, &[], 0)]), proposals(&[]));
+    assert!(leader.reign().is_some());
+}
+
+#[test]
+fn promises_of_another_ballot_do_not_count() {
+    let mut leader = preparing();
+    for round in [4, 6] {
+        for from in [0, 1, 2] {
+            let (from, votes) = (NodeId(from), BTreeMap::new());
+            let quorums = majority_of_three();
+            let led = leader.on_promise(from, ballot(round, 3), votes, Slot(0), true, &quorums);
+            assert_eq!(led, None);
+        }
+    }
+    assert!(leader.reign().is_none());
+}
+
+#[test]
+fn the_highest_vote_of_each_slot_is_adopted_whatever_the_order() {
+    // The higher ballot has the lower letter in one slot and the higher one in the other.
+    let one = [(0, vote(1, 1, "z")), (1, vote(2, 2, "b"))];
+    let two = [(0, vote(2, 2, "a")), (1, vote(1, 1, "y"))];
+    let expected = proposals(&[(0, entry("a")), (1, entry("b"))]);
+    for reports in [[(0, &one), (1, &two)], [(0, &two), (1, &one)]] {
+        let reports = reports.map(|(from, votes)| (from, votes.as_slice(), 0));
+        assert_eq!(promise(&mut preparing(), &reports), expected);
+    }
+}
+
+#[test]
+fn one_reported_vote_is_enough_to_bind() {
+    let votes = [(0, vote(1, 1, "x"))];
+    let expected = proposals(&[(0, entry("x"))]);
+    let reports: [Report; 2] = [(0, &votes, 0), (1, &[], 0)];
+    assert_eq!(promise(&mut preparing(), &reports), expected);
+    let reports: [Report; 2] = [(1, &[], 0), (0, &votes, 0)];
+    assert_eq!(promise(&mut preparing(), &reports), expected);
+}
+
+#[test]
+fn only_a_gap_below_a_vote_becomes_a_no_op() {
+    let votes = [(1, vote(1, 1, "x")), (3, vote(1, 1, "y"))];
+    let mut leader = preparing();
+    let expected = [
+        (0, Entry::Noop),
+        (1, entry("x")),
+        (2, Entry::Noop),
+        (3, entry("y")),
+    ];
+    let led = promise(&mut leader, &[(0, &votes, 0), (2, &[], 0)]);
+    assert_eq!(led, proposals(&expected));
+    let reign = leader.reign().expect("a quorum promised");
+    assert_eq!((reign.barrier, reign.next), (Slot(4), Slot(4)));
+    assert_eq!(reign.chosen_below(), Slot(0));
+}
+
+#[test]
+fn slots_that_an_acceptor_knows_to_be_decided_are_not_proposed() {
+    let votes = [(1, vote(1, 1, "x")), (4, vote(1, 1, "y"))];
+    let expected = proposals(&[(3, Entry::Noop), (4, entry("y"))]);
+    for reports in [
+        [(0, votes.as_slice(), 0), (1, &[], 3)],
+        [(1, &[], 3), (0, &votes, 0)],
+    ] {
+        assert_eq!(promise(&mut preparing(), &reports), expected);
+    }
+    // Nothing beyond: the next slot is the first that may be open.
+    let mut leader = preparing();
+    promise(&mut leader, &[(0, &votes[..1], 0), (1, &[], 3)]);
+    let reign = leader.reign().expect("a quorum promised");
+    assert_eq!((reign.barrier, reign.next), (Slot(3), Slot(3)));
+}
+
+#[test]
+fn more_gaps_than_there_can_be_are_not_filled() {
+    for slot in [Slot::SPAN_MAX + 1, u64::MAX - 1, u64::MAX] {
+        let votes = [(slot, vote(1, 1, "x"))];
+        let mut leader = preparing();
+        let reports: [Report; 2] = [(0, &votes, 0), (1, &[], 0)];
+        assert_eq!(promise(&mut leader, &reports), None);
+        assert!(leader.reign().is_none());
+    }
+    let votes = [(1000, vote(1, 1, "x"))];
+    let led = promise(&mut preparing(), &[(0, &votes, 0), (1, &[], 0)]);
+    assert_eq!(led.map(|it| it.len()), Some(1001));
+}
+
+#[test]
+fn a_ballot_is_above_all_used_heard_of_and_outbid_by() {
+    let mut leader = Leader::<char>::restart(Some(ballot(2, 3)));
+    let mut next = |heard| match leader.prepare::<String>(ME, heard, Slot(0), 9) {
+        Some(Message::Prepare { ballot, .. }) => Some(ballot.round),
+        _ => None,
+    };
+    assert_eq!(next(None), Some(3), "never the one it left");
+    assert_eq!(next(Some(ballot(6, 1))), Some(7));
+    assert_eq!(next(Some(ballot(1, 1))), Some(8));
+    assert_eq!(next(Some(ballot(9, 1))), None, "no round above the last");
+    assert_eq!(next(None), Some(9));
+    let mut leader = preparing();
+    assert!(leader.on_nack(ballot(7, 1)));
+    leader.prepare::<String>(ME, None, Slot(0), u64::MAX);
+    assert_eq!(leader.ballot, Some(ballot(8, 3)));
+}
+
+#[test]
+fn only_a_higher_ballot_preempts() {
+    let mut leader = preparing();
+    assert!(!leader.on_nack(ballot(5, 2)) && !leader.on_nack(ballot(5, 3)));
+    assert!(!leader.yield_to(ballot(5, 2)) && !leader.yield_to(ballot(5, 3)));
+    assert!(matches!(leader.phase, Phase::Preparing(_)));
+    assert!(leader.yield_to(ballot(5, 4)));
+    assert!(matches!(leader.phase, Phase::Following));
+    assert!(!leader.yield_to(ballot(6, 4)), "no news");
+    assert!(!leader.on_nack(ballot(9, 1)), "nothing under way");
+}
+
+#[test]
+fn requests_are_batched_in_order_as_far_as_the_window_reaches() {
+    let mut reign = reign();
+    ask(&mut reign, "abc");
+    let expected = [(Slot(0), entry("ab")), (Slot(1), entry("c"))];
+    assert_eq!(reign.fill(&LIMITS), expected);
+    ask(&mut reign, "d");
+    assert_eq!(reign.fill(&LIMITS), [], "two slots are under way");
+    // The window moves with the first slot that is open, not with the number of those.
+    accepted(&mut reign, 0, 1);
+    assert_eq!(accepted(&mut reign, 1, 1), Some(entry("c")));
+    assert_eq!(reign.fill(&LIMITS), []);
+    accepted(&mut reign, 0, 0);
+    assert_eq!(accepted(&mut reign, 1, 0), Some(entry("ab")));
+    assert_eq!(reign.fill(&LIMITS), [(Slot(2), entry("d"))]);
+}
+
+#[test]
+fn there_are_no_slots_beyond_the_last() {
+    let mut reign = reign();
+    ask(&mut reign, "abc");
+    let limits = Limits { slots: 1, ..LIMITS };
+    assert_eq!(reign.fill(&limits), [(Slot(0), entry("ab"))]);
+    assert_eq!(reign.fill(&limits), []);
+}
+
+#[test]
+fn the_queue_is_bounded_and_holds_no_request_twice() {
+    let mut reign = reign();
+    assert!(reign.on_request(request('a'), &LIMITS));
+    assert!(!reign.on_request(request('a'), &LIMITS), "it waits");
+    reign.fill(&LIMITS);
+    assert!(!reign.on_request(request('a'), &LIMITS), "under way");
+    ask(&mut reign, "bcde");
+    assert!(!reign.on_request(request('f'), &LIMITS), "no room");
+    assert_eq!(reign.queue.len(), LIMITS.queue_max);
+}
+
+#[test]
+fn an_entry_is_chosen_once_by_a_quorum_of_distinct_acceptors() {
+    let mut reign = reign();
+    ask(&mut reign, "a");
+    reign.fill(&LIMITS);
+    for from in [0, 0, 3, 64] {
+        assert_eq!(accepted(&mut reign, from, 0), None);
+    }
+    assert_eq!(
+        accepted(&mut reign, 1, 1),
+        None,
+        "nothing is proposed there"
+    );
+    assert_eq!(reign.chosen_below(), Slot(0));
+    assert_eq!(accepted(&mut reign, 1, 0), Some(entry("a")));
+    assert_eq!(reign.chosen_below(), Slot(1));
+    assert_eq!(accepted(&mut reign, 2, 0), None, "no news");
+}
+
+#[test]
+fn all_is_chosen_only_below_the_first_open_slot() {
+    let mut reign = reign();
+    ask(&mut reign, "abcd");
+    reign.fill(&LIMITS);
+    accepted(&mut reign, 0, 1);
+    accepted(&mut reign, 1, 1);
+    assert_eq!(reign.chosen_below(), Slot(0));
+    accepted(&mut reign, 0, 0);
+    accepted(&mut reign, 1, 0);
+    assert_eq!(reign.chosen_below(), Slot(2));
+}
+
+#[test]
+fn a_reign_goes_on_only_if_the_open_slots_hold_what_was_proposed() {
+    let mut reign = reign();
+    ask(&mut reign, "ab");
+    reign.fill(&LIMITS);
+    let [same, other] = [entry("ab"), entry("x")];
+    assert!(reign.clone().learn(Slot(0), |_| Some(&other)), "it is open");
+    assert!(reign.clone().learn(Slot(1), |_| Some(&same)));
+    assert!(!reign.clone().learn(Slot(1), |_| Some(&other)));
+    assert!(!reign.clone().learn(Slot(1), |_| None));
+    assert!(reign.learn(Slot(5), |_| Some(&same)));
+    assert_eq!((reign.next, reign.chosen_below()), (Slot(5), Slot(5)));
+}
+
+fn heard(reign: &mut Reign<char>, from: u32, round: u64, sent: u64) {
+    let (from, sent) = (NodeId(from), Time(sent));
+    reign.on_heard(from, Beat { round, sent }, &majority_of_three());
+}
+
+fn ready(reign: &mut Reign<char>, applied: u64) -> Vec<u64> {
+    let ready = reign.ready(Slot(applied), &majority_of_three());
+    ready.iter().map(|read| read.seq).collect()
+}
+
+#[test]
+fn a_read_waits_for_a_round_that_began_after_it_came() {
+    let (mut reign, quorums) = (reign(), majority_of_three());
+    reign.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
+    assert!(reign.begin_round(&quorums, &LIMITS));
+    assert!(!reign.begin_round(&quorums, &LIMITS), "one at a time");
+    // The second read comes while the first one's round is under way.
+    reign.on_read(NodeId(9), 2, '?', Slot(0), &LIMITS);
+    heard(&mut reign, 0, 1, 0);
+    heard(&mut reign, 0, 1, 0);
+    heard(&mut reign, 7, 1, 0);
+    assert_eq!(ready(&mut reign, 0), [0; 0], "one acceptor is not enough");
+    heard(&mut reign, 1, 1, 0);
+    assert_eq!(ready(&mut reign, 0), [1]);
+    assert!(reign.begin_round(&quorums, &LIMITS));
+    heard(&mut reign, 2, 1, 5);
+    assert_eq!(ready(&mut reign, 0), [0; 0], "an answer to the old round");
+    heard(&mut reign, 2, 2, 5);
+    heard(&mut reign, 0, 2, 5);
+    assert_eq!(ready(&mut reign, 0), [2]);
+    assert!(!reign.begin_round(&quorums, &LIMITS), "nobody waits");
+}
+
+#[test]
+fn a_read_waits_for_all_that_may_have_been_chosen_before() {
+    let votes = [(4, vote(1, 1, "x"))];
+    let mut leader = preparing();
+    promise(&mut leader, &[(0, &votes, 0), (1, &[], 0)]);
+    let reign = leader.reign_mut().expect("a quorum promised");
+    reign.on_read(NodeId(9), 1, '?', Slot(2), &LIMITS);
+    reign.on_read(NodeId(9), 2, '?', Slot(7), &LIMITS);
+    reign.begin_round(&majority_of_three(), &LIMITS);
+    heard(reign, 0, 1, 0);
+    heard(reign, 1, 1, 0);
+    assert_eq!(ready(reign, 4), [0; 0]);
+    assert_eq!(ready(reign, 5), [1]);
+    assert_eq!(ready(reign, 6), [0; 0]);
+    assert_eq!(ready(reign, 7), [2]);
+}
+
+#[test]
+fn reads_that_wait_are_bounded_and_wait_once() {
+    let mut reign = reign();
+    for seq in [1, 1, 2, 3, 4, 5] {
+        reign.on_read(NodeId(9), seq, '?', Slot(0), &LIMITS);
+    }
+    let waiting: Vec<u64> = reign.reads.iter().map(|read| read.seq).collect();
+    assert_eq!(waiting, [1, 2, 3, 4]);
+}
+
+#[test]
+fn only_answers_to_the_latest_beat_confirm_it() {
+    let (mut reign, quorums) = (reign(), majority_of_three());
+    reign.beat_at(Time(10));
+    heard(&mut reign, 0, 0, 10);
+    heard(&mut reign, 1, 0, 9);
+    assert!(!reign.is_confirmed(&quorums));
+    heard(&mut reign, 1, 0, 10);
+    assert!(reign.is_confirmed(&quorums));
+    assert_eq!(reign.beat_at(Time(8)).sent, Time(10), "never backwards");
+}

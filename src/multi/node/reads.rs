@@ -1,0 +1,156 @@
+//! Signs of life, the leases that they ask for, and the reads that these answer.
+
+use super::{Step, holds_off};
+use crate::ballot::{Ballot, NodeId};
+use crate::machine::Machine;
+use crate::multi::lease::{Beat, Grant, lease_end};
+use crate::multi::{How, Leader, Message, Outcome, Slot, Timer};
+
+impl<M: Machine> Step<'_, M> {
+    /// Asks once more for the votes that have not come, and for entries that others know and this
+    /// node does not: nobody would tell a leader that it is behind. Then shows itself.
+    pub(super) fn beat(&mut self) {
+        if let Some(reign) = self.state.leader.as_ref().and_then(Leader::reign) {
+            let open = reign
+                .open
+                .iter()
+                .map(|(slot, it)| (*slot, it.entry.clone()));
+            let open = open.collect();
+            let (known, chosen) = (self.state.decided(), reign.chosen_below());
+            self.put_to_the_vote(open);
+            if known < chosen {
+                let mut others = self.cluster.told();
+                others.retain(|node| *node != self.me);
+                for node in others {
+                    self.send(node, Message::Ask { from: known });
+                }
+            }
+            self.announce();
+            self.keep_pace();
+        }
+    }
+
+    /// The next sign of life is due after a pace, whatever others reads ask for in between: with it
+    /// goes what must be said again.
+    pub(super) fn keep_pace(&mut self) {
+        if let Some(pace) = self.cluster.heartbeat.clone() {
+            self.set(Timer::Heartbeat, pace);
+        }
+    }
+
+    /// A leader's sign of life, to all.
+    pub(super) fn announce(&mut self) {
+        let (now, leader) = ((self.clock)(), self.state.leader.as_mut());
+        let Some((ballot, reign)) = leader.and_then(|it| Some((it.ballot?, it.reign_mut()?)))
+        else {
+            return;
+        };
+        let (beat, upto) = (reign.beat_at(now), reign.chosen_below());
+        let acceptors = self.cluster.quorums.acceptors().iter();
+        let mut everyone: Vec<NodeId> = acceptors.chain(self.cluster.told()).collect();
+        everyone.sort_unstable();
+        everyone.dedup();
+        for node in everyone {
+            self.send(node, Message::Heartbeat { ballot, beat, upto });
+        }
+    }
+
+    /// A leader shows itself. Whoever follows it grants it a lease from now on, says so, and learns
+    /// how far its ballot has got.
+    pub(super) fn on_heartbeat(&mut self, from: NodeId, ballot: Ballot, beat: Beat, upto: Slot) {
+        if let Some(acceptor) = self.state.acceptor.as_mut() {
+            if holds_off(self.state.grant, ballot, self.clock) {
+                return;
+            }
+            if !acceptor.on_heartbeat(ballot) {
+                let promised = acceptor.promised.filter(|_| self.cluster.nacks);
+                if let Some(promised) = promised {
+                    let decided = acceptor.base;
+                    self.send(from, Message::Nack { promised, decided });
+                }
+                return;
+            }
+            if let Some(terms) = self.cluster.lease {
+                self.state.grant = Some(Grant::new(ballot.node, (self.clock)(), terms));
+            }
+            self.send(from, Message::Heard { ballot, beat });
+        }
+        self.follow(ballot);
+        if from != self.me {
+            self.on_decided(from, ballot, upto);
+        }
+    }
+
+    pub(super) fn on_heard(&mut self, from: NodeId, ballot: Ballot, beat: Beat) {
+        let quorums = &self.cluster.quorums;
+        let leader = self.state.leader.as_mut();
+        let Some(leader) = leader.filter(|leader| leader.ballot == Some(ballot)) else {
+            return;
+        };
+        let Some(reign) = leader.reign_mut() else {
+            return;
+        };
+        if reign.has_heard(from, beat) {
+            return;
+        }
+        reign.on_heard(from, beat, quorums);
+        if reign.is_confirmed(quorums) && reign.open.is_empty() {
+            let patience = self.patience();
+            self.set(Timer::Campaign, patience);
+        }
+        self.serve_reads();
+    }
+
+    /// A read without a place in the log. With a lease it is answered at once, if the lease still
+    /// holds *after* the answer was found: the process may have been stopped in between.
+    pub(super) fn on_read(&mut self, client: NodeId, seq: u64, query: M::Command, how: How) {
+        let (Some(leader), Some(learner)) =
+            (self.state.leader.as_mut(), self.state.learner.as_ref())
+        else {
+            return;
+        };
+        let Some(reign) = leader.reign_mut() else {
+            return;
+        };
+        let decided = learner.decided();
+        let Some(reply) = learner.sessions.machine().read(&query) else {
+            return;
+        };
+        let ends = self
+            .cluster
+            .lease
+            .and_then(|terms| lease_end(&reign.heard, &self.cluster.quorums, terms));
+        let is_fresh = decided >= reign.barrier && Some((self.clock)()) < ends;
+        if how == How::Lease && is_fresh {
+            let outcome = Outcome::Done(reply);
+            return self.send(client, Message::Reply { seq, outcome });
+        }
+        reign.on_read(client, seq, query, decided, &self.cluster.limits);
+        self.serve_reads();
+    }
+
+    /// Answers the reads that need wait no longer, and begins a round of beats for those that do.
+    pub(super) fn serve_reads(&mut self) {
+        let quorums = &self.cluster.quorums;
+        let Some(learner) = self.state.learner.as_ref() else {
+            return;
+        };
+        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
+            return;
+        };
+        let ready = reign.ready(learner.decided(), quorums);
+        let machine = learner.sessions.machine();
+        let answered: Vec<_> = ready
+            .into_iter()
+            .filter_map(|read| Some((read.client, read.seq, machine.read(&read.query)?)))
+            .collect();
+        let begins = reign.begin_round(quorums, &self.cluster.limits);
+        for (client, seq, reply) in answered {
+            let outcome = Outcome::Done(reply);
+            self.send(client, Message::Reply { seq, outcome });
+        }
+        if begins {
+            self.announce();
+        }
+    }
+}
