@@ -1016,9 +1016,20 @@ fn a_node_that_was_away_catches_up_by_snapshot_and_log() {
     assert_eq!(net.nodes[&2].acceptor().base, Slot(8));
 }
 
+fn in_pieces() -> Cluster<Journal> {
+    let limits = Limits {
+        bytes_max: 8,
+        ..colocated().limits
+    };
+    Cluster {
+        limits,
+        ..truncating()
+    }
+}
+
 #[test]
 fn a_transfer_that_stopped_is_resumed_where_it_stopped() {
-    let mut net = Net::new(truncating());
+    let mut net = Net::new(in_pieces());
     net.time_out(0, Timer::Campaign);
     let saved = net.stop(2);
     net.ask(0, "abc");
@@ -1033,7 +1044,7 @@ fn a_transfer_that_stopped_is_resumed_where_it_stopped() {
 
 #[test]
 fn a_transfer_begins_again_if_the_provider_moved_on() {
-    let mut net = Net::new(truncating());
+    let mut net = Net::new(in_pieces());
     net.time_out(0, Timer::Campaign);
     let saved = net.stop(2);
     net.ask(0, "abc");
@@ -1055,7 +1066,7 @@ fn a_transfer_begins_again_if_the_provider_moved_on() {
 
 #[test]
 fn a_fetch_of_a_snapshot_that_is_not_there_is_not_answered() {
-    let mut net = Net::new(truncating());
+    let mut net = Net::new(in_pieces());
     net.time_out(0, Timer::Campaign);
     net.ask(0, "abc");
     let node = net.nodes.get_mut(&0).expect("it runs");
