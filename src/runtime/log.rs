@@ -187,10 +187,17 @@ impl<M: Medium> Log<M> {
         Ok((log, recovered))
     }
 
-    /// Writes one record, which is not durable yet: see [`Log::sync`].
+    /// Makes changes durable: on return they are part of what the next [`Log::open`] reads, even if
+    /// the machine loses power.
     ///
     /// After an error, of this or of the other methods, nobody knows what is on the disk, and the
     /// log must not be used any more.
+    pub(super) fn save<C: Serialize>(&mut self, changes: &[C]) -> Result<(), Error> {
+        self.append(changes)?;
+        self.sync()
+    }
+
+    /// The first half of [`Log::save`]: writes one record.
     pub(super) fn append<C: Serialize>(&mut self, changes: &[C]) -> Result<(), Error> {
         self.buffer.clear();
         self.encode(changes)?;
@@ -204,8 +211,7 @@ impl<M: Medium> Log<M> {
         Ok(())
     }
 
-    /// Makes what was appended durable: on return it is what the next [`Log::open`] reads, even if
-    /// the machine loses power.
+    /// The second half of [`Log::save`]: makes what was appended durable.
     pub(super) fn sync(&mut self) -> Result<(), Error> {
         let synced = self.medium.sync();
         synced.map_err(|source| self.refused(&name(self.generation), "sync", source))

@@ -258,8 +258,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         if !changes.is_empty() {
             let node = self.id.into();
             let log = self.log.as_mut().ok_or(Error::NoStorage { node })?;
-            log.append(changes)?;
-            log.sync()?;
+            log.save(changes)?;
         }
         self.watch.durable(self.id, self.core.state())?;
         self.send();

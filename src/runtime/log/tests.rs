@@ -58,8 +58,7 @@ impl Saver {
     fn save(&mut self, next: Map) -> Result<(), Error> {
         let changes = next.changes(self.state.as_ref());
         self.state = Some(next);
-        self.log.append(&changes)?;
-        self.log.sync()?;
+        self.log.save(&changes)?;
         if let Some(state) = &self.state {
             self.log.compact(state)?;
         }
@@ -157,8 +156,7 @@ fn a_record_torn_at_any_byte_is_cut_and_the_one_before_it_remembered() {
             let written = written.map(|last| (end as u64, last as u64 + 1));
             assert_eq!(recovered.cut.map(|cut| (cut.offset, cut.bytes)), written);
             // And life goes on.
-            log.append(&map(13).changes(Some(&map(12)))).unwrap();
-            log.sync().unwrap();
+            log.save(&map(13).changes(Some(&map(12)))).unwrap();
             let recovered = open(disk).unwrap().1;
             assert_eq!((recovered.state, recovered.cut), (Some(map(13)), None));
         }
@@ -381,8 +379,7 @@ fn a_directory_remembers() {
     assert_eq!(recovered.state, None);
     let mut before = None;
     for saves in 1..=60 {
-        log.append(&map(saves).changes(before.as_ref())).unwrap();
-        log.sync().unwrap();
+        log.save(&map(saves).changes(before.as_ref())).unwrap();
         log.compact(&map(saves)).unwrap();
         before = Some(map(saves));
     }

@@ -1,5 +1,6 @@
 //! Any actors on an imagined network with imagined disks, in imagined time: what happens is
-//! determined by a seed, to the last bit.
+//! determined by a seed, to the last bit (for one version of this crate and its dependencies, on
+//! machines of one word size).
 //!
 //! The node's core, the codec, the faults and the log are those that run over UDP. Imagined are
 //! only the clock, the sockets and what the disk does with bytes that are not synced yet. A save
