@@ -6,6 +6,7 @@
 
 mod config;
 mod machine;
+pub mod mutants;
 mod relabel;
 
 pub use config::Config;

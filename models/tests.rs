@@ -5,6 +5,7 @@ mod models;
 
 mod command;
 mod crosscheck;
+mod logs;
 mod tidy;
 mod udp;
 

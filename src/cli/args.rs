@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use crate::models::basic::{self, Layout};
+use crate::models::multi::mutants::Mutant as MultiMutant;
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{self, Mutant};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -93,7 +94,7 @@ impl ModelArgs {
     pub(super) fn model(&self) -> Model {
         match self {
             ModelArgs::Basic(args) => Model::Basic(args.config(), args.mutant),
-            ModelArgs::Multi(args) => Model::Multi(args.config()),
+            ModelArgs::Multi(args) => Model::Multi(args.config(), args.mutant),
         }
     }
 }
@@ -388,6 +389,10 @@ pub(super) struct MultiArgs {
     /// when they stop.
     #[arg(long, value_name = "DRIFT,END", value_parser = pair, default_value = "1,5")]
     clocks: (u64, u64),
+    /// Break one rule of the protocol, to see how that comes to light. Implies what the mutant
+    /// takes.
+    #[arg(long, value_name = "NAME", value_parser = multi_mutant, long_help = multi_mutant_help())]
+    mutant: Option<&'static MultiMutant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -503,9 +508,10 @@ impl BasicArgs {
 }
 
 impl MultiArgs {
+    /// The configuration asked for, made fit for the mutant if there is one.
     fn config(&self) -> multi::Config {
         let world = &self.world;
-        multi::Config {
+        let config = multi::Config {
             layout: self.layout.into(),
             acceptors: world.acceptors,
             proposers: world.proposers,
@@ -530,6 +536,10 @@ impl MultiArgs {
             drops_stale: world.drop_stale.is_on(),
             forgets: world.forget.is_on(),
             postpones: world.postpone.is_on(),
+        };
+        match self.mutant {
+            Some(mutant) => mutant.prepare(config),
+            None => config,
         }
     }
 }
@@ -558,23 +568,34 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    format!("expected one of: {}", names.collect::<Vec<_>>().join(", "))
+}
+
 fn mutant(name: &str) -> Result<&'static Mutant, String> {
-    let names = || {
-        mutants::ALL
-            .iter()
-            .map(|mutant| mutant.name)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    Mutant::named(name).ok_or_else(|| format!("expected one of: {}", names()))
+    let names = || mutants::ALL.iter().map(|mutant| mutant.name);
+    Mutant::named(name).ok_or_else(|| one_of(names()))
+}
+
+fn multi_mutant(name: &str) -> Result<&'static MultiMutant, String> {
+    let names = || multi::mutants::ALL.iter().map(|mutant| mutant.name);
+    MultiMutant::named(name).ok_or_else(|| one_of(names()))
+}
+
+fn list<'a>(mutants: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut help = "Break one rule of the protocol, to see how that comes to light:".to_owned();
+    for (name, sentence) in mutants {
+        let _ = write!(help, "\n  {name:<20}{sentence}");
+    }
+    help
 }
 
 fn mutant_help() -> String {
-    let mut help = "Break one rule of the protocol, to see how that comes to light:".to_owned();
-    for mutant in mutants::ALL {
-        let _ = write!(help, "\n  {:<20}{}", mutant.name, mutant.sentence);
-    }
-    help
+    list(mutants::ALL.iter().map(|it| (it.name, it.sentence)))
+}
+
+fn multi_mutant_help() -> String {
+    list(multi::mutants::ALL.iter().map(|it| (it.name, it.sentence)))
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
 use crate::models::calls::{self, Calls};
 use crate::models::expected::{self, Pinned};
-use crate::models::mutants::Mutant;
 use clap::Parser;
 use serde_json::json;
 use std::fmt::Write;
@@ -124,10 +123,10 @@ fn print(model: &Model, report: &Report, output: &mut Output) -> Result<(), Erro
     }
     conclude(report, output)?;
     match model
-        .mutant()
+        .killer()
         .filter(|_| report.verdict != Verdict::Violated)
     {
-        Some(mutant) => print_survival(mutant, output),
+        Some(killer) => print_survival(&killer, output),
         None => Ok(()),
     }
 }
@@ -198,11 +197,11 @@ fn remark(report: &Report) -> Option<String> {
 }
 
 /// A mutant that a configuration does not kill is no less wrong.
-fn print_survival(mutant: &'static Mutant, output: &mut Output) -> Result<(), Error> {
+fn print_survival(killer: &Model, output: &mut Output) -> Result<(), Error> {
     output.line(format_args!(
         "{} the mutant survives here; this kills it: synod check {}",
         warn("beware:"),
-        Model::Basic(mutant.smallest(), Some(mutant)).command()
+        killer.command()
     ))?;
     Ok(())
 }

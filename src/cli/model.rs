@@ -4,6 +4,7 @@ use super::output::{Output, warn};
 use super::{Error, explore};
 use crate::models::basic;
 use crate::models::calls::{Calls, Recorder};
+use crate::models::multi::mutants::Broken as BrokenMulti;
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{Broken, Mutant};
 use std::fmt::Write;
@@ -17,8 +18,8 @@ use synod::checker::{Options, StorageMode, World};
 pub(super) enum Model {
     /// Basic Paxos, or with one rule broken.
     Basic(basic::Config, Option<&'static Mutant>),
-    /// Multi-Paxos.
-    Multi(multi::Config),
+    /// Multi-Paxos, or with one rule broken.
+    Multi(multi::Config, Option<&'static multi::mutants::Mutant>),
 }
 
 /// Flags, and what they are given.
@@ -29,7 +30,7 @@ impl Model {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Model::Basic(..) => "basic",
-            Model::Multi(_) => "multi",
+            Model::Multi(..) => "multi",
         }
     }
 
@@ -37,22 +38,30 @@ impl Model {
     pub(super) fn title(&self) -> &'static str {
         match self {
             Model::Basic(..) => "Basic Paxos",
-            Model::Multi(_) => "Multi-Paxos",
+            Model::Multi(..) => "Multi-Paxos",
         }
     }
 
-    /// The rule that is broken, if one is.
-    pub(super) fn mutant(&self) -> Option<&'static Mutant> {
+    /// The name of the rule that is broken, and what that means, if one is.
+    fn mutant(&self) -> Option<(&'static str, &'static str)> {
         match self {
-            Model::Basic(_, mutant) => *mutant,
-            Model::Multi(_) => None,
+            Model::Basic(_, mutant) => mutant.map(|it| (it.name, it.sentence)),
+            Model::Multi(_, mutant) => mutant.map(|it| (it.name, it.sentence)),
+        }
+    }
+
+    /// The smallest model that is known to show what the broken rule leads to, if one is broken.
+    pub(super) fn killer(&self) -> Option<Model> {
+        match self {
+            Model::Basic(_, mutant) => mutant.map(|it| Model::Basic(it.smallest(), Some(it))),
+            Model::Multi(_, mutant) => mutant.map(|it| Model::Multi(it.smallest(), Some(it))),
         }
     }
 
     /// Says which rule is broken, if one is.
     pub(super) fn introduce(&self, output: &mut Output) -> Result<(), Error> {
-        if let Some(mutant) = self.mutant() {
-            output.line(format_args!("{} {}", warn("Mutant:"), mutant.sentence))?;
+        if let Some((_, sentence)) = self.mutant() {
+            output.line(format_args!("{} {sentence}", warn("Mutant:")))?;
         }
         Ok(())
     }
@@ -66,15 +75,19 @@ impl Model {
                 let plain = mutant.map_or(plain.clone(), |mutant| mutant.prepare(plain));
                 (basic_flags(config), basic_flags(&plain))
             }
-            Model::Multi(config) => (multi_flags(config), multi_flags(&multi::Config::default())),
+            Model::Multi(config, mutant) => {
+                let plain = multi::Config::default();
+                let plain = mutant.map_or(plain.clone(), |mutant| mutant.prepare(plain));
+                (multi_flags(config), multi_flags(&plain))
+            }
         };
         let mut command = self.name().to_owned();
         // Writing to a string cannot fail.
         for (flag, value) in given.into_iter().filter(|given| !plain.contains(given)) {
             let _ = write!(command, " --{flag} {value}");
         }
-        if let Some(mutant) = self.mutant() {
-            let _ = write!(command, " --mutant {}", mutant.name);
+        if let Some((name, _)) = self.mutant() {
+            let _ = write!(command, " --mutant {name}");
         }
         command
     }
@@ -83,7 +96,7 @@ impl Model {
     pub(super) fn describe(&self) -> String {
         match self {
             Model::Basic(config, _) => describe_basic(config),
-            Model::Multi(config) => describe_multi(config),
+            Model::Multi(config, _) => describe_multi(config),
         }
     }
 
@@ -109,15 +122,21 @@ impl Model {
                     }
                 }
             }
-            Model::Multi(config) => {
+            Model::Multi(config, mutant) => {
                 if calls.is_some() {
                     return Err(Error::other(
                         "--dump-steps takes basic and no other protocol yet",
                     ));
                 }
                 let system = config.system().map_err(Error::other)?;
-                let world = || World::new(system.clone(), config.options());
-                search::run(world, limits, progress)
+                let options = config.options();
+                match mutant {
+                    None => search::run(|| World::new(system.clone(), options), limits, progress),
+                    Some(mutant) => {
+                        let broken = || system.clone().map(|it| BrokenMulti::new(it, mutant));
+                        search::run(|| World::new(broken(), options), limits, progress)
+                    }
+                }
             }
         };
         result.map_err(|error| match error {
@@ -135,7 +154,7 @@ impl Model {
     pub(super) fn validate(&self) -> Result<(), Error> {
         match self {
             Model::Basic(config, _) => config.system().map(|_| ()).map_err(Error::other),
-            Model::Multi(config) => config.system().map(|_| ()).map_err(Error::other),
+            Model::Multi(config, _) => config.system().map(|_| ()).map_err(Error::other),
         }
     }
 
@@ -158,10 +177,16 @@ impl Model {
                     }),
                 }
             }
-            Model::Multi(config) => {
+            Model::Multi(config, mutant) => {
                 let system = config.system().map_err(Error::other)?;
                 let options = unfolded(config.options());
-                explore::serve(address, || World::new(system.clone(), options));
+                match mutant {
+                    None => explore::serve(address, || World::new(system.clone(), options)),
+                    Some(mutant) => explore::serve(address, || {
+                        let broken = system.clone().map(|it| BrokenMulti::new(it, mutant));
+                        World::new(broken, options)
+                    }),
+                }
             }
         }
         Ok(())
