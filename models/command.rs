@@ -1,5 +1,6 @@
 //! The `synod` command as a user meets it: exit codes, errors, and the page in a real browser.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -83,6 +84,29 @@ fn a_bound_in_the_pinned_configurations_is_no_violation() {
 }
 
 #[test]
+fn calls_of_handlers_are_written_down_once_each() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let file = directory.path().join("calls");
+    let path = file.to_str().expect("a path in UTF-8");
+    let args = ["check", "basic", "--acceptors", "1", "--ballots", "1"];
+    let dump = ["--dump-steps", path, "--random-steps", "50"];
+    let output = synod(&[args.as_slice(), &dump].concat());
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    let (clusters, calls): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with("cluster "));
+    assert_eq!(clusters.len(), 2, "that of the search and a random one");
+    let distinct: BTreeSet<&str> = calls.iter().copied().collect();
+    assert_eq!(distinct.len(), calls.len(), "a call twice");
+    // A vote: the state before, the state after, and the save that comes before the answer.
+    let vote = "0 message 1 accept 1.1 120 @ + + 1.1 - - - => \
+                + + 1.1 + 1.1 120 - - ; save + + 1.1 + 1.1 120 - - ; send 3 accepted 1.1 120";
+    assert!(distinct.contains(vote), "no such call:\n{text}");
+    let told = format!("{} distinct calls", calls.len());
+    assert!(output.stdout.contains(&told), "{}", output.stdout);
+}
+
+#[test]
 fn the_real_protocol_holds_where_the_mutants_die() {
     for flags in [
         &["--acceptors", "1", "--ballots", "1"][..],
@@ -114,7 +138,15 @@ fn a_mutant_that_survives_is_not_praised() {
 
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
-    let cases: [(&[&str], &[&str]); 18] = [
+    let cases: [(&[&str], &[&str]); 20] = [
+        (
+            &["check", "basic", "--dump-steps", "/nowhere/calls"],
+            &["--dump-steps", "/nowhere/calls"],
+        ),
+        (
+            &["check", "basic", "--random-steps", "5"],
+            &["--dump-steps"],
+        ),
         (&["check", "basic", "--fast"], &["--fast"]),
         (&["check", "raft"], &["raft", "basic"]),
         (&["check"], &["<PROTOCOL>"]),

@@ -230,7 +230,11 @@ impl Mutant {
                 layout: Layout::Learning,
                 ..config
             },
-            Rule::ReverseBatch => Config { batch: 2, ..config },
+            Rule::ReverseBatch => Config {
+                window: 1,
+                batch: 2,
+                ..config
+            },
             Rule::Unconfirmed | Rule::NoBarrier => Config {
                 replies: true,
                 reads: Reads::Index,
@@ -259,7 +263,7 @@ impl Mutant {
             Rule::InventCommand | Rule::ForgetLog => (1, 1, 1, 1),
             Rule::AnyVoteDecides => (3, 2, 1, 2),
             Rule::OverruledLeads => (3, 2, 2, 2),
-            Rule::ReverseBatch => (1, 2, 1, 2),
+            Rule::ReverseBatch => (1, 2, 2, 3),
             Rule::Renumber => (1, 1, 2, 1),
             Rule::Unconfirmed => (1, 2, 1, 1),
             Rule::NoBarrier => (1, 2, 1, 1),

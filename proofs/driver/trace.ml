@@ -22,8 +22,14 @@ let one = of_int 1
 let ballot text = BinNat.N.add (ballot_of_string text) one
 let ballot_or_none text = if text = "-" then BinNums.N0 else ballot text
 
+(* Acceptors have ids from 0 to 63, as in the Rust code. *)
+let member text =
+  match int_of_string_opt text with
+  | Some id when id >= 0 && id < 64 -> of_int id
+  | _ -> malformed "an acceptor" text
+
 let set text =
-  List.fold_left (fun s a -> Quorum.insert s (of_string a)) BinNums.N0
+  List.fold_left (fun s a -> Quorum.insert s (member a)) BinNums.N0
     (String.split_on_char ',' text)
 
 let rec report = function
