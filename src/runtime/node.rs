@@ -33,8 +33,8 @@ pub struct NodeConfig {
     /// node itself is ignored, so that one map can serve all. Empty by default.
     pub peers: BTreeMap<Id, SocketAddr>,
     /// Ids (of clients, say) that may send from anywhere, unless they are `peers`. The node answers
-    /// to where an id last sent from, and so remembers at most as many addresses as there are ids
-    /// in this range. Empty by default.
+    /// to where an id last sent from, and forgets that once some 32,768 others have sent since. So
+    /// the range may be large. Empty by default.
     pub dynamic: Range<usize>,
     /// What datagrams are authenticated with. `None`, the default, leaves nothing but checksums,
     /// which find accidents and no attacks.
