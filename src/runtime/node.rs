@@ -42,9 +42,11 @@ pub struct NodeConfig {
     /// The directory that keeps what the actor saves, of this node alone. It is created, but what
     /// it is in must exist. `None`, the default, is for actors that never save.
     pub storage: Option<PathBuf>,
-    /// The longest datagram that is sent, in bytes. 1,400 by default, which passes through nearly
+    /// Up to how many bytes messages share a datagram. 1,400 by default, which passes through nearly
     /// every network in one piece. Where all are on one machine, or frames are jumbo, more is
-    /// faster. A message that does not fit is never sent: see [`Counters::oversized`].
+    /// faster. A message that is longer gets a datagram of its own, which the network cuts up and
+    /// puts together again; one that is too long even for [`MAX_DATAGRAM`] is never sent: see
+    /// [`Counters::oversized`].
     pub datagram_max: usize,
     /// How many bytes may wait in the socket to be received, as far as the system grants it. 8 MiB
     /// by default.
@@ -140,7 +142,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         let v6 = config.socket.local_addr().map_err(Error::Socket)?.is_ipv6();
         let mut rng = rng_of(config.seed, id);
         let codec = Codec::new(config.cluster, id, config.key);
-        let limit = given - codec.tag_length();
+        let lengths = codec.lengths(given);
         let link = Link::new(
             config.socket,
             codec,
@@ -150,7 +152,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         );
         let link = link.map_err(Error::Socket)?;
         let now = Duration::ZERO;
-        let (core, changes) = Core::start(actor, id, saved, limit, rng, now, &mut watch)?;
+        let (core, changes) = Core::start(actor, id, saved, lengths, rng, now, &mut watch)?;
         let mut node = Node {
             core,
             link,
