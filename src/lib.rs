@@ -13,7 +13,8 @@
 //! 3. [`invariant`]: what must hold, a sentence and a predicate each.
 //! 4. [`checker`]: the world that actors are checked in, for any stateright actors.
 //! 5. [`runtime`]: the same actors over UDP, with a disk. [`delta`] is how they save what changed.
-//! 6. [`backoff`]: when to try again. Nothing but speed depends on it.
+//! 6. [`certify`]: what clients were told, judged.
+//! 7. [`backoff`]: when to try again. Nothing but speed depends on it.
 //!
 //! The `synod` command puts these together: `synod check basic`, `synod explore basic`,
 //! `synod cluster basic`. The systems that it checks stand in the folder `models`.
@@ -63,6 +64,7 @@
 pub mod backoff;
 pub mod ballot;
 pub mod basic;
+pub mod certify;
 pub mod checker;
 pub mod delta;
 pub mod invariant;

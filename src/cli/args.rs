@@ -73,6 +73,7 @@ Exit status: 0 all decided, and the same; 1 they disagree; 2 wrong usage or fail
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
   synod simulate basic --seeds 1000
+  synod simulate multi --seeds 1000              five nodes, three clients, a store
   synod simulate basic --seed 7                  one run, the same every time
   synod simulate basic --mutant forget-promise   break a rule, see which seed shows it
 
@@ -104,6 +105,8 @@ impl ModelArgs {
 pub(super) enum Protocol {
     /// Basic Paxos: one decree.
     Basic,
+    /// Multi-Paxos: a log of decrees, and the key-value store that it drives.
+    Multi,
 }
 
 impl Protocol {
@@ -111,6 +114,7 @@ impl Protocol {
     pub(super) fn name(self) -> &'static str {
         match self {
             Protocol::Basic => "basic",
+            Protocol::Multi => "multi",
         }
     }
 }
@@ -198,10 +202,12 @@ pub(super) struct ExploreArgs {
 pub(super) struct SimulateArgs {
     /// The protocol to simulate.
     pub(super) protocol: Protocol,
-    /// Nodes, each of which plays all roles.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(super) nodes: u32,
+    /// Nodes, each of which plays all roles. By default 3, of Multi-Paxos 5.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    nodes: Option<u32>,
+    /// Clients of Multi-Paxos, 3 by default. Basic Paxos has two.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) clients: Option<u32>,
     /// So many runs, one seed after the other. By default 100, or one if the seed is given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) seeds: Option<u64>,
@@ -214,6 +220,16 @@ pub(super) struct SimulateArgs {
     /// Print one JSON object per line.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl SimulateArgs {
+    /// How many nodes there are.
+    pub(super) fn nodes(&self) -> u32 {
+        self.nodes.unwrap_or(match self.protocol {
+            Protocol::Basic => 3,
+            Protocol::Multi => 5,
+        })
+    }
 }
 
 #[derive(Debug, Args)]

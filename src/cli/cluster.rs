@@ -1,6 +1,6 @@
 //! `synod cluster`: a cluster on this machine, over UDP, with a node that is killed and restarted.
 
-use super::args::ClusterArgs;
+use super::args::{ClusterArgs, Protocol};
 use super::output::{Output, bad, bold, dim, good, warn};
 use super::{Error, Exit};
 use rand::rngs::SmallRng;
@@ -25,6 +25,9 @@ const VALUES: [&str; 2] = ["red", "blue"];
 const DOWN: Duration = Duration::from_millis(60);
 
 pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
+    if args.protocol != Protocol::Basic {
+        return Err(Error::other("this protocol does not run over UDP yet"));
+    }
     let seed = args.seed.unwrap_or_else(rand::random);
     let temporary;
     let create = |directory: &Path| {

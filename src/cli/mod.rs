@@ -6,6 +6,7 @@ mod cluster;
 mod explore;
 mod model;
 mod output;
+mod scribe;
 mod simulate;
 
 use args::{Cli, Command};

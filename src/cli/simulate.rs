@@ -1,13 +1,16 @@
 //! `synod simulate`: a protocol on an imagined network, in many runs that are told by their seeds.
 
+mod multi;
+
 use super::args::{Protocol, SimulateArgs};
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
 use crate::models::mutants::Broken;
+use multi::Multi;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use stateright::actor::{Actor, Id};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use synod::backoff::Backoff;
@@ -24,13 +27,26 @@ const SLICE: Duration = Duration::from_millis(10);
 const CALM_MAX: Duration = Duration::from_secs(60);
 
 pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Error> {
+    let nodes = args.nodes();
     match (args.protocol, args.mutant) {
-        (Protocol::Basic, None) => all(args, output, || Basic::new(args.nodes, |node| node)),
-        (Protocol::Basic, Some(mutant)) => all(args, output, || {
-            Basic::new(args.nodes, |process| Broken::new(process, mutant))
+        (Protocol::Basic, _) if args.clients.is_some() => Err(Error::Other(
+            "--clients is for multi: in basic there are two, which disagree".to_owned(),
+        )),
+        (Protocol::Basic, None) => all(args, output, |_| Basic::new(nodes, |node| node)),
+        (Protocol::Basic, Some(mutant)) => all(args, output, |_| {
+            Basic::new(nodes, |process| Broken::new(process, mutant))
         }),
+        (Protocol::Multi, None) => all(args, output, |seed| {
+            Multi::new(nodes, args.clients.unwrap_or(CLIENTS), seed, |node| node)
+        }),
+        (Protocol::Multi, Some(_)) => Err(Error::Other(
+            "--mutant breaks a rule of basic only".to_owned(),
+        )),
     }
 }
+
+/// Clients of Multi-Paxos.
+const CLIENTS: u32 = 3;
 
 /// Something that is simulated, and how it is judged.
 trait Play {
@@ -42,6 +58,9 @@ trait Play {
     /// How long misfortunes last, in simulated time, and how far apart they are at most.
     const CHAOS: (Duration, Duration);
 
+    /// How far clocks are off at most: see [`Settings::drift`].
+    const DRIFT: f64 = 0.0;
+
     /// Everybody who takes part, those who may crash first, and their number.
     fn cast(&mut self) -> (Vec<Self::Actor>, usize);
 
@@ -50,6 +69,16 @@ trait Play {
 
     /// Whether everybody has what they wanted.
     fn is_over(&self, simulation: &Simulation<Self::Actor>) -> bool;
+
+    /// Looks back on the whole run, however it ended.
+    fn conclude(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// How often what happened, to be added up over all runs.
+    fn notes(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 }
 
 /// What came of one or more runs.
@@ -61,6 +90,7 @@ struct Tally {
     time: Duration,
     /// Stands for everything that happened.
     hash: u64,
+    notes: Vec<(&'static str, u64)>,
 }
 
 impl Tally {
@@ -70,6 +100,13 @@ impl Tally {
         self.partitions += other.partitions;
         self.time += other.time;
         self.hash = self.hash.rotate_left(5) ^ other.hash;
+        match self.notes.as_mut_slice() {
+            [] => self.notes.clone_from(&other.notes),
+            notes => notes
+                .iter_mut()
+                .zip(&other.notes)
+                .for_each(|(a, b)| a.1 += b.1),
+        }
     }
 }
 
@@ -83,7 +120,7 @@ enum End {
 fn all<P: Play>(
     args: &SimulateArgs,
     output: &mut Output,
-    play: impl Fn() -> Result<P, Error>,
+    play: impl Fn(u64) -> Result<P, Error>,
 ) -> Result<Exit, Error> {
     let (first, start) = (args.seed.unwrap_or(0), Instant::now());
     let seeds = args
@@ -92,7 +129,7 @@ fn all<P: Play>(
     let mut sum = Tally::default();
     for count in 0..seeds {
         let seed = first.wrapping_add(count);
-        let (tally, end) = one(&mut play()?, seed);
+        let (tally, end) = one(&mut play(seed)?, seed);
         sum.add(&tally);
         let what = match end {
             End::Over => None,
@@ -110,11 +147,14 @@ fn all<P: Play>(
                     .map(|mutant| format!(" --mutant {}", mutant.name));
                 output.line(format_args!(
                     "{} {what}, within {:.2} s of imagined time\nSee it again: synod simulate {} \
-                     --nodes {}{} --seed {seed}",
+                     --nodes {}{}{} --seed {seed}",
                     bad(format_args!("seed {seed}:")),
                     tally.time.as_secs_f64(),
                     args.protocol.name(),
-                    args.nodes,
+                    args.nodes(),
+                    args.clients
+                        .map(|it| format!(" --clients {it}"))
+                        .unwrap_or_default(),
                     mutant.unwrap_or_default(),
                 ))?;
             }
@@ -142,6 +182,10 @@ fn say(
     let seconds = start.elapsed().as_secs_f64();
     let (messages, virtual_s) = (sum.counters.messages_received, sum.time.as_secs_f64());
     if args.json {
+        let notes = sum
+            .notes
+            .iter()
+            .map(|(what, count)| (what.replace(' ', "_"), count));
         let verdict = match exit {
             Exit::Violated => "violated",
             Exit::Bounded => "bounded",
@@ -156,6 +200,7 @@ fn say(
             "messages": messages,
             "crashes": sum.crashes,
             "partitions": sum.partitions,
+            "notes": notes.collect::<BTreeMap<_, _>>(),
             "virtual_s": virtual_s,
             "seconds": seconds,
             "hash": format!("{:016x}", sum.hash),
@@ -174,6 +219,11 @@ fn say(
         grouped(sum.partitions as usize),
         grouped(sum.counters.saves as usize),
     ))?;
+    if !sum.notes.is_empty() {
+        let notes = sum.notes.iter();
+        let notes = notes.map(|(what, count)| format!("{} {what}", grouped(*count as usize)));
+        output.line(format_args!("  {}", notes.collect::<Vec<_>>().join(", ")))?;
+    }
     let hash = format_args!("all that happened, as one number: {:016x}", sum.hash).to_string();
     output.line(dim(hash))?;
     Ok(())
@@ -212,12 +262,18 @@ fn one<P: Play>(play: &mut P, seed: u64) -> (Tally, End) {
             break;
         }
     }
+    if !matches!(end, End::Wrong(_))
+        && let Err(wrong) = play.conclude()
+    {
+        end = End::Wrong(wrong);
+    }
     let tally = Tally {
         counters: simulation.counters(),
         crashes: chaos.crashes,
         partitions: chaos.partitions,
         time: simulation.now(),
         hash: simulation.hash(),
+        notes: play.notes(),
     };
     (tally, end)
 }
@@ -234,6 +290,7 @@ fn world<P: Play>(seed: u64) -> (Settings, impl FnOnce(usize) -> Chaos) {
     };
     let mut settings = Settings::default();
     settings.seed = seed;
+    settings.drift = P::DRIFT;
     settings.faults = faults;
     settings.latency = us(20)..us(rng.random_range(50..3000));
     settings.sync = us(20)..us(rng.random_range(50..2000));

@@ -160,6 +160,17 @@ impl Command {
         cas.checked()
     }
 
+    /// The one key that it is about: commands with different keys do not touch each other.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Command::Get { key }
+            | Command::Put { key, .. }
+            | Command::Delete { key }
+            | Command::Cas { key, .. } => key,
+        }
+    }
+
     fn checked(self) -> Result<Self, TooLong> {
         self.check().map(|()| self)
     }

@@ -17,6 +17,7 @@
 //! may repeat any message at any time, so that a replay within the cluster is nothing new.
 
 use super::counters::Refusal;
+use super::outbox::Lengths;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stateright::actor::Id;
@@ -73,6 +74,15 @@ impl Codec {
         match self.key {
             Some(_) => CODE,
             None => CHECKSUM,
+        }
+    }
+
+    /// How long datagrams may become if those that messages share have `datagram_max` bytes at
+    /// most.
+    pub(super) fn lengths(&self, datagram_max: usize) -> Lengths {
+        Lengths {
+            limit: datagram_max - self.tag_length(),
+            most: MAX_DATAGRAM - self.tag_length(),
         }
     }
 

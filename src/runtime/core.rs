@@ -7,7 +7,7 @@
 
 use super::counters::Counters;
 use super::error::Error;
-use super::outbox::Outbox;
+use super::outbox::{Lengths, Outbox};
 use super::timer::{Schedule, draw};
 use crate::delta::Delta;
 use rand::SeedableRng;
@@ -160,14 +160,13 @@ pub(super) struct Core<A: Runnable> {
 }
 
 impl<A: Runnable> Core<A> {
-    /// An actor that is about to be started with what it saved last. Its datagrams are to be at
-    /// most `limit` bytes long, without their tags; the seed determines, together with the id,
-    /// every random draw.
+    /// An actor that is about to be started with what it saved last. The seed determines, together
+    /// with the id, every random draw.
     pub(super) fn start(
         actor: A,
         id: Id,
         saved: Option<A::Storage>,
-        limit: usize,
+        lengths: Lengths,
         rng: SmallRng,
         now: Duration,
         watch: &mut impl Watch<A>,
@@ -185,7 +184,7 @@ impl<A: Runnable> Core<A> {
             inbox: VecDeque::new(),
             saved,
             unsaved: None,
-            outbox: Outbox::new(limit),
+            outbox: Outbox::new(lengths),
             counters: Counters::default(),
             rng,
         };

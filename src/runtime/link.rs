@@ -3,6 +3,7 @@
 use super::codec::{Codec, decode};
 use super::counters::{Counters, Refusal};
 use super::faults::Injector;
+use hashbrown::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 #[cfg(target_os = "linux")]
@@ -31,13 +32,42 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(10);
 /// How long to rest after an unexpected error, so that a broken socket does not become a busy loop.
 const REST: Duration = Duration::from_millis(5);
 
+/// How many addresses of dynamic ids are remembered at most.
+const LEARNED_MAX: usize = 1 << 16;
+
+/// Addresses that were learned, of those ids that sent last.
+///
+/// Two generations: once the younger has half of all the room, it becomes the elder, and the elder
+/// is forgotten. So an id is remembered until at least so many others have sent since.
+#[derive(Default)]
+struct Learned {
+    younger: HashMap<Id, SocketAddr>,
+    elder: HashMap<Id, SocketAddr>,
+}
+
+impl Learned {
+    fn get(&self, id: Id) -> Option<SocketAddr> {
+        self.younger
+            .get(&id)
+            .or_else(|| self.elder.get(&id))
+            .copied()
+    }
+
+    fn learn(&mut self, id: Id, at: SocketAddr, most: usize) {
+        if self.younger.len() >= most / 2 && !self.younger.contains_key(&id) {
+            self.elder = std::mem::take(&mut self.younger);
+        }
+        self.younger.insert(id, at);
+    }
+}
+
 /// Who is where.
 pub(super) struct Book {
     me: Id,
     peers: BTreeMap<Id, SocketAddr>,
     /// Ids whose address is learned from what they send.
     dynamic: Range<usize>,
-    learned: BTreeMap<Id, SocketAddr>,
+    learned: Learned,
     /// Whether addresses are those of an IPv6 socket.
     v6: bool,
 }
@@ -54,13 +84,14 @@ impl Book {
             me,
             peers: peers.map(|(id, at)| (id, as_seen(at, v6))).collect(),
             dynamic,
-            learned: BTreeMap::new(),
+            learned: Learned::default(),
             v6,
         }
     }
 
     fn address(&self, id: Id) -> Option<SocketAddr> {
-        self.peers.get(&id).or(self.learned.get(&id)).copied()
+        let known = self.peers.get(&id).copied();
+        known.or_else(|| self.learned.get(id))
     }
 
     /// Whether the id may send from the address.
@@ -81,7 +112,7 @@ impl Book {
     /// Notes from where an id that was found in order sends.
     fn learn(&mut self, id: Id, from: SocketAddr) {
         if !self.peers.contains_key(&id) {
-            self.learned.insert(id, as_seen(from, self.v6));
+            self.learned.learn(id, as_seen(from, self.v6), LEARNED_MAX);
         }
     }
 }
@@ -405,6 +436,22 @@ mod tests {
             assert_eq!(receive(&mut ten, &mut counters), Some((Id::from(1), 6)));
         }
         assert_eq!(counters.dropped.total(), 0);
+    }
+
+    #[test]
+    fn who_has_not_sent_for_longest_is_forgotten_to_make_room() {
+        let at = |port: usize| SocketAddr::from(([127, 0, 0, 1], port as u16));
+        let mut learned = Learned::default();
+        for id in 0..1000 {
+            // One that goes on sending is never forgotten, nor are those that sent just before.
+            learned.learn(Id::from(7), at(7), 10);
+            learned.learn(Id::from(id), at(id), 10);
+            assert!(learned.younger.len() + learned.elder.len() <= 10);
+            for known in [7, id, id.saturating_sub(2)] {
+                assert_eq!(learned.get(Id::from(known)), Some(at(known)), "after {id}");
+            }
+        }
+        assert_eq!(learned.get(Id::from(900)), None);
     }
 
     #[test]

@@ -32,8 +32,8 @@
 //! node itself is delivered once and in order, until a crash.
 //!
 //! What is left to the protocol: to split what does not fit into one datagram
-//! ([`NodeConfig::datagram_max`]). Such a message is dropped and counted. What is not there at all:
-//! secrecy. Datagrams can be read on the way.
+//! ([`MAX_DATAGRAM`]). Such a message is dropped and counted. What is not there at all: secrecy.
+//! Datagrams can be read on the way.
 //!
 //! # Example
 //!
@@ -92,6 +92,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod clock;
 mod codec;
 mod core;
 mod counters;

@@ -33,8 +33,8 @@ pub struct NodeConfig {
     /// node itself is ignored, so that one map can serve all. Empty by default.
     pub peers: BTreeMap<Id, SocketAddr>,
     /// Ids (of clients, say) that may send from anywhere, unless they are `peers`. The node answers
-    /// to where an id last sent from, and so remembers at most as many addresses as there are ids
-    /// in this range. Empty by default.
+    /// to where an id last sent from, and forgets that once some 32,768 others have sent since. So
+    /// the range may be large. Empty by default.
     pub dynamic: Range<usize>,
     /// What datagrams are authenticated with. `None`, the default, leaves nothing but checksums,
     /// which find accidents and no attacks.
@@ -42,9 +42,11 @@ pub struct NodeConfig {
     /// The directory that keeps what the actor saves, of this node alone. It is created, but what
     /// it is in must exist. `None`, the default, is for actors that never save.
     pub storage: Option<PathBuf>,
-    /// The longest datagram that is sent, in bytes. 1,400 by default, which passes through nearly
+    /// Up to how many bytes messages share a datagram. 1,400 by default, which passes through nearly
     /// every network in one piece. Where all are on one machine, or frames are jumbo, more is
-    /// faster. A message that does not fit is never sent: see [`Counters::oversized`].
+    /// faster. A message that is longer gets a datagram of its own, which the network cuts up and
+    /// puts together again; one that is too long even for [`MAX_DATAGRAM`] is never sent: see
+    /// [`Counters::oversized`].
     pub datagram_max: usize,
     /// How many bytes may wait in the socket to be received, as far as the system grants it. 8 MiB
     /// by default.
@@ -140,7 +142,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         let v6 = config.socket.local_addr().map_err(Error::Socket)?.is_ipv6();
         let mut rng = rng_of(config.seed, id);
         let codec = Codec::new(config.cluster, id, config.key);
-        let limit = given - codec.tag_length();
+        let lengths = codec.lengths(given);
         let link = Link::new(
             config.socket,
             codec,
@@ -150,7 +152,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         );
         let link = link.map_err(Error::Socket)?;
         let now = Duration::ZERO;
-        let (core, changes) = Core::start(actor, id, saved, limit, rng, now, &mut watch)?;
+        let (core, changes) = Core::start(actor, id, saved, lengths, rng, now, &mut watch)?;
         let mut node = Node {
             core,
             link,

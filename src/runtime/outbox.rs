@@ -9,13 +9,24 @@ use stateright::actor::Id;
 /// How many buffers are kept for later datagrams.
 const SPARE_MAX: usize = 256;
 
+/// How long datagrams may become, in bytes without their tags.
+#[derive(Clone, Copy)]
+pub(super) struct Lengths {
+    /// Those that several messages share.
+    pub(super) limit: usize,
+    /// Those of one message.
+    pub(super) most: usize,
+}
+
 /// Datagrams that are being filled, at most one for each destination, and those that are full.
 ///
 /// The kernel takes about as long for a long datagram as for a short one, so packing is what makes
 /// a node fast.
 pub(super) struct Outbox {
-    /// The longest datagram, in bytes without its tag.
+    /// Up to how many bytes messages share a datagram, its tag not counted.
     limit: usize,
+    /// The longest datagram that there can be, its tag not counted: for a message of its own.
+    most: usize,
     datagrams: Vec<(Id, Vec<u8>)>,
     /// Which datagram is being filled for whom.
     open: HashMap<Id, usize>,
@@ -23,16 +34,18 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(Lengths { limit, most }: Lengths) -> Self {
         Outbox {
             limit,
+            most,
             datagrams: Vec::new(),
             open: HashMap::new(),
             spare: Vec::new(),
         }
     }
 
-    /// Adds a message. One that is too long for a datagram of its own is counted and dropped.
+    /// Adds a message. One that is too long to share a datagram gets one of its own; one that is
+    /// too long for any is counted and dropped.
     pub(super) fn push<M: Serialize>(&mut self, to: Id, message: &M, counters: &mut Counters) {
         if let Some(at) = self.open.get(&to) {
             let datagram = &mut self.datagrams[*at].1;
@@ -44,9 +57,10 @@ impl Outbox {
         let mut datagram = self.spare.pop().unwrap_or_default();
         datagram.clear();
         datagram.resize(HEADER, 0);
-        match codec::append(&mut datagram, message, self.limit) {
+        match codec::append(&mut datagram, message, self.most) {
             Ok(()) => {
                 counters.messages_sent += 1;
+                // One that is beyond the limit already takes nothing more.
                 self.open.insert(to, self.datagrams.len());
                 self.datagrams.push((to, datagram));
             }
@@ -88,9 +102,10 @@ mod tests {
         let mut datagrams = Vec::new();
         outbox.take(&mut datagrams);
         let datagrams = datagrams.into_iter().map(|(to, datagram)| {
-            assert!(datagram.len() <= outbox.limit);
             let mut messages = Vec::new();
             decode(to, &datagram[HEADER..], &mut messages).unwrap();
+            assert!(datagram.len() <= outbox.limit || messages.len() == 1);
+            assert!(datagram.len() <= outbox.most);
             let messages = messages.into_iter().map(|(_, message)| message);
             (to.into(), messages.collect())
         });
@@ -101,7 +116,8 @@ mod tests {
     fn messages_to_one_destination_share_datagrams_and_keep_their_order() {
         let mut counters = Counters::default();
         // Three messages of two letters fit into one datagram.
-        let mut outbox = Outbox::new(HEADER + 3 * (LENGTH + 1 + 2));
+        let limit = HEADER + 3 * (LENGTH + 1 + 2);
+        let mut outbox = Outbox::new(Lengths { limit, most: limit });
         for (to, text) in [
             (1, "aa"),
             (2, "bb"),
@@ -132,7 +148,8 @@ mod tests {
     #[test]
     fn a_message_that_fits_into_no_datagram_is_counted_and_leaves_the_others_alone() {
         let mut counters = Counters::default();
-        let mut outbox = Outbox::new(HEADER + LENGTH + 1 + 10);
+        let limit = HEADER + LENGTH + 1 + 10;
+        let mut outbox = Outbox::new(Lengths { limit, most: limit });
         for length in [10, 11, 3] {
             outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
         }
@@ -142,5 +159,21 @@ mod tests {
             .collect();
         assert_eq!(lengths, [10, 3]);
         assert_eq!((counters.messages_sent, counters.oversized), (2, 1));
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_to_share_a_datagram_gets_one_of_its_own() {
+        let mut counters = Counters::default();
+        let room = |letters| HEADER + LENGTH + 1 + letters;
+        let (limit, most) = (room(10), room(20));
+        let mut outbox = Outbox::new(Lengths { limit, most });
+        for length in [2, 20, 2, 2, 11, 2, 21] {
+            outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
+        }
+        let lengths = taken(&mut outbox).into_iter();
+        let lengths = lengths.map(|(_, texts)| texts.iter().map(String::len).collect());
+        let lengths: Vec<Vec<usize>> = lengths.collect();
+        assert_eq!(lengths, [vec![2], vec![20], vec![2, 2], vec![11], vec![2]]);
+        assert_eq!((counters.messages_sent, counters.oversized), (6, 1));
     }
 }

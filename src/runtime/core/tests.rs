@@ -1,6 +1,11 @@
 use super::super::codec::{HEADER, decode};
 use super::*;
 
+const LENGTHS: Lengths = Lengths {
+    limit: 1000,
+    most: 1000,
+};
+
 const MS: Duration = Duration::from_millis(1);
 
 fn me() -> Id {
@@ -51,7 +56,7 @@ impl Actor for Adder {
 
 fn start(saved: Option<u32>) -> Core<Adder> {
     let (rng, now) = (rng_of(1, me()), Duration::ZERO);
-    let started = Core::start(Adder, me(), saved, 1000, rng, now, &mut Unwatched);
+    let started = Core::start(Adder, me(), saved, LENGTHS, rng, now, &mut Unwatched);
     let (core, changes) = started.unwrap();
     assert!(changes.is_empty());
     core
@@ -150,7 +155,7 @@ impl Actor for Mumbler {
 #[test]
 fn who_talks_to_himself_without_end_is_interrupted() {
     let rng = rng_of(1, me());
-    let started = Core::start(Mumbler, me(), None, 1000, rng, MS, &mut Unwatched);
+    let started = Core::start(Mumbler, me(), None, LENGTHS, rng, MS, &mut Unwatched);
     let mut core = started.unwrap().0;
     core.step(MS, &mut vec![(Id::from(1), ())], &mut Unwatched)
         .unwrap();
@@ -176,7 +181,7 @@ impl Watch<Adder> for Diary {
 fn every_step_is_seen() {
     let mut diary = Diary::default();
     let (rng, now) = (rng_of(1, me()), Duration::ZERO);
-    let mut core = Core::start(Adder, me(), Some(3), 1000, rng, now, &mut diary)
+    let mut core = Core::start(Adder, me(), Some(3), LENGTHS, rng, now, &mut diary)
         .unwrap()
         .0;
     core.step(MS, &mut vec![(Id::from(1), 5)], &mut diary)

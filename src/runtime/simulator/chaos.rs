@@ -118,18 +118,29 @@ impl Chaos {
         servers.choose(&mut self.rng)
     }
 
-    /// Divides the network in two, or takes some ways out of it, in one direction only.
+    /// Divides the network in two, or takes some ways out of it, in one direction only, or cuts a
+    /// server off from the other servers, so that only its clients do not notice.
     fn cut<A: Runnable>(&mut self, simulation: &mut Simulation<A>) {
         self.partitions += 1;
         let mut all: Vec<usize> = (0..simulation.len()).collect();
         all.shuffle(&mut self.rng);
-        if self.rng.random() {
-            let (one, other) = all.split_at(self.rng.random_range(0..=all.len()));
-            return simulation.partition(&[one, other]);
-        }
-        for _ in 0..self.rng.random_range(0..=all.len()) {
-            let [from, to] = [(); 2].map(|()| self.rng.random_range(0..all.len()));
-            simulation.block(from, to);
+        match self.rng.random_range(0..3) {
+            0 => {
+                let (one, other) = all.split_at(self.rng.random_range(0..=all.len()));
+                simulation.partition(&[one, other]);
+            }
+            1 => {
+                for _ in 0..self.rng.random_range(0..=all.len()) {
+                    let [from, to] = [(); 2].map(|()| self.rng.random_range(0..all.len()));
+                    simulation.block(from, to);
+                }
+            }
+            _ => {
+                all.retain(|id| *id < self.settings.servers);
+                if let Some((one, others)) = all.split_first() {
+                    simulation.partition(&[&[*one], others]);
+                }
+            }
         }
     }
 }

@@ -59,7 +59,7 @@ use super::disk::Crash;
 use super::error::Error;
 use super::faults::{Dice, Faults};
 use super::timer::draw;
-use process::Process;
+use process::{Clock, Process};
 use queue::{Happening, Queue};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -81,10 +81,15 @@ pub struct Settings {
     pub latency: Range<Duration>,
     /// How long it takes to make a save durable. 50 to 500 µs by default.
     pub sync: Range<Duration>,
-    /// The longest datagram, in bytes. 1,400 by default; what a node would refuse is not taken.
+    /// Up to how many bytes messages share a datagram. 1,400 by default; what a node would refuse is
+    /// not taken.
     pub datagram_max: usize,
     /// What datagrams are authenticated with. `None` by default.
     pub key: Option<Key>,
+    /// By what fraction a process' [clock](super::clock) runs too fast or too slow at most. Each has
+    /// a rate of its own, which stays, and shows another time whenever it is started. Timers are as
+    /// late as they are, whatever the clock shows. 0 by default.
+    pub drift: f64,
 }
 
 impl Default for Settings {
@@ -97,6 +102,7 @@ impl Default for Settings {
             sync: us(50)..us(500),
             datagram_max: 1400,
             key: None,
+            drift: 0.0,
         }
     }
 }
@@ -126,13 +132,12 @@ impl<A: Runnable> Simulation<A> {
         let mut rng = SmallRng::seed_from_u64(settings.seed);
         let dice = Dice::new(settings.faults, SmallRng::from_rng(&mut rng));
         let count = actors.len();
+        let mut clocks = SmallRng::seed_from_u64(settings.seed ^ 0x2545_f491_4f6c_dd1d);
         let processes = actors.into_iter().enumerate().map(|(id, actor)| {
             let codec = Codec::new(CLUSTER, Id::from(id), settings.key.clone());
-            Process::new(
-                actor,
-                codec,
-                settings.datagram_max.clamp(LIMIT_MIN, MAX_DATAGRAM),
-            )
+            let datagram_max = settings.datagram_max.clamp(LIMIT_MIN, MAX_DATAGRAM);
+            let clock = Clock::new(settings.drift, SmallRng::from_rng(&mut clocks));
+            Process::new(actor, codec, datagram_max, clock)
         });
         let mut simulation = Simulation {
             processes: processes.collect(),

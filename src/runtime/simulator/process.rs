@@ -1,5 +1,6 @@
 //! One process of a simulation: a core, a disk, and what waits while the disk works.
 
+use super::super::clock;
 use super::super::codec::{Codec, decode};
 use super::super::core::{Change, Core, Runnable, Watch, rng_of};
 use super::super::counters::Counters;
@@ -7,8 +8,10 @@ use super::super::disk::{Crash, Disk};
 use super::super::error::Error;
 use super::super::link::BATCH_MAX;
 use super::super::log::{Log, Sizes};
+use super::super::outbox::Lengths;
 use super::CLUSTER;
 use crate::delta::Delta;
+use rand::Rng;
 use rand::rngs::SmallRng;
 use stateright::actor::{Actor, Id};
 use std::collections::VecDeque;
@@ -28,15 +31,47 @@ pub(super) struct Process<A: Runnable> {
     body: Body<A>,
     pub(super) disk: Disk,
     pub(super) codec: Codec,
-    limit: usize,
+    lengths: Lengths,
     /// How often it was started or crashed: what was planned for an earlier life is void.
     pub(super) life: u64,
+    clock: Clock,
     waiting: VecDeque<Vec<u8>>,
     messages: Vec<(Id, A::Msg)>,
     /// When it is going to be woken.
     wake: Option<Duration>,
     /// What must be on the disk, if it is known.
     durable: Option<Vec<u8>>,
+}
+
+/// What a process reads the time off.
+pub(super) struct Clock {
+    /// How many microseconds it advances in one.
+    rate: f64,
+    /// What it shows, and since when.
+    set: (u64, Duration),
+    rng: SmallRng,
+}
+
+impl Clock {
+    /// A clock that is too fast or too slow, but by no more than a fraction.
+    pub(super) fn new(drift: f64, mut rng: SmallRng) -> Self {
+        Clock {
+            rate: 1.0 + drift * rng.random_range(-1.0..=1.0),
+            set: (0, Duration::ZERO),
+            rng,
+        }
+    }
+
+    /// Who restarts begins to count anew, from anywhere.
+    fn reset(&mut self, now: Duration) {
+        self.set = (self.rng.random_range(0..1 << 40), now);
+    }
+
+    fn read(&self, now: Duration) -> u64 {
+        let (shown, at) = self.set;
+        let passed = now.saturating_sub(at).mul_f64(self.rate);
+        shown.saturating_add(clock::microseconds(passed))
+    }
 }
 
 enum Body<A: Runnable> {
@@ -62,13 +97,14 @@ enum Saving {
 
 impl<A: Runnable> Process<A> {
     /// An actor that is down.
-    pub(super) fn new(actor: A, codec: Codec, datagram_max: usize) -> Self {
+    pub(super) fn new(actor: A, codec: Codec, datagram_max: usize, clock: Clock) -> Self {
         Process {
             body: Body::Down(actor),
             disk: Disk::default(),
-            limit: datagram_max - codec.tag_length(),
+            lengths: codec.lengths(datagram_max),
             codec,
             life: 0,
+            clock,
             waiting: VecDeque::new(),
             messages: Vec::new(),
             wake: None,
@@ -106,8 +142,11 @@ impl<A: Runnable> Process<A> {
         let Body::Down(actor) = std::mem::replace(&mut self.body, Body::Gone) else {
             return Ok(());
         };
-        let (rng, limit) = (rng_of(seed, id), self.limit);
-        let (core, changes) = Core::start(actor, id, recovered.state, limit, rng, now, watch)?;
+        self.clock.reset(now);
+        let (rng, lengths, saved) = (rng_of(seed, id), self.lengths, recovered.state);
+        let (core, changes) = clock::imagine(self.clock.read(now), || {
+            Core::start(actor, id, saved, lengths, rng, now, watch)
+        })?;
         let saving = write::<A>(&mut log, &changes, &self.disk)?;
         if saving == Saving::Done {
             watch.durable(id, core.state())?;
@@ -220,7 +259,9 @@ impl<A: Runnable> Process<A> {
             }
             core.outbox.recycle(datagram);
         }
-        let changes = core.step(now, &mut self.messages, watch)?;
+        let changes = clock::imagine(self.clock.read(now), || {
+            core.step(now, &mut self.messages, watch)
+        })?;
         core.counters.batches += 1;
         *saving = write::<A>(log, &changes, &self.disk)?;
         if *saving == Saving::Done {

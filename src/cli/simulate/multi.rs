@@ -1,0 +1,253 @@
+//! Multi-Paxos in imagined runs: nodes that play all roles, and clients that use a store.
+
+use super::super::Error;
+use super::super::scribe::{Scribe, judge};
+use super::Play;
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use stateright::actor::Actor;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use synod::backoff::Backoff;
+use synod::ballot::Ballot;
+use synod::certify::history::History;
+use synod::kv::{Command, Store};
+use synod::multi::lease::Terms;
+use synod::multi::{
+    Client, ClientState, Clock, Cluster, Entry, How, Learner, Limits, NodeState, Process,
+    ProcessState, Sessions, Slot, Task,
+};
+use synod::runtime::Runnable;
+use synod::runtime::clock::now_us;
+use synod::runtime::simulator::Simulation;
+
+/// Nodes that replicate a store, and clients with a list of tasks each.
+pub(super) struct Multi<W> {
+    cluster: Arc<Cluster<Store>>,
+    nodes: usize,
+    clients: Vec<Client<Command>>,
+    wrap: W,
+    /// What stands in each slot, and who said so first.
+    entries: BTreeMap<Slot, (usize, Entry<Command>)>,
+    /// What so many slots have led to, and where.
+    applied: BTreeMap<Slot, (usize, Sessions<Store>)>,
+    /// How many slots each node was seen to have applied, durably.
+    decided: Vec<Slot>,
+    history: History<Store>,
+    scribes: Vec<Scribe>,
+    reigns: BTreeSet<Ballot>,
+    caught_up: u64,
+}
+
+impl<A, W: Fn(Process<Store>) -> A> Multi<W> {
+    /// The cluster of a seed, which has its clients do something else each time.
+    pub(super) fn new(nodes: u32, clients: u32, seed: u64, wrap: W) -> Result<Self, Error> {
+        let mut rng = SmallRng::seed_from_u64(seed ^ 0x6a09_e667_f3bc_c908);
+        // So few, now and then, that some are forgotten.
+        let capacity = if rng.random_bool(0.2) { clients } else { 100 };
+        let initial = Sessions::new(Store::default(), capacity.into());
+        let ms = Duration::from_millis;
+        let lease = rng.random_range(20_000..100_000);
+        let cluster = Cluster {
+            limits: Limits {
+                window: rng.random_range(1..8),
+                batch_max: rng.random_range(1..8),
+                bytes_max: rng.random_range(100..1024),
+                ..Limits::default()
+            },
+            // Times are shorter than in earnest, so that more happens.
+            heartbeat: Some(ms(5)..ms(7)),
+            // Also so short that candidates try to get in while a lease holds.
+            election: Backoff {
+                base: ms(rng.random_range(10..50)),
+                doublings_max: rng.random_range(1..4),
+            },
+            lease: Some(Terms {
+                duration: lease,
+                margin: lease / 10,
+            }),
+            snapshot_every: Some(rng.random_range(2..20)),
+            ..Cluster::of_replicas(nodes, initial).map_err(Error::other)?
+        };
+        let (keys, is_loyal) = (rng.random_range(1..4), rng.random());
+        let clients = (0..clients).map(|client| Client {
+            tasks: tasks(client, keys, &mut rng),
+            session: None,
+            leaders: cluster.proposers.clone(),
+            is_loyal,
+            backoff: Backoff::default(),
+        });
+        Ok(Multi {
+            clients: clients.collect(),
+            cluster: Arc::new(cluster),
+            nodes: nodes as usize,
+            wrap,
+            entries: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            decided: vec![Slot(0); nodes as usize],
+            history: History::default(),
+            scribes: Vec::new(),
+            reigns: BTreeSet::new(),
+            caught_up: 0,
+        })
+    }
+}
+
+/// What a client does: values are its own, so that whoever reads one knows whose it is.
+fn tasks(client: u32, keys: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
+    let mut values = vec![None];
+    let tasks = (0..rng.random_range(5..40)).map(|number| {
+        let key = format!("k{}", rng.random_range(0..keys));
+        let value = format!("{client}.{number}");
+        match rng.random_range(0..12) {
+            0 => Task::Do(Command::Get { key }),
+            1..4 => Task::Read(Command::Get { key }, How::Index),
+            4..7 => Task::Read(Command::Get { key }, How::Lease),
+            7 => Task::Do(Command::Delete { key }),
+            8 | 9 => {
+                let expected = values.choose(rng).cloned().flatten();
+                values.push(Some(value.clone()));
+                Task::Do(Command::Cas {
+                    key,
+                    expected,
+                    value,
+                })
+            }
+            _ => {
+                values.push(Some(value.clone()));
+                Task::Do(Command::Put { key, value })
+            }
+        }
+    });
+    tasks.collect()
+}
+
+impl<A, W> Multi<W>
+where
+    A: Runnable + Actor<State = ProcessState<Store>>,
+    W: Fn(Process<Store>) -> A,
+{
+    /// Logs agree with each other, lead to the same machine, and are not forgotten.
+    fn judge_node(&mut self, id: usize, node: &NodeState<Store>) -> Result<(), String> {
+        let Some(learner) = &node.learner else {
+            return Err(format!("node {id} cannot read what it saved"));
+        };
+        let known = std::mem::replace(&mut self.decided[id], learner.decided());
+        if learner.decided() < known {
+            let decided = learner.decided();
+            return Err(format!(
+                "node {id} had applied all before {known}, and now all before {decided}"
+            ));
+        }
+        self.judge_entries(id, learner)?;
+        if learner.decided() > known {
+            self.caught_up += u64::from(learner.log.start() > known.next());
+            self.judge_machine(id, learner)?;
+        }
+        if node.is_leading() {
+            self.reigns
+                .extend(node.leader.as_ref().and_then(|it| it.ballot));
+        }
+        Ok(())
+    }
+
+    fn judge_entries(&mut self, id: usize, learner: &Learner<Store>) -> Result<(), String> {
+        let log = learner.log.since(learner.log.start());
+        for (slot, entry) in log.chain(learner.ahead.iter().map(|(slot, it)| (*slot, it))) {
+            let first = self.entries.entry(slot);
+            let (other, known) = first.or_insert_with(|| (id, entry.clone()));
+            if known != entry {
+                return Err(format!(
+                    "node {id} has {entry} in slot {slot}, where node {other} has {known}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_machine(&mut self, id: usize, learner: &Learner<Store>) -> Result<(), String> {
+        let first = self.applied.entry(learner.decided());
+        let (other, sessions) = first.or_insert_with(|| (id, learner.sessions.clone()));
+        if *sessions == learner.sessions {
+            return Ok(());
+        }
+        Err(format!(
+            "all before {} led node {id} to {:?}, but node {other} to {:?}",
+            learner.decided(),
+            learner.sessions,
+            sessions,
+        ))
+    }
+}
+
+impl<A, W> Play for Multi<W>
+where
+    A: Runnable + Actor<State = ProcessState<Store>>,
+    W: Fn(Process<Store>) -> A,
+{
+    type Actor = A;
+
+    const NAME: &'static str = "Multi-Paxos";
+
+    const CHAOS: (Duration, Duration) = (Duration::from_millis(600), Duration::from_millis(60));
+
+    // Two clocks come apart by 7.7 % at most, where the margin of the lease is 10 %.
+    const DRIFT: f64 = 0.04;
+
+    fn cast(&mut self) -> (Vec<A>, usize) {
+        for client in &self.clients {
+            let scribe = Scribe::begin(client.tasks.clone(), &mut self.history);
+            self.scribes.push(scribe);
+        }
+        let cluster = &self.cluster;
+        let node = |_| Process::Node(Arc::clone(cluster), Clock::Real(now_us));
+        let clients = self.clients.iter().cloned().map(Process::Client);
+        let cast = (0..self.nodes).map(node).chain(clients).map(&self.wrap);
+        (cast.collect(), self.nodes)
+    }
+
+    fn judge(&mut self, id: usize, state: &ProcessState<Store>) -> Result<(), String> {
+        match state {
+            ProcessState::Node(node) => self.judge_node(id, node),
+            ProcessState::Client(client) => {
+                self.scribes[id - self.nodes].note(client, &mut self.history);
+                Ok(())
+            }
+        }
+    }
+
+    fn is_over(&self, simulation: &Simulation<A>) -> bool {
+        let has_all = |client: usize| {
+            let state = simulation.state(self.nodes + client);
+            let is_expired = state
+                .and_then(ProcessState::client)
+                .map(ClientState::is_expired);
+            self.scribes[client].has_all() || is_expired == Some(true)
+        };
+        let decided = |id| Some(simulation.state(id)?.node()?.decided());
+        let mut nodes = (0..self.nodes).map(decided);
+        let first = nodes.next().flatten();
+        (0..self.clients.len()).all(has_all)
+            && first.is_some()
+            && nodes.all(|decided| decided == first)
+    }
+
+    fn conclude(&self) -> Result<(), String> {
+        judge(&self.history, &Store::default())
+    }
+
+    fn notes(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("operations", self.history.len() as u64),
+            ("of unknown outcome", self.history.unfinished() as u64),
+            ("slots", self.applied.keys().max().map_or(0, |slot| slot.0)),
+            ("reigns", self.reigns.len() as u64),
+            ("snapshots fetched", self.caught_up),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests;
