@@ -84,7 +84,7 @@ fn every_mutant_is_caught_by_its_invariant_and_the_real_protocol_is_not() {
 }
 
 /// Small, and different in what they exercise.
-fn small() -> [Config; 5] {
+fn small() -> [Config; 6] {
     let small = Config {
         slots: 1,
         ..Config::default()
@@ -110,6 +110,14 @@ fn small() -> [Config; 5] {
         },
         Config {
             acceptors: 1,
+            clients: 1,
+            replies: true,
+            reads: Reads::Index,
+            ..small.clone()
+        },
+        // What a leader keeps by acceptor must follow a permutation too.
+        Config {
+            proposers: 1,
             clients: 1,
             replies: true,
             reads: Reads::Index,

@@ -127,11 +127,14 @@ fn no_run_breaks_a_rule_sooner_than_the_one_reported() {
 fn small_pinned_configurations_have_the_states_they_had() {
     let expected = expected::load().expect("expected.toml is well-formed");
     let mut names = BTreeSet::new();
-    for pinned in &expected.basic {
-        assert!(names.insert(&pinned.name), "{} is there twice", pinned.name);
+    for (protocol, pinned) in expected.all() {
+        let is_new = names.insert((protocol, &pinned.name));
+        assert!(is_new, "{protocol} {} is there twice", pinned.name);
         assert_eq!(pinned.verdict, "holds");
     }
-    assert!(expected.basic.iter().filter(|pinned| pinned.small).count() >= 10);
+    for pinned in [&expected.basic, &expected.multi] {
+        assert!(pinned.iter().filter(|pinned| pinned.small).count() >= 10);
+    }
     // The command reads the same file and runs the same search: it is the one that is tested.
     let output = command::synod(&["check", "--all", "--json"]);
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
@@ -139,21 +142,25 @@ fn small_pinned_configurations_have_the_states_they_had() {
         .stdout
         .lines()
         .filter(|line| line.contains("\"type\":\"result\""));
-    let small = expected.basic.iter().filter(|pinned| pinned.small).count();
+    let small = expected.all().filter(|(_, pinned)| pinned.small).count();
     assert_eq!(results.count(), small);
 }
 
-/// How many states a pinned configuration has at most for stateright to search it in a test.
-const STATERIGHT_STATES_MAX: usize = 60_000;
+/// How many states a pinned configuration has at most for stateright to search it in a test, by
+/// protocol: those of a log are larger.
+const STATERIGHT_STATES_MAX: [(&str, usize); 2] = [("basic", 60_000), ("multi", 25_000)];
 
 #[test]
 fn stateright_finds_what_is_pinned() {
     let expected = expected::load().expect("expected.toml is well-formed");
-    let small = |pinned: &&Pinned| pinned.unique_states <= STATERIGHT_STATES_MAX;
-    let pinned: Vec<&Pinned> = expected.basic.iter().filter(small).collect();
-    assert!(pinned.len() >= 15);
-    for pinned in pinned {
-        let flags = ["check", "basic", "--engine", "stateright", "--json"];
+    let small = |(protocol, pinned): &(&str, &Pinned)| {
+        let mut limits = STATERIGHT_STATES_MAX.iter();
+        limits.any(|(name, most)| name == protocol && pinned.unique_states <= *most)
+    };
+    let pinned: Vec<_> = expected.all().filter(small).collect();
+    assert!(pinned.len() >= 28);
+    for (protocol, pinned) in pinned {
+        let flags = ["check", protocol, "--engine", "stateright", "--json"];
         let flags = flags.into_iter().chain(pinned.args.split_whitespace());
         let output = command::synod(&flags.collect::<Vec<_>>());
         let last = output.stdout.lines().last().unwrap_or_default();

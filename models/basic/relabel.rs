@@ -2,13 +2,14 @@
 
 use super::Record;
 use stateright::actor::Id;
+use std::collections::BTreeMap;
 use synod::ballot::NodeId;
 use synod::basic::{
     Acceptor, Client, ClientState, Durable, Learner, Message, NodeState, Phase, ProcessState,
     Proposer, Request, Tally,
 };
 use synod::checker::Permutation;
-use synod::invariant::Breach;
+use synod::invariant::{Breach, Votes};
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
 
@@ -135,16 +136,20 @@ impl<'a> Relabel<'a> {
     }
 
     pub(super) fn record(&self, record: &Record) -> Record {
-        let votes = record.votes.iter();
-        let chosen = record.chosen.iter();
+        // Where several ids become one, it must not matter which came first.
+        let (mut votes, mut chosen) = (Votes::new(), BTreeMap::new());
+        for (vote, voters) in &record.votes {
+            let merged: &mut AcceptorSet = votes.entry(self.vote(vote)).or_default();
+            *merged = merged.union(self.acceptors(*voters));
+        }
+        for (value, ballot) in &record.chosen {
+            let lowest = chosen.entry(self.value(*value)).or_insert(*ballot);
+            *lowest = (*lowest).min(*ballot);
+        }
         let breaches = record.breaches.iter();
         Record {
-            votes: votes
-                .map(|(vote, voters)| (self.vote(vote), self.acceptors(*voters)))
-                .collect(),
-            chosen: chosen
-                .map(|(value, ballot)| (self.value(*value), *ballot))
-                .collect(),
+            votes,
+            chosen,
             breaches: breaches
                 .map(|breach| Breach {
                     acceptor: self.node(breach.acceptor),

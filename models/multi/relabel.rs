@@ -28,12 +28,11 @@ impl Relabel<'_> {
                 for proposal in reign.open.values_mut() {
                     proposal.voters = self.acceptors(proposal.voters);
                 }
-                let heard: BTreeMap<_, _> = reign
-                    .heard
-                    .iter()
-                    .map(|(id, beat)| (self.node(*id), *beat))
-                    .collect();
-                reign.heard = heard;
+                // Where several acceptors become one, it must not matter which came first.
+                for (id, beat) in std::mem::take(&mut reign.heard) {
+                    let merged = reign.heard.entry(self.node(id)).or_default();
+                    *merged = beat.max(*merged);
+                }
             }
             Phase::Following | Phase::Preempted { .. } => {}
         }

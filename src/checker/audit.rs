@@ -43,6 +43,11 @@ impl<S: System> Audit<S> {
         self.refuted.get().map(String::as_str)
     }
 
+    /// A claim turned out false.
+    pub(super) fn refute(&self, reason: String) {
+        let _ = self.refuted.set(reason);
+    }
+
     /// An actor goes from one local state to another.
     pub(super) fn step(&self, system: &S, before: &Local<S>, after: &Local<S>) {
         let key = (before.address(), after.address());

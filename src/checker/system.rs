@@ -193,6 +193,11 @@ pub trait System: Sized + Send + Sync + 'static {
 
     /// A local state with every actor id in it replaced. Timers, and random choices, must have
     /// none.
+    ///
+    /// Beside permutations the map may be one that takes several ids to one: what is kept by id
+    /// must then be merged in a way that does not depend on the order of ids. The collapse engine
+    /// verifies for every part that it meets that it looks the same from an id as its image does
+    /// from the image of the id.
     fn relabel_state(&self, state: &StateOf<Self>, by: &Permutation) -> StateOf<Self> {
         let _ = by;
         state.clone()

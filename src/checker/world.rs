@@ -200,6 +200,11 @@ impl<S: System> World<S> {
         self.audit.refuted()
     }
 
+    /// A claim of the system turned out false.
+    pub(super) fn refute(&self, reason: String) {
+        self.audit.refute(reason);
+    }
+
     /// Runs one handler of an actor and applies what it asks for, but for what it sends.
     fn step(
         &self,

@@ -141,8 +141,9 @@ impl Model {
         };
         result.map_err(|error| match error {
             search::Error::Unsound(_) => Error::Other(format!(
-                "{error}\nWhich messages can never matter again is a claim about the protocol as \
-                 it was written; check without it: --drop-stale off"
+                "{error}\nWhich messages can never matter again, and who is interchangeable, are \
+                 claims about the protocol as it was written; check without them: --drop-stale \
+                 off --symmetry off"
             )),
             search::Error::Panicked | search::Error::Eventually(_) | search::Error::TooMany(..) => {
                 Error::other(error)

@@ -53,6 +53,8 @@ impl<C: Data> Acceptor<C> {
 
     /// More of a promise that one message was too small for, as long as it is the latest: the
     /// acceptor is still bound by it, and reports the votes of further slots as they are now.
+    ///
+    /// `[PMS §3]`: a new leader may need to be told of any number of votes
     pub fn on_continue<R>(&self, ballot: Ballot, from: Slot, bytes_max: usize) -> Answer<C, R> {
         let is_latest = self.promised == Some(ballot);
         is_latest.then(|| self.report(ballot, from, bytes_max))
@@ -104,6 +106,8 @@ impl<C: Data> Acceptor<C> {
     /// A leader shows itself: whoever follows it promises its ballot. Says whether it is followed.
     ///
     /// A promise without an answer, which is as safe as one whose answer is lost.
+    ///
+    /// `[PML §5.2]` · `Phase1b` (Paxos.tla), its message lost
     pub fn on_heartbeat(&mut self, ballot: Ballot) -> bool {
         let follows = self.promised <= Some(ballot);
         if follows {

@@ -128,6 +128,8 @@ impl<C: Data> Reign<C> {
 
     /// A client's request: taken unless it is under way already, or so large that not every message
     /// with it could be sent. Says whether it was.
+    ///
+    /// `[PMS §3]`, `[PMMC §2.1]` (propose)
     pub fn on_request(&mut self, request: Request<C>, limits: &Limits) -> bool {
         let under_way = self.open.values().flat_map(|it| it.entry.requests());
         let takes = !under_way.chain(&self.queue).any(|known| *known == request)
@@ -260,6 +262,8 @@ impl<C: Data> Reign<C> {
     }
 
     /// An acceptor answers a beat: when it did, it had promised no higher ballot.
+    ///
+    /// `[Raft thesis §6.4]`, `[PML §5.2]`
     pub fn on_heard(&mut self, from: NodeId, beat: Beat, quorums: &QuorumSystem) {
         if quorums.acceptors().contains(from) {
             let latest = self.heard.entry(from).or_default();

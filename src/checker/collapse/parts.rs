@@ -474,7 +474,11 @@ impl<'w, S: System> Parts<'w, S> {
         it.images.get(place, || {
             let by = &self.world.symmetries()[place];
             let image = self.world.image_of_envelope(&it.envelope, by);
-            self.intern_message(self.world.envelope(image))
+            let image = self.intern_message(self.world.envelope(image));
+            self.hold_to_marks(&it.marks, &self.message(image).marks, by, || {
+                format!("message {:?}", it.envelope.msg)
+            });
+            image
         })
     }
 
@@ -487,7 +491,11 @@ impl<'w, S: System> Parts<'w, S> {
             image.timers.retain(|timer| timer.id != to);
             image.choices.retain(|choice| choice.id != to);
             self.world.put_image(&mut image, &it.alone, it.id, by);
-            self.intern_core(&image, to)
+            let image = self.intern_core(&image, to);
+            self.hold_to_marks(&it.marks, &self.core(image).marks, by, || {
+                format!("state {:?}", it.alone.locals[usize::from(it.id)].value)
+            });
+            image
         })
     }
 
@@ -498,8 +506,30 @@ impl<'w, S: System> Parts<'w, S> {
             let history = self
                 .world
                 .image_of_history(&self.record(record).history, by);
-            self.intern_record(self.world.history(history))
+            let image = self.intern_record(self.world.history(history));
+            let of = self.record(record);
+            self.hold_to_marks(&of.marks, &self.record(image).marks, by, || {
+                format!("record {:?}", *of.history)
+            });
+            image
         })
+    }
+
+    /// Whether a part looks from each id as its image does from the image of the id. If not, ids
+    /// are not replaced as they must be, and states would be taken for others.
+    fn hold_to_marks(
+        &self,
+        of: &Marks,
+        image: &Marks,
+        by: &Permutation,
+        what: impl Fn() -> String,
+    ) {
+        if self.symmetry.turned(of, by) != *image {
+            self.world.refute(format!(
+                "a reduction is unsound: ids are not replaced evenly in the {}",
+                what()
+            ));
+        }
     }
 
     /// Runs a handler, or another step, in the actor's own world.

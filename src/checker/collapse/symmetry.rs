@@ -157,6 +157,19 @@ impl Symmetry {
         usize::from(class.map_or(id, |class| class.members[0]))
     }
 
+    /// The marks that the image of a part with these marks must have.
+    pub(super) fn turned(&self, marks: &Marks, by: &Permutation) -> Marks {
+        let members = || self.classes.iter().flat_map(|class| &class.members);
+        let mut turned = Marks::default();
+        for (member, mark) in members().zip(marks.0) {
+            let image = by.apply(*member);
+            if let Some(place) = members().position(|other| *other == image) {
+                turned.0[place] = mark;
+            }
+        }
+        turned
+    }
+
     /// The mark of an id among those of a part; zero if it is never permuted.
     pub(super) fn look(&self, marks: &Marks, id: Id) -> u32 {
         let members = self.classes.iter().flat_map(|class| &class.members);
