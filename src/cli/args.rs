@@ -36,7 +36,7 @@ pub(super) enum Command {
     /// Walk through the states of a configuration in the browser.
     #[command(after_help = EXPLORE_EXAMPLES)]
     Explore(ExploreArgs),
-    /// Run a cluster on this machine over UDP: two clients compete, a node is killed and restarts.
+    /// Run a cluster on this machine over UDP: clients are at work, a node is killed and restarts.
     #[command(after_help = CLUSTER_EXAMPLES)]
     Cluster(ClusterArgs),
     /// Run a protocol on an imagined network with imagined disks, again and again: with loss,
@@ -65,9 +65,10 @@ const CLUSTER_EXAMPLES: &str = "\
 Examples:
   synod cluster basic
   synod cluster basic --nodes 5 --faults loss=0.2,dup=0.2,reorder=0.2
+  synod cluster multi --dir /tmp/store           a replicated store, whose leader is killed
 
-Exit status: 0 all decided, and the same; 1 they disagree; 2 wrong usage or failed input or output;
-3 not all had decided when the time was up.";
+Exit status: 0 all agree, and what clients were told is linearizable; 1 something contradicts
+something else; 2 wrong usage or failed input or output; 3 the time was up before the end.";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
