@@ -5,6 +5,7 @@ mod models;
 
 mod command;
 mod crosscheck;
+mod serve;
 mod tidy;
 mod udp;
 

@@ -135,7 +135,7 @@ fn claim(directory: &Path, args: &ClusterArgs) -> Result<(), Error> {
 }
 
 /// Where node `id` keeps its state.
-fn storage(directory: &Path, id: usize) -> PathBuf {
+pub(super) fn storage(directory: &Path, id: usize) -> PathBuf {
     directory.join(format!("node-{id}.storage"))
 }
 

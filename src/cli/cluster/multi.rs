@@ -349,8 +349,10 @@ impl<'a> Local<'a> {
         for worker in 0..WORKERS.0 {
             self.finish(2 + worker as usize, output)?;
         }
-        self.start_node(victim)?;
-        self.say(format!("node {victim} restarts from its disk"), output)?;
+        if !self.handles.contains_key(&victim) {
+            self.start_node(victim)?;
+            self.say(format!("node {victim} restarts from its disk"), output)?;
+        }
         self.wait_for_all(output)?;
         Ok(initial)
     }
@@ -393,10 +395,8 @@ impl<'a> Local<'a> {
         self.say(format!("node {victim}, which leads, is killed"), output)?;
         if self.sockets.len() == 1 {
             self.start_node(victim)?;
-            self.say(
-                format!("node {victim} restarts, for it was the only one"),
-                output,
-            )?;
+            let why = "restarts from its disk, for it was the only one";
+            self.say(format!("node {victim} {why}"), output)?;
             self.leader(None, output)?;
             return Ok(());
         }
