@@ -23,14 +23,14 @@ pub(crate) fn synod(args: &[&str]) -> Output {
     }
 }
 
-fn command(args: &[&str]) -> Command {
+pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
     command.args(args);
     command
 }
 
 /// Ends a process when a test ends, however it ends.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -542,6 +542,24 @@ fn simulations_agree_and_a_seed_tells_all_that_happens() {
     let other = simulate(&["--seeds", "50", "--seed", "50", "--json"]);
     assert_ne!(stable(&first), stable(&other));
     simulate(&["--nodes", "5", "--seeds", "20"]);
+}
+
+#[test]
+fn a_store_is_simulated_and_judged() {
+    let flags = ["simulate", "multi", "--seeds", "20", "--json"];
+    let output = synod(&flags);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    for text in [
+        r#""verdict":"holds""#,
+        r#""protocol":"multi""#,
+        r#""operations":"#,
+    ] {
+        assert!(output.stdout.contains(text), "{}", output.stdout);
+    }
+    let output = synod(&["simulate", "multi", "--mutant", "ignore-vote"]);
+    assert!(output.code == Some(2) && output.stderr.contains("--mutant"));
+    let output = synod(&["simulate", "basic", "--clients", "2"]);
+    assert!(output.code == Some(2) && output.stderr.contains("--clients"));
 }
 
 #[test]

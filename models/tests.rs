@@ -6,6 +6,7 @@ mod models;
 mod command;
 mod crosscheck;
 mod logs;
+mod serve;
 mod tidy;
 mod udp;
 

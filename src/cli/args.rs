@@ -7,6 +7,7 @@ use crate::models::multi::{self, Reads};
 use crate::models::mutants::{self, Mutant};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use synod::checker::search::{Engine, Limits};
@@ -37,13 +38,21 @@ pub(super) enum Command {
     /// Walk through the states of a configuration in the browser.
     #[command(after_help = EXPLORE_EXAMPLES)]
     Explore(ExploreArgs),
-    /// Run a cluster on this machine over UDP: two clients compete, a node is killed and restarts.
+    /// Run a cluster on this machine over UDP: clients are at work, a node is killed and restarts.
     #[command(after_help = CLUSTER_EXAMPLES)]
     Cluster(ClusterArgs),
     /// Run a protocol on an imagined network with imagined disks, again and again: with loss,
     /// duplication, reordering, crashes and partitions, all of them told by a seed.
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
+    /// Run one node of a replicated key-value store, until it is interrupted.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+    /// Ask a replicated key-value store for one thing.
+    #[command(after_help = KV_EXAMPLES)]
+    Kv(KvArgs),
+    /// Write the file that describes a cluster, to begin with.
+    Config(ConfigArgs),
     /// List what must hold, in a sentence each.
     Invariants,
 }
@@ -66,9 +75,27 @@ const CLUSTER_EXAMPLES: &str = "\
 Examples:
   synod cluster basic
   synod cluster basic --nodes 5 --faults loss=0.2,dup=0.2,reorder=0.2
+  synod cluster multi --dir /tmp/store           a replicated store, whose leader is killed
 
-Exit status: 0 all decided, and the same; 1 they disagree; 2 wrong usage or failed input or output;
-3 not all had decided when the time was up.";
+Exit status: 0 all agree, and what clients were told is linearizable; 1 something contradicts
+something else; 2 wrong usage or failed input or output; 3 the time was up before the end.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  synod config --nodes 3 --dir /tmp/store
+  synod serve --config /tmp/store/cluster.toml --node 0
+
+Exit status: 0 stopped by SIGINT or SIGTERM; 2 wrong usage or failed input or output.";
+
+const KV_EXAMPLES: &str = "\
+Examples:
+  synod kv put colour red --config /tmp/store/cluster.toml
+  synod kv get colour --read lease --config /tmp/store/cluster.toml
+  synod kv cas colour green --expected red --config /tmp/store/cluster.toml
+
+Exit status: 0 done; 1 there is no such key to get or delete, or cas found something else than was
+expected; 2 wrong usage or failed input or output; 3 no answer in time, or the session expired: then
+it is not known whether a write took effect.";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
@@ -260,6 +287,127 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "S", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) timeout_s: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The file that describes the cluster.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Which of its nodes this is.
+    #[arg(long, value_name = "ID")]
+    pub(super) node: u32,
+    /// Serve counters for Prometheus there, under /metrics.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) metrics: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// Nodes, one on each machine, or all on this one.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) nodes: u32,
+    /// Where the file `cluster.toml` is written, with a new key. One that is there is left alone.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: PathBuf,
+    /// Where the first node is; the others are at the ports after it.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7000")]
+    pub(super) address: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KvArgs {
+    /// The file that describes the cluster.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "cluster.toml"
+    )]
+    pub(super) config: PathBuf,
+    /// Print one JSON object per line.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Give up, with exit status 3, after so many seconds.
+    #[arg(long, global = true, value_name = "S", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) timeout_s: u64,
+    /// What to ask for.
+    #[command(subcommand)]
+    pub(super) command: KvCommand,
+}
+
+/// What a store can be asked. Keys have up to 256 bytes, values up to 1,024.
+#[derive(Debug, Subcommand)]
+pub(super) enum KvCommand {
+    /// Print what a key holds.
+    Get {
+        /// The key.
+        key: String,
+        /// How it is made sure that no write is missed.
+        #[arg(long, value_enum, default_value_t = ReadArg::Index)]
+        read: ReadArg,
+    },
+    /// Have a key hold a value.
+    Put {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// Have a key hold nothing.
+    Delete {
+        /// The key.
+        key: String,
+    },
+    /// Have a key hold a value, if it holds what is expected.
+    #[command(group = clap::ArgGroup::new("condition").required(true))]
+    Cas {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// What the key must hold.
+        #[arg(long, value_name = "VALUE", group = "condition")]
+        expected: Option<String>,
+        /// The key must hold nothing.
+        #[arg(long, group = "condition")]
+        absent: bool,
+    },
+}
+
+impl KvCommand {
+    /// Its name on the command line.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            KvCommand::Get { .. } => "get",
+            KvCommand::Put { .. } => "put",
+            KvCommand::Delete { .. } => "delete",
+            KvCommand::Cas { .. } => "cas",
+        }
+    }
+
+    /// The key that it is about.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            KvCommand::Get { key, .. }
+            | KvCommand::Put { key, .. }
+            | KvCommand::Delete { key }
+            | KvCommand::Cas { key, .. } => key,
+        }
+    }
+}
+
+/// How a read makes sure that it misses no write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReadArg {
+    /// It has a place in the log, like a write.
+    Log,
+    /// The leader asks a quorum whether it still leads.
+    Index,
+    /// The leader has a lease; if it has none, it asks.
+    Lease,
 }
 
 /// Where the Explorer is served unless told otherwise.

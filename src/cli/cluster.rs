@@ -1,5 +1,7 @@
 //! `synod cluster`: a cluster on this machine, over UDP, with a node that is killed and restarted.
 
+mod multi;
+
 use super::args::{ClusterArgs, Protocol};
 use super::output::{Output, bad, bold, dim, good, warn};
 use super::{Error, Exit};
@@ -25,9 +27,6 @@ const VALUES: [&str; 2] = ["red", "blue"];
 const DOWN: Duration = Duration::from_millis(60);
 
 pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
-    if args.protocol != Protocol::Basic {
-        return Err(Error::other("this protocol does not run over UDP yet"));
-    }
     let seed = args.seed.unwrap_or_else(rand::random);
     let temporary;
     let create = |directory: &Path| {
@@ -47,7 +46,19 @@ pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error
             temporary.path()
         }
     };
-    claim(directory, args.nodes)?;
+    claim(directory, args)?;
+    match args.protocol {
+        Protocol::Basic => basic(args, directory, seed, output),
+        Protocol::Multi => multi::run(args, directory, seed, output),
+    }
+}
+
+fn basic(
+    args: &ClusterArgs,
+    directory: &Path,
+    seed: u64,
+    output: &mut Output,
+) -> Result<Exit, Error> {
     let mut local = Local::bind(args, directory, seed)?;
     output.line(format_args!(
         "{} {} nodes and {} clients on loopback, which propose {}; seed {seed}, faults {}",
@@ -55,20 +66,43 @@ pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error
         args.nodes,
         VALUES.len(),
         VALUES.join(" and "),
-        if args.faults == Default::default() {
-            "none".to_owned()
-        } else {
-            args.faults.to_string()
-        },
+        faults(args),
     ))?;
     let exit = local.play(Duration::from_secs(args.timeout_s), output);
     local.stop_all(output)?;
     exit
 }
 
-/// Sees to it that a directory is used by clusters of one size only: the quorums of another size
-/// need not meet those that voted before, and two values could be chosen.
-fn claim(directory: &Path, nodes: u32) -> Result<(), Error> {
+/// What is done to datagrams, in words.
+fn faults(args: &ClusterArgs) -> String {
+    if args.faults == Default::default() {
+        "none".to_owned()
+    } else {
+        args.faults.to_string()
+    }
+}
+
+/// A free port on loopback.
+fn socket() -> Result<UdpSocket, Error> {
+    UdpSocket::bind("127.0.0.1:0")
+        .map_err(|error| Error::Other(format!("cannot open a UDP socket on 127.0.0.1: {error}")))
+}
+
+/// What became of datagrams, in words.
+fn traffic(counters: &[Counters]) -> String {
+    let mut sum = Counters::default();
+    counters.iter().for_each(|counters| sum.add(counters));
+    format!(
+        "{} datagrams sent and {} received, {} lost, {} doubled and {} held back on purpose, \
+         {} saves",
+        sum.sent, sum.received, sum.lost, sum.duplicated, sum.held, sum.saves,
+    )
+}
+
+/// Sees to it that a directory is used by clusters of one protocol and size only: the quorums of
+/// another size need not meet those that voted before, and two values could be chosen.
+fn claim(directory: &Path, args: &ClusterArgs) -> Result<(), Error> {
+    let (nodes, protocol) = (args.nodes, args.protocol.name());
     let file = directory.join("cluster.toml");
     let fail = |error: &dyn std::fmt::Display| {
         Error::Other(format!("cannot use {}: {error}", file.display()))
@@ -76,14 +110,13 @@ fn claim(directory: &Path, nodes: u32) -> Result<(), Error> {
     match std::fs::read_to_string(&file) {
         Ok(text) => {
             let claim: Claim = toml::from_str(&text).map_err(|error| fail(&error))?;
-            if claim.nodes == nodes {
+            if (claim.nodes, claim.protocol.as_str()) == (nodes, protocol) {
                 return Ok(());
             }
             Err(Error::Other(format!(
-                "{} holds the state of a cluster of {} nodes, not {nodes}; pass --nodes {}, or \
-                 another --dir",
+                "{} holds the state of `synod cluster {} --nodes {}`; pass that, or another --dir",
                 directory.display(),
-                claim.nodes,
+                claim.protocol,
                 claim.nodes
             )))
         }
@@ -94,20 +127,22 @@ fn claim(directory: &Path, nodes: u32) -> Result<(), Error> {
             if is_used {
                 return Err(fail(&"it is missing, but there are storages beside it"));
             }
-            std::fs::write(&file, format!("nodes = {nodes}\n")).map_err(|error| fail(&error))
+            let text = format!("protocol = \"{protocol}\"\nnodes = {nodes}\n");
+            std::fs::write(&file, text).map_err(|error| fail(&error))
         }
         Err(error) => Err(fail(&error)),
     }
 }
 
 /// Where node `id` keeps its state.
-fn storage(directory: &Path, id: usize) -> PathBuf {
+pub(super) fn storage(directory: &Path, id: usize) -> PathBuf {
     directory.join(format!("node-{id}.storage"))
 }
 
 /// Whose a directory is.
 #[derive(serde::Deserialize)]
 struct Claim {
+    protocol: String,
     nodes: u32,
 }
 
@@ -162,11 +197,8 @@ impl<'a> Local<'a> {
         });
         let servers = nodes.iter().map(|_| Process::Node(Arc::clone(&cluster)));
         let processes: Vec<_> = servers.chain(clients).collect();
-        let bind = |_: &_| UdpSocket::bind("127.0.0.1:0");
-        let sockets: Result<Vec<_>, _> = processes.iter().map(bind).collect();
-        let sockets = sockets.map_err(|error| {
-            Error::Other(format!("cannot open a UDP socket on 127.0.0.1: {error}"))
-        })?;
+        let sockets: Result<Vec<_>, _> = processes.iter().map(|_| socket()).collect();
+        let sockets = sockets?;
         let mut peers = BTreeMap::new();
         for (id, socket) in sockets.iter().enumerate() {
             peers.insert(Id::from(id), socket.local_addr().map_err(Error::other)?);
@@ -369,17 +401,7 @@ impl<'a> Local<'a> {
         for id in 0..self.processes.len() {
             self.kill(id)?;
         }
-        let sum = |count: fn(&Counters) -> u64| self.counters.iter().map(count).sum::<u64>();
-        output.line(dim(format_args!(
-            "{} datagrams sent and {} received, {} lost, {} doubled and {} held back on purpose, \
-             {} saves",
-            sum(|counters| counters.sent),
-            sum(|counters| counters.received),
-            sum(|counters| counters.lost),
-            sum(|counters| counters.duplicated),
-            sum(|counters| counters.held),
-            sum(|counters| counters.saves),
-        )))?;
+        output.line(dim(traffic(&self.counters)))?;
         Ok(())
     }
 }

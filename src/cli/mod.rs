@@ -3,10 +3,13 @@
 mod args;
 mod check;
 mod cluster;
+mod config;
 mod explore;
+mod kv;
 mod model;
 mod output;
 mod scribe;
+mod serve;
 mod simulate;
 
 use args::{Cli, Command};
@@ -53,6 +56,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Explore(args) => explore::run(&args, &mut output),
         Command::Cluster(args) => cluster::run(&args, &mut output),
         Command::Simulate(args) => simulate::run(&args, &mut output),
+        Command::Serve(args) => serve::run(&args, &mut output),
+        Command::Kv(args) => kv::run(&args, &mut output),
+        Command::Config(args) => config::run(&args, &mut output),
         Command::Invariants => invariants(&mut output).map(|()| Exit::Success),
     };
     let exit = match result {

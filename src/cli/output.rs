@@ -47,6 +47,12 @@ impl Output {
         }
     }
 
+    /// Says something that is no result.
+    pub(super) fn note(&mut self, note: &dyn fmt::Display) {
+        self.clear_progress();
+        let _ = writeln!(self.progress, "{note}");
+    }
+
     /// Says what went wrong.
     pub(super) fn error(&mut self, error: &dyn fmt::Display) {
         self.clear_progress();

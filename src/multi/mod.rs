@@ -432,7 +432,7 @@ pub enum ProcessState<M: Machine> {
 }
 
 /// The alarms of a [`Process`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Alarm {
     /// A node's.
     Node(Timer),

@@ -12,6 +12,7 @@ use super::{
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
 use crate::vote::Vote;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
@@ -76,7 +77,7 @@ impl<M: Machine> NodeState<M> {
 }
 
 /// The alarms of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// Nothing was heard from a leader, or from enough acceptors, for too long: start a higher
     /// ballot.

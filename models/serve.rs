@@ -1,0 +1,562 @@
+//! Real processes: nodes that serve a store, clients that use it, and what is refused.
+
+use super::command::{Output, Running, command, synod};
+use stateright::actor::{Actor, Id, Out};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use synod::delta::Delta;
+use synod::kv;
+use synod::multi::{Change, Client, How, Outcome, Process, Slot, Snapshot, Task};
+use synod::runtime::{NodeConfig, spawn, spawn_watched};
+use tempfile::TempDir;
+
+/// How long anything may take on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The number of the cluster of the tests.
+const CLUSTER: u64 = 77;
+
+/// A cluster of real processes, and the file that describes it.
+struct Store {
+    directory: TempDir,
+    addresses: Vec<SocketAddr>,
+    nodes: BTreeMap<usize, Served>,
+}
+
+/// A node's process, and the lines that it prints.
+struct Served {
+    process: Running,
+    lines: Receiver<String>,
+}
+
+impl Store {
+    /// Nothing runs yet.
+    fn new(nodes: usize) -> Self {
+        // Others may take the ports in between; that has not been seen, and would be an error.
+        let bind = |_| UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let sockets: Vec<_> = (0..nodes).map(bind).collect();
+        let addresses = sockets.iter().map(|it| it.local_addr().expect("bound"));
+        let store = Store {
+            addresses: addresses.collect(),
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            nodes: BTreeMap::new(),
+        };
+        store.write(&store.file());
+        store
+    }
+
+    /// What the file says.
+    fn file(&self) -> String {
+        let key = "0123456789abcdef".repeat(4);
+        let mut text = format!("cluster = {CLUSTER}\nkey = \"{key}\"\ndata = \"data\"\n");
+        for (id, address) in self.addresses.iter().enumerate() {
+            text += &format!("[[nodes]]\nid = {id}\naddress = \"{address}\"\n");
+        }
+        text
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(self.path(), text).expect("written");
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("cluster.toml")
+    }
+
+    /// The arguments that name the file, after others.
+    fn with<'a>(&self, args: &[&'a str]) -> Vec<String> {
+        let file = self.path().display().to_string();
+        let args = args.iter().map(|arg| (*arg).to_owned());
+        args.chain(["--config".to_owned(), file]).collect()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let args = self.with(args);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        synod(&args)
+    }
+
+    /// Runs `synod kv`, which must exit like this, and returns what it prints.
+    fn kv(&self, args: &str, code: i32) -> String {
+        let args: Vec<&str> = ["kv"].into_iter().chain(args.split(' ')).collect();
+        let output = self.run(&[args.as_slice(), &["--timeout-s", "60"]].concat());
+        let told = format!("{}{}", output.stdout, output.stderr);
+        assert_eq!(output.code, Some(code), "{args:?}: {told}");
+        told.trim().to_owned()
+    }
+
+    fn start(&mut self, id: usize) {
+        let args = self.with(&["serve", "--node", &id.to_string()]);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let mut child = command(&args).stdout(Stdio::piped()).spawn().expect("runs");
+        let stdout = child.stdout.take().expect("piped");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            // Nobody listens any more once the test is over.
+            lines.for_each(|line| drop(sender.send(line)));
+        });
+        let process = Running(child);
+        self.nodes.insert(id, Served { process, lines });
+    }
+
+    /// The node that leads, as soon as one says so.
+    fn leader(&self) -> usize {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            for (id, node) in &self.nodes {
+                if node.lines.try_iter().any(|line| line.starts_with("leads")) {
+                    return *id;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("nobody leads");
+    }
+
+    /// Kills a node without a warning.
+    fn kill(&mut self, id: usize) {
+        self.nodes.remove(&id).expect("it runs");
+    }
+
+    fn storage(&self, id: usize) -> PathBuf {
+        let data = self.directory.path().join("data");
+        data.join(format!("node-{id}.storage"))
+    }
+
+    /// `synod serve`, which must refuse to start, for a reason with these words, and change nothing.
+    fn refuses(&self, args: &[&str], hints: &[&str]) {
+        let before = contents(self.directory.path());
+        let output = self.run(&[&["serve"], args].concat());
+        assert_eq!(output.code, Some(2), "{args:?}: {}", output.stdout);
+        assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+        for hint in hints {
+            let told = &output.stderr;
+            assert!(told.contains(hint), "{args:?} lacks {hint}: {told}");
+        }
+        assert!(
+            contents(self.directory.path()) == before,
+            "something was changed"
+        );
+    }
+}
+
+/// Every file below a directory that has something in it.
+fn contents(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(path).expect("a directory") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            let content = std::fs::read(&path).expect("readable");
+            found.insert(path, content);
+        }
+    }
+    found.retain(|_, content| !content.is_empty());
+    found
+}
+
+#[test]
+fn a_store_survives_the_death_of_its_leader() {
+    let mut store = Store::new(3);
+    (0..3).for_each(|id| store.start(id));
+    assert_eq!(store.kv("put colour red", 0), "was ∅");
+    let leader = store.leader();
+    store.kill(leader);
+    assert_eq!(store.kv("get colour", 0), "red");
+    assert_eq!(
+        store.kv("cas colour green --expected red", 0),
+        "was \"red\""
+    );
+    store.start(leader);
+    for read in ["log", "index", "lease"] {
+        assert_eq!(store.kv(&format!("get colour --read {read}"), 0), "green");
+    }
+    // Both that were up all the time are gone: what is there is what the third has caught up with.
+    let others: Vec<usize> = (0..3).filter(|id| *id != leader).collect();
+    store.kill(others[0]);
+    assert_eq!(store.kv("get colour", 0), "green");
+    assert!(
+        store
+            .kv("cas colour blue --absent", 1)
+            .contains("unchanged \"green\"")
+    );
+    assert!(
+        store
+            .kv("get shape", 1)
+            .contains("there is no key \"shape\"")
+    );
+    let json = store.kv("get colour --json", 0);
+    assert!(
+        json.contains(r#""verdict":"done""#) && json.contains(r#""value":"green""#),
+        "{json}"
+    );
+    assert_eq!(store.kv("delete colour", 0), "was \"green\"");
+    store.kv("delete colour", 1);
+
+    // A majority is gone: nothing is done, and nothing is claimed.
+    store.kill(others[1]);
+    let output = store.run(&["kv", "put", "colour", "grey", "--timeout-s", "1"]);
+    assert_eq!(output.code, Some(3), "{}", output.stdout);
+    assert!(output.stderr.contains("not known"), "{}", output.stderr);
+}
+
+#[test]
+fn a_node_stops_cleanly_when_it_is_told_to() {
+    let mut store = Store::new(1);
+    store.start(0);
+    assert_eq!(store.kv("put colour red", 0), "was ∅");
+    for signal in ["-TERM", "-INT"] {
+        let mut node = store.nodes.remove(&0).expect("it runs");
+        let id = node.process.0.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.expect("there is a kill").success());
+        let status = node.process.0.wait().expect("it ends");
+        assert_eq!(status.code(), Some(0));
+        let lines: Vec<String> = node.lines.iter().collect();
+        assert!(lines[0].starts_with("node 0 of cluster 77"), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("leads: node 0")),
+            "{lines:?}"
+        );
+        assert!(
+            lines.last().is_some_and(|it| it.starts_with("stopped")),
+            "{lines:?}"
+        );
+        store.start(0);
+        assert_eq!(store.kv("get colour", 0), "red");
+    }
+}
+
+#[test]
+fn a_file_that_makes_no_sense_is_refused_with_what_to_do() {
+    let store = Store::new(2);
+    let file = store.file();
+    let second = store.addresses[1].to_string();
+    let cases: [(String, &[&str]); 10] = [
+        (file.replace("id = 1", "id = 0"), &["node 0 is there twice"]),
+        (
+            file.replace(&second, &store.addresses[0].to_string()),
+            &["nodes 0 and 1 are both at"],
+        ),
+        (
+            format!("colour = 1\n{file}"),
+            &["unknown field `colour`", "line 1"],
+        ),
+        (
+            file.replace("0123", "012"),
+            &["key", "64 hexadecimal digits"],
+        ),
+        (
+            file.replace("0123", "012x"),
+            &["key", "64 hexadecimal digits"],
+        ),
+        (file.replace("id = 1", "id = 64"), &["node 64", "0 to 63"]),
+        (
+            file.replace(&second, "127.0.0.1:0"),
+            &["node 1", "127.0.0.1:0"],
+        ),
+        (
+            format!("datagram_max = 9\n{file}"),
+            &["datagram_max", "128 to 65507"],
+        ),
+        (
+            format!("{file}[times]\nheartbeat_ms = 100\n"),
+            &["election_ms", "heartbeat_ms", "150 ms"],
+        ),
+        ("cluster = ".to_owned(), &["cluster.toml", "line 1"]),
+    ];
+    for (text, hints) in cases {
+        store.write(&text);
+        store.refuses(&["--node", "0"], hints);
+        let output = store.run(&["kv", "get", "colour"]);
+        assert_eq!(output.code, Some(2), "{text}: {}", output.stdout);
+    }
+    store.write(&file);
+    store.refuses(&["--node", "2"], &["--node", "no node 2", "0, 1"]);
+    std::fs::remove_file(store.path()).expect("it was there");
+    store.refuses(&["--node", "0"], &["cluster.toml", "synod config"]);
+}
+
+#[test]
+fn what_is_too_long_is_refused_before_it_is_sent() {
+    let store = Store::new(1);
+    let (key, value) = ("k".repeat(257), "v".repeat(1025));
+    for (args, limit) in [
+        (["kv", "get", &key, ""], "256"),
+        (["kv", "put", &key, "v"], "256"),
+        (["kv", "put", "k", &value], "1024"),
+    ] {
+        let args: Vec<&str> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
+        let output = store.run(&args);
+        assert_eq!(output.code, Some(2), "{}", output.stdout);
+        assert!(output.stderr.contains(limit), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn an_example_is_written_once_and_serves() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    let write = || {
+        synod(&[
+            "config",
+            "--nodes",
+            "1",
+            "--dir",
+            path,
+            "--address",
+            "127.0.0.1:1",
+        ])
+    };
+    assert_eq!(write().code, Some(0));
+    let file = directory.path().join("cluster.toml");
+    let written = std::fs::read_to_string(&file).expect("it is there");
+    let again = write();
+    assert_eq!(again.code, Some(2), "{}", again.stdout);
+    assert!(again.stderr.contains("cluster.toml"), "{}", again.stderr);
+    assert_eq!(
+        std::fs::read_to_string(&file).expect("still there"),
+        written
+    );
+    let many = synod(&[
+        "config",
+        "--nodes",
+        "9",
+        "--dir",
+        path,
+        "--address",
+        "127.0.0.1:65530",
+    ]);
+    assert!(
+        many.code == Some(2) && many.stderr.contains("--address"),
+        "{}",
+        many.stderr
+    );
+
+    let store = Store::new(1);
+    let address = store.addresses[0].to_string();
+    store.write(&written.replace("127.0.0.1:1", &address));
+    let mut store = store;
+    store.start(0);
+    assert_eq!(store.kv("put colour red", 0), "was ∅");
+}
+
+#[test]
+fn the_data_of_another_cluster_or_of_other_members_is_refused() {
+    let mut store = Store::new(1);
+    store.start(0);
+    store.kv("put colour red", 0);
+    store.kill(0);
+    let file = store.file();
+    store.write(&file.replace("cluster = 77", "cluster = 78"));
+    store.refuses(
+        &["--node", "0"],
+        &["cluster = 77", "cluster = 78", "`data`"],
+    );
+    store.write(&(file.clone() + "[[nodes]]\nid = 1\naddress = \"127.0.0.1:9\"\n"));
+    store.refuses(&["--node", "0"], &["nodes = [0]", "nodes = [0, 1]"]);
+    store.write(&file);
+    let members = store.directory.path().join("data/members.toml");
+    let text = std::fs::read(&members).expect("it was written");
+    std::fs::remove_file(&members).expect("it is there");
+    store.refuses(&["--node", "0"], &["members.toml", "missing"]);
+    // The log knows itself whose it is.
+    std::fs::write(&members, "cluster = 78\nnodes = [0]\n").expect("forged");
+    store.write(&file.replace("cluster = 77", "cluster = 78"));
+    store.refuses(&["--node", "0"], &["cluster 77", "cluster 78"]);
+    std::fs::write(&members, text).expect("restored");
+    store.write(&file);
+    store.start(0);
+    assert_eq!(store.kv("get colour", 0), "red", "nothing is lost");
+}
+
+#[test]
+fn a_damaged_log_is_refused_and_left_alone() {
+    let mut store = Store::new(1);
+    store.start(0);
+    store.kv("put colour red", 0);
+    store.kill(0);
+    let files = std::fs::read_dir(store.storage(0)).expect("it saved something");
+    let files = files.map(|file| file.expect("readable").path());
+    let is_log = |path: &PathBuf| path.display().to_string().contains("/log-");
+    let log = files.into_iter().find(is_log).expect("a log");
+    let intact = std::fs::read(&log).expect("readable");
+    let mut damaged = intact.clone();
+    damaged[20] ^= 1;
+    std::fs::write(&log, damaged).expect("damaged");
+    store.refuses(&["--node", "0"], &["node-0.storage", "byte", "Put back"]);
+    std::fs::write(&log, intact).expect("restored");
+    store.start(0);
+    assert_eq!(store.kv("get colour", 0), "red", "nothing is lost");
+}
+
+/// Saves a snapshot that is none, as if it were what a node of the store saves.
+struct Forger;
+
+/// What the forger remembers: nothing, in so many words.
+#[derive(Clone, Debug, PartialEq)]
+struct Forged;
+
+impl Delta for Forged {
+    type Change = Change<kv::Command>;
+
+    fn changes(&self, before: Option<&Self>) -> Vec<Self::Change> {
+        let snapshot = Snapshot {
+            upto: Slot(7),
+            bytes: [0xff; 40].as_slice().into(),
+        };
+        let is_new = before.is_none();
+        is_new
+            .then_some(Change::Compacted(snapshot))
+            .into_iter()
+            .collect()
+    }
+
+    fn apply(_: Option<Self>, _: Self::Change) -> Option<Self> {
+        Some(Forged)
+    }
+}
+
+impl Actor for Forger {
+    type Msg = ();
+    type State = ();
+    type Timer = ();
+    type Random = ();
+    type Storage = Forged;
+
+    fn on_start(&self, _: Id, _: &Option<Forged>, out: &mut Out<Self>) {
+        out.save(Forged);
+    }
+}
+
+#[test]
+fn a_snapshot_that_is_none_is_refused() {
+    let store = Store::new(1);
+    let data = store.directory.path().join("data");
+    std::fs::create_dir(&data).expect("created");
+    let members = format!("cluster = {CLUSTER}\nnodes = [0]\n");
+    std::fs::write(data.join("members.toml"), members).expect("written");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let mut config = NodeConfig::new(Id::from(0), socket);
+    config.cluster = CLUSTER;
+    config.storage = Some(store.storage(0));
+    let handle = spawn(Forger, config, |()| {}).expect("it starts");
+    handle.stop();
+    handle.join().expect("it has saved");
+    store.refuses(
+        &["--node", "0"],
+        &["node-0.storage", "does not fit", "Put back"],
+    );
+}
+
+#[test]
+fn a_client_whose_session_is_unknown_is_told_so() {
+    let mut store = Store::new(1);
+    store.write(&store.file().replace("key", "# key"));
+    store.start(0);
+    store.kv("put colour red", 0);
+    let tasks = [
+        kv::Command::put("colour", "blue"),
+        kv::Command::get("colour"),
+    ];
+    let tasks = tasks.map(|command| Task::Do(command.expect("short")));
+    let told = told(&store, tasks.to_vec(), Some(999));
+    assert_eq!(told, [Outcome::Expired], "and it stops");
+    let get = Task::Read(kv::Command::get("colour").expect("short"), How::Index);
+    let red = Outcome::Done(kv::Reply::Was(Some("red".to_owned())));
+    assert_eq!(
+        self::told(&store, vec![get], None),
+        [red],
+        "nothing was done"
+    );
+}
+
+/// What a client is told until it is done.
+fn told(
+    store: &Store,
+    tasks: Vec<Task<kv::Command>>,
+    session: Option<u64>,
+) -> Vec<Outcome<kv::Reply>> {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let mut config = NodeConfig::new(Id::from(70_000), socket);
+    config.cluster = CLUSTER;
+    config.peers = BTreeMap::from([(Id::from(0), store.addresses[0])]);
+    let client = Client {
+        tasks,
+        session,
+        leaders: vec![synod::ballot::NodeId(0)],
+        is_loyal: false,
+        backoff: synod::backoff::Backoff::default(),
+    };
+    let (sender, replies) = channel();
+    let watch = move |_: Id, state: &synod::multi::ProcessState<kv::Store>| {
+        let replies = state.client().map(|client| client.replies.clone());
+        // Nobody listens any more to what comes late.
+        let _ = replies
+            .filter(|it| !it.is_empty())
+            .map(|it| sender.send(it));
+    };
+    let handle = spawn_watched(Process::Client(client), config, watch, |_| {}).expect("starts");
+    let told = replies.recv_timeout(PATIENCE).expect("an answer");
+    std::thread::sleep(Duration::from_millis(50));
+    handle.stop();
+    handle.join().expect("no failure");
+    replies.try_iter().last().unwrap_or(told)
+}
+
+#[test]
+fn the_play_of_the_store_ends_well_on_a_bad_network_too() {
+    for faults in ["", "loss=0.2,dup=0.2,reorder=0.2"] {
+        let flags = ["--seed", "1", "--faults", faults, "--timeout-s", "60"];
+        let output = synod(&[&["cluster", "multi"], flags.as_slice()].concat());
+        let told = format!("{}{}", output.stdout, output.stderr);
+        assert_eq!(output.code, Some(0), "faults {faults}: {told}");
+        for text in [
+            "leads in ballot",
+            "is killed",
+            "failover: node",
+            "by lease → was",
+            "restarts from its disk",
+            "operations are linearizable",
+            "logs of all 3 nodes agree",
+        ] {
+            assert!(output.stdout.contains(text), "{text} is missing: {told}");
+        }
+    }
+}
+
+#[test]
+fn the_play_of_the_store_remembers_in_its_directory() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    let play = |nodes| {
+        let flags = ["--dir", path, "--nodes", nodes, "--timeout-s", "60"];
+        let output = synod(&[&["cluster", "multi"], flags.as_slice()].concat());
+        assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+        let told = |client: &str| {
+            let mut lines = output.stdout.lines();
+            let line = lines.find_map(|line| line.split_once(client).map(|(_, rest)| rest));
+            line.expect("a line of the client").to_owned()
+        };
+        (told("client 0: "), told("client 1: put \"colour\" "))
+    };
+    let (found, put) = play("1");
+    assert!(found.ends_with("was ∅"), "{found}");
+    let put = put.split(' ').next().expect("a value").to_owned();
+    let (found, _) = play("1");
+    assert!(found.ends_with(&format!("was {put}")), "{found}, not {put}");
+    let output = synod(&["cluster", "basic", "--dir", path, "--nodes", "1"]);
+    assert_eq!(output.code, Some(2), "{}", output.stdout);
+    assert!(
+        output.stderr.contains("synod cluster multi"),
+        "{}",
+        output.stderr
+    );
+}
