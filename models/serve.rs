@@ -401,7 +401,7 @@ fn a_damaged_log_is_refused_and_left_alone() {
 struct Forger;
 
 /// What the forger remembers: nothing, in so many words.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Hash, PartialEq)]
 struct Forged;
 
 impl Delta for Forged {

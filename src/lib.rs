@@ -11,13 +11,15 @@
 //!    [`Acceptor`](basic::Acceptor), [`Proposer`](basic::Proposer) and
 //!    [`Learner`](basic::Learner), one method per message, each with its rule and its source.
 //! 3. [`invariant`]: what must hold, a sentence and a predicate each.
-//! 4. [`checker`]: the world that actors are checked in, for any stateright actors.
-//! 5. [`runtime`]: the same actors over UDP, with a disk. [`delta`] is how they save what changed.
-//! 6. [`certify`]: what clients were told, judged.
+//! 4. [`multi`]: Multi-Paxos, a log of decrees under one leader; [`machine`], what it replicates,
+//!    and [`kv`], a store to replicate.
+//! 5. [`checker`]: the world that actors are checked in, for any stateright actors.
+//! 6. [`runtime`]: the same actors over UDP, with a disk, or in a simulation; [`delta`], what they
+//!    save; [`certify`], whether what clients were told can be told apart from one machine.
 //! 7. [`backoff`]: when to try again. Nothing but speed depends on it.
 //!
-//! The `synod` command puts these together: `synod check basic`, `synod explore basic`,
-//! `synod cluster basic`. The systems that it checks stand in the folder `models`.
+//! The `synod` command puts these together: `synod check basic`, `synod explore multi`,
+//! `synod cluster multi`, `synod serve`. The systems that it checks stand in the folder `models`.
 //!
 //! # A value is chosen
 //!
