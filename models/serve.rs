@@ -129,7 +129,7 @@ impl Store {
         data.join(format!("node-{id}.storage"))
     }
 
-    /// `synod serve`, which must refuse to start, for a reason with these words, and change nothing.
+    /// `synod serve`, which must refuse to start, with these words, and change nothing.
     fn refuses(&self, args: &[&str], hints: &[&str]) {
         let before = contents(self.directory.path());
         let output = self.run(&[&["serve"], args].concat());

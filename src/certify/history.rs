@@ -5,10 +5,10 @@
 //! [`Machine`] gives in that order (Herlihy and Wing, *Linearizability*, TOPLAS 1990). An operation
 //! that never returned may have taken effect at any moment since its invocation, or never.
 //!
-//! [`History::explain`] tries all orders (Wing and Gong, *Testing and Verifying Concurrent Objects*,
-//! JPDC 1993), but none twice that led to the same machine by the same operations (Lowe, *Testing
-//! for Linearizability*, 2017). Where operations on different keys do not touch each other, the
-//! history is linearizable if that of each key is, which is much faster to tell: see
+//! [`History::explain`] tries all orders (Wing and Gong, *Testing and Verifying Concurrent
+//! Objects*, JPDC 1993), but none twice that led to the same machine by the same operations (Lowe,
+//! *Testing for Linearizability*, 2017). Where operations on different keys do not touch each
+//! other, the history is linearizable if that of each key is, which is much faster to tell: see
 //! [`History::split`].
 //!
 //! ```

@@ -118,7 +118,7 @@ impl ClusterFile {
         };
         let digits: Option<Vec<u8>> = text
             .chars()
-            .map(|digit| Some(u8::try_from(digit.to_digit(16)?).ok()?))
+            .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
             .collect();
         let digits = digits.filter(|digits| digits.len() == 64);
         let digits = digits.ok_or("key: expected 64 hexadecimal digits, that is 32 bytes")?;
@@ -226,8 +226,8 @@ impl Times {
         }
         if 2 * heartbeat > election {
             return Err(format!(
-                "times: who waits {election} ms for a leader that shows itself every {heartbeat} ms \
-                 would not wait for two signs of life; raise election_ms, or lower heartbeat_ms"
+                "times: who waits {election} ms for a leader that shows itself every {heartbeat} \
+                 ms misses it too easily; raise election_ms, or lower heartbeat_ms"
             ));
         }
         Ok(())
@@ -239,6 +239,7 @@ pub(super) fn run(args: &ConfigArgs, output: &mut Output) -> Result<Exit, Error>
     let path = args.dir.join("cluster.toml");
     let fail =
         |error: std::io::Error| Error::Other(format!("cannot write {}: {error}", path.display()));
+    let text = example(args)?;
     std::fs::create_dir_all(&args.dir).map_err(fail)?;
     let mut options = std::fs::OpenOptions::new();
     // Never over one that is there: its key, once lost, shuts everybody out.
@@ -246,7 +247,7 @@ pub(super) fn run(args: &ConfigArgs, output: &mut Output) -> Result<Exit, Error>
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&path).map_err(fail)?;
-    file.write_all(example(args)?.as_bytes()).map_err(fail)?;
+    file.write_all(text.as_bytes()).map_err(fail)?;
     output.line(format_args!(
         "{} is written. On each machine of the cluster:",
         path.display()

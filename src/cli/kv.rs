@@ -108,8 +108,8 @@ impl Answer {
         let (exit, verdict, text, value) = match told {
             Some(Outcome::Done(reply)) => return Self::of_reply(command, reply),
             Some(Outcome::Expired | Outcome::Opened { .. }) => {
-                let text = "the session has expired, for too many others were opened meanwhile: \
-                            whether the command took effect is not known; read before you try again";
+                let text = "the session has expired, for too many others were opened: whether the \
+                            command took effect is not known; read before you try again";
                 (Exit::Bounded, "expired", text.to_owned(), None)
             }
             None => {

@@ -75,12 +75,17 @@ fn watch(
     output: &mut Output,
 ) {
     let mut shown = None;
-    while !is_told.load(Ordering::Relaxed) && !handle.is_finished() {
+    loop {
+        let is_over = is_told.load(Ordering::Relaxed) || handle.is_finished();
         let now = *status.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(now) = now.filter(|now| shown != Some(*now)) {
             // That nobody reads it any more is no reason to stop.
             let _ = output.line(now);
             shown = Some(now);
+        }
+        // Not before the last that has changed is printed.
+        if is_over {
+            return;
         }
         std::thread::sleep(LOOK_EVERY);
     }

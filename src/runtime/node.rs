@@ -42,9 +42,9 @@ pub struct NodeConfig {
     /// The directory that keeps what the actor saves, of this node alone. It is created, but what
     /// it is in must exist. `None`, the default, is for actors that never save.
     pub storage: Option<PathBuf>,
-    /// Up to how many bytes messages share a datagram. 1,400 by default, which passes through nearly
-    /// every network in one piece. Where all are on one machine, or frames are jumbo, more is
-    /// faster. A message that is longer gets a datagram of its own, which the network cuts up and
+    /// Up to how many bytes messages share a datagram. 1,400 by default, which passes through
+    /// nearly every network in one piece. Where all are on one machine, or frames are jumbo, more
+    /// is faster. A message that is longer gets a datagram of its own, which the network cuts up and
     /// puts together again; one that is too long even for [`MAX_DATAGRAM`] is never sent: see
     /// [`Counters::oversized`].
     pub datagram_max: usize,

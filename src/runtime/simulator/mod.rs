@@ -81,14 +81,14 @@ pub struct Settings {
     pub latency: Range<Duration>,
     /// How long it takes to make a save durable. 50 to 500 µs by default.
     pub sync: Range<Duration>,
-    /// Up to how many bytes messages share a datagram. 1,400 by default; what a node would refuse is
-    /// not taken.
+    /// Up to how many bytes messages share a datagram. 1,400 by default; what a node would refuse
+    /// is not taken.
     pub datagram_max: usize,
     /// What datagrams are authenticated with. `None` by default.
     pub key: Option<Key>,
-    /// By what fraction a process' [clock](super::clock) runs too fast or too slow at most. Each has
-    /// a rate of its own, which stays, and shows another time whenever it is started. Timers are as
-    /// late as they are, whatever the clock shows. 0 by default.
+    /// By what fraction a process' [clock](super::clock) runs too fast or too slow at most. Each
+    /// has a rate of its own, which stays, and shows another time whenever it is started. Timers
+    /// are as late as they are, whatever the clock shows. 0 by default.
     pub drift: f64,
 }
 
