@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// The arguments that name the file, after others.
-    fn with<'a>(&self, args: &[&'a str]) -> Vec<String> {
+    fn with(&self, args: &[&str]) -> Vec<String> {
         let file = self.path().display().to_string();
         let args = args.iter().map(|arg| (*arg).to_owned());
         args.chain(["--config".to_owned(), file]).collect()
