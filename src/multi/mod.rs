@@ -37,6 +37,28 @@
 //! *Paxos Made Live* (2007). `[Raft thesis]` Ongaro, *Consensus: Bridging Theory and Practice*
 //! (2014), for sessions and reads, which are the same over any replicated log.
 //!
+//! # What must hold, and by what rule
+//!
+//! Each property of `models/multi.rs`, what upholds it, and the mutants of `synod check multi` that
+//! break it:
+//!
+//! - PromiseKept: [`Acceptor::on_prepare`] and [`Acceptor::on_accept`], saved before it is said.
+//!   `vote-below-promise`, `forget-promise`
+//! - OneValuePerBallot: [`Leader::prepare`] takes no ballot twice, and a
+//!   [`Proposal`](reign::Proposal) stays. `reuse-ballot`
+//! - VotesSafe, Agreement: [`Leader::on_promise`] adopts the highest vote of each slot.
+//!   `lowest-vote`, `ignore-votes`, `forget-votes`
+//! - DecidedIsChosen: [`Reign::on_accepted`](reign::Reign::on_accepted), [`Acceptor::voted_in`],
+//!   [`Reign::learn`](reign::Reign::learn). `count-one-vote`, `any-vote-decides`, `lead-overruled`
+//! - DecisionStands: [`Learner::learn`], [`Learner::compact`]. `forget-log`
+//! - Validity: [`Reign::fill`](reign::Reign::fill). `invent-command`
+//! - SameState: [`Learner::learn`] goes by slots, and a [`Machine`] by nothing else.
+//!   `reverse-batch`
+//! - ExactlyOnce: [`Sessions::carry_out`]. `renumber`
+//! - Linearizable: [`Reign::on_read`](reign::Reign::on_read), [`Reign::ready`](reign::Reign::ready)
+//!   and the [`lease`]. `read-unconfirmed`, `read-too-soon`, `hold-off-nobody`, `forget-grant`,
+//!   `count-from-receipt`, `no-margin`
+//!
 //! # Where we differ from the papers
 //! - Votes go to the leader, which tells the learners: fewer messages than voting to all.
 //! - A node that is an acceptor and a learner drops a vote once it knows the slot to be decided,
