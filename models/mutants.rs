@@ -174,18 +174,26 @@ impl Mutant {
     }
 }
 
-/// The shipped process with one rule broken.
+/// The shipped process with one rule broken, or with none: one type for both, so that whatever
+/// checks either is compiled once.
 #[derive(Clone, Debug)]
 pub struct Broken {
     process: Process<char>,
-    rule: Rule,
+    rule: Option<Rule>,
 }
 
 impl Broken {
     /// `process` with the rule of `mutant` broken.
     #[must_use]
     pub fn new(process: Process<char>, mutant: &Mutant) -> Self {
-        let rule = mutant.rule;
+        let rule = Some(mutant.rule);
+        Self { process, rule }
+    }
+
+    /// `process` as it was shipped, or with the rule of a mutant broken.
+    #[must_use]
+    pub fn perhaps(process: Process<char>, mutant: Option<&Mutant>) -> Self {
+        let rule = mutant.map(|mutant| mutant.rule);
         Self { process, rule }
     }
 
@@ -193,7 +201,7 @@ impl Broken {
     /// saved is what the mutant remembers.
     fn hand_on(&self, state: &ProcessState<char>, asked: Out<Process<char>>, out: &mut Out<Self>) {
         let is_late = |command: &Command<_, _, _, _>| {
-            self.rule == Rule::SendBeforeSave && matches!(command, Command::Save(_))
+            self.rule == Some(Rule::SendBeforeSave) && matches!(command, Command::Save(_))
         };
         let amended = asked
             .into_iter()
@@ -208,6 +216,7 @@ impl Broken {
     /// What the process is told instead of `message`, and what it remembers meanwhile.
     fn mishear(
         &self,
+        rule: Rule,
         state: &mut ProcessState<char>,
         src: NodeId,
         message: Message<char>,
@@ -215,7 +224,7 @@ impl Broken {
         let ProcessState::Node(node) = state else {
             return message;
         };
-        match (self.rule, message) {
+        match (rule, message) {
             (Rule::VoteBelowPromise, message @ Message::Accept { .. }) => {
                 if let Some(acceptor) = &mut node.acceptor {
                     acceptor.promised = None;
@@ -275,9 +284,15 @@ impl Actor for Broken {
         storage: &Option<Durable<char>>,
         out: &mut Out<Self>,
     ) -> ProcessState<char> {
+        let Some(rule) = self.rule else {
+            let mut inner = Out::new();
+            let state = self.process.on_start(id, storage, &mut inner);
+            out.append(&mut inner);
+            return state;
+        };
         let mut storage = storage.clone();
         if let Some(durable) = &mut storage {
-            match self.rule {
+            match rule {
                 Rule::ForgetPromise => {
                     durable.acceptor = durable.acceptor.take().map(|acceptor| Acceptor {
                         promised: None,
@@ -303,8 +318,14 @@ impl Actor for Broken {
         msg: Message<char>,
         out: &mut Out<Self>,
     ) {
+        let Some(rule) = self.rule else {
+            let mut inner = Out::new();
+            self.process.on_msg(id, state, src, msg, &mut inner);
+            out.append(&mut inner);
+            return;
+        };
         let mut misled = state.clone().into_owned();
-        let msg = self.mishear(&mut misled, src.into(), msg);
+        let msg = self.mishear(rule, &mut misled, src.into(), msg);
         let mut misled = Cow::Owned(misled);
         let mut inner = Out::new();
         self.process.on_msg(id, &mut misled, src, msg, &mut inner);

@@ -285,18 +285,26 @@ impl Mutant {
     }
 }
 
-/// The shipped process with one rule broken.
+/// The shipped process with one rule broken, or with none: one type for both, so that whatever
+/// checks either is compiled once.
 #[derive(Clone, Debug)]
 pub struct Broken {
     process: Process<Register>,
-    rule: Rule,
+    rule: Option<Rule>,
 }
 
 impl Broken {
     /// `process` with the rule of `mutant` broken.
     #[must_use]
     pub fn new(process: Process<Register>, mutant: &Mutant) -> Self {
-        let rule = mutant.rule;
+        let rule = Some(mutant.rule);
+        Self { process, rule }
+    }
+
+    /// `process` as it was shipped, or with the rule of a mutant broken.
+    #[must_use]
+    pub fn perhaps(process: Process<Register>, mutant: Option<&Mutant>) -> Self {
+        let rule = mutant.map(|mutant| mutant.rule);
         Self { process, rule }
     }
 
@@ -319,12 +327,18 @@ impl Broken {
     }
 
     /// What the process is told instead of `message`, and what it remembers meanwhile.
-    fn mishear(&self, node: &mut NodeState<Register>, src: NodeId, message: Msg) -> Msg {
+    fn mishear(
+        &self,
+        rule: Rule,
+        node: &mut NodeState<Register>,
+        src: NodeId,
+        message: Msg,
+    ) -> Msg {
         let acceptors = self
             .cluster()
             .map(|it| it.quorums.acceptors())
             .unwrap_or_default();
-        match (self.rule, message) {
+        match (rule, message) {
             (Rule::VoteBelowPromise, message @ Message::Accept { .. }) => {
                 if let Some(acceptor) = &mut node.acceptor {
                     acceptor.promised = None;
@@ -550,10 +564,16 @@ impl Actor for Broken {
     type Random = ();
 
     fn on_start(&self, id: Id, storage: &Option<Durable<Register>>, out: &mut Out<Self>) -> Proc {
+        let Some(rule) = self.rule else {
+            let mut inner = Out::new();
+            let state = self.process.on_start(id, storage, &mut inner);
+            out.append(&mut inner);
+            return state;
+        };
         let mut storage = storage.clone();
         if let Some(durable) = &mut storage {
             let acceptor = durable.acceptor.as_mut();
-            match (self.rule, acceptor) {
+            match (rule, acceptor) {
                 (Rule::ForgetPromise, Some(acceptor)) => acceptor.promised = None,
                 (Rule::ForgetVotes, Some(acceptor)) => acceptor.votes.clear(),
                 (Rule::ReuseBallot, _) => durable.ballot = None,
@@ -563,7 +583,7 @@ impl Actor for Broken {
         }
         let mut inner = Out::new();
         let mut state = self.process.on_start(id, &storage, &mut inner);
-        if let (Rule::ForgetGrant, ProcessState::Node(node)) = (self.rule, &mut state) {
+        if let (Rule::ForgetGrant, ProcessState::Node(node)) = (rule, &mut state) {
             node.grant = None;
         }
         out.append(&mut inner);
@@ -571,9 +591,15 @@ impl Actor for Broken {
     }
 
     fn on_msg(&self, id: Id, state: &mut Cow<Proc>, src: Id, msg: Msg, out: &mut Out<Self>) {
+        let Some(rule) = self.rule else {
+            let mut inner = Out::new();
+            self.process.on_msg(id, state, src, msg, &mut inner);
+            out.append(&mut inner);
+            return;
+        };
         let mut misled = state.clone().into_owned();
         let msg = match &mut misled {
-            ProcessState::Node(node) => self.mishear(node, src.into(), msg),
+            ProcessState::Node(node) => self.mishear(rule, node, src.into(), msg),
             ProcessState::Client(_) => msg,
         };
         let mut misled = Cow::Owned(misled);
@@ -581,7 +607,7 @@ impl Actor for Broken {
         self.process.on_msg(id, &mut misled, src, msg, &mut inner);
         let mut after = misled.into_owned();
         keep_higher_promise(state, &mut after);
-        if self.rule == Rule::OverruledLeads {
+        if rule == Rule::OverruledLeads {
             rule_on(state, &mut after);
         }
         if after != **state {

@@ -114,13 +114,8 @@ impl Model {
                 if let Some(calls) = calls {
                     calls.begin(system.cluster()).map_err(Error::other)?;
                 }
-                match mutant {
-                    None => search_basic(&system, options, limits, calls, progress),
-                    Some(mutant) => {
-                        let broken = system.map(|it| Broken::new(it, mutant));
-                        search_basic(&broken, options, limits, calls, progress)
-                    }
-                }
+                let system = system.map(|it| Broken::perhaps(it, *mutant));
+                search_basic(&system, options, limits, calls, progress)
             }
             Model::Multi(config, mutant) => {
                 if calls.is_some() {
@@ -130,13 +125,8 @@ impl Model {
                 }
                 let system = config.system().map_err(Error::other)?;
                 let options = config.options();
-                match mutant {
-                    None => search::run(|| World::new(system.clone(), options), limits, progress),
-                    Some(mutant) => {
-                        let broken = || system.clone().map(|it| BrokenMulti::new(it, mutant));
-                        search::run(|| World::new(broken(), options), limits, progress)
-                    }
-                }
+                let system = system.map(|it| BrokenMulti::perhaps(it, *mutant));
+                search::run(|| World::new(system.clone(), options), limits, progress)
             }
         };
         result.map_err(|error| match error {
@@ -170,32 +160,22 @@ impl Model {
             Model::Basic(config, mutant) => {
                 let system = config.system().map_err(Error::other)?;
                 let options = unfolded(config.options());
-                match mutant {
-                    None => explore::serve(address, || World::new(system.clone(), options)),
-                    Some(mutant) => explore::serve(address, || {
-                        let broken = system.clone().map(|it| Broken::new(it, mutant));
-                        World::new(broken, options)
-                    }),
-                }
+                let system = system.map(|it| Broken::perhaps(it, *mutant));
+                explore::serve(address, || World::new(system.clone(), options));
             }
             Model::Multi(config, mutant) => {
                 let system = config.system().map_err(Error::other)?;
                 let options = unfolded(config.options());
-                match mutant {
-                    None => explore::serve(address, || World::new(system.clone(), options)),
-                    Some(mutant) => explore::serve(address, || {
-                        let broken = system.clone().map(|it| BrokenMulti::new(it, mutant));
-                        World::new(broken, options)
-                    }),
-                }
+                let system = system.map(|it| BrokenMulti::perhaps(it, *mutant));
+                explore::serve(address, || World::new(system.clone(), options));
             }
         }
         Ok(())
     }
 }
 
-fn search_basic<A: basic::Speaker + Clone>(
-    system: &basic::Basic<A>,
+fn search_basic(
+    system: &basic::Basic<Broken>,
     options: Options,
     limits: Limits,
     calls: Option<&Arc<Calls>>,
