@@ -138,7 +138,7 @@ fn a_mutant_that_survives_is_not_praised() {
 
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
-    let cases: [(&[&str], &[&str]); 20] = [
+    let cases: [(&[&str], &[&str]); 24] = [
         (
             &["check", "basic", "--dump-steps", "/nowhere/calls"],
             &["--dump-steps", "/nowhere/calls"],
@@ -148,8 +148,18 @@ fn bad_input_is_refused_with_what_to_do() {
             &["--dump-steps"],
         ),
         (&["check", "basic", "--fast"], &["--fast"]),
-        (&["check", "raft"], &["raft", "basic"]),
-        (&["check"], &["<PROTOCOL>"]),
+        (&["check", "raft"], &["raft", "synod check"]),
+        (&["check"], &["basic", "multi", "--all"]),
+        (&["check", "--json"], &["name a protocol", "--all"]),
+        (&["check", "--all", "basic"], &["--all", "name none"]),
+        (
+            &["check", "multi", "--reads", "log"],
+            &["--reads needs --replies on"],
+        ),
+        (
+            &["check", "multi", "--lease", "3"],
+            &["--lease", "two numbers"],
+        ),
         (
             &["check", "basic", "--acceptors", "0"],
             &["--acceptors", "1 to 64"],
@@ -210,10 +220,7 @@ fn bad_input_is_refused_with_what_to_do() {
             &["check", "basic", "--max-memory-gib", "0"],
             &["--max-memory-gib", "at least 1"],
         ),
-        (
-            &["check", "--all", "--acceptors", "5"],
-            &["--all", "--acceptors"],
-        ),
+        (&["check", "--all", "--acceptors", "5"], &["--acceptors"]),
     ];
     for (args, hints) in cases {
         let output = synod(args);
@@ -246,8 +253,13 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn the_invariants_are_listed_with_their_sentences() {
     let output = synod(&["invariants"]);
-    assert_eq!(output.stdout.lines().count(), synod::invariant::ALL.len());
-    for (line, invariant) in output.stdout.lines().zip(synod::invariant::ALL) {
+    let all = || {
+        synod::invariant::ALL
+            .iter()
+            .chain(synod::invariant::OF_LOGS)
+    };
+    assert_eq!(output.stdout.lines().count(), all().count());
+    for (line, invariant) in output.stdout.lines().zip(all()) {
         assert!(line.starts_with(invariant.name) && line.contains(invariant.statement));
     }
 }
