@@ -211,10 +211,10 @@ impl Mutant {
     }
 
     /// The configuration changed to one that gives the mutant its chance. Which messages are stale
-    /// is a claim about the real protocol, so all are kept, but by the one that breaks no claim.
+    /// is a claim about the real protocol, so all are kept, but by those that break no claim.
     #[must_use]
     pub fn prepare(&self, config: Config) -> Config {
-        let is_sound = self.rule == Rule::OverruledLeads || self.is_about_leases();
+        let is_sound = matches!(self.rule, Rule::OverruledLeads | Rule::ForgetGrant);
         let config = Config {
             crashes: config.crashes.max(self.is_about_crashes().into()),
             drops_stale: is_sound && config.drops_stale,
@@ -272,7 +272,7 @@ impl Mutant {
         };
         let horizon = match self.rule {
             Rule::HoldOffNobody | Rule::ForgetGrant => 1,
-            _ => 4,
+            _ => 3,
         };
         self.prepare(Config {
             acceptors,

@@ -114,8 +114,8 @@ pub trait System: Sized + Send + Sync + 'static {
         None
     }
 
-    /// The state in which an actor goes on after a crash, given its state before and the one that it
-    /// would start in: the same, unless something of it survives every crash, as a clock does.
+    /// The state in which an actor goes on after a crash, given its state before and the one that
+    /// it would start in: the same, unless something of it survives every crash, as a clock does.
     fn restarted(&self, before: &StateOf<Self>, fresh: StateOf<Self>) -> StateOf<Self> {
         let _ = before;
         fresh

@@ -503,9 +503,8 @@ impl<S: System> World<S> {
         next.network = network;
     }
 
-    /// Whether an actor's clock, after a step that brings it to `clock`, is not too far ahead of any
-    /// other's or beyond its time
-    /// ([`System::clocks`]).
+    /// Whether an actor's clock, after a step that brings it to `clock`, is not too far ahead of
+    /// any other's or beyond its time ([`System::clocks`]).
     pub(super) fn is_in_time(
         &self,
         actor: usize,

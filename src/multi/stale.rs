@@ -3,6 +3,7 @@
 use super::{Cluster, Leader, Message, MessageOf, NodeState, Phase};
 use crate::ballot::NodeId;
 use crate::machine::Machine;
+use crate::vote::Vote;
 
 /// Whether the slots that a message tells of exist: there are `slots` of them.
 pub(super) fn is_possible<C, R>(message: &Message<C, R>, slots: u64) -> bool {
@@ -55,12 +56,11 @@ impl<M: Machine> NodeState<M> {
             Message::Prepare { ballot, .. } => {
                 acceptor.is_none_or(|it| it.is_past_prepare(*ballot))
             }
-            Message::Continue { ballot, .. } => {
-                acceptor.is_none_or(|it| it.is_past_accept(*ballot))
-            }
-            Message::Accept { vote, .. } => {
-                acceptor.is_none_or(|it| it.is_past_accept(vote.ballot))
-            }
+            Message::Continue { ballot, .. }
+            | Message::Accept {
+                vote: Vote { ballot, .. },
+                ..
+            } => acceptor.is_none_or(|it| it.is_past_accept(*ballot)),
             Message::Promise {
                 ballot, decided, ..
             } => {

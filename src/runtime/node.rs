@@ -44,8 +44,8 @@ pub struct NodeConfig {
     pub storage: Option<PathBuf>,
     /// Up to how many bytes messages share a datagram. 1,400 by default, which passes through
     /// nearly every network in one piece. Where all are on one machine, or frames are jumbo, more
-    /// is faster. A message that is longer gets a datagram of its own, which the network cuts up and
-    /// puts together again; one that is too long even for [`MAX_DATAGRAM`] is never sent: see
+    /// is faster. A message that is longer gets a datagram of its own, which the network cuts up
+    /// and puts together again; one that is too long even for [`MAX_DATAGRAM`] is never sent: see
     /// [`Counters::oversized`].
     pub datagram_max: usize,
     /// How many bytes may wait in the socket to be received, as far as the system grants it. 8 MiB

@@ -166,7 +166,7 @@ pub(super) fn shortest<S: System>(
 fn follow<S: System>(parts: &Parts<S>, way: &[u64]) -> Option<Run<S>> {
     let world = parts.world;
     let seen = Seen::<2>::new();
-    let shared = Shared::new(&Limits::default(), false);
+    let shared = Shared::new(&Limits::default(), world);
     let mut worker = Worker::new(parts, &seen, &shared, &[]);
     let init = world.init_states().swap_remove(0);
     let (mut state, mut actions) = (init.clone(), Vec::new());
@@ -192,7 +192,7 @@ struct Prints {
 }
 
 impl Shared {
-    fn new(limits: &Limits, commutes: bool) -> Self {
+    fn new<S: System>(limits: &Limits, world: &World<S>) -> Self {
         Self {
             stop: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
@@ -201,7 +201,8 @@ impl Shared {
             transitions: AtomicUsize::new(0),
             states_max: limits.states_max.unwrap_or(usize::MAX),
             bytes_max: limits.bytes_max.unwrap_or(usize::MAX),
-            commutes,
+            // A step that advances a clock is enabled by others' steps: it may not come before.
+            commutes: limits.commutes && world.system().clocks().is_none(),
             unsound: OnceLock::new(),
         }
     }
@@ -234,9 +235,7 @@ fn explore<S: System, const WORDS: usize>(
     progress: &mut impl FnMut(Progress),
 ) -> Result<(Found, Prints), Error> {
     let properties = parts.world.properties();
-    // A step that advances a clock is enabled by others' steps: it may not come before them.
-    let commutes = limits.commutes && parts.world.system().clocks().is_none();
-    let shared = Shared::new(limits, commutes);
+    let shared = Shared::new(limits, parts.world);
     let new_worker = |_| Worker::new(parts, seen, &shared, &properties);
     let mut workers: Vec<_> = (0..limits.threads.max(1)).map(new_worker).collect();
     let mut watch = Watch {
