@@ -205,8 +205,9 @@ impl<C: Data> Reign<C> {
     /// Slots below `decided` are decided, and `entry` says what they hold. Says whether the reign
     /// goes on: if a slot that is open here holds anything but what was proposed, or if what it
     /// holds is not known any more, then a higher ballot may have decided it, and this one must
-    /// never again be told to have chosen all below some slot ([`Message::Decided`](super::Message::Decided)): whoever voted
-    /// for the proposal would take it for decided.
+    /// never again be told to have chosen all below some slot
+    /// ([`Message::Decided`](super::Message::Decided)): whoever voted for the proposal would take
+    /// it for decided.
     #[must_use]
     pub fn learn<'a>(
         &mut self,
