@@ -77,8 +77,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// No limit that a cluster could run into but those that keep it swift: 8 slots under way, 64
-    /// requests in each, what fits into one Ethernet frame, 4,096 waiting.
+    /// Only what keeps a cluster swift: 8 slots under way, 64 requests in each, 4,096 waiting.
     fn default() -> Self {
         Self {
             round_max: u64::MAX,
@@ -203,11 +202,9 @@ impl<C: Data> Reign<C> {
     }
 
     /// Slots below `decided` are decided, and `entry` says what they hold. Says whether the reign
-    /// goes on: if a slot that is open here holds anything but what was proposed, or if what it
-    /// holds is not known any more, then a higher ballot may have decided it, and this one must
-    /// never again be told to have chosen all below some slot
-    /// ([`Message::Decided`](super::Message::Decided)): whoever voted for the proposal would take
-    /// it for decided.
+    /// goes on: not if a slot that is open here may hold anything but what was proposed, for then a
+    /// higher ballot decided it, and whoever voted for the proposal must not be told that all below
+    /// a later slot was chosen ([`Message::Decided`](super::Message::Decided)).
     #[must_use]
     pub fn learn<'a>(
         &mut self,
