@@ -75,23 +75,23 @@ const CLUSTER_EXAMPLES: &str = "\
 Examples:
   synod cluster basic
   synod cluster basic --nodes 5 --faults loss=0.2,dup=0.2,reorder=0.2
-  synod cluster multi --dir /tmp/store           a replicated store, whose leader is killed
+  synod cluster multi --dir store           a replicated store, whose leader is killed
 
 Exit status: 0 all agree, and what clients were told is linearizable; 1 something contradicts
 something else; 2 wrong usage or failed input or output; 3 the time was up before the end.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
-  synod config --nodes 3 --dir /tmp/store
-  synod serve --config /tmp/store/cluster.toml --node 0
+  synod config --nodes 3 --dir store
+  synod serve --config store/cluster.toml --node 0
 
 Exit status: 0 stopped by SIGINT or SIGTERM; 2 wrong usage or failed input or output.";
 
 const KV_EXAMPLES: &str = "\
 Examples:
-  synod kv put colour red --config /tmp/store/cluster.toml
-  synod kv get colour --read lease --config /tmp/store/cluster.toml
-  synod kv cas colour green --expected red --config /tmp/store/cluster.toml
+  synod kv put colour red --config store/cluster.toml
+  synod kv get colour --read lease --config store/cluster.toml
+  synod kv cas colour green --expected red --config store/cluster.toml
 
 Exit status: 0 done; 1 there is no such key to get or delete, or cas found something else than was
 expected; 2 wrong usage or failed input or output; 3 no answer in time, or the session expired: then
