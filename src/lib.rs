@@ -63,6 +63,7 @@
 //! # Ok::<(), synod::quorum::QuorumError>(())
 //! ```
 
+mod actor;
 pub mod backoff;
 pub mod ballot;
 pub mod basic;

@@ -47,6 +47,7 @@ pub use learner::{Learner, Tally};
 pub use node::{Durable, NodeState, Timer};
 pub use proposer::{Phase, Proposer, Request};
 
+use crate::actor::update;
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::QuorumSystem;
@@ -212,20 +213,6 @@ impl<V: fmt::Display> fmt::Debug for ProcessState<V> {
     }
 }
 
-impl From<Id> for NodeId {
-    fn from(id: Id) -> Self {
-        // Ids are small indices, in the models and over UDP alike; an id beyond `u32` belongs to
-        // nobody, and neither does the last node id.
-        NodeId(u32::try_from(usize::from(id)).unwrap_or(u32::MAX))
-    }
-}
-
-impl From<NodeId> for Id {
-    fn from(node: NodeId) -> Self {
-        Id::from(node.0 as usize)
-    }
-}
-
 /// Runs `step` on a node and hands its effects on: first what must be durable, then the rest.
 ///
 /// This is the one place where a state is saved, so no message can leave before the promise or
@@ -261,21 +248,6 @@ fn emit<V: Value>(effects: Effects<V>, out: &mut Out<Process<V>>) {
         match wait {
             Some(range) => out.set_timer(timer, range),
             None => out.cancel_timer(timer),
-        }
-    }
-}
-
-/// Changes a state in place. A borrowed one, the checker's, becomes owned only if it did change,
-/// which is how stateright tells a step from a no-op; an owned one, the runtime's, is not copied.
-fn update<S: Clone + PartialEq>(state: &mut Cow<S>, change: impl FnOnce(&mut S)) {
-    match state {
-        Cow::Owned(owned) => change(owned),
-        Cow::Borrowed(borrowed) => {
-            let mut changed = borrowed.clone();
-            change(&mut changed);
-            if changed != **borrowed {
-                *state = Cow::Owned(changed);
-            }
         }
     }
 }

@@ -30,8 +30,12 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> 
         told.map_err(Error::other)?;
     }
     claim(&file)?;
-    let socket = UdpSocket::bind(address)
-        .map_err(|error| Error::Other(format!("cannot open UDP socket {address}: {error}")))?;
+    let socket = UdpSocket::bind(address).map_err(|error| {
+        Error::Other(format!(
+            "cannot open UDP socket {address}: {error}; is this node running already, or is \
+                 the address another machine's?"
+        ))
+    })?;
     let mut config = NodeConfig::new((args.node as usize).into(), socket);
     file.configure(&mut config)?;
     config.dynamic = CLIENTS;

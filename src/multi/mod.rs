@@ -179,6 +179,7 @@ pub use reign::Limits;
 pub use session::{Order, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};
 
+use crate::actor::update;
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
@@ -579,21 +580,6 @@ impl<M: Machine> Process<M> {
             out.send(to.into(), message);
         }
         out.set_timer(Alarm::Retry, client.backoff.pace());
-    }
-}
-
-/// Changes a state in place. A borrowed one, the checker's, becomes owned only if it did change,
-/// which is how stateright tells a step from a no-op; an owned one, the runtime's, is not copied.
-fn update<S: Clone + PartialEq>(state: &mut Cow<S>, change: impl FnOnce(&mut S)) {
-    match state {
-        Cow::Owned(owned) => change(owned),
-        Cow::Borrowed(borrowed) => {
-            let mut changed = borrowed.clone();
-            change(&mut changed);
-            if changed != **borrowed {
-                *state = Cow::Owned(changed);
-            }
-        }
     }
 }
 
