@@ -118,6 +118,34 @@ fn the_real_protocol_holds_where_the_mutants_die() {
 }
 
 #[test]
+fn mutants_are_killed_by_their_invariants() {
+    let output = synod(&["mutants", "reuse-ballot", "--json"]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let lines: Vec<serde_json::Value> = output
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let (result, mutants) = lines.split_last().expect("a result");
+    // One of Basic Paxos and one of Multi-Paxos.
+    assert_eq!(mutants.len(), 2);
+    for mutant in mutants {
+        assert_eq!(mutant["breaks"], "OneValuePerBallot");
+        assert_eq!(mutant["killed"], true);
+        assert_eq!(mutant["is_shortest"], true);
+    }
+    assert_eq!(result["mutants"], 2);
+    assert_eq!(result["killed"], 2);
+    assert_eq!(result["survived"], serde_json::json!([]));
+
+    let output = synod(&["mutants", "invent-value"]);
+    assert!(output.stdout.contains("http://"), "{}", output.stdout);
+    let output = synod(&["mutants", "no-such"]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("invent-value"), "{}", output.stderr);
+}
+
+#[test]
 fn a_mutant_that_survives_is_not_praised() {
     let flags = [
         "--proposers",

@@ -270,16 +270,17 @@ impl Mutant {
             Rule::HoldOffNobody | Rule::ForgetGrant => (1, 2, 1, 1),
             Rule::CountFromReceipt | Rule::NoMargin => (1, 2, 1, 1),
         };
-        let horizon = match self.rule {
-            Rule::HoldOffNobody | Rule::ForgetGrant => 1,
-            _ => 3,
+        let clocks = match self.rule {
+            Rule::HoldOffNobody | Rule::ForgetGrant => (1, 1),
+            Rule::CountFromReceipt | Rule::NoMargin => (1, 3),
+            _ => Config::default().clocks,
         };
         self.prepare(Config {
             acceptors,
             proposers,
             slots,
             clients,
-            clocks: (1, horizon),
+            clocks,
             ..Config::default()
         })
     }

@@ -45,6 +45,9 @@ pub(super) enum Command {
     /// duplication, reordering, crashes and partitions, all of them told by a seed.
     #[command(after_help = SIMULATE_EXAMPLES)]
     Simulate(SimulateArgs),
+    /// Break one rule at a time, and see which invariant notices, how soon, in how small a world.
+    #[command(after_help = MUTANTS_EXAMPLES)]
+    Mutants(MutantsArgs),
     /// Run one node of a replicated key-value store, until it is interrupted.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
@@ -70,6 +73,13 @@ const EXPLORE_EXAMPLES: &str = "\
 Examples:
   synod explore basic
   synod explore basic --acceptors 1 --mutant ignore-vote --address 127.0.0.1:8080";
+
+const MUTANTS_EXAMPLES: &str = "\
+Examples:
+  synod mutants
+  synod mutants vote-below-promise              of each protocol, with a link to the run
+
+Exit status: 0 all were caught; 1 one survived; 2 wrong usage or failed input or output.";
 
 const CLUSTER_EXAMPLES: &str = "\
 Examples:
@@ -223,6 +233,26 @@ pub(super) struct ExploreArgs {
     /// The protocol to explore.
     #[command(subcommand)]
     pub(super) protocol: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MutantsArgs {
+    /// Which; all of them if not given.
+    pub(super) name: Option<String>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl MutantsArgs {
+    /// One thread: most searches are over before a second would help. A mutant that survives is
+    /// given up when the memory is full.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            bytes_max: available_memory().map(|free| free / 10 * 9),
+            ..Limits::default()
+        }
+    }
 }
 
 #[derive(Debug, Args)]

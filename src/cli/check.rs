@@ -72,7 +72,7 @@ fn search(
     output: &mut Output,
 ) -> Result<Report, Error> {
     let mut last: Option<(Instant, Progress)> = None;
-    model.search(limits, calls, |now: Progress| {
+    model.search(limits, calls, None, |now: Progress| {
         let is_due = last.is_none_or(|(shown, _)| shown.elapsed() >= PROGRESS_EVERY);
         if is_due {
             output.progress(progress_line(now, last.map(|(_, before)| before)));
@@ -207,7 +207,7 @@ fn print_survival(killer: &Model, output: &mut Output) -> Result<(), Error> {
 }
 
 /// The name and the sentence of a property.
-fn split(property: &str) -> (&str, &str) {
+pub(super) fn split(property: &str) -> (&str, &str) {
     property.split_once(": ").unwrap_or((property, ""))
 }
 
@@ -288,7 +288,7 @@ fn print_trace(
     Ok(())
 }
 
-fn explorer_link(trace: &Trace) -> String {
+pub(super) fn explorer_link(trace: &Trace) -> String {
     format!("http://{DEFAULT_ADDRESS}/#/steps/{}", trace.explorer_path)
 }
 
@@ -355,7 +355,7 @@ fn bound_name(bound: Bound) -> &'static str {
     }
 }
 
-fn verdict_name(verdict: Verdict) -> &'static str {
+pub(super) fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Holds => "holds",
         Verdict::Violated => "violated",

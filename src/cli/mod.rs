@@ -7,6 +7,7 @@ mod config;
 mod explore;
 mod kv;
 mod model;
+mod mutants;
 mod output;
 mod scribe;
 mod serve;
@@ -56,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Explore(args) => explore::run(&args, &mut output),
         Command::Cluster(args) => cluster::run(&args, &mut output),
         Command::Simulate(args) => simulate::run(&args, &mut output),
+        Command::Mutants(args) => mutants::run(&args, &mut output),
         Command::Serve(args) => serve::run(&args, &mut output),
         Command::Kv(args) => kv::run(&args, &mut output),
         Command::Config(args) => config::run(&args, &mut output),

@@ -11,7 +11,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use synod::checker::search::{self, Limits, Progress, Report};
-use synod::checker::{Options, StorageMode, World};
+use synod::checker::{Options, StorageMode, System, World};
 
 /// A model and its configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,17 @@ pub(super) enum Model {
     Basic(basic::Config, Option<&'static Mutant>),
     /// Multi-Paxos, or with one rule broken.
     Multi(multi::Config, Option<&'static multi::mutants::Mutant>),
+}
+
+/// A rule that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BrokenRule {
+    /// Its name on the command line.
+    pub(super) name: &'static str,
+    /// What is done instead.
+    pub(super) sentence: &'static str,
+    /// The property that must notice.
+    pub(super) breaks: &'static str,
 }
 
 /// Flags, and what they are given.
@@ -42,11 +53,19 @@ impl Model {
         }
     }
 
-    /// The name of the rule that is broken, and what that means, if one is.
-    fn mutant(&self) -> Option<(&'static str, &'static str)> {
+    /// The rule that is broken, if one is.
+    pub(super) fn mutant(&self) -> Option<BrokenRule> {
         match self {
-            Model::Basic(_, mutant) => mutant.map(|it| (it.name, it.sentence)),
-            Model::Multi(_, mutant) => mutant.map(|it| (it.name, it.sentence)),
+            Model::Basic(_, mutant) => mutant.map(|it| BrokenRule {
+                name: it.name,
+                sentence: it.sentence,
+                breaks: it.breaks,
+            }),
+            Model::Multi(_, mutant) => mutant.map(|it| BrokenRule {
+                name: it.name,
+                sentence: it.sentence,
+                breaks: it.breaks,
+            }),
         }
     }
 
@@ -60,8 +79,8 @@ impl Model {
 
     /// Says which rule is broken, if one is.
     pub(super) fn introduce(&self, output: &mut Output) -> Result<(), Error> {
-        if let Some((_, sentence)) = self.mutant() {
-            output.line(format_args!("{} {sentence}", warn("Mutant:")))?;
+        if let Some(mutant) = self.mutant() {
+            output.line(format_args!("{} {}", warn("Mutant:"), mutant.sentence))?;
         }
         Ok(())
     }
@@ -86,8 +105,8 @@ impl Model {
         for (flag, value) in given.into_iter().filter(|given| !plain.contains(given)) {
             let _ = write!(command, " --{flag} {value}");
         }
-        if let Some((name, _)) = self.mutant() {
-            let _ = write!(command, " --mutant {name}");
+        if let Some(mutant) = self.mutant() {
+            let _ = write!(command, " --mutant {}", mutant.name);
         }
         command
     }
@@ -100,11 +119,13 @@ impl Model {
         }
     }
 
-    /// Searches it, with its handlers' calls written down if that is asked for.
+    /// Searches it, with its handlers' calls written down if that is asked for, and for nothing
+    /// but violations of one property if only that is to be looked for.
     pub(super) fn search(
         &self,
         limits: Limits,
         calls: Option<&Arc<Calls>>,
+        focus: Option<&'static str>,
         progress: impl FnMut(Progress),
     ) -> Result<Report, Error> {
         let result = match self {
@@ -115,7 +136,7 @@ impl Model {
                     calls.begin(system.cluster()).map_err(Error::other)?;
                 }
                 let system = system.map(|it| Broken::perhaps(it, *mutant));
-                search_basic(&system, options, limits, calls, progress)
+                search_basic(&system, options, focus, limits, calls, progress)
             }
             Model::Multi(config, mutant) => {
                 if calls.is_some() {
@@ -126,7 +147,8 @@ impl Model {
                 let system = config.system().map_err(Error::other)?;
                 let options = config.options();
                 let system = system.map(|it| BrokenMulti::perhaps(it, *mutant));
-                search::run(|| World::new(system.clone(), options), limits, progress)
+                let world = || focused(World::new(system.clone(), options), focus);
+                search::run(world, limits, progress)
             }
         };
         result.map_err(|error| match error {
@@ -177,15 +199,26 @@ impl Model {
 fn search_basic(
     system: &basic::Basic<Broken>,
     options: Options,
+    focus: Option<&'static str>,
     limits: Limits,
     calls: Option<&Arc<Calls>>,
     progress: impl FnMut(Progress),
 ) -> Result<Report, search::Error> {
     let Some(calls) = calls else {
-        return search::run(|| World::new(system.clone(), options), limits, progress);
+        let world = || focused(World::new(system.clone(), options), focus);
+        return search::run(world, limits, progress);
     };
     let recorded = || system.clone().map(|actor| Recorder::new(actor, calls));
-    search::run(|| World::new(recorded(), options), limits, progress)
+    let world = || focused(World::new(recorded(), options), focus);
+    search::run(world, limits, progress)
+}
+
+/// The world with one property only, if one is named.
+fn focused<S: System>(world: World<S>, property: Option<&'static str>) -> World<S> {
+    match property {
+        Some(property) => world.focus_on(property),
+        None => world,
+    }
 }
 
 fn switch(is_on: bool) -> String {
