@@ -61,6 +61,8 @@ pub(super) struct Notes<'a, S: System> {
     effects: Vec<Effect>,
     /// Receivers and messages, of all effects.
     sent: Vec<(u32, Index)>,
+    /// What effects need to have heard.
+    needs: Vec<Index>,
     records: Vec<RecordNote>,
     messages: Vec<Option<MessageFacts>>,
     /// The images of cells and of records under every permutation, as far as they are known, if
@@ -77,6 +79,7 @@ impl<'a, S: System> Notes<'a, S> {
             cells: Vec::new(),
             effects: Vec::new(),
             sent: Vec::new(),
+            needs: Vec::new(),
             records: Vec::new(),
             messages: Vec::new(),
             cell_images: Vec::new(),
@@ -113,8 +116,12 @@ impl<'a, S: System> Notes<'a, S> {
                 let first = self.sent.len() as Index;
                 self.sent.extend_from_slice(&effect.sent);
                 let sent = [first, self.sent.len() as Index];
+                let first = self.needs.len() as Index;
+                self.needs.extend_from_slice(&effect.needs);
+                let needs = [first, self.needs.len() as Index];
                 self.effects.push(Effect {
                     sent,
+                    needs,
                     ..effect.step
                 });
             }
@@ -135,6 +142,12 @@ impl<'a, S: System> Notes<'a, S> {
     /// The receiver and the message at a place, of those that [`Effect::sent`] names.
     pub(super) fn sent(&self, place: Index) -> (u32, Index) {
         self.sent[place as usize]
+    }
+
+    /// Whether an effect needs to have heard this.
+    pub(super) fn needs(&self, effect: &Effect, saying: Index) -> bool {
+        let [first, end] = effect.needs;
+        self.needs[first as usize..end as usize].contains(&saying)
     }
 
     pub(super) fn facts(&mut self, cell: Index) -> Facts {

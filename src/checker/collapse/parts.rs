@@ -42,6 +42,8 @@ pub(super) struct Message<S: System> {
     pub(super) marks: Marks,
     images: Images,
     pub(super) may_be_moot: bool,
+    /// The number of what it says, or [`NONE`] if nobody asked yet.
+    saying: AtomicU32,
 }
 
 /// The numbers of a part's images under each permutation, as far as anybody asked.
@@ -119,6 +121,10 @@ pub(super) struct Effect {
     pub(super) look: u32,
     /// The crashes that it takes and the step properties that it breaks.
     pub(super) tally: u32,
+    /// Where what it needs to have heard begins and ends, among what is noted to be needed.
+    pub(super) needs: [u32; 2],
+    /// What it says, if that is one thing, to one actor or to many; otherwise [`NONE`].
+    pub(super) says: Index,
     /// Whether more than the inbox changes.
     pub(super) moves: bool,
     /// Whether the last step leaves the cell as it is, so that it counts only if what it sends is
@@ -130,10 +136,12 @@ pub(super) struct Effect {
     pub(super) marks: Marks,
 }
 
-/// An effect, and the receivers and the messages that it sends.
+/// An effect, the receivers and the messages that it sends, and what it needs to have heard: what
+/// all ways to it use.
 pub(super) struct Sending {
     pub(super) step: Effect,
     pub(super) sent: Box<[(u32, Index)]>,
+    pub(super) needs: Vec<Index>,
 }
 
 /// The crashes in a tally.
@@ -366,8 +374,29 @@ impl<'w, S: System> Parts<'w, S> {
                 .world
                 .system()
                 .is_moot(&S::History::default(), &envelope),
+            saying: AtomicU32::new(NONE),
             envelope,
         })
+    }
+
+    /// The number of what a message says and who says it, whoever it is for: that of the message by
+    /// which its sender would say it to itself.
+    fn saying(&self, message: Index) -> Index {
+        let it = self.message(message);
+        let known = it.saying.load(Ordering::Acquire);
+        if known != NONE {
+            return known;
+        }
+        let mut envelope = Envelope::clone(&it.envelope);
+        envelope.dst = envelope.src;
+        let saying = self.intern_message(self.world.envelope(envelope));
+        it.saying.store(saying, Ordering::Release);
+        saying
+    }
+
+    /// The number of the image of what was said.
+    pub(super) fn saying_image(&self, saying: Index, place: usize) -> Index {
+        self.message_image(saying, place)
     }
 
     pub(super) fn intern_record(&self, history: Part<S::History>) -> Index {
@@ -594,10 +623,10 @@ impl<'w, S: System> Parts<'w, S> {
             let options = self.world.options();
             let mut effects: Vec<Sending> = Vec::new();
             let mut places = HashMap::new();
-            let mut hidden = vec![(cell, 0)];
+            let mut hidden = vec![(cell, 0, Vec::new())];
             let mut known = HashSet::from([(cell, 0)]);
-            while let Some((at, before)) = hidden.pop() {
-                self.reactions(at, |reaction, after| {
+            while let Some((at, before, heard)) = hidden.pop() {
+                self.reactions(at, |reaction, after, message| {
                     let tally = before + reaction.tally;
                     let is_silent = reaction.sent.is_empty() && !reaction.shows;
                     let is_loop = after == at;
@@ -606,16 +635,20 @@ impl<'w, S: System> Parts<'w, S> {
                     }
                     if is_silent && options.postpones {
                         if known.insert((after, tally)) {
-                            hidden.push((after, tally));
+                            hidden.push((after, tally, self.hear(&heard, message)));
                         }
                         return;
                     }
+                    let needs = self.hear(&heard, message);
                     // Different ways to the same end are one burst.
                     let end = (after, reaction.sent.clone(), tally);
                     match places.get(&end).filter(|_| options.postpones) {
                         Some(place) => {
-                            let Sending { step, .. }: &mut Sending = &mut effects[*place];
+                            let Sending {
+                                step, needs: known, ..
+                            }: &mut Sending = &mut effects[*place];
                             step.is_loop &= is_loop;
+                            known.retain(|it| needs.contains(it));
                         }
                         None => {
                             places.insert(end, effects.len());
@@ -626,6 +659,7 @@ impl<'w, S: System> Parts<'w, S> {
                                     is_loop,
                                     ..effect.step
                                 },
+                                needs,
                                 ..effect
                             });
                         }
@@ -636,18 +670,39 @@ impl<'w, S: System> Parts<'w, S> {
         })
     }
 
+    /// What was heard, and what a message says.
+    fn hear(&self, heard: &[Index], message: Option<Index>) -> Vec<Index> {
+        let mut all = heard.to_vec();
+        all.extend(message.map(|message| self.saying(message)));
+        all
+    }
+
+    /// What messages say, if it is one thing; otherwise [`NONE`].
+    fn says(&self, sent: &[Index]) -> Index {
+        let mut sayings = sent.iter().map(|message| self.saying(*message));
+        let first = sayings.next().unwrap_or(NONE);
+        if sayings.all(|it| it == first) {
+            first
+        } else {
+            NONE
+        }
+    }
+
     /// The effect of a burst from one cell to another that ends with this reaction.
     fn effect(&self, from: Index, reaction: &Reaction, after: Index) -> Sending {
         let to = |message: &Index| usize::from(self.message(*message).envelope.dst) as u32;
         let sent = reaction.sent.iter().map(|message| (to(message), *message));
         Sending {
             sent: sent.collect(),
+            needs: Vec::new(),
             step: Effect {
                 cell: after,
                 shows: reaction.shows,
                 change: reaction.change,
                 memory: self.aspect(after, S::ASPECT_OF_MEMORY),
                 sent: [0; 2],
+                needs: [0; 2],
+                says: self.says(&reaction.sent),
                 look: self.cell(after).look,
                 moves: self.cell(after).core != self.cell(from).core,
                 tally: reaction.tally,
@@ -658,10 +713,10 @@ impl<'w, S: System> Parts<'w, S> {
         }
     }
 
-    /// Every single step from a cell, and the cell that it leads to.
-    fn reactions(&self, cell: Index, mut visit: impl FnMut(&Reaction, Index)) {
+    /// Every single step from a cell, the cell that it leads to, and the message that it takes.
+    fn reactions(&self, cell: Index, mut visit: impl FnMut(&Reaction, Index, Option<Index>)) {
         let it = self.cell(cell);
-        let mut take = |reaction: &Reaction| {
+        let mut take = |reaction: &Reaction, message: Option<Index>| {
             let alone = &self.core(reaction.core).alone;
             let mut inbox = it.inbox.to_vec();
             inbox.retain(|message| {
@@ -669,13 +724,15 @@ impl<'w, S: System> Parts<'w, S> {
                     .world
                     .is_dropped(alone, &self.message(*message).envelope)
             });
-            visit(reaction, self.intern_cell(reaction.core, inbox));
+            visit(reaction, self.intern_cell(reaction.core, inbox), message);
         };
         let core = self.core(it.core);
-        self.moves(it.core).iter().for_each(&mut take);
+        for reaction in self.moves(it.core) {
+            take(reaction, None);
+        }
         if core.alone.unsaved[usize::from(core.id)].is_none() {
             for message in &it.inbox {
-                take(&self.delivery(it.core, *message));
+                take(&self.delivery(it.core, *message), Some(*message));
             }
         }
     }

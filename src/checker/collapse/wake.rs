@@ -8,7 +8,7 @@ use super::table::{Index, NONE};
 /// that is, whether it leads to this state from another; and, if so, what matters for that.
 ///
 /// Let a step *a* lead from *p* to *t*, and *b*, of another actor, from *t* to *u*. If *a* sent
-/// nothing to the actor of *b*, then *b* could be taken at *p* already; and *a* after it, for what
+/// nothing to the actor of *b*, or nothing that *b* needs, then *b* could be taken at *p* already; and *a* after it, for what
 /// others send takes no step away (and what they make the observer forget does not either, if *a*
 /// used no message that may be moot by then). Both orders lead to *u*, in as many steps: *a* can
 /// be the last step before *u* too, and it is enough to take one of the two as the last: the one
@@ -19,8 +19,13 @@ use super::table::{Index, NONE};
 /// No state is lost, and none is found later. Of the steps to *u* from all states one level above,
 /// consider one whose actor comes last. It is taken, for if it were not, there would be a step to
 /// *u* from that level whose actor comes even later.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wake(pub(super) u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wake {
+    flags: u32,
+    /// What it said, if it said one thing, to one actor or to many, and changed no cell but its own
+    /// in any other way; otherwise [`NONE`].
+    said: Index,
+}
 
 impl Wake {
     /// The step can be the last.
@@ -29,41 +34,77 @@ impl Wake {
     const RECORDS: u32 = 1 << 30;
     /// It may have used a message that another step would have made moot.
     const FRAGILE: u32 = 1 << 29;
+    /// No last step is known.
+    pub(super) const NONE: Self = Self {
+        flags: 0,
+        said: NONE,
+    };
     /// How many flags there are, below the others, for the other actors whose cells it changed.
     const FLAGS: usize = 29;
+    /// How many numbers it is written down as.
+    pub(super) const WORDS: usize = 2;
 
     /// The flag of an actor, which it may share with others if there are many.
+    #[inline]
     fn flag(actor: usize) -> u32 {
         1 << (actor % Self::FLAGS)
     }
 
-    /// A step of `actor` from one state to another; fragile if its inbox held messages that may be
-    /// moot.
-    pub(super) fn of(actor: usize, is_fragile: bool, from: &[u32], to: &[u32]) -> Self {
+    /// A step of `actor` from one state to another, which said one thing or did not; fragile if its
+    /// inbox held messages that may be moot.
+    pub(super) fn of(
+        actor: usize,
+        is_fragile: bool,
+        said: Index,
+        from: &[u32],
+        to: &[u32],
+    ) -> Self {
         let cells = from[CELLS..].iter().zip(&to[CELLS..]).enumerate();
         let touched = cells.filter(|(other, (old, new))| *other != actor && old != new);
         let touched = touched.fold(0, |all, (other, _)| all | Self::flag(other));
         let records = if from[0] != to[0] { Self::RECORDS } else { 0 };
         let fragile = if is_fragile { Self::FRAGILE } else { 0 };
-        Self(Self::LAST | records | fragile | touched)
+        Self {
+            flags: Self::LAST | records | fragile | touched,
+            said,
+        }
     }
 
+    /// The two numbers that it is written down as.
+    pub(super) fn words(self) -> [u32; 2] {
+        [self.flags, self.said]
+    }
+
+    /// Reads what is written down of one or more last steps.
+    pub(super) fn read(words: &[u32]) -> impl Iterator<Item = Self> {
+        words.chunks_exact(Self::WORDS).map(|words| Self {
+            flags: words[0],
+            said: words[1],
+        })
+    }
+
+    #[inline]
     fn is(self, flag: u32) -> bool {
-        self.0 & flag != 0
+        self.flags & flag != 0
     }
 
     /// Whether the step can be the last even after an effect of `actor`, whose cell had `memory` in
-    /// what the observer's memory depends on. `commutes` says whether records do.
+    /// what the observer's memory depends on. `commutes` says whether records do, and `needs` which
+    /// things that were said to it the effect needs to have heard.
     pub(super) fn outlasts(
         self,
         actor: usize,
         effect: &Effect,
         memory: Index,
         commutes: bool,
+        needs: impl FnOnce(Index) -> bool,
     ) -> bool {
         let is_recorded = effect.change != NONE;
         let reminds = is_recorded || effect.memory != memory;
-        if !self.is(Self::LAST) || self.is(Self::flag(actor)) {
+        if !self.is(Self::LAST) {
+            return false;
+        }
+        if self.is(Self::flag(actor)) && (self.said == NONE || needs(self.said)) {
             return false;
         }
         let is_in_order = commutes || !self.is(Self::RECORDS) || !is_recorded;
@@ -71,13 +112,24 @@ impl Wake {
         is_in_order && is_robust
     }
 
-    /// The same step with its actors permuted.
-    pub(super) fn image(self, by: &Permutation, actors: usize) -> Self {
+    /// The same step with its actors permuted, and what it said with them.
+    pub(super) fn image(
+        self,
+        by: &Permutation,
+        actors: usize,
+        said: impl FnOnce(Index) -> Index,
+    ) -> Self {
         // A flag that is shared goes wherever any of those goes who may have raised it.
         let others = (0..actors).filter(|other| self.is(Self::flag(*other)));
         let images = others.map(|other| Self::flag(usize::from(by.apply(other.into()))));
         let flags = Self::LAST | Self::RECORDS | Self::FRAGILE;
-        Self(images.fold(self.0 & flags, |all, flag| all | flag))
+        Self {
+            flags: images.fold(self.flags & flags, |all, flag| all | flag),
+            said: match self.said {
+                NONE => NONE,
+                it => said(it),
+            },
+        }
     }
 }
 
@@ -89,19 +141,23 @@ mod tests {
     #[test]
     fn flags_that_are_shared_follow_all_who_share_them() {
         let group = Permutation::within(&[Id::vec_from([1usize, 2])], 40);
-        let touched = Wake(Wake::LAST | Wake::flag(1));
+        let touched = Wake {
+            flags: Wake::LAST | Wake::flag(1),
+            said: 7,
+        };
         assert!(Wake::flag(1) == Wake::flag(1 + Wake::FLAGS));
-        let image = touched.image(&group[1], 40);
+        let image = touched.image(&group[1], 40, |said| said + 1);
+        assert_eq!(image.said, 8);
         assert!(image.is(Wake::flag(2)) && image.is(Wake::flag(1)) && image.is(Wake::LAST));
-        let few = touched.image(&group[1], 5);
+        let few = touched.image(&group[1], 5, |said| said);
         assert!(few.is(Wake::flag(2)) && !few.is(Wake::flag(1)));
     }
 
     #[test]
     fn a_step_that_sends_to_an_actor_does_not_outlast_its_steps() {
         let (from, to) = ([0, 0, 5, 6, 7], [0, 0, 4, 6, 8]);
-        let wake = Wake::of(0, false, &from, &to);
+        let wake = Wake::of(0, false, NONE, &from, &to);
         assert!(wake.is(Wake::flag(2)) && !wake.is(Wake::flag(1) | Wake::RECORDS));
-        assert!(Wake::of(1, true, &from, &[1, 0, 5, 9, 7]).is(Wake::RECORDS));
+        assert!(Wake::of(1, true, NONE, &from, &[1, 0, 5, 9, 7]).is(Wake::RECORDS));
     }
 }

@@ -84,6 +84,8 @@ pub(super) struct Worker<'a, S: System, const WORDS: usize> {
     marks: Marks,
     moot: u64,
     wakes: Vec<u32>,
+    /// Whether moot messages were dropped on the way to it.
+    has_cleared: bool,
     /// Scratch: the best image so far, an image, and what is seen.
     best: Vec<u32>,
     image: Vec<u32>,
@@ -139,7 +141,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
                 .collect(),
             batches: (0..SHARDS).map(|_| Batch::default()).collect(),
             new: Vec::new(),
-            next: Level::new(width + parts.actors()),
+            next: Level::new(width + Wake::WORDS * parts.actors()),
             notes: Notes::new(parts),
             cleared: Cache::new(),
             forgotten: Cache::new(),
@@ -153,7 +155,8 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             outlooks: vec![Outlook::default(); AHEAD],
             marks: Marks::default(),
             moot: 0,
-            wakes: Vec::with_capacity(width),
+            wakes: Vec::with_capacity(Wake::WORDS * width),
+            has_cleared: false,
             transitions: 0,
             concrete: 0,
             found: 0,
@@ -180,7 +183,9 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         self.state.extend_from_slice(words);
         self.mark();
         self.wakes.clear();
-        self.wakes.resize(self.parts.actors(), 0);
+        let none = Wake::NONE.words().into_iter();
+        let actors = self.parts.actors();
+        self.wakes.extend(none.cycle().take(Wake::WORDS * actors));
         let start = self.push(0, true);
         self.flush_all();
         start
@@ -254,6 +259,12 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
                     self.transitions += 1;
                     continue;
                 }
+                if effect.is_loop
+                    && effect.cell == from[CELLS + actor]
+                    && !self.is_news(from, &effect)
+                {
+                    continue;
+                }
                 self.apply(from, outlook, actor, &effect);
                 if self.is_still(from, actor, &effect) {
                     continue;
@@ -283,16 +294,16 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             return false;
         }
         let class = self.classes[actor];
-        let comes_later = |(other, _): &(usize, &u32)| match self.classes[*other].cmp(&class) {
+        let comes_later = |(other, _): &(usize, Wake)| match self.classes[*other].cmp(&class) {
             std::cmp::Ordering::Less => false,
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Equal => {
                 *other != actor && self.looks_later(*other, actor, effect, outlook)
             }
         };
-        let wakes = wakes.iter().enumerate();
+        let wakes = Wake::read(wakes).enumerate();
         let mut outlasting =
-            wakes.filter(|(other, wake)| self.outlasts(*other, **wake, actor, effect, outlook));
+            wakes.filter(|(other, wake)| self.outlasts(*other, *wake, actor, effect, outlook));
         outlasting.any(|wake| comes_later(&wake))
     }
 
@@ -300,7 +311,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     fn outlasts(
         &self,
         other: usize,
-        wake: u32,
+        wake: Wake,
         actor: usize,
         effect: &Effect,
         outlook: &Outlook,
@@ -308,8 +319,10 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         // While a save is pending nothing is dropped, so that it matters whether a message arrives
         // before or after the step that saves.
         let is_split = self.parts.world.options().storage == StorageMode::Split;
+        let needs = |saying| is_split || self.notes.needs(effect, saying);
+        let memory = outlook.memory[actor];
         other != actor
-            && Wake(wake).outlasts(actor, effect, outlook.memory[actor], self.records_commute)
+            && wake.outlasts(actor, effect, memory, self.records_commute, needs)
             && !(is_split && self.sends_to(effect, other))
     }
 
@@ -337,13 +350,15 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     ) {
         let mut kept = std::mem::take(&mut self.wakes);
         kept.clear();
-        kept.extend(wakes.iter().enumerate().map(|(other, wake)| {
-            let outlasts = self.outlasts(other, *wake, actor, effect, outlook);
-            if outlasts { *wake } else { 0 }
+        kept.extend(Wake::read(wakes).enumerate().flat_map(|(other, wake)| {
+            let outlasts = self.outlasts(other, wake, actor, effect, outlook);
+            if outlasts { wake } else { Wake::NONE }.words()
         }));
-        self.wakes = kept;
         let is_fragile = outlook.moot & flag(true, actor) != 0;
-        self.wakes[actor] = Wake::of(actor, is_fragile, from, &self.state).0;
+        let said = if self.has_cleared { NONE } else { effect.says };
+        let wake = Wake::of(actor, is_fragile, said, from, &self.state);
+        kept[Wake::WORDS * actor..][..Wake::WORDS].copy_from_slice(&wake.words());
+        self.wakes = kept;
     }
 
     /// Makes the state that an effect leads to, but for its crashes.
@@ -352,6 +367,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         self.state.extend_from_slice(from);
         self.state[CELLS + actor] = effect.cell;
         self.marks = outlook.marks.plus(effect.marks);
+        self.has_cleared = false;
         self.moot = outlook.moot | flag(effect.may_be_moot, actor);
         for place in effect.sent[0]..effect.sent[1] {
             let (to, message) = self.notes.sent(place);
@@ -369,6 +385,17 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
                 self.clear(from);
             }
         }
+    }
+
+    /// Whether an effect that leaves its own cell as it is may change anything at all: a message
+    /// that is sent again, as most are, is in its receiver's inbox already, or is dropped again.
+    fn is_news(&mut self, from: &[u32], effect: &Effect) -> bool {
+        effect.change != NONE
+            || (effect.sent[0]..effect.sent[1]).any(|place| {
+                let (to, message) = self.notes.sent(place);
+                let cell = from[CELLS + to as usize];
+                self.notes.arrival(cell, message) != cell
+            })
     }
 
     /// Whether an effect changes nothing.
@@ -438,6 +465,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
                 let more = self.notes.facts(after).marks;
                 self.marks = self.marks.minus(less).plus(more);
                 self.state[at] = after;
+                self.has_cleared = true;
             }
         }
     }
@@ -514,12 +542,14 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     /// Lets what is known of last steps follow the state.
     fn turn(&mut self, place: usize) {
         let by = &self.parts.world.symmetries()[place];
-        let actors = self.wakes.len();
+        let actors = self.parts.actors();
         self.turned.clear();
-        self.turned.resize(actors, 0);
-        for (actor, wake) in self.wakes.iter().enumerate() {
+        self.turned.resize(self.wakes.len(), 0);
+        for (actor, wake) in Wake::read(&self.wakes).enumerate() {
             let to = usize::from(by.apply(actor.into()));
-            self.turned[to] = Wake(*wake).image(by, actors).0;
+            let said = |it| self.parts.saying_image(it, place);
+            let image = wake.image(by, actors, said).words();
+            self.turned[Wake::WORDS * to..][..Wake::WORDS].copy_from_slice(&image);
         }
         std::mem::swap(&mut self.wakes, &mut self.turned);
     }
