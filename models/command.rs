@@ -146,6 +146,36 @@ fn mutants_are_killed_by_their_invariants() {
 }
 
 #[test]
+fn shells_and_man_know_every_command() {
+    let help = synod(&["--help"]).stdout;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands: Vec<&str> = commands
+        .map_while(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"check") && commands.contains(&"man"));
+    let dir = tempfile::tempdir().expect("a directory");
+    let written = synod(&[
+        "man",
+        "--dir",
+        &dir.path().join("man").display().to_string(),
+    ]);
+    assert_eq!(written.code, Some(0), "{}", written.stderr);
+    let script = synod(&["completions", "bash"]);
+    assert_eq!(script.code, Some(0), "{}", script.stderr);
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let page = dir.path().join(format!("man/synod-{command}.1"));
+        let page = std::fs::read_to_string(page).expect("a page per command");
+        assert!(page.contains(".TH"), "{page}");
+        assert!(script.stdout.contains(&format!("__{command}")));
+    }
+    let denied = synod(&["man", "--dir", "/proc/synod"]);
+    assert_eq!(denied.code, Some(2));
+    assert!(denied.stderr.contains("/proc/synod"), "{}", denied.stderr);
+}
+
+#[test]
 fn a_mutant_that_survives_is_not_praised() {
     let flags = [
         "--proposers",

@@ -58,6 +58,11 @@ pub(super) enum Command {
     Config(ConfigArgs),
     /// List what must hold, in a sentence each.
     Invariants,
+    /// Print the script by which a shell completes these commands.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages.
+    Man(ManArgs),
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -80,6 +85,12 @@ Examples:
   synod mutants vote-below-promise              of each protocol, with a link to the run
 
 Exit status: 0 all were caught; 1 one survived; 2 wrong usage or failed input or output.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  synod completions bash > ~/.local/share/bash-completion/completions/synod
+  synod completions fish > ~/.config/fish/completions/synod.fish
+  synod completions zsh > ~/.zfunc/_synod        with ~/.zfunc in fpath, before compinit";
 
 const CLUSTER_EXAMPLES: &str = "\
 Examples:
@@ -344,6 +355,19 @@ pub(super) struct ConfigArgs {
     /// Where the first node is; the others are at the ports after it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7000")]
     pub(super) address: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// Which shell.
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Where to, a page per command; the directory is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

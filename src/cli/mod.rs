@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod explore;
 mod kv;
+mod manual;
 mod model;
 mod mutants;
 mod output;
@@ -61,6 +62,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args, &mut output),
         Command::Kv(args) => kv::run(&args, &mut output),
         Command::Config(args) => config::run(&args, &mut output),
+        Command::Completions(args) => manual::completions(&args, &mut output),
+        Command::Man(args) => manual::man(&args, &mut output),
         Command::Invariants => invariants(&mut output).map(|()| Exit::Success),
     };
     let exit = match result {

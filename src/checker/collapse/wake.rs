@@ -8,13 +8,13 @@ use super::table::{Index, NONE};
 /// that is, whether it leads to this state from another; and, if so, what matters for that.
 ///
 /// Let a step *a* lead from *p* to *t*, and *b*, of another actor, from *t* to *u*. If *a* sent
-/// nothing to the actor of *b*, or nothing that *b* needs, then *b* could be taken at *p* already; and *a* after it, for what
-/// others send takes no step away (and what they make the observer forget does not either, if *a*
-/// used no message that may be moot by then). Both orders lead to *u*, in as many steps: *a* can
-/// be the last step before *u* too, and it is enough to take one of the two as the last: the one
-/// whose actor comes last. Of actors that a permutation maps to one another that is for the looks
-/// of their cells in *u* to decide, so that it does not depend on what they are called; of others,
-/// for their numbers.
+/// nothing to the actor of *b*, or nothing that *b* needs, then *b* could be taken at *p*
+/// already; and *a* after it, for what others send takes no step away (and what they make the
+/// observer forget does not either, if *a* used no message that may be moot by then). Both orders
+/// lead to *u*, in as many steps: *a* can be the last step before *u* too, and it is enough to
+/// take one of the two as the last: the one whose actor comes last. Of actors that a permutation
+/// maps to one another that is for the looks of their cells in *u* to decide, so that it does not
+/// depend on what they are called; of others, for their numbers.
 ///
 /// No state is lost, and none is found later. Of the steps to *u* from all states one level above,
 /// consider one whose actor comes last. It is taken, for if it were not, there would be a step to
