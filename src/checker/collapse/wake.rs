@@ -11,10 +11,13 @@ use super::table::{Index, NONE};
 /// nothing to the actor of *b*, or nothing that *b* needs, then *b* could be taken at *p*
 /// already; and *a* after it, for what others send takes no step away (and what they make the
 /// observer forget does not either, if *a* used no message that may be moot by then). Both orders
-/// lead to *u*, in as many steps: *a* can be the last step before *u* too, and it is enough to
-/// take one of the two as the last: the one whose actor comes last. Of actors that a permutation
-/// maps to one another that is for the looks of their cells in *u* to decide, so that it does not
-/// depend on what they are called; of others, for their numbers.
+/// lead to *u*, in as many steps: *a* can be the last step before *u* too. (If all that *a* does
+/// is to say again what the actor of *b* is deaf to after *b*, then *u* is where *b* leads from
+/// *p*, one level above. A burst that counts only for what its last step says, but has moved
+/// before that, does not commute with such a *b*: [`Wake::of`] is told that it said more than one
+/// thing.) It is enough to take one of the two as the last: the one whose actor comes last. Of
+/// actors that a permutation maps to one another that is for the looks of their cells in *u* to
+/// decide, so that it does not depend on what they are called; of others, for their numbers.
 ///
 /// No state is lost, and none is found later. Of the steps to *u* from all states one level above,
 /// consider one whose actor comes last. It is taken, for if it were not, there would be a step to
@@ -22,8 +25,8 @@ use super::table::{Index, NONE};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wake {
     flags: u32,
-    /// What it said, if it said one thing, to one actor or to many, and changed no cell but its own
-    /// in any other way; otherwise [`NONE`].
+    /// What it said, if it said one thing, to one actor or to many, changed no cell but its own in
+    /// any other way, and counts whoever hears it; otherwise [`NONE`].
     said: Index,
 }
 

@@ -355,7 +355,14 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             if outlasts { wake } else { Wake::NONE }.words()
         }));
         let is_fragile = outlook.moot & flag(true, actor) != 0;
-        let said = if self.has_cleared { NONE } else { effect.says };
+        // A burst that counts only for what its last step says would not count after a step by
+        // which nobody listens to that any more.
+        let is_for_news = effect.is_loop && effect.cell != from[CELLS + actor];
+        let said = if self.has_cleared || is_for_news {
+            NONE
+        } else {
+            effect.says
+        };
         let wake = Wake::of(actor, is_fragile, said, from, &self.state);
         kept[Wake::WORDS * actor..][..Wake::WORDS].copy_from_slice(&wake.words());
         self.wakes = kept;
