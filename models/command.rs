@@ -175,6 +175,77 @@ fn shells_and_man_know_every_command() {
     assert!(denied.stderr.contains("/proc/synod"), "{}", denied.stderr);
 }
 
+/// Measurements of a fraction of a second each: that all is there, and no figure that a busy
+/// machine could spoil.
+#[test]
+fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let page = dir.path().join("page.html");
+    let output = synod(&[
+        "bench",
+        "--rounds=1",
+        "--duration-s=0.2",
+        "--warmup-s=0.05",
+        "--outstanding=1,16",
+        "--payload-bytes=16,64",
+        "--against=floor,stateright",
+        "--failovers=1",
+        "--json",
+        "--report",
+        page.to_str().expect("a path in UTF-8"),
+    ]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let lines = output.stdout.lines();
+    let mut lines: Vec<serde_json::Value> = lines
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let result = lines.pop().expect("a result");
+    assert!(lines.iter().all(|line| line["type"] == "round"));
+    // In memory: ours and the floor with 1, 16, and 64 for the second payload, and with 1 and 16
+    // one per datagram; stateright's with 1 and 16. Durable: ours both ways, and stateright's.
+    let runs = result["runs"].as_array().expect("runs");
+    assert_eq!(
+        (runs.len(), lines.len()),
+        (2 * 5 + 2 + 2 * 2 + 2, runs.len())
+    );
+    for run in runs.iter().filter(|run| run["system"] != "stateright") {
+        assert!(run["commands_per_s"].as_f64() > Some(0.0), "{run}");
+        assert!(run["p50_us"].as_f64() <= run["max_us"].as_f64(), "{run}");
+    }
+    let ratios = |name: &str| runs.iter().filter(|run| run[name].is_f64()).count();
+    assert!(ratios("ratio_to_floor") >= 10 && ratios("ratio_to_stateright") > 0);
+    // The others elect a leader no sooner than its lease is over.
+    let gap = result["failovers"][0]["longest_gap_ms"].as_f64();
+    assert!(gap > Some(50.0), "{result}");
+    let page = std::fs::read_to_string(page).expect("a page");
+    assert_eq!(page.matches("<svg class=\"chart\"").count(), 6);
+    assert!(!page.contains("NaN") && !page.contains("src=") && page.ends_with("</html>\n"));
+}
+
+#[test]
+fn a_benchmark_at_a_fixed_rate_keeps_it() {
+    let output = synod(&[
+        "bench",
+        "--rounds=1",
+        "--duration-s=0.5",
+        "--rate=200",
+        "--durable=off",
+        "--packed=on",
+        "--failovers=0",
+        "--reads=50",
+        "--placement=together",
+    ]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let table = output.stdout.lines();
+    let row = table
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|row| row.first() == Some(&"200/s"))
+        .expect("a row of the table");
+    // What is due is sent, however late: the rate may lag by what is under way, no further.
+    let rate: f64 = row[2].replace(',', "").parse().expect("a rate");
+    assert!((150.0..250.0).contains(&rate), "{}", output.stdout);
+}
+
 #[test]
 fn a_mutant_that_survives_is_not_praised() {
     let flags = [
@@ -196,7 +267,7 @@ fn a_mutant_that_survives_is_not_praised() {
 
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
-    let cases: [(&[&str], &[&str]); 24] = [
+    let cases: [(&[&str], &[&str]); 29] = [
         (
             &["check", "basic", "--dump-steps", "/nowhere/calls"],
             &["--dump-steps", "/nowhere/calls"],
@@ -279,6 +350,23 @@ fn bad_input_is_refused_with_what_to_do() {
             &["--max-memory-gib", "at least 1"],
         ),
         (&["check", "--all", "--acceptors", "5"], &["--acceptors"]),
+        (&["bench", "--duration-s", "0"], &["--duration-s", "0.01"]),
+        (
+            &["bench", "--rate", "5", "--outstanding", "3"],
+            &["--rate", "--outstanding"],
+        ),
+        (
+            &["bench", "--datagram-max", "100"],
+            &["--datagram-max", "512"],
+        ),
+        (
+            &["bench", "--report", "/nowhere/page.html"],
+            &["--report", "/nowhere/page.html"],
+        ),
+        (
+            &["bench", "--config", "/nowhere/cluster.toml"],
+            &["/nowhere/cluster.toml"],
+        ),
     ];
     for (args, hints) in cases {
         let output = synod(args);

@@ -1,5 +1,9 @@
 //! The arguments, and the help that explains them.
 
+mod bench;
+
+pub(super) use bench::{BenchArgs, Placement};
+
 use super::model::Model;
 use crate::models::basic::{self, Layout};
 use crate::models::multi::mutants::Mutant as MultiMutant;
@@ -54,6 +58,12 @@ pub(super) enum Command {
     /// Ask a replicated key-value store for one thing.
     #[command(after_help = KV_EXAMPLES)]
     Kv(KvArgs),
+    /// Measure what a commit costs over UDP, beside what the machine itself takes for its messages.
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(BenchArgs),
+    /// Play a part in a benchmark.
+    #[command(hide = true)]
+    BenchProcess,
     /// Write the file that describes a cluster, to begin with.
     Config(ConfigArgs),
     /// List what must hold, in a sentence each.

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and what the answers' exit codes mean.
 
 mod args;
+mod bench;
 mod check;
 mod cluster;
 mod config;
@@ -61,6 +62,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Mutants(args) => mutants::run(&args, &mut output),
         Command::Serve(args) => serve::run(&args, &mut output),
         Command::Kv(args) => kv::run(&args, &mut output),
+        Command::Bench(args) => bench::run(&args, &mut output),
+        Command::BenchProcess => bench::play(),
         Command::Config(args) => config::run(&args, &mut output),
         Command::Completions(args) => manual::completions(&args, &mut output),
         Command::Man(args) => manual::man(&args, &mut output),

@@ -124,8 +124,11 @@ impl<C: Clone> Log<C> {
     /// The entries of the slots from a given one.
     pub fn since(&self, from: Slot) -> impl Iterator<Item = (Slot, &Entry<C>)> {
         let skipped = usize::try_from(from.0.saturating_sub(self.start.0)).unwrap_or(usize::MAX);
-        let slot = |(index, entry)| (Slot(self.start.0.saturating_add(index as u64)), entry);
-        self.entries.iter().enumerate().skip(skipped).map(slot)
+        // Each by its index: to skip would visit all before.
+        (skipped..self.entries.len()).filter_map(|index| {
+            let slot = Slot(self.start.0.saturating_add(index as u64));
+            Some((slot, self.entries.get(index)?))
+        })
     }
 
     /// The entry of a slot, if it is there.

@@ -83,6 +83,7 @@ impl Codec {
         Lengths {
             limit: datagram_max - self.tag_length(),
             most: MAX_DATAGRAM - self.tag_length(),
+            messages: usize::MAX,
         }
     }
 

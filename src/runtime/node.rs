@@ -9,6 +9,7 @@ use super::handle::Stop;
 use super::link::{Book, LONGEST_WAIT, Link, wait_for_any};
 use super::log::{Cut, Log, Sizes};
 use super::medium::Directory;
+use super::outbox::Lengths;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use stateright::actor::Id;
@@ -42,12 +43,19 @@ pub struct NodeConfig {
     /// The directory that keeps what the actor saves, of this node alone. It is created, but what
     /// it is in must exist. `None`, the default, is for actors that never save.
     pub storage: Option<PathBuf>,
+    /// Whether what the actor saves is thrown away, if there is no directory for it: for nodes that
+    /// are never started again, as in a benchmark. Otherwise, and by default, a node that saves
+    /// and has no directory stops.
+    pub forgets: bool,
     /// Up to how many bytes messages share a datagram. 1,400 by default, which passes through
     /// nearly every network in one piece. Where all are on one machine, or frames are jumbo, more
     /// is faster. A message that is longer gets a datagram of its own, which the network cuts up
     /// and puts together again; one that is too long even for [`MAX_DATAGRAM`] is never sent: see
     /// [`Counters::oversized`].
     pub datagram_max: usize,
+    /// How many messages share a datagram at most. By default as many as fit; with one, each has
+    /// a datagram of its own, which is slower.
+    pub messages_max: usize,
     /// How many bytes may wait in the socket to be received, as far as the system grants it. 8 MiB
     /// by default.
     pub receive_buffer: usize,
@@ -72,7 +80,9 @@ impl NodeConfig {
             dynamic: 0..0,
             key: None,
             storage: None,
+            forgets: false,
             datagram_max: 1400,
+            messages_max: usize::MAX,
             receive_buffer: 8 << 20,
             spin: Duration::ZERO,
             faults: Faults::default(),
@@ -101,6 +111,7 @@ pub struct Node<A: Runnable, W: Watch<A> = Unwatched> {
     core: Core<A>,
     link: Link,
     log: Option<Log<Directory>>,
+    forgets: bool,
     cut: Option<Cut>,
     watch: W,
     spin: Duration,
@@ -142,7 +153,10 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         let v6 = config.socket.local_addr().map_err(Error::Socket)?.is_ipv6();
         let mut rng = rng_of(config.seed, id);
         let codec = Codec::new(config.cluster, id, config.key);
-        let lengths = codec.lengths(given);
+        let lengths = Lengths {
+            messages: config.messages_max,
+            ..codec.lengths(given)
+        };
         let link = Link::new(
             config.socket,
             codec,
@@ -157,6 +171,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             core,
             link,
             log,
+            forgets: config.forgets,
             cut,
             watch,
             spin: config.spin,
@@ -257,10 +272,14 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
 
     /// Makes a batch durable, and then sends what it has to say.
     fn commit(&mut self, changes: &[Change<A>]) -> Result<(), Error> {
-        if !changes.is_empty() {
-            let node = self.id.into();
-            let log = self.log.as_mut().ok_or(Error::NoStorage { node })?;
-            log.save(changes)?;
+        match &mut self.log {
+            _ if changes.is_empty() => {}
+            Some(log) => log.save(changes)?,
+            None if self.forgets => {}
+            None => {
+                let node = self.id.into();
+                return Err(Error::NoStorage { node });
+            }
         }
         self.watch.durable(self.id, self.core.state())?;
         self.send();

@@ -16,6 +16,8 @@ pub(super) struct Lengths {
     pub(super) limit: usize,
     /// Those of one message.
     pub(super) most: usize,
+    /// How many messages share one at most.
+    pub(super) messages: usize,
 }
 
 /// Datagrams that are being filled, at most one for each destination, and those that are full.
@@ -23,21 +25,17 @@ pub(super) struct Lengths {
 /// The kernel takes about as long for a long datagram as for a short one, so packing is what makes
 /// a node fast.
 pub(super) struct Outbox {
-    /// Up to how many bytes messages share a datagram, its tag not counted.
-    limit: usize,
-    /// The longest datagram that there can be, its tag not counted: for a message of its own.
-    most: usize,
+    lengths: Lengths,
     datagrams: Vec<(Id, Vec<u8>)>,
-    /// Which datagram is being filled for whom.
-    open: HashMap<Id, usize>,
+    /// Which datagram is being filled for whom, and how many messages are in it.
+    open: HashMap<Id, (usize, usize)>,
     spare: Vec<Vec<u8>>,
 }
 
 impl Outbox {
-    pub(super) fn new(Lengths { limit, most }: Lengths) -> Self {
+    pub(super) fn new(lengths: Lengths) -> Self {
         Outbox {
-            limit,
-            most,
+            lengths,
             datagrams: Vec::new(),
             open: HashMap::new(),
             spare: Vec::new(),
@@ -47,9 +45,15 @@ impl Outbox {
     /// Adds a message. One that is too long to share a datagram gets one of its own; one that is
     /// too long for any is counted and dropped.
     pub(super) fn push<M: Serialize>(&mut self, to: Id, message: &M, counters: &mut Counters) {
-        if let Some(at) = self.open.get(&to) {
+        let Lengths {
+            limit,
+            most,
+            messages,
+        } = self.lengths;
+        if let Some((at, count)) = self.open.get_mut(&to).filter(|it| it.1 < messages) {
             let datagram = &mut self.datagrams[*at].1;
-            if codec::append(datagram, message, self.limit).is_ok() {
+            if codec::append(datagram, message, limit).is_ok() {
+                *count += 1;
                 counters.messages_sent += 1;
                 return;
             }
@@ -57,11 +61,11 @@ impl Outbox {
         let mut datagram = self.spare.pop().unwrap_or_default();
         datagram.clear();
         datagram.resize(HEADER, 0);
-        match codec::append(&mut datagram, message, self.most) {
+        match codec::append(&mut datagram, message, most) {
             Ok(()) => {
                 counters.messages_sent += 1;
                 // One that is beyond the limit already takes nothing more.
-                self.open.insert(to, self.datagrams.len());
+                self.open.insert(to, (self.datagrams.len(), 1));
                 self.datagrams.push((to, datagram));
             }
             Err(error) => {
@@ -98,14 +102,22 @@ mod tests {
     use super::super::codec::{LENGTH, decode};
     use super::*;
 
+    fn outbox(limit: usize, most: usize) -> Outbox {
+        Outbox::new(Lengths {
+            limit,
+            most,
+            messages: usize::MAX,
+        })
+    }
+
     fn taken(outbox: &mut Outbox) -> Vec<(usize, Vec<String>)> {
         let mut datagrams = Vec::new();
         outbox.take(&mut datagrams);
         let datagrams = datagrams.into_iter().map(|(to, datagram)| {
             let mut messages = Vec::new();
             decode(to, &datagram[HEADER..], &mut messages).unwrap();
-            assert!(datagram.len() <= outbox.limit || messages.len() == 1);
-            assert!(datagram.len() <= outbox.most);
+            assert!(datagram.len() <= outbox.lengths.limit || messages.len() == 1);
+            assert!(datagram.len() <= outbox.lengths.most);
             let messages = messages.into_iter().map(|(_, message)| message);
             (to.into(), messages.collect())
         });
@@ -117,7 +129,7 @@ mod tests {
         let mut counters = Counters::default();
         // Three messages of two letters fit into one datagram.
         let limit = HEADER + 3 * (LENGTH + 1 + 2);
-        let mut outbox = Outbox::new(Lengths { limit, most: limit });
+        let mut outbox = outbox(limit, limit);
         for (to, text) in [
             (1, "aa"),
             (2, "bb"),
@@ -149,7 +161,7 @@ mod tests {
     fn a_message_that_fits_into_no_datagram_is_counted_and_leaves_the_others_alone() {
         let mut counters = Counters::default();
         let limit = HEADER + LENGTH + 1 + 10;
-        let mut outbox = Outbox::new(Lengths { limit, most: limit });
+        let mut outbox = outbox(limit, limit);
         for length in [10, 11, 3] {
             outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
         }
@@ -166,7 +178,7 @@ mod tests {
         let mut counters = Counters::default();
         let room = |letters| HEADER + LENGTH + 1 + letters;
         let (limit, most) = (room(10), room(20));
-        let mut outbox = Outbox::new(Lengths { limit, most });
+        let mut outbox = outbox(limit, most);
         for length in [2, 20, 2, 2, 11, 2, 21] {
             outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
         }
@@ -175,5 +187,21 @@ mod tests {
         let lengths: Vec<Vec<usize>> = lengths.collect();
         assert_eq!(lengths, [vec![2], vec![20], vec![2, 2], vec![11], vec![2]]);
         assert_eq!((counters.messages_sent, counters.oversized), (6, 1));
+    }
+
+    #[test]
+    fn no_more_messages_share_a_datagram_than_may() {
+        let mut counters = Counters::default();
+        let mut outbox = Outbox::new(Lengths {
+            limit: 1000,
+            most: 1000,
+            messages: 2,
+        });
+        for to in [1, 1, 2, 1, 1, 1] {
+            outbox.push(Id::from(to), &"aa", &mut counters);
+        }
+        let counts = taken(&mut outbox).into_iter();
+        let counts: Vec<_> = counts.map(|(to, texts)| (to, texts.len())).collect();
+        assert_eq!(counts, [(1, 2), (2, 1), (1, 2), (1, 1)]);
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 const LENGTHS: Lengths = Lengths {
     limit: 1000,
     most: 1000,
+    messages: usize::MAX,
 };
 
 const MS: Duration = Duration::from_millis(1);

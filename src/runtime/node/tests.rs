@@ -358,6 +358,14 @@ fn a_save_without_storage_stops_the_node_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_node_that_is_to_forget_saves_nothing_and_goes_on() {
+    let rig = start(save_then_echo, |config| config.forgets = true).unwrap();
+    rig.send(1);
+    assert_eq!(rig.receive_all(), Some(vec![1]));
+    assert_eq!(rig.stop().saves, 1);
+}
+
+#[test]
 fn a_storage_serves_one_node_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("node");

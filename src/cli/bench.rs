@@ -1,0 +1,362 @@
+//! `synod bench`: what a commit costs, and how far that is from what the machine allows.
+
+mod chart;
+mod floor;
+mod load;
+mod measure;
+mod place;
+mod report;
+mod spawned;
+mod summary;
+
+use super::args::{BenchArgs, Placement};
+use super::output::{Output, bold, dim, warn};
+use super::{Error, Exit};
+use load::Work;
+use measure::{Sample, Usage};
+use place::{Part, Process, Said, Setting, Told};
+use rand::seq::SliceRandom;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+use summary::{Failover, Machine, Results, Round, Run};
+
+pub(super) use place::{System, play};
+
+/// How many commands are under way while the leader is killed.
+const FAILOVER_OUTSTANDING: usize = 16;
+
+/// How many commands are under way where payloads are compared.
+const PAYLOADS_OUTSTANDING: usize = 64;
+
+pub(super) fn run(args: &BenchArgs, output: &mut Output) -> Result<Exit, Error> {
+    args.check().map_err(Error::Other)?;
+    let temporary;
+    let directory = match &args.dir {
+        Some(directory) => {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                Error::Other(format!("cannot create {}: {error}", directory.display()))
+            })?;
+            directory.as_path()
+        }
+        None => {
+            temporary = tempfile::tempdir().map_err(Error::other)?;
+            temporary.path()
+        }
+    };
+    // Said before it is measured, not after: a file that cannot be written would cost two minutes.
+    if let Some(path) = &args.report {
+        std::fs::write(path, "").map_err(|error| not_written(path, &error))?;
+    }
+    let results = measure_all(args, directory, output)?;
+    if args.json {
+        results.print_json(output)?;
+    } else {
+        results.print_table(output)?;
+    }
+    if let Some(path) = &args.report {
+        let page = report::page(&results);
+        std::fs::write(path, page).map_err(|error| not_written(path, &error))?;
+        output.note(&format_args!("the report is in {}", path.display()));
+    }
+    Ok(Exit::Success)
+}
+
+fn not_written(path: &Path, error: &std::io::Error) -> Error {
+    let path = path.display();
+    Error::Other(format!("--report: cannot write {path}: {error}"))
+}
+
+fn measure_all(args: &BenchArgs, directory: &Path, output: &mut Output) -> Result<Results, Error> {
+    let plan = plan(args);
+    let mut results = Results::new(Machine::look(args, directory)?, &plan);
+    let start = Instant::now();
+    if !args.json {
+        output.line(format_args!(
+            "{} {}",
+            bold("Multi-Paxos over UDP:"),
+            results.machine
+        ))?;
+        output.line(dim(format_args!(
+            "{} rounds of {} measurements, {} s each after {} s to warm up",
+            args.rounds,
+            plan.len(),
+            args.duration_s,
+            args.warmup_s
+        )))?;
+    }
+    let mut clusters = Clusters::new(args, directory);
+    let mut rng = rand::rng();
+    let (mut done, all) = (0, plan.len() * args.rounds);
+    for round in 0..args.rounds {
+        // In another order each time, so that no system always comes after the same other.
+        let mut order: Vec<usize> = (0..plan.len()).collect();
+        order.shuffle(&mut rng);
+        for at in order {
+            let left = match done {
+                0 => String::new(),
+                _ => {
+                    let each = start.elapsed() / done as u32;
+                    format!(", {} s left", (each * (all - done) as u32).as_secs() + 1)
+                }
+            };
+            let bar = bar(done, all);
+            output.progress(format_args!("{bar} {done} of {all}{left}: {}", plan[at]));
+            let measured = clusters.measure(&plan[at], args)?;
+            let measured = Round::of(round, &measured.0, measured.1);
+            if args.json {
+                output.line(measured.json(&plan[at]))?;
+            }
+            results.add(at, measured);
+            done += 1;
+        }
+    }
+    drop(clusters);
+    for _ in 0..args.failovers() {
+        output.progress("killing a leader under load");
+        results.failovers.push(kill_a_leader(args, directory)?);
+    }
+    results.seconds = start.elapsed().as_secs_f64();
+    Ok(results)
+}
+
+/// A bar that fills as the work is done.
+fn bar(done: usize, all: usize) -> String {
+    let full = 20 * done / all.max(1);
+    format!("[{}{}]", "#".repeat(full), " ".repeat(20 - full))
+}
+
+/// All that is measured in each round.
+fn plan(args: &BenchArgs) -> Vec<Run> {
+    let work = |outstanding, payload| Work {
+        outstanding,
+        rate: args.rate,
+        payload,
+        reads: args.reads,
+        how: args.how(),
+    };
+    let mut runs = Vec::new();
+    let outstanding: &[usize] = match args.rate {
+        Some(_) => &[0],
+        None => &args.outstanding,
+    };
+    for durable in args.durable().iter().copied() {
+        for system in args.systems() {
+            for packed in args.packed().iter().copied() {
+                // Packing is what `spawn` does not do; a disk is what the floor does not have.
+                let is_there = match system {
+                    System::Synod => true,
+                    System::Floor => !durable,
+                    System::Stateright => !packed || !args.packed().contains(&false),
+                };
+                if !is_there {
+                    continue;
+                }
+                let packed = packed && system != System::Stateright;
+                let payloads = args.payload_bytes.iter().skip(1);
+                let payloads = payloads
+                    .filter(|_| packed && !durable && args.rate.is_none())
+                    .map(|payload| work(PAYLOADS_OUTSTANDING, *payload));
+                let works = outstanding
+                    .iter()
+                    .map(|it| work(*it, args.payload_bytes[0]));
+                runs.extend(works.chain(payloads).map(|work| Run {
+                    system,
+                    packed,
+                    durable,
+                    work,
+                }));
+            }
+        }
+    }
+    runs
+}
+
+/// The clusters that are measured. Each stays up until the end, and idles while others work.
+struct Clusters<'a> {
+    args: &'a BenchArgs,
+    directory: &'a Path,
+    up: Vec<(System, bool, bool, Up)>,
+}
+
+impl<'a> Clusters<'a> {
+    fn new(args: &'a BenchArgs, directory: &'a Path) -> Self {
+        Clusters {
+            args,
+            directory,
+            up: Vec::new(),
+        }
+    }
+
+    fn measure(&mut self, run: &Run, args: &BenchArgs) -> Result<(Sample, Usage), Error> {
+        // Only of the floor do the nodes care whether messages are packed.
+        let packs = run.packed && run.system == System::Floor;
+        let (system, durable) = (run.system, run.durable);
+        let known =
+            |it: &&mut (System, bool, bool, Up)| (it.0, it.1, it.2) == (system, packs, durable);
+        if self.up.iter_mut().find(known).is_none() {
+            let directory = self
+                .directory
+                .join(format!("{}-{}", system.name(), self.up.len()));
+            let up = Up::start(self.args, system, packs, durable.then_some(directory))?;
+            self.up.push((system, packs, durable, up));
+        }
+        match self.up.iter_mut().find(known) {
+            Some((.., up)) => up.measure(run, args),
+            None => Err(Error::Other("a cluster is gone".to_owned())),
+        }
+    }
+}
+
+/// A cluster that is up.
+struct Up {
+    setting: Setting,
+    nodes: Vec<Process>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Up {
+    fn start(
+        args: &BenchArgs,
+        system: System,
+        packs: bool,
+        directory: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let setting = Setting {
+            system,
+            packs,
+            cluster: rand::random(),
+            authenticates: args.is_authenticated(),
+            datagram_max: args.datagram_max,
+            spin_us: args.spin_us,
+            faults: args.faults.to_string(),
+            directory,
+            file: args.config.clone(),
+        };
+        if let Some(directory) = &setting.directory {
+            std::fs::create_dir_all(directory).map_err(Error::other)?;
+        }
+        let mut up = Up {
+            setting,
+            nodes: Vec::new(),
+            addresses: Vec::new(),
+        };
+        if args.config.is_some() {
+            return Ok(up);
+        }
+        let in_each = match args.placement {
+            Placement::Processes => 1,
+            Placement::Threads | Placement::Together => args.nodes,
+        };
+        for first in (0..args.nodes).step_by(in_each) {
+            let mut process = Process::start(&Part::Nodes {
+                setting: up.setting.clone(),
+                hosted: first..first + in_each,
+                together: args.placement == Placement::Together && system == System::Synod,
+            })?;
+            up.addresses.extend(process.bound()?);
+            up.nodes.push(process);
+        }
+        let told = Told::Nodes(up.addresses.clone());
+        up.nodes.iter_mut().try_for_each(|node| node.tell(&told))?;
+        Ok(up)
+    }
+
+    /// Clients that are at work.
+    fn clients(&self, packed: bool, clients: usize, work: Work) -> Result<Process, Error> {
+        let mut process = Process::start(&Part::Clients {
+            setting: self.setting.clone(),
+            packed,
+            clients,
+            work,
+        })?;
+        process.bound()?;
+        process.tell(&Told::Nodes(self.addresses.clone()))?;
+        match process.hear()? {
+            Said::Ready => Ok(process),
+            other => Err(Error::Other(format!("the clients said {other:?}"))),
+        }
+    }
+
+    /// What clients measure, and what the nodes take for it.
+    fn measure(&mut self, run: &Run, args: &BenchArgs) -> Result<(Sample, Usage), Error> {
+        let mut clients = self.clients(run.packed, args.clients, run.work)?;
+        thread::sleep(Duration::from_secs_f64(args.warmup_s));
+        self.nodes
+            .iter_mut()
+            .try_for_each(|node| node.tell(&Told::Mark))?;
+        clients.tell(&Told::Mark)?;
+        thread::sleep(Duration::from_secs_f64(args.duration_s));
+        let (sample, _) = measured(&mut clients)?;
+        let mut used = Usage::default();
+        for node in &mut self.nodes {
+            node.tell(&Told::Report)?;
+            match node.hear()? {
+                Said::Used(usage) => used = used.plus(usage),
+                other => return Err(Error::Other(format!("a node said {other:?}"))),
+            }
+        }
+        Ok((sample, used))
+    }
+}
+
+/// What clients have measured, and who leads.
+fn measured(clients: &mut Process) -> Result<(Sample, Option<usize>), Error> {
+    clients.tell(&Told::Report)?;
+    match clients.hear()? {
+        Said::Measured(sample, leader) => Ok((sample, leader)),
+        other => Err(Error::Other(format!("the clients said {other:?}"))),
+    }
+}
+
+/// How long clients wait for the next leader if this one is killed.
+fn kill_a_leader(args: &BenchArgs, directory: &Path) -> Result<Failover, Error> {
+    let directory = tempfile::tempdir_in(directory).map_err(Error::other)?;
+    let durable = args
+        .durable()
+        .contains(&true)
+        .then(|| directory.path().to_owned());
+    let mut up = Up::start(args, System::Synod, false, durable)?;
+    let work = Work {
+        outstanding: FAILOVER_OUTSTANDING,
+        rate: None,
+        payload: args.payload_bytes[0],
+        reads: 0,
+        how: None,
+    };
+    let mut clients = up.clients(true, 1, work)?;
+    thread::sleep(Duration::from_millis(500));
+    let (_, leader) = measured(&mut clients)?;
+    let leader = leader.filter(|leader| *leader < up.nodes.len());
+    let leader = leader.ok_or_else(|| Error::Other("nobody leads".to_owned()))?;
+    clients.tell(&Told::Mark)?;
+    let start = Instant::now();
+    thread::sleep(Duration::from_millis(500));
+    drop(up.nodes.remove(leader));
+    let killed_ms = start.elapsed().as_secs_f64() * 1e3;
+    thread::sleep(Duration::from_millis(1_000));
+    let (sample, _) = measured(&mut clients)?;
+    Ok(Failover {
+        killed_ms,
+        longest_gap_ms: sample.longest_gap_ms,
+        timeline: sample.timeline,
+    })
+}
+
+/// Says that what was measured is not to be trusted, if it is not. Where nothing was answered in
+/// most rounds, nothing was measured that could spread.
+fn noise(results: &Results) -> Option<String> {
+    let measured = results.summaries().into_iter();
+    let worst = measured
+        .filter(|it| it.commands_per_s > 0.0)
+        .max_by(|a, b| a.spread.total_cmp(&b.spread))?;
+    let (spread, run) = (100.0 * worst.spread, &worst.run);
+    (worst.spread > 0.25).then(|| {
+        format!(
+            "{} the rates of {run} differ by {spread:.0}% between rounds: this machine was busy \
+             with something else. Ratios, which are taken within rounds, suffer less.",
+            warn("noisy:"),
+        )
+    })
+}

@@ -1,0 +1,270 @@
+//! What is measured while clients are at work, and what it costs the machine.
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use stateright::actor::Id;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The time that one entry of a timeline stands for.
+pub(super) const BUCKET: Duration = Duration::from_millis(10);
+
+/// The longest latency that is told from longer ones: two minutes, in nanoseconds.
+const LONGEST_NS: u64 = 120_000_000_000;
+
+/// Latencies in nanoseconds, to three digits.
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(LONGEST_NS, 3).unwrap_or_else(|_| unreachable!("valid bounds"))
+}
+
+/// What clients note of their commands, as they are answered. Clones note in the same place.
+#[derive(Clone)]
+pub(super) struct Recorder(Arc<Mutex<Recording>>);
+
+struct Recording {
+    since: Instant,
+    latencies: Histogram<u64>,
+    /// How many commands were answered in each stretch of time.
+    timeline: Vec<u32>,
+    resent: u64,
+    last: Instant,
+    longest_gap: Duration,
+    /// Who answered last, since ever.
+    leader: Option<usize>,
+}
+
+impl Recorder {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Recorder(Arc::new(Mutex::new(Recording {
+            since: now,
+            latencies: histogram(),
+            timeline: Vec::new(),
+            resent: 0,
+            last: now,
+            longest_gap: Duration::ZERO,
+            leader: None,
+        })))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Recording> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A command was answered, now, after so long, by somebody.
+    pub(super) fn done(&self, now: Instant, latency: Duration, by: Id) {
+        let mut it = self.open();
+        let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        it.latencies.saturating_record(nanoseconds);
+        let bucket = now.duration_since(it.since).as_nanos() / BUCKET.as_nanos();
+        let bucket = usize::try_from(bucket).unwrap_or(usize::MAX).min(1 << 20);
+        if it.timeline.len() <= bucket {
+            it.timeline.resize(bucket + 1, 0);
+        }
+        it.timeline[bucket] += 1;
+        it.longest_gap = it.longest_gap.max(now.duration_since(it.last));
+        it.last = now;
+        it.leader = Some(by.into());
+    }
+
+    /// So many commands were sent again.
+    pub(super) fn resent(&self, count: u64) {
+        self.open().resent += count;
+    }
+
+    /// Who answered last, if anybody has ever answered.
+    pub(super) fn leader(&self) -> Option<usize> {
+        self.open().leader
+    }
+
+    /// Forgets all but who leads: from now on it counts.
+    pub(super) fn restart(&self) {
+        let now = Instant::now();
+        let mut it = self.open();
+        it.since = now;
+        it.last = now;
+        it.latencies.reset();
+        it.timeline.clear();
+        it.resent = 0;
+        it.longest_gap = Duration::ZERO;
+    }
+
+    /// What was measured since it was restarted, and what that cost this process.
+    pub(super) fn sample(&self, before: Usage) -> Sample {
+        let now = Instant::now();
+        let it = self.open();
+        let latencies = it.latencies.iter_recorded();
+        Sample {
+            seconds: now.duration_since(it.since).as_secs_f64(),
+            latencies: latencies
+                .map(|step| (step.value_iterated_to(), step.count_at_value()))
+                .collect(),
+            timeline: it.timeline.clone(),
+            resent: it.resent,
+            longest_gap_ms: it
+                .longest_gap
+                .max(now.duration_since(it.last))
+                .as_secs_f64()
+                * 1e3,
+            usage: Usage::now().since(before),
+        }
+    }
+}
+
+/// What clients measured in one stretch of time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Sample {
+    pub(super) seconds: f64,
+    /// Latencies in nanoseconds, and how often each occurred.
+    pub(super) latencies: Vec<(u64, u64)>,
+    /// Commands answered in each [`BUCKET`].
+    pub(super) timeline: Vec<u32>,
+    pub(super) resent: u64,
+    pub(super) longest_gap_ms: f64,
+    /// Of the clients' process.
+    pub(super) usage: Usage,
+}
+
+impl Sample {
+    /// The latencies, to be asked for percentiles.
+    pub(super) fn histogram(&self) -> Histogram<u64> {
+        let mut histogram = histogram();
+        for (value, count) in &self.latencies {
+            histogram.saturating_record_n(*value, *count);
+        }
+        histogram
+    }
+}
+
+/// What the operating system has counted for this process, where it tells.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Usage {
+    /// Processor time, in seconds.
+    pub(super) cpu_s: f64,
+    /// Context switches.
+    pub(super) switches: f64,
+}
+
+impl Usage {
+    /// Up to now.
+    pub(super) fn now() -> Self {
+        Usage {
+            cpu_s: cpu_s().unwrap_or_default(),
+            switches: switches().unwrap_or_default(),
+        }
+    }
+
+    /// From then on.
+    pub(super) fn since(self, before: Usage) -> Self {
+        Usage {
+            cpu_s: self.cpu_s - before.cpu_s,
+            switches: self.switches - before.switches,
+        }
+    }
+
+    /// Of two processes together.
+    pub(super) fn plus(self, other: Usage) -> Self {
+        Usage {
+            cpu_s: self.cpu_s + other.cpu_s,
+            switches: self.switches + other.switches,
+        }
+    }
+}
+
+/// What Linux tells of the threads of this process in one of their files, added up.
+fn of_threads(file: &str, count: impl Fn(&str) -> Option<f64>) -> Option<f64> {
+    let mut sum = 0.0;
+    for task in std::fs::read_dir("/proc/self/task").ok()? {
+        // A thread may end meanwhile.
+        let text = std::fs::read_to_string(task.ok()?.path().join(file));
+        sum += text.map_or(Some(0.0), |text| count(&text))?;
+    }
+    Some(sum)
+}
+
+/// The first number is the time on a processor, in nanoseconds.
+fn cpu_s() -> Option<f64> {
+    let on_cpu = |text: &str| text.split_whitespace().next()?.parse::<f64>().ok();
+    of_threads("schedstat", on_cpu).map(|nanoseconds| nanoseconds / 1e9)
+}
+
+fn switches() -> Option<f64> {
+    of_threads("status", |text| {
+        let counts = text.lines().filter(|line| line.contains("ctxt_switches"));
+        let counts = counts.filter_map(|line| line.split_whitespace().last()?.parse::<f64>().ok());
+        Some(counts.sum())
+    })
+}
+
+/// How long it takes to make 4 KiB durable that are appended to a file in a directory, in
+/// microseconds: the median of a hundred times.
+pub(super) fn sync_us(directory: &std::path::Path) -> std::io::Result<f64> {
+    use std::io::Write;
+    let mut file = tempfile::tempfile_in(directory)?;
+    let mut times = Vec::new();
+    for _ in 0..100 {
+        let start = Instant::now();
+        file.write_all(&[1; 4096])?;
+        file.sync_data()?;
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(median(&mut times))
+}
+
+/// The middle, or the mean of the two in the middle; zero of nothing.
+pub(super) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    match values {
+        [] => 0.0,
+        _ if values.len().is_multiple_of(2) => (values[half - 1] + values[half]) / 2.0,
+        _ => values[half],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_answered_before_it_counts_is_not_counted() {
+        let recorder = Recorder::new();
+        let (now, ms) = (Instant::now(), Duration::from_millis(1));
+        recorder.done(now, 9 * ms, 1.into());
+        recorder.resent(1);
+        recorder.restart();
+        let now = Instant::now();
+        for (after, latency) in [(0, 1), (1, 3), (25, 2)] {
+            recorder.done(now + after * ms, latency * ms, 2.into());
+        }
+        assert_eq!(recorder.leader(), Some(2));
+        let sample = recorder.sample(Usage::now());
+        assert_eq!((sample.resent, sample.timeline.len()), (0, 3));
+        assert_eq!(sample.timeline.iter().sum::<u32>(), 3);
+        assert!((24.0..200.0).contains(&sample.longest_gap_ms));
+        let histogram = sample.histogram();
+        let near = |ns: u64, ms: u64| ns.abs_diff(ms * 1_000_000) < 10_000;
+        assert!(near(histogram.value_at_quantile(0.5), 2), "{histogram:?}");
+        assert!(near(histogram.max(), 3));
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        let medians = [vec![], vec![3.0], vec![4.0, 1.0], vec![9.0, 1.0, 2.0]];
+        let medians = medians.map(|mut values| median(&mut values));
+        assert_eq!(medians, [0.0, 3.0, 2.5, 2.0]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn work_costs_processor_time() {
+        let before = Usage::now();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(60) {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        let usage = Usage::now().since(before);
+        assert!(usage.cpu_s > 0.0 && usage.switches >= 1.0, "{usage:?}");
+    }
+}

@@ -1,0 +1,119 @@
+//! The same actors under `stateright::actor::spawn`.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stateright::actor::{Actor, Command, Id, Out, spawn};
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use synod::delta::Delta;
+
+/// Ids from here on are those of clients, each by its port.
+pub(super) const CLIENTS: usize = 1 << 16;
+
+/// An actor whose ids are small indices, where ids are addresses.
+pub(super) struct Addressed<A> {
+    pub(super) actor: A,
+    /// The ports of the nodes, on this machine.
+    pub(super) nodes: Vec<u16>,
+    /// Whether what it saves is saved.
+    pub(super) saves: bool,
+}
+
+/// The id of whoever is at a port of this machine.
+fn at(port: u16) -> Id {
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()
+}
+
+impl<A: Actor> Addressed<A> {
+    /// The index of whoever is at an address.
+    fn index(&self, id: Id) -> Id {
+        let port = SocketAddrV4::from(id).port();
+        let node = self.nodes.iter().position(|node| *node == port);
+        Id::from(node.unwrap_or(CLIENTS + usize::from(port)))
+    }
+
+    /// Where an index is.
+    fn place(&self, index: Id) -> Id {
+        let index = usize::from(index);
+        let client = || (index - CLIENTS.min(index)) as u16;
+        at(self.nodes.get(index).copied().unwrap_or_else(client))
+    }
+
+    fn forward(&self, commands: Out<A>, out: &mut Out<Self>) {
+        for command in commands {
+            match command {
+                Command::Send(to, message) => out.send(self.place(to), message),
+                Command::SetTimer(timer, range) => out.set_timer(timer, range),
+                Command::CancelTimer(timer) => out.cancel_timer(timer),
+                Command::ChooseRandom(key, choices) => out.choose_random(key, choices),
+                Command::Save(saved) if self.saves => out.save(saved),
+                Command::Save(_) => {}
+            }
+        }
+    }
+}
+
+impl<A: Actor> Actor for Addressed<A> {
+    type Msg = A::Msg;
+    type State = A::State;
+    type Timer = A::Timer;
+    type Random = A::Random;
+    type Storage = A::Storage;
+
+    fn on_start(&self, id: Id, saved: &Option<A::Storage>, out: &mut Out<Self>) -> A::State {
+        let mut commands = Out::new();
+        let state = self.actor.on_start(self.index(id), saved, &mut commands);
+        self.forward(commands, out);
+        state
+    }
+
+    fn on_msg(
+        &self,
+        id: Id,
+        state: &mut Cow<A::State>,
+        from: Id,
+        message: A::Msg,
+        out: &mut Out<Self>,
+    ) {
+        let (id, from, mut commands) = (self.index(id), self.index(from), Out::new());
+        self.actor.on_msg(id, state, from, message, &mut commands);
+        self.forward(commands, out);
+    }
+
+    fn on_timeout(&self, id: Id, state: &mut Cow<A::State>, timer: &A::Timer, out: &mut Out<Self>) {
+        let mut commands = Out::new();
+        let id = self.index(id);
+        self.actor.on_timeout(id, state, timer, &mut commands);
+        self.forward(commands, out);
+    }
+
+    fn on_random(
+        &self,
+        id: Id,
+        state: &mut Cow<A::State>,
+        random: &A::Random,
+        out: &mut Out<Self>,
+    ) {
+        let mut commands = Out::new();
+        let id = self.index(id);
+        self.actor.on_random(id, state, random, &mut commands);
+        self.forward(commands, out);
+    }
+}
+
+/// Runs an actor at a port of this machine. It never stops, and keeps what it saves in the working
+/// directory; messages are encoded as in our own runtime.
+pub(super) fn run<A>(actor: Addressed<A>, port: u16) -> Result<(), String>
+where
+    A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> + Send + 'static,
+{
+    let ended = spawn::<Addressed<A>, postcard::Error>(
+        postcard::to_stdvec,
+        |bytes| postcard::from_bytes(bytes),
+        |saved| postcard::to_stdvec(&saved.changes(None)),
+        // It is never started again from what it saved.
+        |_| Err(postcard::Error::WontImplement),
+        vec![(at(port), actor)],
+    );
+    ended.map_err(|_| format!("the node at port {port} failed"))
+}
