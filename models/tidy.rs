@@ -1,5 +1,6 @@
 //! Rules of the text: what may know what, how long things are, and what must be said.
 
+mod figures;
 mod proofs;
 
 use super::models::expected;

@@ -40,6 +40,8 @@ pub struct Config {
     pub window: usize,
     /// How many requests a slot takes.
     pub batch: usize,
+    /// Whether requests wait for others to share a slot with.
+    pub gathers: bool,
     /// After how many entries a snapshot is taken; never if none.
     pub snapshot: Option<u64>,
     /// Bytes of a snapshot, of entries or of votes per message.
@@ -83,6 +85,7 @@ impl Default for Config {
             sessions: None,
             window: 2,
             batch: 1,
+            gathers: false,
             snapshot: None,
             chunk: 1024,
             heartbeats: false,
@@ -203,6 +206,7 @@ impl Config {
                 // the leases that are looked at.
                 beats_max: if self.reads == Reads::Lease { 0 } else { 2 },
                 window: self.window,
+                gathers: self.gathers,
                 batch_max: self.batch,
                 bytes_max: self.chunk,
                 queue_max: usize::MAX,

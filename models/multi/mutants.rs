@@ -603,7 +603,7 @@ impl Actor for Broken {
             ProcessState::Node(node) => self.mishear(rule, node, src.into(), msg),
             ProcessState::Client(_) => msg,
         };
-        let mut misled = Cow::Owned(misled);
+        let mut misled = Cow::Borrowed(&misled);
         let mut inner = Out::new();
         self.process.on_msg(id, &mut misled, src, msg, &mut inner);
         let mut after = misled.into_owned();

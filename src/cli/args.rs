@@ -593,6 +593,9 @@ pub(super) struct MultiArgs {
     /// Requests that one slot takes.
     #[arg(long, value_name = "N", default_value_t = 1)]
     batch: usize,
+    /// Whether requests wait for others to share a slot with, as they do over UDP.
+    #[arg(long, value_enum, default_value_t = Switch::Off)]
+    gather: Switch,
     /// How the last client reads, once its write is answered. Needs `--replies on`.
     #[arg(long, value_enum, default_value_t = ReadsArg::None)]
     reads: ReadsArg,
@@ -751,6 +754,7 @@ impl MultiArgs {
             sessions: self.sessions,
             window: self.window,
             batch: self.batch,
+            gathers: self.gather == Switch::On,
             snapshot: self.snapshot,
             chunk: self.chunk,
             heartbeats: self.heartbeats.is_on(),
@@ -852,7 +856,8 @@ mod tests {
             (
                 "multi --layout colocated --acceptors 4 --proposers 3 --ballots 2 --slots 3 \
                  --clients 1 --replies on --reads lease --sessions 1 --window 1 --batch 3 \
-                 --snapshot 2 --chunk 8 --heartbeats on --lease 2,1 --clocks 2,7 --nacks on \
+                 --gather on --snapshot 2 --chunk 8 --heartbeats on --lease 2,1 --clocks 2,7 \
+                 --nacks on \
                  --crashes 2 --quorums flexible:3,2 --storage split --symmetry off \
                  --drop-stale off --forget off --postpone off",
                 "multi",

@@ -284,6 +284,7 @@ fn multi_flags(config: &multi::Config) -> Flags {
         ("clients", config.clients.to_string()),
         ("window", config.window.to_string()),
         ("batch", config.batch.to_string()),
+        ("gather", switch(config.gathers)),
         ("quorums", config.quorums.to_string()),
         ("nacks", switch(config.nacks)),
         ("replies", switch(config.replies)),
@@ -373,6 +374,7 @@ fn describe_multi(config: &multi::Config) -> String {
         config.batch > 1,
         format!("{} per slot", many(config.batch as u64, "request")),
     );
+    add(config.gathers, "requests gather".to_owned());
     add(config.nacks, "nacks".to_owned());
     add(config.replies, "clients wait for replies".to_owned());
     let reads = match config.reads {

@@ -1,7 +1,8 @@
 //! The learner: what is decided, in order, and the machine that it drives.
 
 use super::snapshot::{Chunk, Received, Snapshot, Transfer};
-use super::{Entry, Log, Outcome, Request, Sessions, Slot};
+use super::{Entry, Log, Outcome, Sessions, Slot};
+use crate::ballot::NodeId;
 use crate::machine::Machine;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,11 +23,15 @@ pub struct Learner<M: Machine> {
     pub transfer: Option<Transfer>,
 }
 
-/// A request that was carried out, and what became of it; `None` if its client knows.
-pub type Applied<M> = (
-    Request<<M as Machine>::Command>,
-    Option<Outcome<<M as Machine>::Reply>>,
-);
+/// What became of a request that was carried out, and whom to tell.
+pub struct Applied<M: Machine> {
+    /// The client.
+    pub client: NodeId,
+    /// Its number for what it wanted.
+    pub seq: u64,
+    /// `None` if it knows.
+    pub outcome: Option<Outcome<M::Reply>>,
+}
 
 /// What a snapshot's piece leads to.
 pub enum Progress<M: Machine> {
@@ -85,6 +90,12 @@ impl<M: Machine> Learner<M> {
         self.log.get(slot).or_else(|| self.ahead.get(&slot))
     }
 
+    /// Whether it is known what was decided for a slot, be it truncated.
+    #[must_use]
+    pub fn knows(&self, slot: Slot) -> bool {
+        slot < self.decided() || self.ahead.contains_key(&slot)
+    }
+
     /// An entry is known to be decided. Whatever has no gap before it any more is applied, in the
     /// order of slots, and returned.
     ///
@@ -99,10 +110,11 @@ impl<M: Machine> Learner<M> {
     fn apply(&mut self) -> Vec<Applied<M>> {
         let mut applied = Vec::new();
         while let Some(entry) = self.ahead.remove(&self.decided()) {
-            for request in entry.requests() {
-                let outcome = self.sessions.carry_out(&request.order);
-                applied.push((request.clone(), outcome));
-            }
+            applied.extend(entry.requests().iter().map(|request| Applied {
+                client: request.client,
+                seq: request.order.seq(),
+                outcome: self.sessions.carry_out(&request.order),
+            }));
             self.log.push(entry);
         }
         let decided = self.decided();

@@ -85,7 +85,9 @@
 //! use synod::backoff::Backoff;
 //! use synod::ballot::NodeId;
 //! use synod::machine::Machine;
-//! use synod::multi::{Alarm, Client, Clock, Cluster, Outcome, Process, Sessions, Task, Timer};
+//! use synod::multi::{
+//!     Alarm, Client, Clock, Cluster, Limits, Outcome, Process, Sessions, Task, Timer,
+//! };
 //!
 //! #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 //! struct Counter(u64);
@@ -108,6 +110,8 @@
 //!     // No clock here, and so no leases.
 //!     lease: None,
 //!     heartbeat: None,
+//!     // Nor timers, for requests to wait for.
+//!     limits: Limits { gathers: false, ..Limits::default() },
 //!     ..Cluster::of_replicas(3, Sessions::new(Counter(0), 100))?
 //! });
 //! let client = Process::Client(Client {
@@ -524,7 +528,10 @@ impl<M: Machine> Process<M> {
     /// Runs `step` on a node and hands its effects on: first what must be durable, then the rest.
     ///
     /// This is the one place where a state is saved, so no message can leave before the promise or
-    /// the vote behind it is on disk.
+    /// the vote behind it is on disk. A borrowed state, the checker's, is saved if what is durable
+    /// did change. An owned one, the runtime's, is changed in place, and saved if it may have
+    /// changed: the runtime writes down only what did. So if a role changed something and the step
+    /// does not say that it may have, the checker finds it missing.
     fn run(
         &self,
         id: Id,
@@ -535,7 +542,11 @@ impl<M: Machine> Process<M> {
         let (Process::Node(cluster, clock), Some(before)) = (self, state.node()) else {
             return;
         };
-        let (before, counted) = (before.durable(), before.now);
+        let counted = before.now;
+        let before = match state {
+            Cow::Borrowed(borrowed) => borrowed.node(),
+            Cow::Owned(_) => None,
+        };
         let mut effects = None;
         update(state, |state| {
             if let ProcessState::Node(node) = state {
@@ -543,13 +554,14 @@ impl<M: Machine> Process<M> {
                 effects = Some(step(Step::new(cluster, id.into(), node, &read)));
             }
         });
-        let after = state.node().map(NodeState::durable);
-        if let Some(after) = after.filter(|after| after.differs_from(&before)) {
+        let Some(effects) = effects else { return };
+        let after = state.node().filter(|_| effects.may_save);
+        if let Some(after) = after.map(NodeState::durable)
+            && before.is_none_or(|before| after.differs_from(&before.durable()))
+        {
             out.save(after);
         }
-        if let Some(effects) = effects {
-            Self::emit(effects, out);
-        }
+        Self::emit(effects, out);
     }
 
     fn emit(effects: Effects<M>, out: &mut Out<Self>) {

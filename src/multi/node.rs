@@ -6,8 +6,7 @@
 use super::lease::{Grant, Time};
 use super::stale::is_possible;
 use super::{
-    Acceptor, Cluster, Durable, Entry, Leader, Learner, Log, Message, MessageOf, Outcome, Request,
-    Slot,
+    Acceptor, Cluster, Durable, Entry, Leader, Learner, Log, Message, MessageOf, Request, Slot,
 };
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
@@ -84,6 +83,9 @@ pub enum Timer {
     Campaign,
     /// Time for a sign of life, and to ask again for votes that did not come.
     Heartbeat,
+    /// All that arrived together was looked at: propose what waits; see
+    /// [`Limits::gathers`](super::Limits::gathers).
+    Propose,
     /// The process' own clock advances; see [`Clock`](super::Clock).
     Tick,
 }
@@ -94,6 +96,9 @@ pub struct Effects<M: Machine> {
     pub sends: Vec<(NodeId, MessageOf<M>)>,
     /// Alarms to set to a time from a range, or (`None`) to cancel.
     pub timers: Vec<(Timer, Option<Range<Duration>>)>,
+    /// Whether something durable was in the hands of a role that may have changed it. If not, there
+    /// is nothing to save.
+    pub may_save: bool,
 }
 
 /// A step under way at one process.
@@ -123,6 +128,7 @@ impl<'a, M: Machine> Step<'a, M> {
             effects: Effects {
                 sends: Vec::new(),
                 timers: Vec::new(),
+                may_save: false,
             },
         }
     }
@@ -177,6 +183,7 @@ impl<'a, M: Machine> Step<'a, M> {
         match timer {
             Timer::Campaign => self.campaign(),
             Timer::Heartbeat => self.beat(),
+            Timer::Propose => self.fill(),
             Timer::Tick => self.tick(),
         }
         self.finish()
@@ -198,12 +205,10 @@ impl<'a, M: Machine> Step<'a, M> {
                 ballot,
                 from: start,
             } => {
-                let answer = match self.state.acceptor.as_mut() {
-                    Some(acceptor) if !holds_off(self.state.grant, ballot, self.clock) => {
-                        acceptor.on_prepare(ballot, start, self.cluster.limits.bytes_max)
-                    }
-                    Some(_) | None => None,
-                };
+                let bytes_max = self.cluster.limits.bytes_max;
+                let is_out = holds_off(self.state.grant, ballot, self.clock);
+                let acceptor = self.acceptor_mut().filter(|_| !is_out);
+                let answer = acceptor.and_then(|it| it.on_prepare(ballot, start, bytes_max));
                 self.answer(from, answer);
             }
             Message::Promise {
@@ -301,13 +306,20 @@ impl<'a, M: Machine> Step<'a, M> {
             return;
         };
         if let Some(outcome) = learner.sessions.recall(&request.order) {
-            return self.reply(&request, outcome);
+            let (client, seq) = (request.client, request.order.seq());
+            return self.send(client, Message::Reply { seq, outcome });
         }
         if learner.sessions.is_past(&request.order) {
             return;
         }
-        if reign.on_request(request, &self.cluster.limits) {
+        let limits = &self.cluster.limits;
+        if !reign.on_request(request, limits) {
+            return;
+        }
+        if !reign.gathers(limits) {
             self.fill();
+        } else if reign.queue.len() == 1 && reign.open.is_empty() {
+            self.set(Timer::Propose, Duration::ZERO..Duration::ZERO);
         }
     }
 
@@ -339,12 +351,12 @@ impl<'a, M: Machine> Step<'a, M> {
 
     fn on_accept(&mut self, from: NodeId, slot: Slot, vote: Vote<Entry<M::Command>>) {
         let ballot = vote.ballot;
-        let Some(acceptor) = self.state.acceptor.as_mut() else {
-            return;
-        };
         if holds_off(self.state.grant, ballot, self.clock) {
             return;
         }
+        let Some(acceptor) = self.acceptor_mut() else {
+            return;
+        };
         let is_past = acceptor.is_past_accept(ballot);
         let is_decided = slot < acceptor.base;
         let answer = acceptor.on_accept(slot, vote);
@@ -394,6 +406,7 @@ impl<'a, M: Machine> Step<'a, M> {
             .map_or(Slot(0), Learner::decided);
         let prepare = leader.prepare(self.me, heard, decided, self.cluster.limits.round_max);
         if let Some(prepare) = prepare {
+            self.effects.may_save = true;
             self.cancel(Timer::Heartbeat);
             self.broadcast_to_acceptors(&prepare);
         }
@@ -412,11 +425,6 @@ impl<'a, M: Machine> Step<'a, M> {
             self.cancel(Timer::Heartbeat);
         }
         self.wait_for_leader();
-    }
-
-    fn reply(&mut self, request: &Request<M::Command>, outcome: Outcome<M::Reply>) {
-        let seq = request.order.seq();
-        self.send(request.client, Message::Reply { seq, outcome });
     }
 
     /// The clock of a process that counts its own ticks advances; a lease that is over is
@@ -444,6 +452,18 @@ impl<'a, M: Machine> Step<'a, M> {
             let round = promised.map_or(1, |promised| promised.round);
             self.set(Timer::Campaign, self.cluster.election.wait(round));
         }
+    }
+
+    /// The acceptor, to change. All of it is durable.
+    fn acceptor_mut(&mut self) -> Option<&mut Acceptor<M::Command>> {
+        self.effects.may_save = true;
+        self.state.acceptor.as_mut()
+    }
+
+    /// The learner, to change. Of it, the log and the snapshot are durable.
+    fn learner_mut(&mut self) -> Option<&mut Learner<M>> {
+        self.effects.may_save = true;
+        self.state.learner.as_mut()
     }
 
     fn send(&mut self, to: NodeId, message: MessageOf<M>) {

@@ -1,5 +1,9 @@
 //! What a leader does once it leads: one round trip for each slot, and reads without one.
 
+mod known;
+mod limits;
+mod queue;
+
 use super::leader::Campaign;
 use super::lease::{Beat, Time};
 use super::log::bytes;
@@ -7,8 +11,11 @@ use super::{Entry, Request, Slot};
 use crate::ballot::NodeId;
 use crate::machine::Data;
 use crate::quorum::{AcceptorSet, QuorumSystem};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+
+pub use known::Known;
+pub use limits::Limits;
+pub use queue::Queue;
 
 /// What a leader is at.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -20,13 +27,15 @@ pub struct Reign<C> {
     /// The slots under way.
     pub open: BTreeMap<Slot, Proposal<C>>,
     /// Requests that wait for room.
-    pub queue: VecDeque<Request<C>>,
+    pub queue: Queue<C>,
     /// The latest beat.
     pub beat: Beat,
     /// The latest beat that each acceptor answered.
     pub heard: BTreeMap<NodeId, Beat>,
     /// Reads that wait.
     pub reads: Vec<Read<C>>,
+    /// Finds requests in `open` and `queue`.
+    pub known: Known,
 }
 
 /// A slot under way.
@@ -54,43 +63,6 @@ pub struct Read<C> {
     pub round: u64,
 }
 
-/// What limits a leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// No ballot is started in a higher round: `u64::MAX` in earnest, a few in a model.
-    pub round_max: u64,
-    /// How many slots there are: `u64::MAX` in earnest, a few in a model.
-    pub slots: u64,
-    /// How many rounds of beats reads may ask for in one ballot: `u64::MAX` in earnest, a few in a
-    /// model.
-    pub beats_max: u64,
-    /// How far a leader may propose beyond the first slot that it has open (α in `[PMS §3]`);
-    /// never as far as [`Slot::SPAN_MAX`].
-    pub window: usize,
-    /// How many requests one slot takes.
-    pub batch_max: usize,
-    /// How many bytes of requests, entries or votes one message takes, if more than one is in it.
-    pub bytes_max: usize,
-    /// How many requests may wait for room, and how many reads for an answer; the rest are refused
-    /// silently, and come again.
-    pub queue_max: usize,
-}
-
-impl Default for Limits {
-    /// Only what keeps a cluster swift: 8 slots under way, 64 requests in each, 4,096 waiting.
-    fn default() -> Self {
-        Self {
-            round_max: u64::MAX,
-            slots: u64::MAX,
-            beats_max: u64::MAX,
-            window: 8,
-            batch_max: 64,
-            bytes_max: 1_200,
-            queue_max: 4_096,
-        }
-    }
-}
-
 /// Proposals to put to the vote, by slot.
 pub type Proposals<C> = Vec<(Slot, Entry<C>)>;
 
@@ -109,10 +81,11 @@ impl<C: Data> Reign<C> {
             barrier,
             next: barrier,
             open: BTreeMap::new(),
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             beat: Beat::default(),
             heard: BTreeMap::new(),
             reads: Vec::new(),
+            known: Known::default(),
         };
         for (slot, entry) in &proposals {
             reign.propose(*slot, entry.clone());
@@ -125,19 +98,32 @@ impl<C: Data> Reign<C> {
         self.open.insert(slot, Proposal { entry, voters });
     }
 
+    /// Whether requests that wait would do better to wait for others that arrived with them.
+    pub(super) fn gathers(&self, limits: &Limits) -> bool {
+        limits.gathers && !self.queue.fills_a_slot(limits)
+    }
+
     /// A client's request: taken unless it is under way already, or so large that not every message
     /// with it could be sent. Says whether it was.
     ///
     /// `[PMS §3]`, `[PMMC §2.1]` (propose)
     pub fn on_request(&mut self, request: Request<C>, limits: &Limits) -> bool {
-        let under_way = self.open.values().flat_map(|it| it.entry.requests());
-        let takes = !under_way.chain(&self.queue).any(|known| *known == request)
-            && self.queue.len() < limits.queue_max
-            && bytes(&request) <= Request::<C>::BYTES_MAX;
+        let bytes = bytes(&request);
+        let takes = self.queue.len() < limits.queue_max
+            && !self.is_under_way(&request)
+            && bytes <= Request::<C>::BYTES_MAX;
         if takes {
-            self.queue.push_back(request);
+            self.known.add(&request);
+            self.queue.push(request, bytes);
         }
         takes
+    }
+
+    /// Whether a request is proposed, or waits.
+    fn is_under_way(&mut self, request: &Request<C>) -> bool {
+        let proposed = self.open.values().flat_map(|it| it.entry.requests());
+        let mut under_way = proposed.chain(self.queue.iter());
+        self.known.may_have(request, || under_way.clone()) && under_way.any(|it| it == request)
     }
 
     /// Phase 2a of slots that no lower ballot can have taken: requests that wait are put to the
@@ -150,27 +136,14 @@ impl<C: Data> Reign<C> {
         while !self.queue.is_empty()
             && self.next.0 - self.chosen_below().0 < window
             && self.next.0 < limits.slots
+            && (self.open.is_empty() || !limits.gathers || self.queue.fills_a_slot(limits))
         {
-            let size = self.batch_size(limits);
-            let batch: Arc<[Request<C>]> = self.queue.drain(..size).collect();
-            let (slot, entry) = (self.next, Entry::Batch(batch));
+            let (slot, entry) = (self.next, Entry::Batch(self.queue.take(limits)));
             self.propose(slot, entry.clone());
             proposals.push((slot, entry));
             self.next = slot.next();
         }
         proposals
-    }
-
-    /// How many of the requests that wait fit into one slot; at least one.
-    fn batch_size(&self, limits: &Limits) -> usize {
-        let mut left = limits.bytes_max;
-        let fits = |request: &&Request<C>| {
-            let rest = left.checked_sub(bytes(request));
-            left = rest.unwrap_or(0);
-            rest.is_some()
-        };
-        let waiting = self.queue.iter().take(limits.batch_max.max(1));
-        waiting.take_while(fits).count().max(1)
     }
 
     /// Phase 2b's answer: an entry is chosen once a quorum has voted for it in this ballot. Returns
@@ -191,7 +164,9 @@ impl<C: Data> Reign<C> {
         if !quorums.is_phase2(proposal.voters) {
             return None;
         }
-        self.open.remove(&slot).map(|proposal| proposal.entry)
+        let chosen = self.open.remove(&slot)?.entry;
+        self.known.remove(chosen.requests());
+        Some(chosen)
     }
 
     /// The slot below which all that was proposed in this ballot is chosen.
@@ -211,11 +186,16 @@ impl<C: Data> Reign<C> {
         decided: Slot,
         entry: impl Fn(Slot) -> Option<&'a Entry<C>>,
     ) -> bool {
-        let still_open = self.open.split_off(&decided);
-        let settled = std::mem::replace(&mut self.open, still_open);
         self.next = self.next.max(decided);
-        let mut settled = settled.iter();
-        settled.all(|(slot, proposal)| entry(*slot) == Some(&proposal.entry))
+        let mut goes_on = true;
+        while let Some(open) = self.open.first_entry()
+            && *open.key() < decided
+        {
+            let (slot, proposal) = open.remove_entry();
+            self.known.remove(proposal.entry.requests());
+            goes_on &= entry(slot) == Some(&proposal.entry);
+        }
+        goes_on
     }
 
     /// A read comes in: it must see all that was applied here and all that was chosen before this

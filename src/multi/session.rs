@@ -176,7 +176,11 @@ impl<M: Machine> Sessions<M> {
                 };
                 session.used = self.orders;
                 session.acked = session.acked.max(*acked);
-                session.replies = session.replies.split_off(&session.acked);
+                while let Some(known) = session.replies.first_entry()
+                    && *known.key() < session.acked
+                {
+                    known.remove();
+                }
                 if *seq < session.acked {
                     return None;
                 }

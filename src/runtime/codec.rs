@@ -221,7 +221,11 @@ impl postcard::ser_flavors::Flavor for Tail<'_> {
     type Output = ();
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.try_extend(&[byte])
+        if self.datagram.len() >= self.limit {
+            return Err(postcard::Error::SerializeBufferFull);
+        }
+        self.datagram.push(byte);
+        Ok(())
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {

@@ -53,6 +53,7 @@ impl<A, W: Fn(Process<Store>) -> A> Multi<W> {
         let cluster = Cluster {
             limits: Limits {
                 window: rng.random_range(1..8),
+                gathers: seed % 4 == 3,
                 batch_max: rng.random_range(1..8),
                 bytes_max: rng.random_range(100..1024),
                 ..Limits::default()

@@ -4,7 +4,7 @@ use super::*;
 use crate::multi::lease::{Beat, Time};
 use crate::multi::log::bytes;
 use crate::multi::reign::Limits;
-use crate::multi::testing::{ballot, entry, majority_of_three, request, vote};
+use crate::multi::testing::{ballot, entry, majority_of_three, order, request, seq, vote};
 
 const ME: NodeId = NodeId(3);
 const LIMITS: Limits = Limits {
@@ -12,6 +12,7 @@ const LIMITS: Limits = Limits {
     slots: u64::MAX,
     beats_max: u64::MAX,
     window: 2,
+    gathers: false,
     batch_max: 2,
     bytes_max: 1_000,
     queue_max: 4,
@@ -244,6 +245,75 @@ fn requests_are_batched_in_order_as_far_as_the_window_reaches() {
     accepted(&mut reign, 0, 0);
     assert_eq!(accepted(&mut reign, 1, 0), Some(entry("ab")));
     assert_eq!(reign.fill(&LIMITS), [(Slot(2), entry("d"))]);
+}
+
+#[test]
+fn what_gathers_waits_for_the_slot_under_way_unless_it_fills_one_itself() {
+    let limits = Limits {
+        gathers: true,
+        window: 3,
+        ..LIMITS
+    };
+    let mut reign = reign();
+    ask(&mut reign, "a");
+    assert_eq!(reign.fill(&limits), [(Slot(0), entry("a"))]);
+    ask(&mut reign, "b");
+    assert_eq!(reign.fill(&limits), []);
+    ask(&mut reign, "cd");
+    assert_eq!(reign.fill(&limits), [(Slot(1), entry("bc"))]);
+    accepted(&mut reign, 0, 0);
+    accepted(&mut reign, 1, 0);
+    assert_eq!(reign.fill(&limits), [], "one is still under way");
+    accepted(&mut reign, 0, 1);
+    accepted(&mut reign, 1, 1);
+    assert_eq!(reign.fill(&limits), [(Slot(2), entry("d"))]);
+    // So many bytes are as good as so many requests.
+    ask(&mut reign, "e");
+    let bytes_max = bytes(&request('e'));
+    let narrow = Limits {
+        bytes_max,
+        batch_max: 9,
+        ..limits
+    };
+    assert_eq!(reign.fill(&narrow), []);
+    ask(&mut reign, "f");
+    assert_eq!(reign.fill(&narrow), [(Slot(3), entry("e"))]);
+}
+
+#[test]
+fn among_thousands_a_request_is_known_as_long_as_it_is_under_way() {
+    let limits = Limits {
+        window: 100,
+        batch_max: 10,
+        queue_max: 10_000,
+        ..LIMITS
+    };
+    let mut reign = reign();
+    let letters: Vec<char> = ('a'..).take(3_000).collect();
+    for letter in &letters {
+        assert!(reign.on_request(request(*letter), &limits));
+        if reign.queue.len() >= 1_000 {
+            reign.fill(&limits);
+        }
+    }
+    for letter in &letters {
+        assert!(!reign.on_request(request(*letter), &limits), "{letter}");
+    }
+    assert_eq!(reign.queue.len() + 10 * reign.open.len(), letters.len());
+    // One of the same number that is not the same is another.
+    let mut other = request('a');
+    other.order = order(5, seq('a'), 'a');
+    assert!(reign.on_request(other, &limits));
+    for from in [0, 1] {
+        accepted(&mut reign, from, 0);
+    }
+    let batch = |letters: &[char]| entry(&letters.iter().collect::<String>());
+    let proposed: Vec<Entry<char>> = letters.chunks(10).map(batch).collect();
+    assert!(reign.learn(Slot(2), |slot| proposed.get(slot.0 as usize)));
+    for (index, letter) in letters.iter().enumerate() {
+        let is_news = reign.on_request(request(*letter), &limits);
+        assert_eq!(is_news, index < 20, "{letter}");
+    }
 }
 
 #[test]

@@ -61,11 +61,14 @@ impl<M: Machine> Step<'_, M> {
         }
     }
 
-    /// Entries from elsewhere. What is too far ahead is not kept: it will be asked for.
+    /// Entries from elsewhere. What is known is no news, not even to requests that gather. What is
+    /// too far ahead is not kept: it will be asked for.
     pub(super) fn on_entries(&mut self, start: Slot, entries: Vec<Entry<M::Command>>) {
         for (index, entry) in (0..).zip(entries) {
             let slot = Slot(start.0.saturating_add(index));
-            if slot.0.saturating_sub(self.state.decided().0) < Slot::SPAN_MAX {
+            let learner = self.state.learner.as_ref();
+            let is_known = learner.is_some_and(|it| it.knows(slot));
+            if !is_known && slot.0.saturating_sub(self.state.decided().0) < Slot::SPAN_MAX {
                 self.learn(slot, entry);
             }
         }
@@ -74,7 +77,7 @@ impl<M: Machine> Step<'_, M> {
     /// An entry is decided. What can be applied is applied, what is then settled is dropped, and
     /// whoever leads tells the clients.
     pub(super) fn learn(&mut self, slot: Slot, entry: Entry<M::Command>) {
-        let Some(learner) = self.state.learner.as_mut() else {
+        let Some(learner) = self.learner_mut() else {
             return;
         };
         let applied = learner.learn(slot, entry);
@@ -82,6 +85,7 @@ impl<M: Machine> Step<'_, M> {
     }
 
     pub(super) fn settle(&mut self, applied: Vec<Applied<M>>) {
+        self.effects.may_save = true;
         let Some(learner) = self.state.learner.as_mut() else {
             return;
         };
@@ -102,9 +106,14 @@ impl<M: Machine> Step<'_, M> {
         if !self.state.is_leading() {
             return;
         }
-        for (request, outcome) in applied {
+        for Applied {
+            client,
+            seq,
+            outcome,
+        } in applied
+        {
             if let Some(outcome) = outcome {
-                self.reply(&request, outcome);
+                self.send(client, Message::Reply { seq, outcome });
             }
         }
         self.fill();
@@ -148,7 +157,7 @@ impl<M: Machine> Step<'_, M> {
 
     pub(super) fn on_chunk(&mut self, from: NodeId, chunk: Chunk) {
         let upto = chunk.upto;
-        let progress = self.state.learner.as_mut().map(|it| it.on_chunk(chunk));
+        let progress = self.learner_mut().map(|it| it.on_chunk(chunk));
         match progress {
             Some(Progress::More(offset)) => self.send(from, Message::Fetch { upto, offset }),
             Some(Progress::Caught(applied)) => self.settle(applied),

@@ -58,14 +58,14 @@ impl<M: Machine> Step<'_, M> {
     /// A leader shows itself. Whoever follows it grants it a lease from now on, says so, and learns
     /// how far its ballot has got.
     pub(super) fn on_heartbeat(&mut self, from: NodeId, ballot: Ballot, beat: Beat, upto: Slot) {
-        if let Some(acceptor) = self.state.acceptor.as_mut() {
-            if holds_off(self.state.grant, ballot, self.clock) {
+        let is_out = holds_off(self.state.grant, ballot, self.clock);
+        if let Some(acceptor) = self.acceptor_mut() {
+            if is_out {
                 return;
             }
             if !acceptor.on_heartbeat(ballot) {
-                let promised = acceptor.promised.filter(|_| self.cluster.nacks);
-                if let Some(promised) = promised {
-                    let decided = acceptor.base;
+                let (promised, decided) = (acceptor.promised, acceptor.base);
+                if let Some(promised) = promised.filter(|_| self.cluster.nacks) {
                     self.send(from, Message::Nack { promised, decided });
                 }
                 return;
@@ -138,6 +138,9 @@ impl<M: Machine> Step<'_, M> {
         let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
             return;
         };
+        if reign.reads.is_empty() {
+            return;
+        }
         let ready = reign.ready(learner.decided(), quorums);
         let machine = learner.sessions.machine();
         let answered: Vec<_> = ready

@@ -1,5 +1,6 @@
 //! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
 
+use super::super::Outcome;
 use super::super::lease::Terms;
 use super::super::testing::{
     CLIENT, Journal, MEANWHILE, ballot, entry, journal, request, seq, vote,
@@ -119,18 +120,25 @@ impl Node {
     }
 
     /// Handles one event on a borrowed state, as the checker does. What is durable is saved if,
-    /// and only if, it changed.
+    /// and only if, it changed. On an owned state, as in the runtime, the same happens, but that
+    /// what did not change may be saved again.
     fn step(
         &mut self,
-        event: impl FnOnce(&Self, &mut Cow<ProcessState<Journal>>, &mut Out<Process<Journal>>),
+        event: impl Fn(&Self, &mut Cow<ProcessState<Journal>>, &mut Out<Process<Journal>>),
     ) -> Did {
         let before = self.node().durable();
         let mut state = Cow::Borrowed(&self.state);
         let mut out = Out::new();
         event(self, &mut state, &mut out);
+        let mut owned = Cow::Owned(self.state.clone());
+        let mut asked = Out::new();
+        event(self, &mut owned, &mut asked);
         self.state = state.into_owned();
+        assert_eq!(*owned, self.state, "in place it came to something else");
         let after = self.node().durable();
-        let did = Did::of(self.me, out);
+        let (did, in_place) = (Did::of(self.me, out), Did::of(self.me, asked));
+        assert_eq!(in_place.sent, did.sent);
+        assert_eq!(in_place.saved.or(Some(before.clone())), Some(after.clone()));
         let expected = (after != before).then_some(after);
         assert_eq!(did.saved, expected, "what changed is not what was saved");
         did
@@ -140,7 +148,7 @@ impl Node {
         let from = Id::from(from as usize);
         self.step(|node, state, out| {
             node.process
-                .on_msg(node.me.into(), state, from, message, out);
+                .on_msg(node.me.into(), state, from, message.clone(), out);
         })
     }
 
@@ -183,6 +191,7 @@ fn cluster(acceptors: u32, proposers: &[u32], learners: &[u32]) -> Cluster<Journ
         initial: journal(),
         limits: Limits {
             window: 3,
+            gathers: false,
             batch_max: 1,
             queue_max: 10,
             ..Limits::default()
@@ -933,6 +942,41 @@ fn a_command_takes_effect_once_though_the_leader_changes() {
         Slot(2),
         "and not proposed again"
     );
+}
+
+#[test]
+fn requests_that_arrive_together_share_a_slot_where_they_gather() {
+    let mut cluster = colocated();
+    cluster.limits = Limits {
+        gathers: true,
+        batch_max: 3,
+        ..cluster.limits
+    };
+    let mut node = Node::leading(&cluster, 0);
+    let first = node.ask('a');
+    assert_eq!(first.sent, []);
+    assert_eq!(
+        first.timers,
+        [(Timer::Propose, Some(Duration::ZERO..Duration::ZERO))]
+    );
+    assert!(node.ask('b').is_nothing());
+    let votes = |did: &Did, letters: &str| {
+        let it = did.sent_to(1);
+        matches!(it[..], [Message::Accept { vote, .. }] if vote.value == entry(letters))
+    };
+    assert!(votes(&node.time_out(Timer::Propose), "ab"));
+    assert!(node.time_out(Timer::Propose).is_nothing(), "nothing waits");
+    // What comes meanwhile needs no timer: it is proposed as soon as the slot is done.
+    assert!(node.ask('c').is_nothing());
+    let did = node.hear(1, accepted(1, 0, 0));
+    assert!(
+        did.sent_to(2)
+            .iter()
+            .any(|it| { matches!(it, Message::Accept { vote, .. } if vote.value == entry("c")) })
+    );
+    // A full slot waits for nobody.
+    assert!(node.ask('d').is_nothing() && node.ask('e').is_nothing());
+    assert!(votes(&node.ask('f'), "def"));
 }
 
 #[test]

@@ -1,0 +1,422 @@
+//! What the parts of a replicated store cost, one by one: the roles without I/O, the encoding, a
+//! round trip over UDP, a save, and a restart. `synod bench` measures them together.
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use serde::{Deserialize, Serialize};
+use stateright::actor::{Actor, Command as Wish, Id, Out};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::hint::black_box;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use synod::ballot::{Ballot, NodeId};
+use synod::delta::Delta;
+use synod::kv::{Command, Store};
+use synod::multi::{
+    Alarm, Clock, Cluster, Entry, Message, MessageOf, Order, Outcome, Process, ProcessState,
+    Request, Sessions, Slot, Timer,
+};
+use synod::runtime::{Node, NodeConfig, Stop, clock, spawn};
+use synod::vote::Vote;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// How many commands share a slot: one, and as many as `synod bench` has under way.
+const BATCHES: [u64; 2] = [1, 64];
+
+const CLIENT: NodeId = NodeId(100);
+
+type Msg = MessageOf<Store>;
+
+fn put(seq: u64) -> Request<Command> {
+    let (key, value) = (format!("key {}", seq % 64), "x".repeat(16));
+    let command = Command::Put { key, value };
+    let order = Order::Do {
+        session: 0,
+        seq,
+        acked: seq.saturating_sub(64),
+        command,
+    };
+    let client = CLIENT;
+    Request { client, order }
+}
+
+fn accept(ballot: Ballot, slot: Slot, seqs: std::ops::Range<u64>) -> Msg {
+    let value = Entry::Batch(seqs.map(put).collect());
+    let vote = Vote { ballot, value };
+    Message::Accept { slot, vote }
+}
+
+/// One of three nodes, as the runtime drives it, and what it says.
+struct Driven {
+    me: Id,
+    process: Process<Store>,
+    state: Cow<'static, ProcessState<Store>>,
+    said: Vec<(Id, Msg)>,
+}
+
+impl Driven {
+    fn new(me: usize) -> Result<Self> {
+        let mut cluster = Cluster::of_replicas(3, Sessions::new(Store::default(), 100))?;
+        // As where all are on one machine: a slot takes all commands that are under way.
+        cluster.limits.bytes_max = 8_000;
+        let process = Process::Node(Arc::new(cluster), Clock::Real(clock::now_us));
+        let (me, mut out) = (Id::from(me), Out::new());
+        let state = Cow::Owned(process.on_start(me, &None, &mut out));
+        Ok(Driven {
+            me,
+            process,
+            state,
+            said: Vec::new(),
+        })
+    }
+
+    fn note(&mut self, out: Out<Process<Store>>) {
+        self.said
+            .extend(out.into_iter().filter_map(|wish| match wish {
+                Wish::Send(to, message) => Some((to, message)),
+                _ => None,
+            }));
+    }
+
+    fn hear(&mut self, from: usize, message: Msg) {
+        let mut out = Out::new();
+        let from = Id::from(from);
+        self.process
+            .on_msg(self.me, &mut self.state, from, message, &mut out);
+        self.note(out);
+    }
+
+    fn time_out(&mut self, timer: Timer) {
+        let (mut out, alarm) = (Out::new(), Alarm::Node(timer));
+        self.process
+            .on_timeout(self.me, &mut self.state, &alarm, &mut out);
+        self.note(out);
+    }
+
+    /// What was said last that is of a kind.
+    fn last<T>(&self, kind: impl Fn(&Msg) -> Option<T>) -> Result<T> {
+        let found = self
+            .said
+            .iter()
+            .rev()
+            .find_map(|(_, message)| kind(message));
+        found.ok_or_else(|| "the node did not say what it should".into())
+    }
+
+    /// Node 0, leading, with a session open.
+    fn leader() -> Result<(Self, Ballot)> {
+        let mut node = Self::new(0)?;
+        node.time_out(Timer::Campaign);
+        let ballot = node.last(|it| match it {
+            Message::Prepare { ballot, .. } => Some(*ballot),
+            _ => None,
+        })?;
+        let promise = Message::Promise {
+            ballot,
+            votes: BTreeMap::new(),
+            decided: Slot(0),
+            more: None,
+        };
+        node.hear(1, promise);
+        let (client, order) = (CLIENT, Order::Open { seq: 0 });
+        node.hear(100, Message::Request(Request { client, order }));
+        node.commit(ballot)?;
+        Ok((node, ballot))
+    }
+
+    /// Proposes what waits, and has it chosen by the vote of node 1.
+    fn commit(&mut self, ballot: Ballot) -> Result<()> {
+        self.time_out(Timer::Propose);
+        let slot = self.last(|it| match it {
+            Message::Accept { slot, .. } => Some(*slot),
+            _ => None,
+        })?;
+        self.said.clear();
+        self.hear(1, Message::Accepted { ballot, slot });
+        Ok(())
+    }
+}
+
+/// What a command costs at the leader (request, proposal, own vote, another's, application, reply)
+/// and at a follower (vote, decision, application).
+fn roles(criterion: &mut Criterion) -> Result<()> {
+    let mut group = criterion.benchmark_group("roles");
+    for batch in BATCHES {
+        group.throughput(Throughput::Elements(batch));
+        let (mut leader, ballot) = Driven::leader()?;
+        let mut seq = 1;
+        group.bench_function(BenchmarkId::new("leader", batch), |bencher| {
+            bencher.iter(|| {
+                for _ in 0..batch {
+                    leader.hear(100, Message::Request(put(seq)));
+                    seq += 1;
+                }
+                leader.commit(ballot).is_ok()
+            });
+        });
+        let replies = leader.said.iter();
+        let replies = replies.filter(|it| matches!(it.1, Message::Reply { .. }));
+        assert_eq!(replies.count() as u64, batch, "the leader answers");
+
+        let mut follower = Driven::new(1)?;
+        let (client, order) = (CLIENT, Order::Open { seq: 0 });
+        let open = Entry::Batch([Request { client, order }].into());
+        let vote = Vote {
+            ballot,
+            value: open,
+        };
+        let mut slot = Slot(0);
+        follower.hear(0, Message::Accept { slot, vote });
+        let mut seq = 1;
+        group.bench_function(BenchmarkId::new("follower", batch), |bencher| {
+            bencher.iter(|| {
+                slot = slot.next();
+                follower.hear(0, accept(ballot, slot, seq..seq + batch));
+                seq += batch;
+                let upto = slot.next();
+                follower.hear(0, Message::Decided { ballot, upto });
+                follower.said.clear();
+            });
+        });
+        let decided = follower.state.node().map(|node| node.decided());
+        assert_eq!(decided, Some(slot.next()), "the follower learns");
+    }
+    group.finish();
+    Ok(())
+}
+
+/// Encoding and decoding, as the runtime does it, and how long messages become.
+fn codec(criterion: &mut Criterion) -> Result<()> {
+    let ballot = Ballot::above(None, NodeId(0)).ok_or("no ballot")?;
+    let slot = Slot(1_000_000);
+    let reply = Message::Reply {
+        seq: 1_000_000,
+        outcome: Outcome::Done(synod::kv::Reply::Was(Some("x".repeat(16)))),
+    };
+    let messages: [(&str, Msg); 5] = [
+        ("request", Message::Request(put(1_000_000))),
+        ("accept 1", accept(ballot, slot, 0..1)),
+        ("accept 64", accept(ballot, slot, 0..64)),
+        ("accepted", Message::Accepted { ballot, slot }),
+        ("reply", reply),
+    ];
+    let mut group = criterion.benchmark_group("codec");
+    for (name, message) in messages {
+        let bytes = postcard::to_stdvec(&message)?;
+        println!("codec/{name}: {} bytes", bytes.len());
+        let mut buffer = vec![0; bytes.len()];
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function(BenchmarkId::new("encode", name), |bencher| {
+            bencher.iter(|| postcard::to_slice(black_box(&message), &mut buffer).is_ok());
+        });
+        group.bench_function(BenchmarkId::new("decode", name), |bencher| {
+            bencher.iter(|| postcard::from_bytes::<Msg>(black_box(&bytes)).is_ok());
+        });
+        assert_eq!(postcard::from_bytes::<Msg>(&bytes)?, message);
+    }
+    group.finish();
+    Ok(())
+}
+
+/// Returns a ball, after it saved its number if it is to.
+#[derive(Clone)]
+struct Player {
+    serves: bool,
+    saves: bool,
+}
+
+impl Actor for Player {
+    type Msg = u64;
+    type State = u64;
+    type Timer = ();
+    type Random = ();
+    type Storage = u64;
+
+    fn on_start(&self, _: Id, _: &Option<u64>, out: &mut Out<Self>) -> u64 {
+        if self.serves {
+            out.send(Id::from(1), 1);
+        }
+        0
+    }
+
+    fn on_msg(&self, _: Id, seen: &mut Cow<u64>, from: Id, ball: u64, out: &mut Out<Self>) {
+        *seen.to_mut() = ball;
+        if self.saves {
+            out.save(ball);
+        }
+        out.send(from, ball + 1);
+    }
+}
+
+/// How long so many round trips take. The second player is the one that may save.
+fn rally(round_trips: u64, storage: Option<PathBuf>) -> Result<Duration> {
+    let sockets = [
+        UdpSocket::bind("127.0.0.1:0")?,
+        UdpSocket::bind("127.0.0.1:0")?,
+    ];
+    let addresses: Vec<_> = sockets
+        .iter()
+        .map(UdpSocket::local_addr)
+        .collect::<std::io::Result<_>>()?;
+    let (sender, receiver) = mpsc::channel();
+    let mut handles = Vec::new();
+    // The one that serves comes last, for a ball that meets nobody is lost.
+    for (index, socket) in sockets.into_iter().enumerate().rev() {
+        let mut config = NodeConfig::new(Id::from(index), socket);
+        config.peers = (0..).map(Id::from).zip(addresses.iter().copied()).collect();
+        config.storage = storage.clone().filter(|_| index == 1);
+        let player = Player {
+            serves: index == 0,
+            saves: config.storage.is_some(),
+        };
+        let (sender, mut start, mut is_over) = (sender.clone(), None, false);
+        let watch = move |seen: &u64| {
+            // Ball 2 is the first that came back.
+            let since = *start.get_or_insert_with(Instant::now);
+            if index == 0 && *seen >= 2 * round_trips && !is_over {
+                is_over = true;
+                let _ = sender.send(since.elapsed());
+            }
+        };
+        handles.push(spawn(player, config, watch)?);
+    }
+    let taken = receiver.recv_timeout(Duration::from_secs(60) + Duration::from_millis(round_trips));
+    for handle in handles {
+        handle.stop();
+        handle.join()?;
+    }
+    Ok(taken?)
+}
+
+/// A round trip between two nodes, without and with a save on the way.
+fn round_trips(criterion: &mut Criterion) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut group = criterion.benchmark_group("round trip");
+    group.sample_size(10);
+    let mut failure = None;
+    for (name, storage) in [
+        ("in memory", None),
+        ("with a save", Some(directory.path().join("save"))),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|round_trips| {
+                rally(round_trips, storage.clone()).unwrap_or_else(|error| {
+                    failure = Some(error);
+                    Duration::from_nanos(round_trips.max(1))
+                })
+            });
+        });
+    }
+    group.finish();
+    failure.map_or(Ok(()), Err)
+}
+
+/// What an actor has saved piece by piece.
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+struct Pieces(imbl::Vector<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
+struct Piece(Arc<[u8]>);
+
+impl Delta for Pieces {
+    type Change = Piece;
+
+    fn changes(&self, before: Option<&Self>) -> Vec<Piece> {
+        let known = before.map_or(0, |before| before.0.len());
+        (known..self.0.len())
+            .filter_map(|at| self.0.get(at).cloned())
+            .collect()
+    }
+
+    fn apply(before: Option<Self>, piece: Piece) -> Option<Self> {
+        let mut pieces = before.unwrap_or_default();
+        pieces.0.push_back(piece);
+        Some(pieces)
+    }
+}
+
+/// Saves a piece for every message to itself, until there are enough.
+struct Writer {
+    pieces: usize,
+}
+
+const PIECE: usize = 1024;
+
+impl Actor for Writer {
+    type Msg = ();
+    type State = Pieces;
+    type Timer = ();
+    type Random = ();
+    type Storage = Pieces;
+
+    fn on_start(&self, id: Id, saved: &Option<Pieces>, out: &mut Out<Self>) -> Pieces {
+        out.send(id, ());
+        saved.clone().unwrap_or_default()
+    }
+
+    fn on_msg(&self, id: Id, pieces: &mut Cow<Pieces>, _: Id, (): (), out: &mut Out<Self>) {
+        if pieces.0.len() >= self.pieces {
+            return;
+        }
+        let piece = Piece(vec![7; PIECE].into());
+        pieces.to_mut().0.push_back(piece);
+        out.save(pieces.clone().into_owned());
+        out.send(id, ());
+    }
+}
+
+fn writer(pieces: usize, directory: &Path) -> Result<Node<Writer>> {
+    let mut config = NodeConfig::new(Id::from(0), UdpSocket::bind("127.0.0.1:0")?);
+    config.storage = Some(directory.to_owned());
+    Ok(Node::start(Writer { pieces }, config)?)
+}
+
+/// How long a node takes to read what it saved, by how much that is.
+fn recovery(criterion: &mut Criterion, sizes: &[usize]) -> Result<()> {
+    let mut group = criterion.benchmark_group("recovery");
+    group.sample_size(10);
+    for mebibytes in sizes {
+        let directory = tempfile::tempdir()?;
+        let storage = directory.path().join("log");
+        let pieces = mebibytes * (1 << 20) / PIECE;
+        let stop = Stop::new();
+        let written = writer(pieces, &storage)?.run(&stop, |it: &Pieces| {
+            if it.0.len() == pieces {
+                stop.stop();
+            }
+        })?;
+        assert!(written.saves > 0);
+        group.throughput(Throughput::Bytes((pieces * PIECE) as u64));
+        group.bench_function(
+            BenchmarkId::from_parameter(format!("{mebibytes} MiB")),
+            |bencher| {
+                bencher.iter(|| writer(pieces, &storage).is_ok());
+            },
+        );
+        assert!(writer(pieces, &storage).is_ok(), "what was saved is read");
+    }
+    group.finish();
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    // Only `cargo bench` passes `--bench`: whoever runs all targets as tests wants no figures.
+    let given = |flag: &str| std::env::args().any(|it| it == flag);
+    let is_smoke = given("--test") || !given("--bench");
+    let micro = if is_smoke { 20 } else { 2_000 };
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(micro / 2))
+        .measurement_time(Duration::from_millis(micro))
+        .configure_from_args();
+    roles(&mut criterion)?;
+    codec(&mut criterion)?;
+    round_trips(&mut criterion)?;
+    recovery(&mut criterion, if is_smoke { &[1] } else { &[1, 16, 256] })?;
+    criterion.final_summary();
+    Ok(())
+}
