@@ -61,6 +61,8 @@
 //!
 //! # Where we differ from the papers
 //! - Votes go to the leader, which tells the learners: fewer messages than voting to all.
+//! - Where there are signs of life and [`Limits::gathers`], `Decided` is said with the next
+//!   `Accept` or sign of life, not in a datagram of its own: nobody waits for it.
 //! - A node that is an acceptor and a learner drops a vote once it knows the slot to be decided,
 //!   and says in its promises up to which slot. A leader does not ask for those slots again.
 //! - A leader's first read needs no entry of its own ballot in the log: phase 1 tells it what may
@@ -422,6 +424,13 @@ impl<M: Machine> Cluster<M> {
         told.sort_unstable();
         told.dedup();
         told
+    }
+
+    /// Whether learners that vote are told what is chosen with the next proposal or the next sign
+    /// of life, whichever comes first: where requests wait for company, so may news that nobody
+    /// waits for. Without signs of life it might wait for ever.
+    fn tells_late(&self) -> bool {
+        self.limits.gathers && self.heartbeat.is_some()
     }
 
     fn is_told(&self, node: NodeId) -> bool {

@@ -343,6 +343,9 @@ impl<'a, M: Machine> Step<'a, M> {
         let Some(ballot) = self.state.leader.as_ref().and_then(|leader| leader.ballot) else {
             return;
         };
+        if !proposals.is_empty() {
+            self.tell_late();
+        }
         for (slot, value) in proposals {
             let vote = Vote { ballot, value };
             self.broadcast_to_acceptors(&Message::Accept { slot, vote });

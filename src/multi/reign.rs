@@ -36,6 +36,9 @@ pub struct Reign<C> {
     pub reads: Vec<Read<C>>,
     /// Finds requests in `open` and `queue`.
     pub known: Known,
+    /// How far all is chosen, as the learners that vote were told last; not noted where they are
+    /// told at once.
+    pub told: Option<Slot>,
 }
 
 /// A slot under way.
@@ -86,6 +89,7 @@ impl<C: Data> Reign<C> {
             heard: BTreeMap::new(),
             reads: Vec::new(),
             known: Known::default(),
+            told: None,
         };
         for (slot, entry) in &proposals {
             reign.propose(*slot, entry.clone());

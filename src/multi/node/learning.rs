@@ -15,9 +15,7 @@ impl<M: Machine> Step<'_, M> {
         entry: &Entry<M::Command>,
         upto: Option<Slot>,
     ) {
-        let mut told = self.cluster.told();
-        told.retain(|node| *node != self.me);
-        for node in told {
+        for node in self.others() {
             if !self.cluster.quorums.acceptors().contains(node) {
                 let entries = vec![entry.clone()];
                 self.send(
@@ -27,10 +25,37 @@ impl<M: Machine> Step<'_, M> {
                         entries,
                     },
                 );
-            } else if let Some(upto) = upto {
+            } else if let Some(upto) = upto.filter(|_| !self.cluster.tells_late()) {
                 self.send(node, Message::Decided { ballot, upto });
             }
         }
+    }
+
+    /// Tells the learners that vote, before they are asked to vote again, how far all is chosen,
+    /// if they were not told when it was.
+    pub(super) fn tell_late(&mut self) {
+        let leader = self.state.leader.as_mut();
+        let Some((ballot, reign)) = leader.and_then(|it| Some((it.ballot?, it.reign_mut()?)))
+        else {
+            return;
+        };
+        let upto = reign.chosen_below();
+        if !self.cluster.tells_late() || reign.told == Some(upto) {
+            return;
+        }
+        reign.told = Some(upto);
+        for node in self.others() {
+            if self.cluster.quorums.acceptors().contains(node) {
+                self.send(node, Message::Decided { ballot, upto });
+            }
+        }
+    }
+
+    /// The other learners.
+    pub(super) fn others(&self) -> Vec<NodeId> {
+        let mut told = self.cluster.told();
+        told.retain(|node| *node != self.me);
+        told
     }
 
     /// All that was voted for in `ballot` below `upto` is chosen. What this node did not vote for,

@@ -19,9 +19,7 @@ impl<M: Machine> Step<'_, M> {
             let (known, chosen) = (self.state.decided(), reign.chosen_below());
             self.put_to_the_vote(open);
             if known < chosen {
-                let mut others = self.cluster.told();
-                others.retain(|node| *node != self.me);
-                for node in others {
+                for node in self.others() {
                     self.send(node, Message::Ask { from: known });
                 }
             }
@@ -46,6 +44,9 @@ impl<M: Machine> Step<'_, M> {
             return;
         };
         let (beat, upto) = (reign.beat_at(now), reign.chosen_below());
+        if self.cluster.tells_late() {
+            reign.told = Some(upto);
+        }
         let acceptors = self.cluster.quorums.acceptors().iter();
         let mut everyone: Vec<NodeId> = acceptors.chain(self.cluster.told()).collect();
         everyone.sort_unstable();
