@@ -15,6 +15,7 @@ use super::{Error, Exit};
 use load::Work;
 use measure::{Sample, Usage};
 use place::{Part, Process, Said, Setting, Told};
+use rand::Rng;
 use rand::seq::SliceRandom;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use summary::{Failover, Machine, Results, Round, Run};
 
+pub(super) use measure::last_processor;
 pub(super) use place::{System, play};
 
 /// How many commands are under way while the leader is killed.
@@ -29,6 +31,10 @@ const FAILOVER_OUTSTANDING: usize = 16;
 
 /// How many commands are under way where payloads are compared.
 const PAYLOADS_OUTSTANDING: usize = 64;
+
+/// More commands under way than its sockets take are lost by `spawn`, and then it is measured how
+/// soon the clients send them again.
+const SPAWNED_OUTSTANDING_MAX: usize = 64;
 
 pub(super) fn run(args: &BenchArgs, output: &mut Output) -> Result<Exit, Error> {
     args.check().map_err(Error::Other)?;
@@ -86,14 +92,16 @@ fn measure_all(args: &BenchArgs, directory: &Path, output: &mut Output) -> Resul
             args.warmup_s
         )))?;
     }
-    let mut clusters = Clusters::new(args, directory);
     let mut rng = rand::rng();
     let (mut done, all) = (0, plan.len() * args.rounds);
-    for round in 0..args.rounds {
-        // In another order each time, so that no system always comes after the same other.
-        let mut order: Vec<usize> = (0..plan.len()).collect();
-        order.shuffle(&mut rng);
-        for at in order {
+    for durable in args.durable() {
+        // What is in memory is not measured while a disk is at work.
+        let mut clusters = Clusters::new(args, directory);
+        let rounds = 0..args.rounds;
+        for (round, at) in rounds.flat_map(|round| {
+            let order = order(&plan, *durable, &mut rng);
+            order.into_iter().map(move |at| (round, at))
+        }) {
             let left = match done {
                 0 => String::new(),
                 _ => {
@@ -103,7 +111,7 @@ fn measure_all(args: &BenchArgs, directory: &Path, output: &mut Output) -> Resul
             };
             let bar = bar(done, all);
             output.progress(format_args!("{bar} {done} of {all}{left}: {}", plan[at]));
-            let measured = clusters.measure(&plan[at], args)?;
+            let measured = clusters.measure(&plan[at], output)?;
             let measured = Round::of(round, &measured.0, measured.1);
             if args.json {
                 output.line(measured.json(&plan[at]))?;
@@ -112,13 +120,26 @@ fn measure_all(args: &BenchArgs, directory: &Path, output: &mut Output) -> Resul
             done += 1;
         }
     }
-    drop(clusters);
     for _ in 0..args.failovers() {
         output.progress("killing a leader under load");
         results.failovers.push(kill_a_leader(args, directory)?);
     }
     results.seconds = start.elapsed().as_secs_f64();
     Ok(results)
+}
+
+/// In which order those parts of a plan are measured that are durable, or that are not: those with
+/// the same work one after the other, since what is measured within a second has the same
+/// neighbours, and ratios are taken between these; and otherwise in another order each time, so that
+/// none always comes after the same other.
+fn order(plan: &[Run], durable: bool, rng: &mut impl Rng) -> Vec<usize> {
+    let parts = (0..plan.len()).filter(|at| plan[*at].durable == durable);
+    let mut order: Vec<usize> = parts.collect();
+    order.shuffle(rng);
+    let first = |at: &usize| order.iter().position(|it| plan[*it].work == plan[*at].work);
+    let mut grouped = order.clone();
+    grouped.sort_by_key(first);
+    grouped
 }
 
 /// A bar that fills as the work is done.
@@ -144,22 +165,19 @@ fn plan(args: &BenchArgs) -> Vec<Run> {
     for durable in args.durable().iter().copied() {
         for system in args.systems() {
             for packed in args.packed().iter().copied() {
-                // Packing is what `spawn` does not do; a disk is what the floor does not have.
-                let is_there = match system {
-                    System::Synod => true,
-                    System::Floor => !durable,
-                    System::Stateright => !packed || !args.packed().contains(&false),
-                };
-                if !is_there {
+                let is_spawned = system == System::Stateright;
+                // Packing is what `spawn` does not do.
+                if is_spawned && packed && args.packed().contains(&false) {
                     continue;
                 }
-                let packed = packed && system != System::Stateright;
+                let packed = packed && !is_spawned;
                 let payloads = args.payload_bytes.iter().skip(1);
                 let payloads = payloads
                     .filter(|_| packed && !durable && args.rate.is_none())
                     .map(|payload| work(PAYLOADS_OUTSTANDING, *payload));
                 let works = outstanding
                     .iter()
+                    .filter(|it| !is_spawned || **it <= SPAWNED_OUTSTANDING_MAX)
                     .map(|it| work(*it, args.payload_bytes[0]));
                 runs.extend(works.chain(payloads).map(|work| Run {
                     system,
@@ -173,12 +191,24 @@ fn plan(args: &BenchArgs) -> Vec<Run> {
     runs
 }
 
+/// Nodes that use a tenth of a processor for so long at most are idle.
+const SETTLED_FOR: Duration = Duration::from_millis(10);
+
+/// Nodes that are not idle by then are left alone.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+
 /// The clusters that are measured. Each stays up until the end, and idles while others work.
 struct Clusters<'a> {
     args: &'a BenchArgs,
     directory: &'a Path,
     up: Vec<(System, bool, bool, Up)>,
+    /// How often a peer may still fail.
+    patience: u32,
 }
+
+/// How often a peer may fail until this is not measured any more: `spawn` of stateright 0.31 panics
+/// if a timer is due in the very nanosecond in which it looks.
+const PEER_FAILURES_MAX: u32 = 10;
 
 impl<'a> Clusters<'a> {
     fn new(args: &'a BenchArgs, directory: &'a Path) -> Self {
@@ -186,24 +216,39 @@ impl<'a> Clusters<'a> {
             args,
             directory,
             up: Vec::new(),
+            patience: PEER_FAILURES_MAX,
         }
     }
 
-    fn measure(&mut self, run: &Run, args: &BenchArgs) -> Result<(Sample, Usage), Error> {
+    /// What clients measure, and what the nodes take for it. A peer that fails is started again.
+    fn measure(&mut self, run: &Run, output: &mut Output) -> Result<(Sample, Usage), Error> {
+        loop {
+            match self.try_to_measure(run) {
+                Err(error) if run.system == System::Stateright && self.patience > 0 => {
+                    self.patience -= 1;
+                    output.note(&format_args!("{run}: {error}; started again"));
+                    self.up.retain(|it| it.0 != System::Stateright);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_to_measure(&mut self, run: &Run) -> Result<(Sample, Usage), Error> {
         // Only of the floor do the nodes care whether messages are packed.
         let packs = run.packed && run.system == System::Floor;
         let (system, durable) = (run.system, run.durable);
         let known =
             |it: &&mut (System, bool, bool, Up)| (it.0, it.1, it.2) == (system, packs, durable);
         if self.up.iter_mut().find(known).is_none() {
-            let directory = self
-                .directory
-                .join(format!("{}-{}", system.name(), self.up.len()));
+            let names = (0..).map(|number| format!("{}-{number}", system.name()));
+            let mut paths = names.map(|name| self.directory.join(name));
+            let directory = paths.find(|path| !path.exists()).unwrap_or_default();
             let up = Up::start(self.args, system, packs, durable.then_some(directory))?;
             self.up.push((system, packs, durable, up));
         }
         match self.up.iter_mut().find(known) {
-            Some((.., up)) => up.measure(run, args),
+            Some((.., up)) => up.measure(run, self.args),
             None => Err(Error::Other("a cluster is gone".to_owned())),
         }
     }
@@ -231,6 +276,7 @@ impl Up {
             datagram_max: args.datagram_max,
             spin_us: args.spin_us,
             faults: args.faults.to_string(),
+            processor: args.processor(),
             directory,
             file: args.config.clone(),
         };
@@ -289,6 +335,14 @@ impl Up {
         clients.tell(&Told::Mark)?;
         thread::sleep(Duration::from_secs_f64(args.duration_s));
         let (sample, _) = measured(&mut clients)?;
+        let used = self.used()?;
+        drop(clients);
+        self.settle()?;
+        Ok((sample, used))
+    }
+
+    /// What the nodes used since the mark.
+    fn used(&mut self) -> Result<Usage, Error> {
         let mut used = Usage::default();
         for node in &mut self.nodes {
             node.tell(&Told::Report)?;
@@ -297,7 +351,23 @@ impl Up {
                 other => return Err(Error::Other(format!("a node said {other:?}"))),
             }
         }
-        Ok((sample, used))
+        Ok(used)
+    }
+
+    /// Waits until the nodes have done what their clients left them to do, which would disturb
+    /// whatever is measured next; but not for ever.
+    fn settle(&mut self) -> Result<(), Error> {
+        let start = Instant::now();
+        while start.elapsed() < SETTLES_WITHIN {
+            self.nodes
+                .iter_mut()
+                .try_for_each(|node| node.tell(&Told::Mark))?;
+            thread::sleep(SETTLED_FOR);
+            if self.used()?.cpu_s < SETTLED_FOR.as_secs_f64() / 10.0 {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -344,19 +414,24 @@ fn kill_a_leader(args: &BenchArgs, directory: &Path) -> Result<Failover, Error> 
     })
 }
 
-/// Says that what was measured is not to be trusted, if it is not. Where nothing was answered in
-/// most rounds, nothing was measured that could spread.
+/// Ratios that are not known any better are called noisy.
+const NOISY: f64 = 0.1;
+
+/// Says which ratios to the floor another run may not find again.
 fn noise(results: &Results) -> Option<String> {
-    let measured = results.summaries().into_iter();
-    let worst = measured
-        .filter(|it| it.commands_per_s > 0.0)
-        .max_by(|a, b| a.spread.total_cmp(&b.spread))?;
-    let (spread, run) = (100.0 * worst.spread, &worst.run);
-    (worst.spread > 0.25).then(|| {
-        format!(
-            "{} the rates of {run} differ by {spread:.0}% between rounds: this machine was busy \
-             with something else. Ratios, which are taken within rounds, suffer less.",
-            warn("noisy:"),
-        )
-    })
+    let summaries = results.summaries();
+    let ratios = summaries.iter().filter(|it| it.run.system != System::Floor);
+    let ratios = ratios.filter_map(|it| Some((it.ratio_to_floor?.uncertainty(), &it.run)));
+    let ratios: Vec<(f64, &Run)> = ratios.collect();
+    let noisy = ratios.iter().filter(|it| it.0 > NOISY);
+    let (uncertainty, run) = noisy.clone().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!(
+        "{} {} of {} ratios to the floor are not known to {:.0}%, least of all that of {run} \
+         (±{:.0}%): this machine, or its disk, was busy with something else. More --rounds help.",
+        warn("noisy:"),
+        noisy.count(),
+        ratios.len(),
+        100.0 * NOISY,
+        100.0 * uncertainty,
+    ))
 }

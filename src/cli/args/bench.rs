@@ -1,6 +1,6 @@
 //! The arguments of `synod bench`.
 
-use super::super::bench::System;
+use super::super::bench::{System, last_processor};
 use super::{ReadArg, Switch};
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
@@ -59,13 +59,13 @@ pub(in super::super) struct BenchArgs {
     #[arg(long, value_enum, default_value_t = ReadArg::Lease)]
     read: ReadArg,
     /// How long each measurement takes, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 0.4)]
+    #[arg(long, value_name = "S", default_value_t = 0.08)]
     pub(in super::super) duration_s: f64,
     /// How long the clients are at work before it begins, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 0.1)]
+    #[arg(long, value_name = "S", default_value_t = 0.03)]
     pub(in super::super) warmup_s: f64,
     /// How often everything is measured, in another order each time. Medians are reported.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 14)]
     #[arg(value_parser = count(1..=1000))]
     pub(in super::super) rounds: usize,
     /// Whether nodes make durable what they must not forget before they answer.
@@ -88,6 +88,10 @@ pub(in super::super) struct BenchArgs {
     /// Where the nodes run; the clients are in a process of their own.
     #[arg(long, value_enum, default_value_t = Placement::Processes)]
     pub(in super::super) placement: Placement,
+    /// What it runs on. On one processor it is measured how much work a command is, which is much
+    /// the same whatever else the machine does; on all, also how the work is shared out.
+    #[arg(long, value_enum, default_value_t = Processors::One)]
+    processors: Processors,
     /// What is done to datagrams: as with `synod cluster`.
     #[arg(long, value_name = "loss=P,dup=P,reorder=P")]
     #[arg(default_value = "", hide_default_value = true)]
@@ -164,6 +168,14 @@ impl BenchArgs {
         self.authenticated == Switch::On
     }
 
+    /// The only processor to run on; any if none.
+    pub(in super::super) fn processor(&self) -> Option<usize> {
+        match self.processors {
+            Processors::One if self.config.is_none() => last_processor(),
+            Processors::One | Processors::All => None,
+        }
+    }
+
     /// What is measured, ourselves included.
     pub(in super::super) fn systems(&self) -> Vec<System> {
         let peers = self.against.iter().map(|peer| match peer {
@@ -206,6 +218,15 @@ pub(in super::super) enum Placement {
     Threads,
     /// All on one thread, except those of `--against`.
     Together,
+}
+
+/// On which processors nodes and clients run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Processors {
+    /// All on the same one. Only on Linux; elsewhere on all.
+    One,
+    /// On any.
+    All,
 }
 
 /// One, the other, or one after the other.

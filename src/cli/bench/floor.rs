@@ -3,13 +3,17 @@
 //! Client to leader, leader to followers, follower to leader, and, once a majority has it, leader
 //! to client. Nothing is remembered, nobody is elected, nothing is authenticated. Either each
 //! message is received and sent by itself, as `recv_from` and `send_to` invite to; or all that has
-//! arrived is handled together, and messages to one destination share datagrams.
+//! arrived is handled together, and messages to one destination share datagrams. With a disk, nodes
+//! sync what they vote for before they say so, at once for all that has arrived.
 
 use super::load::Work;
 use super::measure::Recorder;
 use hashbrown::HashMap;
 use rustix::net::{RecvFlags, recvfrom};
+use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How datagrams are used.
@@ -25,11 +29,16 @@ pub(super) struct Manner {
     pub(super) spin: Duration,
 }
 
-/// What is not answered for so long is sent again.
-const RESEND_AFTER: Duration = Duration::from_millis(100);
+/// What is not answered for so long is sent again. It must be lost by then: sockets have room for
+/// all that is under way, which may wait for as many syncs.
+const RESEND_AFTER: Duration = Duration::from_secs(2);
 
 /// The longest wait, after which it is looked what was not answered.
 const WAIT: Duration = Duration::from_millis(10);
+
+/// How much a node writes before it begins to overwrite it. The file never grows, for that makes a
+/// sync take longer.
+const FILE: usize = 16 << 20;
 
 /// How many slots under way a leader remembers before it forgets the oldest: lost acknowledgements
 /// must not fill its memory.
@@ -83,10 +92,46 @@ impl<'a> Item<'a> {
     }
 }
 
+/// A file, and what is about to be written to it.
+struct Disk {
+    file: File,
+    offset: u64,
+    unsaved: Vec<u8>,
+}
+
+impl Disk {
+    fn new(directory: &Path, me: usize) -> std::io::Result<Self> {
+        let file = File::create(directory.join(format!("node-{me}")))?;
+        file.write_all_at(&vec![0; FILE], 0)?;
+        file.sync_all()?;
+        Ok(Disk {
+            file,
+            offset: 0,
+            unsaved: Vec::new(),
+        })
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        if self.unsaved.is_empty() {
+            return Ok(());
+        }
+        let end = self.offset + self.unsaved.len() as u64;
+        if end > FILE as u64 {
+            self.offset = 0;
+        }
+        self.file.write_all_at(&self.unsaved, self.offset)?;
+        self.offset += self.unsaved.len() as u64;
+        self.unsaved.clear();
+        self.file.sync_data()
+    }
+}
+
 /// A socket, and what is about to leave it.
 struct Port {
     socket: UdpSocket,
     manner: Manner,
+    /// Where a durable node saves.
+    disk: Option<Disk>,
     /// Datagrams that are being filled: to whom, with how many messages.
     filling: Vec<(SocketAddr, usize, Vec<u8>)>,
 }
@@ -99,6 +144,7 @@ impl Port {
         Ok(Port {
             socket,
             manner,
+            disk: None,
             filling: Vec::new(),
         })
     }
@@ -125,15 +171,30 @@ impl Port {
         }
     }
 
-    fn flush(&mut self) {
+    /// What must be durable before anything is said that depends on it.
+    fn keep(&mut self, item: Item<'_>) {
+        if let Some(disk) = &mut self.disk {
+            item.append(&mut disk.unsaved);
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        if let Some(disk) = &mut self.disk {
+            disk.sync()?;
+        }
         for (to, _, datagram) in self.filling.drain(..) {
             // What cannot be sent is lost, as anything may be.
             let _ = self.socket.send_to(&datagram, to);
         }
+        Ok(())
     }
 
     /// Waits for datagrams and hands their messages on, and then sends what that has led to.
-    fn turn(&mut self, buffer: &mut [u8], mut handle: impl FnMut(&mut Self, SocketAddr, Item<'_>)) {
+    fn turn(
+        &mut self,
+        buffer: &mut [u8],
+        mut handle: impl FnMut(&mut Self, SocketAddr, Item<'_>),
+    ) -> std::io::Result<()> {
         let until = Instant::now() + self.manner.spin;
         let mut received = None;
         while received.is_none() && Instant::now() < until {
@@ -148,7 +209,7 @@ impl Port {
             left -= 1;
             received = if left == 0 { None } else { self.poll(buffer) };
         }
-        self.flush();
+        self.flush()
     }
 
     /// A datagram, if there is one.
@@ -172,8 +233,10 @@ pub(super) fn serve(
     me: usize,
     nodes: &[SocketAddr],
     manner: Manner,
+    directory: Option<&Path>,
 ) -> std::io::Result<()> {
     let mut port = Port::new(socket, manner)?;
+    port.disk = directory.map(|it| Disk::new(it, me)).transpose()?;
     let mut buffer = vec![0; 1 << 16];
     let followers: Vec<SocketAddr> = nodes.iter().skip(1).copied().collect();
     let majority = nodes.len() / 2 + 1;
@@ -182,6 +245,7 @@ pub(super) fn serve(
     loop {
         port.turn(&mut buffer, |port, from, item| match (item.kind, me) {
             (Kind::Request, 0) => {
+                port.keep(item);
                 let slot = Slot {
                     client: from,
                     number: item.number,
@@ -205,6 +269,7 @@ pub(super) fn serve(
             }
             (Kind::Accepted, 0) => answer(&mut slots, item.number, majority, port),
             (Kind::Accept, _) => {
+                port.keep(item);
                 let accepted = Item {
                     kind: Kind::Accepted,
                     number: item.number,
@@ -213,7 +278,7 @@ pub(super) fn serve(
                 port.say(from, accepted);
             }
             _ => {}
-        });
+        })?;
     }
 }
 
@@ -263,7 +328,7 @@ pub(super) fn ask(
             sent.insert(next, (now, now));
             next += 1;
         }
-        port.flush();
+        port.flush()?;
         let mut now = None;
         port.turn(&mut buffer, |_, _, item| {
             let now = *now.get_or_insert_with(Instant::now);
@@ -273,7 +338,7 @@ pub(super) fn ask(
             {
                 recorder.done(now, now.duration_since(then.0), 0.into());
             }
-        });
+        })?;
         if looked.elapsed() < WAIT {
             continue;
         }

@@ -7,7 +7,7 @@ use super::super::Error;
 use super::super::config::ClusterFile;
 use super::floor::{self, Manner};
 use super::load::{Load, Work};
-use super::measure::{Recorder, Sample, Usage};
+use super::measure::{self, Recorder, Sample, Usage};
 use super::spawned::{self, Addressed, CLIENTS};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,8 @@ pub(super) struct Setting {
     pub(super) spin_us: u64,
     /// In words.
     pub(super) faults: String,
+    /// The only processor to run on; any if none.
+    pub(super) processor: Option<usize>,
     /// Where nodes save; what they save is thrown away if nowhere.
     pub(super) directory: Option<PathBuf>,
     /// A cluster that runs already.
@@ -132,6 +134,11 @@ impl Process {
             command.current_dir(setting.directory.as_deref().unwrap_or(".".as_ref()));
         }
         command.arg("bench-process");
+        let (Part::Nodes { setting, .. } | Part::Clients { setting, .. }) = part;
+        if setting.system == System::Stateright {
+            // A panic of `spawn` is told as a failure.
+            command.stderr(Stdio::null());
+        }
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().map_err(fail)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -235,11 +242,19 @@ fn perform() -> Result<(), String> {
     let Some(part) = listen()? else {
         return Err("started by `synod bench`, and of no use to anybody else".to_owned());
     };
-    let count = match &part {
-        Part::Nodes { hosted, .. } => hosted.len(),
-        Part::Clients { clients, .. } => *clients,
+    let (setting, count) = match &part {
+        Part::Nodes {
+            setting, hosted, ..
+        } => (setting, hosted.len()),
+        Part::Clients {
+            setting, clients, ..
+        } => (setting, *clients),
     };
     let text = |error: std::io::Error| error.to_string();
+    if let Some(processor) = setting.processor {
+        // For all threads that are started from here on.
+        measure::run_on(processor).map_err(text)?;
+    }
     let host = match &part {
         Part::Clients { setting, .. } if setting.file.is_some() => "0.0.0.0:0",
         _ => "127.0.0.1:0",
@@ -344,11 +359,10 @@ fn configure(
 
 /// How the floor uses datagrams.
 fn manner(setting: &Setting) -> Manner {
-    let (batch, messages) = if setting.packs {
-        (64, usize::MAX)
-    } else {
-        (1, 1)
-    };
+    let messages = if setting.packs { usize::MAX } else { 1 };
+    // Who must sync does it for all that is there at once, however plain.
+    let handles_together = setting.packs || setting.directory.is_some();
+    let batch = if handles_together { 64 } else { 1 };
     Manner {
         batch,
         messages,
@@ -379,7 +393,8 @@ fn start_nodes(
         match setting.system {
             System::Floor => {
                 let (nodes, manner) = (nodes.to_vec(), manner(setting));
-                beside(move || floor::serve(socket, id, &nodes, manner));
+                let directory = setting.directory.clone();
+                beside(move || floor::serve(socket, id, &nodes, manner, directory.as_deref()));
             }
             System::Stateright => start_spawned(node, socket, nodes, setting.directory.is_some()),
             System::Synod => {

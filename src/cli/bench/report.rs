@@ -241,7 +241,7 @@ impl<'a> Charts<'a> {
 
     fn durability(&self) -> Chart {
         let lines = self.lines(
-            |it| self.is_main(it) && it.run.system != System::Floor,
+            |it| self.is_main(it) && (it.run.durable || it.run.system != System::Floor),
             |it| Point {
                 x: it.run.work.outstanding as f64,
                 y: it.commands_per_s,
@@ -254,7 +254,10 @@ impl<'a> Charts<'a> {
         });
         Chart {
             title: "Durable and in memory",
-            caption: format!("Dashed: durable; of stateright, saved without a sync.{sync}"),
+            caption: format!(
+                "Dashed: durable; of stateright, saved without a sync; of the floor, what is \
+                 voted for is synced.{sync}"
+            ),
             x: UNDER_WAY,
             y: RATE,
             lines,
@@ -317,8 +320,11 @@ fn table(summaries: &[Summary]) -> String {
             it.run.work.payload,
             it.commands_per_s,
             100.0 * it.spread,
-            it.ratio_to_floor
-                .map_or("–".to_owned(), |ratio| format!("{ratio:.2}")),
+            it.ratio_to_floor.map_or("–".to_owned(), |ratio| format!(
+                "{:.2} ±{:.0}%",
+                ratio.median,
+                100.0 * ratio.uncertainty()
+            )),
         );
         for quantile in it.quantiles_us {
             let _ = write!(page, "<td>{quantile:.1}");

@@ -4,7 +4,7 @@ use super::super::Error;
 use super::super::args::BenchArgs;
 use super::super::output::{Output, bold, dim, grouped};
 use super::load::Work;
-use super::measure::{Sample, Usage, histogram, median, sync_us};
+use super::measure::{Estimate, Sample, Usage, histogram, median, sync_us};
 use super::place::System;
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -39,7 +39,7 @@ impl Run {
         Run {
             system: System::Floor,
             packed,
-            durable: false,
+            durable: self.durable,
             work: self.work,
         }
     }
@@ -150,11 +150,11 @@ pub(super) struct Summary {
     pub(super) quantiles_us: [f64; 5],
     /// Rates as multiples of the floor that uses datagrams alike, and of the plain one; and median
     /// latencies, as multiples of the plain floor's.
-    pub(super) ratio_to_floor: Option<f64>,
-    ratio_to_plain_floor: Option<f64>,
-    p50_ratio_to_plain_floor: Option<f64>,
+    pub(super) ratio_to_floor: Option<Estimate>,
+    ratio_to_plain_floor: Option<Estimate>,
+    p50_ratio_to_plain_floor: Option<Estimate>,
     /// Rates as multiples of those of `spawn`, as durable.
-    ratio_to_stateright: Option<f64>,
+    ratio_to_stateright: Option<Estimate>,
     nodes: Usage,
     clients: Usage,
     resent: u64,
@@ -177,7 +177,10 @@ impl Summary {
             ("p50_ratio_to_plain_floor", self.p50_ratio_to_plain_floor),
             ("ratio_to_stateright", self.ratio_to_stateright),
         ] {
-            line[name] = ratio.map_or(Value::Null, rounded);
+            line[name] = ratio.map_or(Value::Null, |it| rounded(it.median));
+            if let Some(Estimate { low, high, .. }) = ratio {
+                line[format!("{name}_range")] = json!([rounded(low), rounded(high)]);
+            }
         }
         line["nodes_cpu_us_per_command"] = rounded(self.nodes.cpu_s * 1e6);
         line["clients_cpu_us_per_command"] = rounded(self.clients.cpu_s * 1e6);
@@ -204,6 +207,8 @@ pub(super) struct Failover {
 pub(super) struct Machine {
     pub(super) processor: String,
     pub(super) processors: usize,
+    /// The only one that anything runs on, if it is only one.
+    pub(super) processor_used: Option<usize>,
     pub(super) kernel: String,
     pub(super) version: &'static str,
     pub(super) date_unix_s: u64,
@@ -233,6 +238,7 @@ impl Machine {
         Ok(Machine {
             processor: model.map_or("unknown processor", |it| it.1).to_owned(),
             processors: std::thread::available_parallelism().map_or(1, Into::into),
+            processor_used: args.processor(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             version: env!("CARGO_PKG_VERSION"),
             date_unix_s: since.map_or(0, |since| since.as_secs()),
@@ -259,16 +265,18 @@ impl fmt::Display for Machine {
         let Machine {
             processor,
             processors,
+            processor_used,
             kernel,
             nodes,
             placement,
             datagram_max,
             ..
         } = self;
+        let one_of = processor_used.map_or("", |_| "one of ");
         write!(
             f,
-            "{nodes} nodes ({placement}) on {processors} × {processor}, Linux {kernel}, datagrams \
-             up to {datagram_max} bytes"
+            "{nodes} nodes ({placement}) on {one_of}{processors} × {processor}, Linux {kernel}, \
+             datagrams up to {datagram_max} bytes"
         )?;
         match self.fdatasync_us {
             Some(us) => write!(f, ", fdatasync {us:.0} µs"),
@@ -299,16 +307,14 @@ impl Results {
         self.measured[at].1.push(round);
     }
 
-    /// The median, over rounds, of what is `of` a run divided by what is of another in the same
-    /// round.
-    fn ratio(&self, rounds: &[Round], other: &Run, of: impl Fn(&Round) -> f64) -> Option<f64> {
+    /// What is `of` a run divided by what is of another in the same round.
+    fn ratio(&self, rounds: &[Round], other: &Run, of: impl Fn(&Round) -> f64) -> Option<Estimate> {
         let (_, others) = self.measured.iter().find(|(run, _)| run == other)?;
         let ratios = rounds.iter().filter_map(|round| {
             let other = others.iter().find(|it| it.round == round.round)?;
             Some(of(round) / of(other)).filter(|ratio| ratio.is_finite())
         });
-        let mut ratios: Vec<f64> = ratios.collect();
-        (!ratios.is_empty()).then(|| median(&mut ratios))
+        Estimate::of(&mut ratios.collect::<Vec<f64>>())
     }
 
     fn summary(&self, run: &Run, rounds: &[Round]) -> Summary {
@@ -400,8 +406,8 @@ impl Results {
         let resent: u64 = summaries.iter().map(|it| it.resent).sum();
         output.line(format_args!(
             "\nMedians of {} rounds in {:.0} s; {} commands were sent again. ×floor: rate, as a \
-             multiple of raw sockets that use datagrams alike, in the same round. ×plain: of raw \
-             sockets with one message per datagram.",
+             multiple of raw sockets that use datagrams alike, in the same round, and within \
+             which bounds (95%). ×plain: of raw sockets with one message per datagram.",
             self.machine.rounds,
             self.seconds,
             grouped(resent as usize)
@@ -411,7 +417,7 @@ impl Results {
     }
 }
 
-const HEAD: &str = "  under way  bytes   commands/s  ±spread  ×floor  ×plain  ×spawn     \
+const HEAD: &str = "  under way  bytes   commands/s   spread  ×floor        ×plain  ×spawn     \
                     p50 µs     p99 µs   p99.9 µs  CPU µs  switches  again";
 
 /// A line of the table.
@@ -420,10 +426,12 @@ struct Row<'a>(&'a Summary);
 impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let it = self.0;
-        let ratio = |ratio: Option<f64>| match ratio {
-            Some(ratio) => format!("{ratio:.2}"),
+        let ratio = |ratio: Option<Estimate>| match ratio {
+            Some(ratio) => format!("{:.2}", ratio.median),
             None => "–".to_owned(),
         };
+        let uncertainty = |it: Estimate| format!("±{:.0}%", 100.0 * it.uncertainty());
+        let uncertainty = it.ratio_to_floor.map_or_else(String::new, uncertainty);
         let under_way = match it.run.work.rate {
             Some(rate) => format!("{rate}/s"),
             None => it.run.work.outstanding.to_string(),
@@ -431,8 +439,8 @@ impl fmt::Display for Row<'_> {
         let [p50, _, p99, p99_9, _] = it.quantiles_us;
         write!(
             f,
-            "{under_way:>11}{:>7}{:>13}{:>8.0}%{:>8}{:>8}{:>8}{p50:>11.1}{p99:>11.1}{p99_9:>11.1}\
-             {:>8.1}{:>10.2}{:>7}",
+            "{under_way:>11}{:>7}{:>13}{:>8.0}%{:>8} {uncertainty:<6}{:>7}{:>8}{p50:>11.1}\
+             {p99:>11.1}{p99_9:>11.1}{:>8.1}{:>10.2}{:>7}",
             it.run.work.payload,
             grouped(it.commands_per_s.round() as usize),
             100.0 * it.spread,
