@@ -128,10 +128,10 @@ fn measure_all(args: &BenchArgs, directory: &Path, output: &mut Output) -> Resul
     Ok(results)
 }
 
-/// In which order those parts of a plan are measured that are durable, or that are not: those with
-/// the same work one after the other, since what is measured within a second has the same
-/// neighbours, and ratios are taken between these; and otherwise in another order each time, so that
-/// none always comes after the same other.
+/// In which order those parts of a plan are measured that are durable, or that are not. Those with
+/// the same work come one after the other, for ratios are taken between them, and what is measured
+/// within a second has the same neighbours. Otherwise it is another order each time, so that none
+/// always comes after the same other.
 fn order(plan: &[Run], durable: bool, rng: &mut impl Rng) -> Vec<usize> {
     let parts = (0..plan.len()).filter(|at| plan[*at].durable == durable);
     let mut order: Vec<usize> = parts.collect();
