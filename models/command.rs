@@ -138,6 +138,14 @@ fn mutants_are_killed_by_their_invariants() {
     assert_eq!(result["killed"], 2);
     assert_eq!(result["survived"], serde_json::json!([]));
 
+    let output = synod(&["mutants", "half-promises", "--json"]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    assert!(
+        output.stdout.contains("\"harmless\":1"),
+        "{}",
+        output.stdout
+    );
+
     let output = synod(&["mutants", "invent-value"]);
     assert!(output.stdout.contains("http://"), "{}", output.stdout);
     let output = synod(&["mutants", "no-such"]);

@@ -79,6 +79,28 @@ fn every_mutant_is_caught_by_its_invariant_and_the_real_protocol_is_not() {
     }
 }
 
+#[test]
+fn what_does_no_harm_is_done_and_breaks_nothing() {
+    for mutant in mutants::HARMLESS {
+        let (config, name) = (mutant.smallest(), mutant.name);
+        let real = || World::new(system(&config), config.options());
+        let changed = || {
+            let changed = system(&config).map(|process| Broken::new(process, mutant));
+            World::new(changed, config.options())
+        };
+        let changed = search::run(changed, Limits::default(), |_| {}).expect("a sound model");
+        assert!(
+            changed.is_exhausted && changed.verdict != Verdict::Violated,
+            "{name}"
+        );
+        let real = search::run(real, Limits::default(), |_| {}).expect("a sound model");
+        assert!(
+            changed.reached.transitions > real.reached.transitions,
+            "{name} is never done"
+        );
+    }
+}
+
 /// Small, and different in what they exercise.
 fn small() -> [Config; 6] {
     let small = Config {

@@ -805,19 +805,21 @@ fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 fn mutant(name: &str) -> Result<&'static Mutant, String> {
-    let names = || mutants::ALL.iter().map(|mutant| mutant.name);
+    let all = || mutants::ALL.iter().chain(mutants::HARMLESS);
+    let names = || all().map(|mutant| mutant.name);
     Mutant::named(name).ok_or_else(|| one_of(names()))
 }
 
 fn multi_mutant(name: &str) -> Result<&'static MultiMutant, String> {
-    let names = || multi::mutants::ALL.iter().map(|mutant| mutant.name);
+    let all = || multi::mutants::ALL.iter().chain(multi::mutants::HARMLESS);
+    let names = || all().map(|mutant| mutant.name);
     MultiMutant::named(name).ok_or_else(|| one_of(names()))
 }
 
 fn list<'a>(mutants: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut help = "Break one rule of the protocol, to see how that comes to light:".to_owned();
     for (name, sentence) in mutants {
-        let _ = write!(help, "\n  {name:<20}{sentence}");
+        let _ = write!(help, "\n  {name:<22}{sentence}");
     }
     help
 }

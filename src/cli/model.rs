@@ -29,8 +29,17 @@ pub(super) struct BrokenRule {
     pub(super) name: &'static str,
     /// What is done instead.
     pub(super) sentence: &'static str,
-    /// The property that must notice.
+    /// The property that must notice; empty if nothing is broken by it.
     pub(super) breaks: &'static str,
+    /// Where somebody made this mistake, or why it does no harm.
+    pub(super) seen: &'static str,
+}
+
+impl BrokenRule {
+    /// Whether it looks like a mistake and is none.
+    pub(super) fn is_harmless(&self) -> bool {
+        self.breaks.is_empty()
+    }
 }
 
 /// Flags, and what they are given.
@@ -60,11 +69,13 @@ impl Model {
                 name: it.name,
                 sentence: it.sentence,
                 breaks: it.breaks,
+                seen: it.seen,
             }),
             Model::Multi(_, mutant) => mutant.map(|it| BrokenRule {
                 name: it.name,
                 sentence: it.sentence,
                 breaks: it.breaks,
+                seen: it.seen,
             }),
         }
     }
