@@ -11,6 +11,7 @@ mod collapse;
 mod identity;
 mod memory;
 mod part;
+mod replay;
 
 pub mod search;
 mod show;
@@ -20,6 +21,7 @@ mod world;
 
 pub use memory::available as available_memory;
 pub use part::{At, Part, Permutation};
+pub use replay::{Refusal, Replay, Taken};
 pub use state::{Action, Choice, Unsaved, WorldState};
 pub use system::{
     Clocks, HistoryOf, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System, TimerOf,
