@@ -1,6 +1,6 @@
 //! Scenarios as they are told: each ends as it should, and reads as it did.
 
-use super::command::{Output, synod};
+use super::command::{Output, synod, the_explorer_shows};
 use super::models::scenarios;
 use std::collections::BTreeSet;
 use std::fs;
@@ -46,9 +46,11 @@ fn every_scenario_ends_as_it_should_and_reads_as_it_did() {
 fn every_scenario_is_listed_with_what_it_teaches() {
     assert!(scenarios::ALL.len() >= 15);
     let listed = synod(&["scenarios"]).stdout;
+    let wide = listed.lines().find(|line| line.chars().count() > 100);
+    assert_eq!(wide, None);
     let lines = listed
         .lines()
-        .filter_map(|line| line.split_whitespace().nth(1));
+        .filter_map(|line| line.split_whitespace().next());
     let names = scenarios::ALL.iter().map(|(name, _)| *name);
     let listed: Vec<&str> = lines
         .filter(|it| names.clone().any(|name| name == *it))
@@ -194,4 +196,37 @@ fn a_scenario_is_asked_for_by_its_name_and_brings_its_own_configuration() {
     let (result, steps) = lines.split_last().expect("a result");
     assert!(steps.iter().all(|step| step["type"] == "step"));
     assert_eq!(result["as_expected"], true, "{result}");
+}
+
+/// One of each protocol: a browser takes its time. The others lead through the same code.
+#[test]
+fn a_scenario_opens_in_a_browser() {
+    for (protocol, name, text) in [
+        ("basic", "adopted", "15. 2→5 Accepted 1.4:x"),
+        ("multi", "leader-change", "27. 4→3 Entries [0] [no-op]"),
+    ] {
+        let told = synod(&["scenarios", name]).stdout;
+        let link = told.lines().find_map(|line| line.strip_prefix("and open "));
+        let text_of = scenarios::named(name).expect("a scenario of that name");
+        let scenario = scenarios::parse(text_of).expect("well-formed");
+        let actions: Vec<String> = scenario.steps.into_iter().flat_map(|it| it.take).collect();
+        let args = [protocol, "--scenario", name];
+        the_explorer_shows(&args, link.expect("a link is printed"), &actions, text);
+    }
+}
+
+#[test]
+fn the_readme_shows_what_a_scenario_tells() {
+    let readme = folder("../README.md");
+    let readme = fs::read_to_string(readme).expect("there is a README");
+    let shown = readme.split("$ synod scenarios duel\n").nth(1);
+    let shown = shown.and_then(|rest| rest.split("```").next());
+    let told = synod(&["scenarios", "duel"]).stdout;
+    let parts: Vec<&str> = shown.expect("a run is shown").split("...\n").collect();
+    assert!(parts.len() > 2);
+    let count = format!("There are [{}]", scenarios::ALL.len());
+    assert!(readme.contains(&count), "{count} is missing");
+    for part in parts {
+        assert!(told.contains(part), "the README shows otherwise:\n{part}");
+    }
 }

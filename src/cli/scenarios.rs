@@ -85,24 +85,31 @@ pub(super) fn run(args: &ScenariosArgs, output: &mut Output) -> Result<Exit, Err
 }
 
 fn list(as_json: bool, output: &mut Output) -> Result<Exit, Error> {
-    if !as_json {
-        output.line("Runs to learn from, in the order in which to read them:\n")?;
-    }
+    let mut last = "";
     for (name, _) in scenarios::ALL {
         let Staged {
             scenario, model, ..
         } = Staged::named(name)?;
-        let (protocol, teaches) = (model.name(), &scenario.teaches);
         if as_json {
-            output.line(json!({ "type": "scenario", "name": name, "model": protocol,
-                "title": scenario.title, "teaches": teaches }))?;
-        } else {
-            let name = format!("{name:<18}");
-            output.line(format_args!("{protocol}  {}{teaches}", bold(name)))?;
+            output.line(json!({
+                "type": "scenario",
+                "name": name,
+                "model": model.name(),
+                "title": scenario.title,
+                "teaches": scenario.teaches,
+            }))?;
+            continue;
         }
+        if model.title() != last {
+            let separator = if last.is_empty() { "" } else { "\n" };
+            last = model.title();
+            output.line(format_args!("{separator}{}\n", bold(last)))?;
+        }
+        let name = format!("{name:<16}");
+        output.line(format_args!("  {}{}", bold(name), scenario.teaches))?;
     }
     if !as_json {
-        output.line("\nsynod scenarios NAME plays one, step by step.")?;
+        output.line("\nIn the order in which to read them. synod scenarios NAME plays one.")?;
     }
     Ok(Exit::Success)
 }
