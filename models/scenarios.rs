@@ -232,51 +232,41 @@ fn examine<S: System>(
 /// What the run says of each property: all hold throughout, but for those that it is to violate,
 /// and it is an example of what it is to be an example of.
 fn properties<S: System>(end: &End, world: &World<S>, states: &[WorldState<S>]) -> Vec<Check> {
-    let (mut checks, mut kept) = (Vec::new(), true);
+    let (mut checks, mut all_hold) = (Vec::new(), true);
     let mut unknown: Vec<&String> = end.found.iter().chain(&end.violated).collect();
     for property in world.properties() {
-        let (name, statement) = property
-            .name
-            .split_once(": ")
-            .unwrap_or((property.name, ""));
-        let is_listed = |list: &[String]| list.iter().any(|it| it == name);
+        let parts = property.name.split_once(": ");
+        let (name, statement) = parts.unwrap_or((property.name, ""));
+        let is_in = |list: &[String]| list.iter().any(|it| it == name);
         unknown.retain(|it| *it != name);
+        let says = |what: &str| format!("{name}{what}: {statement}");
         let holds = |state| (property.condition)(world, state);
-        let of = |sign: &str, what: &str| format!("{name}{sign}{what}: {statement}");
-        match property.expectation {
-            Expectation::Always => {
-                let broken = states.iter().position(|state| !holds(state));
-                let says = |broken: Option<usize>| match broken {
-                    Some(step) => of(" is violated", &format!(" at step {step}")),
-                    None => of("", " holds"),
-                };
-                kept &= broken.is_none();
-                if is_listed(&end.violated) || broken.is_some() {
-                    let expected = broken.filter(|_| is_listed(&end.violated));
-                    let expected = match (expected, is_listed(&end.violated)) {
-                        (None, true) => of(" is violated", ""),
-                        (expected, _) => says(expected),
-                    };
-                    checks.push(Check::new(expected, says(broken)));
-                }
+        if property.expectation == Expectation::Always {
+            let broken = states.iter().position(|state| !holds(state));
+            all_hold &= broken.is_none();
+            let is = match broken {
+                Some(step) => says(&format!(" is violated at step {step}")),
+                None => says(" holds"),
+            };
+            let is_expected = broken.is_some() == is_in(&end.violated);
+            let other = if broken.is_some() {
+                " holds"
+            } else {
+                " is violated"
+            };
+            let expected = (!is_expected).then(|| says(other));
+            if broken.is_some() || expected.is_some() {
+                checks.push(Check { is, expected });
             }
-            Expectation::Sometimes | Expectation::Eventually if is_listed(&end.found) => {
-                let found = states.iter().any(holds);
-                let is = if found {
-                    of("", "")
-                } else {
-                    of(" is not found", "")
-                };
-                checks.push(Check::new(of("", ""), is));
-            }
-            Expectation::Sometimes | Expectation::Eventually => {}
+        } else if is_in(&end.found) {
+            let is_found = states.iter().any(holds);
+            let is = says(if is_found { "" } else { " is not found" });
+            checks.push(Check::new(says(""), is));
         }
     }
-    for name in unknown {
-        let is = format!("there is no property {name}");
-        checks.push(Check::new(name.clone(), is));
-    }
-    if kept {
+    let no_such = |name: &String| Check::new(name.clone(), format!("there is no property {name}"));
+    checks.extend(unknown.into_iter().map(no_such));
+    if all_hold {
         let is = "every invariant holds in every state of the run".to_owned();
         checks.push(Check { is, expected: None });
     }
@@ -292,7 +282,7 @@ fn repeats<S: System>(scenario: &Scenario, states: &[WorldState<S>], period: usi
     };
     let rounds = |text: &str| ballots(text).map(|(_, round)| round).max().unwrap_or(0);
     let is_lasso = || {
-        let before = steps.len().checked_sub(2 * period)?;
+        let before = steps.len().checked_sub(period.checked_mul(2)?)?;
         let (first, second) = steps[before..].split_at(period);
         let (first, second) = (format!("{first:?}"), format!("{second:?}"));
         let higher = rounds(&second).checked_sub(rounds(&first))?;
@@ -315,8 +305,8 @@ fn repeats<S: System>(scenario: &Scenario, states: &[WorldState<S>], period: usi
 /// The ballots in a text: where each begins, and its round.
 fn ballots(text: &str) -> impl Iterator<Item = (usize, u64)> {
     let is_part = |c: char| c.is_ascii_digit() || c == '.';
-    let ends = text.match_indices(is_part).map(|(at, _)| at);
-    let starts = ends.filter(move |at| !text[..*at].ends_with(is_part));
+    let places = text.match_indices(is_part).map(|(at, _)| at);
+    let starts = places.filter(move |at| !text[..*at].ends_with(is_part));
     starts.filter_map(move |at| {
         let number = text[at..].split(|c| !is_part(c)).next()?;
         let (round, _) = number.split_once('.')?;

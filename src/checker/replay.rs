@@ -134,11 +134,11 @@ impl<'a, S: System> Replay<'a, S> {
         Ok(taken)
     }
 
-    /// Makes sure that the step which is shown as `step` can be taken here, and that nothing comes
-    /// of it: a message that is refused without a word.
+    /// Whether nothing would come of the step that is shown as `step`: of a message, say, that is
+    /// refused without a word.
     ///
     /// # Errors
-    /// If there is no such step. Whether it changes anything is what is returned.
+    /// If there is no such step.
     pub fn is_idle(&self, step: &str) -> Result<bool, Refusal> {
         match self.find(step) {
             Ok(_) => Ok(false),

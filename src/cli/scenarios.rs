@@ -135,14 +135,12 @@ fn wrap(text: &str, indent: usize) -> Vec<String> {
 fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
     let scenario = &staged.scenario;
     output.line(bold(&scenario.title))?;
-    wrap(&staged.world, 0)
-        .iter()
-        .try_for_each(|line| output.line(dim(line)))?;
+    for line in wrap(&staged.world, 0) {
+        output.line(dim(line))?;
+    }
     staged.model.introduce(output)?;
     output.line("")?;
-    wrap(&scenario.story, 0)
-        .iter()
-        .try_for_each(|line| output.line(line))?;
+    print_prose(&scenario.story, 0, output)?;
     let mut number = 0;
     for (step, taken) in scenario.steps.iter().zip(&run.taken) {
         number = print_step(step, taken, number, output)?;
@@ -152,14 +150,19 @@ fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
         print_check(check, output)?;
     }
     output.line("")?;
-    wrap(&scenario.end.moral, 0)
-        .iter()
-        .try_for_each(|line| output.line(line))?;
+    print_prose(&scenario.end.moral, 0, output)?;
     output.line(format_args!(
         "\nSee it in the browser: synod explore {}\nand open {}",
         staged.command,
         link(DEFAULT_ADDRESS, run)
     ))?;
+    Ok(())
+}
+
+fn print_prose(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
+    for line in wrap(text, indent) {
+        output.line(line)?;
+    }
     Ok(())
 }
 
@@ -196,9 +199,7 @@ fn print_step(
     }
     let rule = step.rule.as_ref().map(|rule| format!(" [{rule}]"));
     let why = step.why.trim().to_owned() + &rule.unwrap_or_default();
-    wrap(&why, 5)
-        .iter()
-        .try_for_each(|line| output.line(line))?;
+    print_prose(&why, 5, output)?;
     Ok(number)
 }
 
