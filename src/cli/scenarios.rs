@@ -135,9 +135,7 @@ fn wrap(text: &str, indent: usize) -> Vec<String> {
 fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
     let scenario = &staged.scenario;
     output.line(bold(&scenario.title))?;
-    for line in wrap(&staged.world, 0) {
-        output.line(dim(line))?;
-    }
+    print_aside(&staged.world, 0, output)?;
     staged.model.introduce(output)?;
     output.line("")?;
     print_prose(&scenario.story, 0, output)?;
@@ -156,6 +154,13 @@ fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
         staged.command,
         link(DEFAULT_ADDRESS, run)
     ))?;
+    Ok(())
+}
+
+fn print_aside(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
+    for line in wrap(text, indent) {
+        output.line(dim(line))?;
+    }
     Ok(())
 }
 
@@ -187,11 +192,10 @@ fn print_step(
         output.line(format_args!("{number:>3}. {}", bold(name)))?;
         let is_same = taken.before == taken.after;
         let after = if is_same { "as before" } else { &taken.after };
-        output.line(dim(format_args!("       {}: {after}", taken.actor)))?;
+        print_aside(&format!("{}: {after}", taken.actor), 7, output)?;
         for (message, to) in &taken.sent {
             let to: Vec<String> = to.iter().map(|id| usize::from(*id).to_string()).collect();
-            let sends = format!("       sends {message} to {}", to.join(", "));
-            output.line(dim(sends))?;
+            print_aside(&format!("sends {message} to {}", to.join(", ")), 7, output)?;
         }
     }
     for name in &step.idle {
