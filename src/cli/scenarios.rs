@@ -212,11 +212,12 @@ fn print_check(check: &Check, output: &mut Output) -> Result<(), Error> {
         true => good("✓"),
         false => bad("✗"),
     };
-    output.line(format_args!("  {sign} {}", check.is))?;
-    if let Some(expected) = &check.expected {
-        output.line(format_args!("    expected: {expected}"))?;
+    let is = wrap(&check.is, 4).join("\n");
+    output.line(format_args!("  {sign} {}", is.trim_start()))?;
+    match &check.expected {
+        Some(expected) => print_prose(&format!("expected: {expected}"), 4, output),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn print_json(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
