@@ -427,14 +427,15 @@ fn explorer(args: &[&str]) -> (Running, String) {
         .stdout(Stdio::piped())
         .spawn()
         .expect("synod runs");
-    let stdout = child.stdout.take().expect("piped");
-    let running = Running(child);
-    let mut lines = BufReader::new(stdout).lines();
-    let address = lines.find_map(|line| {
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut running = Running(child);
+    let address = stdout.by_ref().lines().find_map(|line| {
         let line = line.expect("text");
         let start = line.find("http://")?;
         line[start..].split('/').nth(2).map(str::to_owned)
     });
+    // Whoever stops reading ends the Explorer, which may have more to say.
+    running.0.stdout = Some(stdout.into_inner());
     (running, address.expect("the address is printed"))
 }
 
