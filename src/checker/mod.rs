@@ -4,7 +4,8 @@
 //! with crashes, and with a disk; it is a stateright [`Model`](stateright::Model), so that
 //! stateright's checkers and its Explorer run it. [`search`] visits every state, within bounds, and
 //! finds the shortest counterexample: with stateright's checker, or with the engine in `collapse`,
-//! for which a state is a handful of numbers. Nothing here names a protocol.
+//! for which a state is a handful of numbers. [`Replay`] takes a run step by step, by
+//! their names. Nothing here names a protocol.
 
 mod audit;
 mod collapse;

@@ -108,8 +108,8 @@ Examples:
   synod scenarios duel                     how two proposers keep each other from deciding
   synod scenarios --file mine.toml         one of your own: copy one from models/scenarios/
 
-Exit status: 0 it ends as it should; 1 it ends otherwise; 2 wrong usage, a step that is not possible,
-or failed input or output.";
+Exit status: 0 it ends as it should; 1 it ends otherwise; 2 wrong usage, a step that is not
+possible, or failed input or output.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
