@@ -313,6 +313,13 @@ fn view<'a, A: Speaker>(system: &'a Basic<A>, state: &'a WorldState<Basic<A>>) -
     }
 }
 
+/// The values that are chosen.
+pub fn chosen<A: Speaker>(system: &Basic<A>, state: &WorldState<Basic<A>>) -> Vec<String> {
+    let view = view(system, state);
+    let chosen = view.chosen();
+    chosen.into_iter().map(char::to_string).collect()
+}
+
 fn always<I: Invariant, A: Speaker>() -> Property<World<Basic<A>>> {
     Property::always(I::PROPERTY, |world, state| {
         I::holds(&view(world.system(), state))

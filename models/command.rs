@@ -429,19 +429,20 @@ fn a_busy_port_is_an_error_that_names_it() {
 
 /// The Explorer on a free port, and the address it says it serves.
 fn explorer(args: &[&str]) -> (Running, String) {
-    let args = [&["explore", "basic", "--address", "127.0.0.1:0"], args].concat();
+    let args = [&["explore", "--address", "127.0.0.1:0"], args].concat();
     let mut child = command(&args)
         .stdout(Stdio::piped())
         .spawn()
         .expect("synod runs");
-    let stdout = child.stdout.take().expect("piped");
-    let running = Running(child);
-    let mut lines = BufReader::new(stdout).lines();
-    let address = lines.find_map(|line| {
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut running = Running(child);
+    let address = stdout.by_ref().lines().find_map(|line| {
         let line = line.expect("text");
         let start = line.find("http://")?;
         line[start..].split('/').nth(2).map(str::to_owned)
     });
+    // Whoever stops reading ends the Explorer, which may have more to say.
+    running.0.stdout = Some(stdout.into_inner());
     (running, address.expect("the address is printed"))
 }
 
@@ -500,12 +501,16 @@ fn opens_in_a_browser(mutant: &str, length: usize, end: &str) {
         .stdout
         .lines()
         .find_map(|line| line.strip_prefix("and open "));
-    let path = link
-        .and_then(|link| link.split_once("/#/"))
-        .expect("a link is printed")
-        .1;
+    let link = link.expect("a link is printed");
+    let explorer = [&["basic"], flags.as_slice()].concat();
+    the_explorer_shows(&explorer, link, &actions, end);
+}
 
-    let (_explorer, address) = explorer(&flags);
+/// Red unless the page at `link`, served by `synod explore` with `args`, lists these actions and
+/// has a picture with this text.
+pub(crate) fn the_explorer_shows(args: &[&str], link: &str, actions: &[String], text: &str) {
+    let (_, path) = link.split_once("/#/").expect("a link");
+    let (_explorer, address) = explorer(args);
     let page = page(&format!("http://{address}/#/{path}"));
     let list = page
         .split("path-list")
@@ -517,9 +522,9 @@ fn opens_in_a_browser(mutant: &str, length: usize, end: &str) {
         .filter_map(|item| item.split("</a>").next()?.rsplit('>').next())
         .collect();
     let shown = &shown[shown.len() - actions.len()..];
-    assert_eq!(shown, actions.as_slice(), "the page shows another run");
+    assert_eq!(shown, actions, "the page shows another run");
     assert!(
-        page.contains("<svg") && page.contains(end),
+        page.contains("<svg") && page.contains(text),
         "the picture is missing"
     );
 }
@@ -556,7 +561,7 @@ fn the_run_in_the_readme_is_the_one_that_is_found() {
 
 #[test]
 fn the_explorer_survives_browsers_that_hang_up_and_requests_that_make_no_sense() {
-    let (_explorer, address) = explorer(&["--acceptors", "1", "--ballots", "1"]);
+    let (_explorer, address) = explorer(&["basic", "--acceptors", "1", "--ballots", "1"]);
     for request in [
         "GET /.states/0/0 HTTP/1.1\r\n",
         "GET /.states/9/9/9 HTTP/1.1\r\nHost: x\r\n\r\n",

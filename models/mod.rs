@@ -11,3 +11,4 @@ pub mod calls;
 pub mod expected;
 pub mod multi;
 pub mod mutants;
+pub mod scenarios;

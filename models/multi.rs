@@ -186,11 +186,20 @@ fn learners<A: Speaker>(
     nodes(state).filter_map(|(id, node)| Some((id, node.learner.as_ref()?)))
 }
 
+/// The entries that are chosen, each after its slot.
+pub fn chosen<A: Speaker>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> Vec<String> {
+    let of_slot = |(slot, view): (Slot, View<Value>)| {
+        let chosen = view.chosen().into_iter();
+        chosen.map(|it| format!("{slot} {it}")).collect::<Vec<_>>()
+    };
+    views(system, state).flat_map(of_slot).collect()
+}
+
 /// The refinement map: what the observer sees of each slot in a global state.
 fn views<'a, A: Speaker>(
     system: &'a Multi<A>,
     state: &'a WorldState<Multi<A>>,
-) -> impl Iterator<Item = View<'a, Value>> {
+) -> impl Iterator<Item = (Slot, View<'a, Value>)> {
     let promised = nodes(state).filter_map(|(id, node)| {
         let promised = node.acceptor.as_ref()?.promised?;
         Some((id, promised))
@@ -218,7 +227,7 @@ fn views<'a, A: Speaker>(
             let mut requests = entry.requests().iter();
             requests.all(|request| system.is_asked_for(request))
         };
-        View {
+        let view = View {
             quorums: &system.cluster.quorums,
             proposed: seen.filter(is_asked).cloned().collect(),
             votes,
@@ -226,13 +235,14 @@ fn views<'a, A: Speaker>(
             promised: promised.clone(),
             breaches: &record.breaches,
             decided,
-        }
+        };
+        (slot, view)
     })
 }
 
 fn always<I: Invariant, A: Speaker>() -> Property<World<Multi<A>>> {
     Property::always(I::PROPERTY, |world, state| {
-        views(world.system(), state).all(|view| I::holds(&view))
+        views(world.system(), state).all(|(_, view)| I::holds(&view))
     })
 }
 
@@ -323,7 +333,7 @@ fn is_lease_read<A: Speaker>(state: &WorldState<Multi<A>>) -> bool {
 impl<A: Speaker> Multi<A> {
     fn examples(&self) -> Vec<Property<World<Self>>> {
         let mut examples = vec![Property::sometimes(CHOSEN, |world: &World<Self>, state| {
-            views(world.system(), state).any(|view| is_chosen(&view))
+            views(world.system(), state).any(|(_, view)| is_chosen(&view))
         })];
         let config = &self.config;
         let several = u64::from(config.proposers) * config.ballots > 1;

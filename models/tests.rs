@@ -8,6 +8,7 @@ mod crosscheck;
 mod logs;
 mod serve;
 mod tidy;
+mod traces;
 mod udp;
 
 use models::basic::{Basic, Config};

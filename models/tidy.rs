@@ -49,20 +49,25 @@ impl Source {
         }
     }
 
-    /// All files in a folder and below it.
+    /// All files in a folder and below it, of which there are some.
     fn all(folder: &str) -> Vec<Self> {
+        let found = Self::below(folder);
+        assert!(!found.is_empty(), "nothing in {folder}");
+        found
+    }
+
+    fn below(folder: &str) -> Vec<Self> {
         let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
         let mut found = Vec::new();
         for entry in entries.unwrap_or_else(|error| panic!("{folder}: {error}")) {
             let entry = entry.expect("a readable folder");
             let path = format!("{folder}/{}", entry.file_name().display());
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                found.extend(Self::all(&path));
+                found.extend(Self::below(&path));
             } else if path.ends_with(".rs") {
                 found.push(Self::read(&path));
             }
         }
-        assert!(!found.is_empty(), "nothing in {folder}");
         found
     }
 

@@ -119,20 +119,43 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
 }
 
 /// The number of pixels between two actors' lines.
-const LANE: usize = 80;
-/// The number of pixels between two steps.
-const ROW: usize = 36;
+const LANE: usize = 64;
 /// The number of pixels above the first step.
 const TOP: usize = 46;
-/// The number of pixels for the remarks to the right of the actors' lines.
-const REMARKS: usize = 390;
+/// The number of pixels between two lines of text.
+const LINE: usize = 15;
+/// The number of characters in a line of text, and the pixels for them.
+const COLUMNS: usize = 56;
+const TEXT: usize = COLUMNS * 15 / 2;
 
 fn lane(id: Id) -> usize {
     LANE / 2 + usize::from(id) * LANE
 }
 
-fn row(step: usize) -> usize {
-    TOP + step * ROW
+/// A text in lines of at most so many characters, unless a word alone has more.
+fn lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let has_room = |line: &&mut String| line.chars().count() + word.chars().count() < COLUMNS;
+        match lines.last_mut().filter(has_room) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Where the start and each step stand from above, if what is told of them takes so many lines,
+/// and where the last text ends.
+fn rows(heights: impl IntoIterator<Item = usize>) -> Vec<usize> {
+    let mut rows = vec![TOP, TOP + 2 * LINE];
+    for lines in heights {
+        rows.push(rows[rows.len() - 1] + (2 * lines + 1) * LINE / 2);
+    }
+    rows
 }
 
 impl<S: System> World<S> {
@@ -174,8 +197,8 @@ impl<S: System> World<S> {
         Ok(())
     }
 
-    /// A sequence diagram: a line per actor, an arrow per message from where it was sent to
-    /// where it arrives, and beside each step the actor's state after it.
+    /// A sequence diagram: a line per actor, an arrow per message from where it was sent to where
+    /// it arrives, and beside each step what it is and the actor's state after it.
     pub(super) fn draw(&self, path: &[(WorldState<S>, Option<Action<S>>)]) -> String {
         let mut svg = String::new();
         // Writing to a string cannot fail.
@@ -198,8 +221,28 @@ impl<S: System> World<S> {
         svg: &mut String,
         path: &[(WorldState<S>, Option<Action<S>>)],
     ) -> fmt::Result {
+        let states = path.iter().skip(1).map(|(state, _)| state);
+        let steps = path.iter().filter_map(|(_, action)| action.as_ref());
+        let steps: Vec<_> = steps.zip(states).collect();
+        let told = steps.iter().map(|(action, after)| {
+            let state = &after.locals[usize::from(action.actor())].value;
+            lines(&format!("{state:?}"))
+        });
+        let told: Vec<Vec<String>> = told.collect();
+        let rows = rows(told.iter().map(|state| 1 + state.len()));
+        let end = rows[rows.len() - 1] - LINE;
+        self.write_svg_frame(svg, end)?;
+        for (index, ((action, _), state)) in steps.iter().zip(&told).enumerate() {
+            self.write_svg_step(svg, path, &rows, index + 1, action)?;
+            self.write_svg_text(svg, rows[index + 1], index + 1, action, state)?;
+        }
+        svg.write_str("</svg>")
+    }
+
+    /// The lines of the actors, down to `end`, and their names.
+    fn write_svg_frame(&self, svg: &mut String, end: usize) -> fmt::Result {
         let lanes = self.lanes();
-        let (width, height) = (lanes * LANE + REMARKS, row(path.len()));
+        let (width, height) = (lanes * LANE + TEXT, end + LINE);
         write!(
             svg,
             "<svg xmlns='http://www.w3.org/2000/svg' width='100%' \
@@ -210,63 +253,71 @@ impl<S: System> World<S> {
              <polygon points='0 0, 12 5, 0 10'/></marker></defs>"
         )?;
         for id in (0..lanes).map(Id::from) {
-            let (x, end) = (lane(id), height - ROW / 2);
-            let label = Escaped(self.system().label(id));
+            let x = lane(id);
             write!(
                 svg,
-                "<line class='svg-actor-timeline' x1='{x}' y1='{TOP}' x2='{x}' y2='{end}'/>\
-                 <text class='svg-actor-label' x='{x}' y='{}' text-anchor='middle'>{label}</text>",
-                TOP - 16
+                "<line class='svg-actor-timeline' x1='{x}' y1='{TOP}' x2='{x}' y2='{end}'/>"
             )?;
-        }
-        for (index, (_, action)) in path.iter().enumerate() {
-            let after = path.get(index + 1).map(|(state, _)| state);
-            if let (Some(action), Some(after)) = (action, after) {
-                self.write_svg_step(svg, path, index + 1, action, after)?;
+            // The number above the role, so that neighbours do not touch.
+            let label = self.system().label(id);
+            for (line, part) in label.splitn(2, ' ').enumerate() {
+                let (part, y) = (Escaped(part), TOP - 2 * LINE + 4 + line * LINE);
+                write!(
+                    svg,
+                    "<text class='svg-actor-label' x='{x}' y='{y}' text-anchor='middle'>\
+                     {part}</text>"
+                )?;
             }
         }
-        svg.write_str("</svg>")
+        Ok(())
     }
 
+    /// An arrow for a message that arrives, a dot for what an actor does by itself.
     fn write_svg_step(
         &self,
         svg: &mut String,
         path: &[(WorldState<S>, Option<Action<S>>)],
+        rows: &[usize],
         step: usize,
         action: &Action<S>,
-        after: &WorldState<S>,
     ) -> fmt::Result {
-        let (x, y) = (lane(action.actor()), row(step));
-        let mut caption = format!("{action:?}");
-        if let Action::Deliver(envelope) = action {
-            let sent = path
-                .iter()
-                .position(|(state, _)| state.network.contains(envelope));
-            let (from, sent) = (lane(envelope.src), row(sent.unwrap_or(step)));
-            write!(
-                svg,
-                "<line class='svg-event-line' x1='{from}' y1='{sent}' x2='{x}' y2='{y}' \
-                 marker-end='url(#arrow)'/>"
-            )?;
-            caption = format!("{:?}", envelope.msg);
-        } else {
-            write!(
+        let (x, y) = (lane(action.actor()), rows[step]);
+        let Action::Deliver(envelope) = action else {
+            return write!(
                 svg,
                 "<circle class='svg-event-shape' cx='{x}' cy='{y}' r='6'/>"
-            )?;
-        }
+            );
+        };
+        let sent = path
+            .iter()
+            .position(|(state, _)| state.network.contains(envelope));
+        let (from, sent) = (lane(envelope.src), rows[sent.unwrap_or(step)]);
         write!(
             svg,
-            "<text class='svg-event-label' x='{}' y='{}'>{}</text>",
-            x + 8,
-            y - 4,
-            Escaped(caption),
+            "<line class='svg-event-line' x1='{from}' y1='{sent}' x2='{x}' y2='{y}' \
+             marker-end='url(#arrow)'/>"
+        )
+    }
+
+    /// To the right of the lines: what the step is, and the actor's state after it.
+    fn write_svg_text(
+        &self,
+        svg: &mut String,
+        y: usize,
+        step: usize,
+        action: &Action<S>,
+        state: &[String],
+    ) -> fmt::Result {
+        let x = self.lanes() * LANE;
+        let caption = format!("{step}. {action:?}");
+        let caption = Escaped(caption);
+        write!(
+            svg,
+            "<text class='svg-event-label' x='{x}' y='{}'>{caption}</text>",
+            y + 4
         )?;
-        let state = &after.locals[usize::from(action.actor())].value;
-        let remark = format!("{step}. {}: {state:?}", usize::from(action.actor()));
-        // A state of several parts takes a line for each.
-        for (line, part) in remark.split(" · ").enumerate() {
-            let (x, y) = (self.lanes() * LANE, y + line * 13);
+        for (line, part) in state.iter().enumerate() {
+            let (x, y) = (x + LINE, y + 4 + (line + 1) * LINE);
             let part = Escaped(part);
             write!(
                 svg,
@@ -279,12 +330,29 @@ impl<S: System> World<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::Escaped;
+    use super::{COLUMNS, Escaped, LINE, lines, rows};
 
     #[test]
     fn text_cannot_break_out_of_a_picture() {
         let shown = Escaped("<b onclick='x'>\"&\"</b> ∅").to_string();
         let safe = "&lt;b onclick=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/b&gt; ∅";
         assert_eq!(shown, safe);
+    }
+    #[test]
+    fn a_step_begins_below_what_is_told_of_the_one_before() {
+        let heights = [2, 5, 1];
+        let rows = rows(heights);
+        assert_eq!(rows.len(), heights.len() + 2);
+        for (step, lines) in heights.iter().enumerate() {
+            assert!(rows[step + 1] + lines * LINE < rows[step + 2]);
+        }
+    }
+
+    #[test]
+    fn a_long_state_takes_several_lines_and_loses_no_word() {
+        let text = "promised 1.0 voted ∅ · ".repeat(20);
+        let lines = lines(&text);
+        assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
+        assert!(lines.len() > 5 && lines.join(" ") == text.trim());
     }
 }

@@ -9,6 +9,8 @@ use crate::models::basic::{self, Layout};
 use crate::models::multi::mutants::Mutant as MultiMutant;
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{self, Mutant};
+use crate::models::scenarios;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -52,6 +54,9 @@ pub(super) enum Command {
     /// Break one rule at a time, and see which invariant notices, how soon, in how small a world.
     #[command(after_help = MUTANTS_EXAMPLES)]
     Mutants(MutantsArgs),
+    /// Play a run to learn from, step by step, each with its reason; or list them.
+    #[command(after_help = SCENARIOS_EXAMPLES)]
+    Scenarios(ScenariosArgs),
     /// Run one node of a replicated key-value store, until it is interrupted.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
@@ -87,7 +92,8 @@ not found; 2 wrong usage or failed input or output; 3 stopped at a bound.";
 const EXPLORE_EXAMPLES: &str = "\
 Examples:
   synod explore basic
-  synod explore basic --acceptors 1 --mutant ignore-vote --address 127.0.0.1:8080";
+  synod explore basic --acceptors 1 --mutant ignore-vote --address 127.0.0.1:8080
+  synod explore basic --scenario duel            a run of `synod scenarios`, in the browser";
 
 const MUTANTS_EXAMPLES: &str = "\
 Examples:
@@ -95,6 +101,15 @@ Examples:
   synod mutants vote-below-promise              of each protocol, with a link to the run
 
 Exit status: 0 all were caught; 1 one survived; 2 wrong usage or failed input or output.";
+
+const SCENARIOS_EXAMPLES: &str = "\
+Examples:
+  synod scenarios                          what there is, in the order in which to read it
+  synod scenarios duel                     how two proposers keep each other from deciding
+  synod scenarios --file mine.toml         one of your own: copy one from models/scenarios/
+
+Exit status: 0 it ends as it should; 1 it ends otherwise; 2 wrong usage, a step that is not
+possible, or failed input or output.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -251,9 +266,31 @@ pub(super) struct ExploreArgs {
     /// Where to serve the Explorer; port 0 takes any that is free.
     #[arg(long, global = true, value_name = "HOST:PORT", default_value = DEFAULT_ADDRESS)]
     pub(super) address: String,
+    /// Open a run of `synod scenarios`, which brings its own configuration.
+    #[arg(long, global = true, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(scenarios()))]
+    pub(super) scenario: Option<String>,
     /// The protocol to explore.
     #[command(subcommand)]
     pub(super) protocol: ModelArgs,
+}
+
+/// The names of the scenarios.
+fn scenarios() -> impl Iterator<Item = &'static str> {
+    scenarios::ALL.iter().map(|(name, _)| *name)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScenariosArgs {
+    /// Which; a list of them if not given.
+    #[arg(value_parser = PossibleValuesParser::new(scenarios()), hide_possible_values = true)]
+    pub(super) name: Option<String>,
+    /// One of your own, in a file like those in models/scenarios/.
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    pub(super) file: Option<PathBuf>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -329,7 +329,7 @@ fn print_json(
         "model": model.name(),
         "name": pinned.map(|(pinned, _)| &pinned.name),
         "as_expected": pinned.map(|(_, is_as_expected)| is_as_expected),
-        "flags": model.command().split_once(' ').map_or("", |(_, flags)| flags),
+        "flags": model.flags(),
         "engine": args.engine.name(),
         "threads": args.threads(),
         "verdict": verdict_name(report.verdict),

@@ -1,17 +1,25 @@
 //! `synod explore`.
 
 use super::args::ExploreArgs;
+use super::model::Model;
 use super::output::{Output, bold};
+use super::scenarios::{Staged, link};
 use super::{Error, Exit};
+use crate::models::scenarios::Run;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use synod::checker::{System, World};
 
-use stateright::Model;
+use stateright::Model as _;
 
 pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error> {
     let model = args.protocol.model();
+    let scenario = args.scenario.as_deref();
+    let scenario = scenario.map(|name| stage(name, &model)).transpose()?;
+    let model = scenario
+        .as_ref()
+        .map_or(model, |(staged, _)| staged.model.clone());
     model.validate()?;
     let address = free_address(&args.address)?;
     model.introduce(output)?;
@@ -19,10 +27,29 @@ pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error
         "{} http://{address}/ (Ctrl-C ends it)",
         bold(format_args!("Exploring {} at", model.title()))
     ))?;
+    if let Some((staged, run)) = &scenario {
+        let (title, link) = (&staged.scenario.title, link(address, run));
+        output.line(format_args!("{} {link}", bold(format_args!("{title}:"))))?;
+    }
     model.serve(address)?;
     Err(Error::Other(format!(
         "the Explorer failed at {address} again and again; is another program using the port?"
     )))
+}
+
+/// The scenario of a name, and its run. It brings its own configuration: nothing but the protocol
+/// may be asked for besides.
+fn stage(name: &str, asked: &Model) -> Result<(Staged, Run), Error> {
+    let staged = Staged::named(name)?;
+    let protocol = staged.model.name();
+    if asked.command() != protocol {
+        return Err(Error::Other(format!(
+            "--scenario {name} brings its own configuration: synod explore {protocol} --scenario \
+             {name}"
+        )));
+    }
+    let run = staged.play()?;
+    Ok((staged, run))
 }
 
 /// The address to serve, known to be free: stateright would panic on one that is not.

@@ -11,6 +11,7 @@ mod manual;
 mod model;
 mod mutants;
 mod output;
+mod scenarios;
 mod scribe;
 mod serve;
 mod simulate;
@@ -60,6 +61,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(&args, &mut output),
         Command::Simulate(args) => simulate::run(&args, &mut output),
         Command::Mutants(args) => mutants::run(&args, &mut output),
+        Command::Scenarios(args) => scenarios::run(&args, &mut output),
         Command::Serve(args) => serve::run(&args, &mut output),
         Command::Kv(args) => kv::run(&args, &mut output),
         Command::Bench(args) => bench::run(&args, &mut output),

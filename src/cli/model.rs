@@ -7,6 +7,7 @@ use crate::models::calls::{Calls, Recorder};
 use crate::models::multi::mutants::Broken as BrokenMulti;
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{Broken, Mutant};
+use crate::models::scenarios::{self, Run, Scenario};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -122,12 +123,31 @@ impl Model {
         command
     }
 
+    /// The flags alone.
+    pub(super) fn flags(&self) -> String {
+        let command = self.command();
+        command
+            .split_once(' ')
+            .map_or("", |(_, flags)| flags)
+            .to_owned()
+    }
+
     /// The configuration in words.
     pub(super) fn describe(&self) -> String {
         match self {
             Model::Basic(config, _) => describe_basic(config),
             Model::Multi(config, _) => describe_multi(config),
         }
+    }
+
+    /// The same with every message kept that was ever sent, however late it would come.
+    pub(super) fn with_all_messages(mut self) -> Self {
+        let (drops_stale, forgets) = match &mut self {
+            Model::Basic(config, _) => (&mut config.drops_stale, &mut config.forgets),
+            Model::Multi(config, _) => (&mut config.drops_stale, &mut config.forgets),
+        };
+        (*drops_stale, *forgets) = (false, false);
+        self
     }
 
     /// Searches it, with its handlers' calls written down if that is asked for, and for nothing
@@ -155,9 +175,8 @@ impl Model {
                         "--dump-steps takes basic and no other protocol yet",
                     ));
                 }
-                let system = config.system().map_err(Error::other)?;
+                let system = multi_system(config, *mutant)?;
                 let options = config.options();
-                let system = system.map(|it| BrokenMulti::perhaps(it, *mutant));
                 let world = || focused(World::new(system.clone(), options), focus);
                 search::run(world, limits, progress)
             }
@@ -184,27 +203,53 @@ impl Model {
 
     /// Serves it in the Explorer, for ever.
     pub(super) fn serve(&self, address: SocketAddr) -> Result<(), Error> {
-        // One sees more where hidden steps are shown one by one; and it is what links lead through.
-        let unfolded = |options| Options {
-            postpones: false,
-            ..options
-        };
         match self {
             Model::Basic(config, mutant) => {
-                let system = config.system().map_err(Error::other)?;
-                let options = unfolded(config.options());
-                let system = system.map(|it| Broken::perhaps(it, *mutant));
-                explore::serve(address, || World::new(system.clone(), options));
+                let system = basic_system(config, *mutant)?;
+                let world = || World::new(system.clone(), config.options()).unfolded();
+                explore::serve(address, world);
             }
             Model::Multi(config, mutant) => {
-                let system = config.system().map_err(Error::other)?;
-                let options = unfolded(config.options());
-                let system = system.map(|it| BrokenMulti::perhaps(it, *mutant));
-                explore::serve(address, || World::new(system.clone(), options));
+                let system = multi_system(config, *mutant)?;
+                let world = || World::new(system.clone(), config.options()).unfolded();
+                explore::serve(address, world);
             }
         }
         Ok(())
     }
+
+    /// Plays a scenario in it, in the world that [`serve`](Self::serve) shows.
+    pub(super) fn play(&self, scenario: &Scenario) -> Result<Run, Error> {
+        let run = match self {
+            Model::Basic(config, mutant) => {
+                let system = basic_system(config, *mutant)?;
+                let world = World::new(system, config.options()).unfolded();
+                scenarios::play(scenario, &world, basic::chosen)
+            }
+            Model::Multi(config, mutant) => {
+                let system = multi_system(config, *mutant)?;
+                let world = World::new(system, config.options()).unfolded();
+                scenarios::play(scenario, &world, multi::chosen)
+            }
+        };
+        run.map_err(Error::other)
+    }
+}
+
+fn basic_system(
+    config: &basic::Config,
+    mutant: Option<&'static Mutant>,
+) -> Result<basic::Basic<Broken>, Error> {
+    let system = config.system().map_err(Error::other)?;
+    Ok(system.map(|it| Broken::perhaps(it, mutant)))
+}
+
+fn multi_system(
+    config: &multi::Config,
+    mutant: Option<&'static multi::mutants::Mutant>,
+) -> Result<multi::Multi<BrokenMulti>, Error> {
+    let system = config.system().map_err(Error::other)?;
+    Ok(system.map(|it| BrokenMulti::perhaps(it, mutant)))
 }
 
 fn search_basic(

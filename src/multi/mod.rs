@@ -468,12 +468,22 @@ pub enum ProcessState<M: Machine> {
 }
 
 /// The alarms of a [`Process`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Alarm {
     /// A node's.
     Node(Timer),
     /// A client's: no answer yet, ask again.
     Retry,
+}
+
+impl fmt::Debug for Alarm {
+    /// Whose it is says the process that set it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Alarm::Node(timer) => timer.fmt(f),
+            Alarm::Retry => f.write_str("Retry"),
+        }
+    }
 }
 
 impl<M: Machine> ProcessState<M> {

@@ -1,0 +1,247 @@
+//! `synod scenarios`: runs to learn from, told step by step.
+
+use super::args::{DEFAULT_ADDRESS, PinnedArgs, ScenariosArgs};
+use super::model::Model;
+use super::output::{Output, bad, bold, dim, good};
+use super::{Error, Exit};
+use crate::models::scenarios::{self, Check, Run, Scenario, Step};
+use clap::Parser;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+use synod::checker::Taken;
+
+/// Columns that prose takes.
+const COLUMNS: usize = 96;
+
+/// A scenario, and its model.
+pub(super) struct Staged {
+    pub(super) scenario: Scenario,
+    pub(super) model: Model,
+    /// The model in words.
+    world: String,
+    /// What asks for it in the Explorer.
+    command: String,
+}
+
+impl Staged {
+    /// The scenario of this name.
+    pub(super) fn named(name: &str) -> Result<Self, Error> {
+        let text = scenarios::named(name);
+        let text = text.ok_or_else(|| Error::Other(format!("there is no scenario {name}")))?;
+        let mut staged =
+            Self::parse(text).map_err(|error| Error::Other(format!("{name}: {error}")))?;
+        staged.command = format!("{} --scenario {name}", staged.model.name());
+        Ok(staged)
+    }
+
+    /// The scenario in a file.
+    fn read(path: &Path) -> Result<Self, Error> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::Other(format!("--file {}: {error}", path.display()))
+        };
+        let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
+        Self::parse(&text).map_err(|error| failed(&error))
+    }
+
+    /// All messages are kept, so that those which come too late can be shown to change nothing.
+    fn parse(text: &str) -> Result<Self, String> {
+        let scenario = scenarios::parse(text).map_err(|error| error.to_string())?;
+        let asked = PinnedArgs::try_parse_from(scenario.check.split_whitespace());
+        let asked = asked.map_err(|error| format!("check: {error}"))?;
+        let plain = asked.protocol.model();
+        let world = format!("{}: {}", plain.title(), plain.describe());
+        let model = plain.with_all_messages();
+        Ok(Self {
+            world,
+            command: model.command(),
+            model,
+            scenario,
+        })
+    }
+
+    /// Plays it.
+    pub(super) fn play(&self) -> Result<Run, Error> {
+        self.model.play(&self.scenario)
+    }
+}
+
+pub(super) fn run(args: &ScenariosArgs, output: &mut Output) -> Result<Exit, Error> {
+    let staged = match (&args.name, &args.file) {
+        (Some(name), _) => Staged::named(name)?,
+        (None, Some(path)) => Staged::read(path)?,
+        (None, None) => return list(args.json, output),
+    };
+    let run = staged.play()?;
+    if args.json {
+        print_json(&staged, &run, output)?;
+    } else {
+        print(&staged, &run, output)?;
+    }
+    Ok(match run.checks.iter().all(Check::is_met) {
+        true => Exit::Success,
+        false => Exit::Violated,
+    })
+}
+
+fn list(as_json: bool, output: &mut Output) -> Result<Exit, Error> {
+    let mut last = "";
+    for (name, _) in scenarios::ALL {
+        let Staged {
+            scenario, model, ..
+        } = Staged::named(name)?;
+        if as_json {
+            output.line(json!({
+                "type": "scenario",
+                "name": name,
+                "model": model.name(),
+                "title": scenario.title,
+                "teaches": scenario.teaches,
+            }))?;
+            continue;
+        }
+        if model.title() != last {
+            let separator = if last.is_empty() { "" } else { "\n" };
+            last = model.title();
+            output.line(format_args!("{separator}{}\n", bold(last)))?;
+        }
+        let name = format!("{name:<16}");
+        output.line(format_args!("  {}{}", bold(name), scenario.teaches))?;
+    }
+    if !as_json {
+        output.line("\nIn the order in which to read them. synod scenarios NAME plays one.")?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Prose in lines of `COLUMNS`, each after `indent` spaces.
+fn wrap(text: &str, indent: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.trim().split("\n\n") {
+        let mut line = " ".repeat(indent);
+        for word in paragraph.split_whitespace() {
+            let is_full = line.chars().count() + 1 + word.chars().count() > COLUMNS;
+            if is_full && line.trim() != "" {
+                lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+            }
+            let separator = if line.trim() == "" { "" } else { " " };
+            line = line + separator + word;
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
+    let scenario = &staged.scenario;
+    output.line(bold(&scenario.title))?;
+    print_aside(&staged.world, 0, output)?;
+    staged.model.introduce(output)?;
+    output.line("")?;
+    print_prose(&scenario.story, 0, output)?;
+    let mut number = 0;
+    for (step, taken) in scenario.steps.iter().zip(&run.taken) {
+        number = print_step(step, taken, number, output)?;
+    }
+    output.line(format_args!("\n{}\n", bold("In the end")))?;
+    for check in &run.checks {
+        print_check(check, output)?;
+    }
+    output.line("")?;
+    print_prose(&scenario.end.moral, 0, output)?;
+    output.line(format_args!(
+        "\nSee it in the browser: synod explore {}\nand open {}",
+        staged.command,
+        link(DEFAULT_ADDRESS, run)
+    ))?;
+    Ok(())
+}
+
+fn print_aside(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
+    for line in wrap(text, indent) {
+        output.line(dim(line))?;
+    }
+    Ok(())
+}
+
+fn print_prose(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
+    for line in wrap(text, indent) {
+        output.line(line)?;
+    }
+    Ok(())
+}
+
+/// Where the Explorer at an address shows a run.
+pub(super) fn link(address: impl std::fmt::Display, run: &Run) -> String {
+    format!("http://{address}/#/steps/{}", run.explorer_path)
+}
+
+/// Prints a step after `number` others, and says how many there are then.
+fn print_step(
+    step: &Step,
+    taken: &[Taken],
+    mut number: usize,
+    output: &mut Output,
+) -> Result<usize, Error> {
+    if let Some(part) = &step.part {
+        output.line(format_args!("\n{}", bold(part)))?;
+    }
+    output.line("")?;
+    for (name, taken) in step.take.iter().zip(taken) {
+        number += 1;
+        output.line(format_args!("{number:>3}. {}", bold(name)))?;
+        let is_same = taken.before == taken.after;
+        let after = if is_same { "as before" } else { &taken.after };
+        print_aside(&format!("{}: {after}", taken.actor), 7, output)?;
+        for (message, to) in &taken.sent {
+            let to: Vec<String> = to.iter().map(|id| usize::from(*id).to_string()).collect();
+            print_aside(&format!("sends {message} to {}", to.join(", ")), 7, output)?;
+        }
+    }
+    for name in &step.idle {
+        output.line(format_args!("  –  {}, which changes nothing", bold(name)))?;
+    }
+    let rule = step.rule.as_ref().map(|rule| format!(" [{rule}]"));
+    let why = step.why.trim().to_owned() + &rule.unwrap_or_default();
+    print_prose(&why, 5, output)?;
+    Ok(number)
+}
+
+fn print_check(check: &Check, output: &mut Output) -> Result<(), Error> {
+    let sign = match check.is_met() {
+        true => good("✓"),
+        false => bad("✗"),
+    };
+    let is = wrap(&check.is, 4).join("\n");
+    output.line(format_args!("  {sign} {}", is.trim_start()))?;
+    match &check.expected {
+        Some(expected) => print_prose(&format!("expected: {expected}"), 4, output),
+        None => Ok(()),
+    }
+}
+
+fn print_json(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
+    let scenario = &staged.scenario;
+    for (step, taken) in scenario.steps.iter().zip(&run.taken) {
+        let taken = step.take.iter().zip(taken).map(|(name, taken)| {
+            let to = |to: &[_]| to.iter().map(|id| usize::from(*id)).collect::<Vec<_>>();
+            let sent = taken
+                .sent
+                .iter()
+                .map(|(message, ids)| json!([message, to(ids)]));
+            json!({ "action": name, "actor": taken.actor, "before": taken.before,
+                "after": taken.after, "sent": sent.collect::<Vec<_>>() })
+        });
+        output.line(json!({ "type": "step", "part": step.part,
+            "taken": taken.collect::<Vec<_>>(), "idle": step.idle, "why": step.why.trim(),
+            "rule": step.rule }))?;
+    }
+    let checks = run.checks.iter();
+    let checks = checks.map(|it| json!({ "is": it.is, "expected": it.expected }));
+    output.line(json!({ "type": "result", "title": scenario.title,
+        "model": staged.model.name(), "flags": staged.model.flags(),
+        "as_expected": run.checks.iter().all(Check::is_met),
+        "checks": checks.collect::<Vec<_>>(), "moral": scenario.end.moral.trim(),
+        "explorer": link(DEFAULT_ADDRESS, run) }))?;
+    Ok(())
+}
