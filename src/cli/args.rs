@@ -1,8 +1,10 @@
 //! The arguments, and the help that explains them.
 
 mod bench;
+mod certify;
 
 pub(super) use bench::{BenchArgs, Placement};
+pub(super) use certify::CertifyArgs;
 
 use super::model::Model;
 use crate::models::basic::{self, Layout};
@@ -52,6 +54,9 @@ pub(super) enum Command {
     /// Break one rule at a time, and see which invariant notices, how soon, in how small a world.
     #[command(after_help = MUTANTS_EXAMPLES)]
     Mutants(MutantsArgs),
+    /// Judge a recorded run: is it one of the proved protocol, and are its steps those of the actors?
+    #[command(after_help = certify::EXAMPLES)]
+    Certify(CertifyArgs),
     /// Run one node of a replicated key-value store, until it is interrupted.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
