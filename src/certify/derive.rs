@@ -271,8 +271,8 @@ impl<P: Protocol> Deriver<P> {
         }
     }
 
-    /// Votes that are said, and those that show on the disk alone. Says whether all that was said is
-    /// on disk as well.
+    /// Votes that are said, and those that show on the disk alone. Says whether all that was said
+    /// is on disk as well.
     fn vote(
         &mut self,
         me: NodeId,

@@ -54,7 +54,7 @@ pub(super) enum Command {
     /// Break one rule at a time, and see which invariant notices, how soon, in how small a world.
     #[command(after_help = MUTANTS_EXAMPLES)]
     Mutants(MutantsArgs),
-    /// Judge a recorded run: is it one of the proved protocol, and are its steps those of the actors?
+    /// Judge a recorded run: is it one of the proved protocol, and do the actors take its steps?
     #[command(after_help = certify::EXAMPLES)]
     Certify(CertifyArgs),
     /// Run one node of a replicated key-value store, until it is interrupted.

@@ -186,9 +186,9 @@ fn describe(contents: &Contents) -> String {
         Some(id) if contents.is_client => format!("client {id}"),
         Some(id) => format!("node {id}"),
     };
-    let torn = contents.torn.map(|line| {
-        format!("; line {line}, the last, is torn: it was killed while it wrote that, and is not judged by it")
-    });
+    let torn = contents
+        .torn
+        .map(|line| format!("; line {line}, the last, is torn, as by a kill, and is left out"));
     format!(
         "{who}, {} steps{}",
         grouped(contents.steps),

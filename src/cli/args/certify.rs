@@ -9,8 +9,8 @@ Examples:
   synod certify run/* --checker proofs/build/checker    have the proven checker judge it as well
   synod certify run/* --events run.trace                and look at what it reads
 
-Exit status: 0 certified; 1 rejected: file, line, the rule, and what was recorded; 2 the files cannot
-be read as the traces of one run.";
+Exit status: 0 certified; 1 rejected: file, line, the rule, and what was recorded; 2 the files
+cannot be read as the traces of one run.";
 
 #[derive(Debug, Args)]
 pub(in super::super) struct CertifyArgs {
