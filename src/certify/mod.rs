@@ -17,6 +17,32 @@
 //! A run that was certified cannot have decided two values in one slot, and no continuation of it
 //! that keeps to the protocol ever will (`Check.Lasting`).
 //!
+//! # A trace
+//! One file for each process, as the [`Recorder`](crate::runtime::Recorder) writes it: lines of
+//! JSON, first of which run it is ([`Run`]), and again whenever the process is started; then the
+//! steps. Here node 1 promises, votes, and comes back from its disk:
+//!
+//! ```json
+//! {"run":{"cluster":7,"nodes":3,"protocol":"basic"}}
+//! {"node":1,"us":0,"event":{"start":[]},"clock":[],"saves":null,"sends":[[0,"Ask"],[2,"Ask"]]}
+//! {"node":1,"us":310,"event":{"message":[0,{"Prepare":{"ballot":{"round":1,"node":0}}}]},
+//!  "clock":[],"saves":[{"acceptor":{"promised":{"round":1,"node":0},"vote":null},
+//!  "ballot":null,"decided":null}],
+//!  "sends":[[0,{"Promise":{"ballot":{"round":1,"node":0},"vote":null}}]]}
+//! ...
+//! {"run":{"cluster":7,"nodes":3,"protocol":"basic"}}
+//! {"node":1,"us":0,"event":{"start":[{"acceptor":..,"ballot":null,"decided":null}]},..}
+//! ```
+//!
+//! (A step takes one line; here it is folded.) What the nodes did is then, in the language of
+//! `proofs/driver/trace.ml`:
+//!
+//! ```text
+//! promised 1 1.0 0
+//! voted 1 0 1.0 0
+//! restarted 1 1.0 0 1.0 0
+//! ```
+//!
 //! # What is not judged
 //! The sending of leases, reads and replies is replayed, but it is no part of the proof. Clients
 //! may ask for what they like; of theirs, only what they sent counts. A snapshot that is fetched

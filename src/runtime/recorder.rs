@@ -3,15 +3,15 @@
 //! One JSON object per line, one line per step:
 //!
 //! ```json
-//! {"node":0,"us":1532,"event":{"message":[3,{"Propose":"x"}]},"clock":[],"saves":[..],"sends":[..]}
+//! {"node":0,"us":1532,"event":{"message":[3,{"Propose":"x"}]},"clock":[],"saves":[..],"sends":..}
 //! ```
 //!
 //! `us` counts from the start of the process. An event is `start` with the changes that lead to
 //! what was saved, `message` with its sender, `timeout` or `choice`. `clock` has what the step read
 //! off [`now_us`](super::clock::now_us), `saves` what changed in the durable state (`null` if
-//! nothing was saved), and `sends` whom it said what. What messages and changes say of themselves is
-//! up to their `Serialize`. Whoever starts a node may have a line of another kind go first, with
-//! what is to be known of the run: [`Recorder::about`].
+//! nothing was saved), and `sends` what it said, and to whom. What messages and changes say of
+//! themselves is up to their `Serialize`. Whoever starts a node may have a line of another kind go
+//! first, with what is to be known of the run: [`Recorder::about`].
 
 use super::clock;
 use super::core::{Event, Watch};
