@@ -734,6 +734,16 @@ fn the_command_certifies_rejects_and_refuses_with_file_and_line() {
 }
 
 #[test]
+fn a_cluster_that_cannot_be_certified_is_refused() {
+    for nodes in [0, 1, 65, u32::MAX] {
+        let run = json!({"run": {"cluster": 7, "nodes": nodes, "protocol": "basic"}});
+        let (name, bytes) = ("a trace".to_owned(), format!("{run}\n").into_bytes());
+        let error = certify(&[File { name, bytes }]).expect_err("not so many");
+        assert!(error.to_string().contains("from 2 to 64 nodes"), "{error}");
+    }
+}
+
+#[test]
 fn traces_of_two_clusters_do_not_mix_in_a_directory() {
     let (directory, _, _) = record("basic");
     let path = directory.path().to_str().expect("UTF-8");

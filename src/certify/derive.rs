@@ -55,9 +55,6 @@ impl<P: Protocol> Default for Node<P> {
     }
 }
 
-/// What a step has said to anybody.
-struct Said<P: Protocol>(Vec<SpeechOf<P>>);
-
 impl<P: Protocol> Deriver<P> {
     pub(super) fn new(quorums: QuorumSystem) -> Self {
         Deriver {
@@ -129,7 +126,6 @@ impl<P: Protocol> Deriver<P> {
             }
             last = Some(message);
         }
-        let said = Said(said);
         self.hear(me, node, step);
         if !is_start {
             self.promise(me, node, &disk, step, &said);
@@ -192,13 +188,13 @@ impl<P: Protocol> Deriver<P> {
         node: &mut Node<P>,
         before: &Disk<P::Value>,
         step: &StepOf<P>,
-        said: &Said<P>,
+        said: &[SpeechOf<P>],
     ) {
         let heard = match &step.event {
             RecordedEvent::Message(_, message) => P::speech(message),
             _ => Speech::Nothing,
         };
-        for speech in &said.0 {
+        for speech in said {
             let Speech::Promise(ballot, votes, base, more) = speech else {
                 continue;
             };
@@ -242,8 +238,8 @@ impl<P: Protocol> Deriver<P> {
     }
 
     /// Proposals, each once.
-    fn propose(&mut self, me: NodeId, node: &Node<P>, said: &Said<P>) {
-        for speech in &said.0 {
+    fn propose(&mut self, me: NodeId, node: &Node<P>, said: &[SpeechOf<P>]) {
+        for speech in said {
             let Speech::Proposal(slot, vote) = speech else {
                 continue;
             };
@@ -278,11 +274,11 @@ impl<P: Protocol> Deriver<P> {
         me: NodeId,
         node: &mut Node<P>,
         before: &Disk<P::Value>,
-        said: &Said<P>,
+        said: &[SpeechOf<P>],
     ) -> bool {
         let mut votes: BTreeMap<(u64, Ballot), u64> = BTreeMap::new();
         let mut keeps = true;
-        for speech in &said.0 {
+        for speech in said {
             match speech {
                 Speech::Accepted(slot, ballot, value) => {
                     let kept = node.disk.votes.get(slot).filter(|it| it.ballot == *ballot);
@@ -323,7 +319,7 @@ impl<P: Protocol> Deriver<P> {
         me: NodeId,
         node: &mut Node<P>,
         before: Option<&P::Storage>,
-        said: &Said<P>,
+        said: &[SpeechOf<P>],
     ) {
         let saved = node.saved.as_ref();
         for (slot, value) in saved.map_or_else(Vec::new, |after| P::decided(before, after)) {
@@ -332,7 +328,7 @@ impl<P: Protocol> Deriver<P> {
                 self.tell(slot, value);
             }
         }
-        for speech in &said.0 {
+        for speech in said {
             match speech {
                 Speech::Chosen(entries) => {
                     for (slot, value) in entries {

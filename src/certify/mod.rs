@@ -62,6 +62,7 @@ pub use run::{Replicas, Run, Spoken};
 pub use trace::File;
 
 use crate::multi::Clock;
+use crate::quorum::AcceptorSet;
 use crate::runtime::RecordedEvent;
 use crate::runtime::clock::now_us;
 use crate::{basic, multi};
@@ -214,11 +215,11 @@ pub fn certify(files: &[File]) -> Result<Report, Refused> {
         }
     }
     let invalid = |error| Refused(format!("{}, line 1: {error}", first.name));
-    if run.nodes < 2 {
-        return Err(Refused(format!(
-            "{}, line 1: a node that is alone says nothing that could be certified",
-            first.name
-        )));
+    // One that is alone says nothing that could be certified.
+    if !(2..=AcceptorSet::CAPACITY).contains(&run.nodes) {
+        let (name, nodes, last) = (&first.name, run.nodes, AcceptorSet::CAPACITY);
+        let range = format!("a cluster that can be certified has from 2 to {last} nodes");
+        return Err(Refused(format!("{name}, line 1: {range}, not {nodes}")));
     }
     match run.protocol {
         Spoken::Basic => {

@@ -159,8 +159,8 @@ impl<M: Machine> Protocol for multi::Process<M> {
             Message::Accept { slot, vote } => Speech::Proposal(slot.0, vote.clone()),
             Message::Accepted { ballot, slot } => Speech::Accepted(slot.0, *ballot, None),
             Message::Entries { from, entries } => {
-                let slots = (from.0..).zip(entries.iter().cloned());
-                Speech::Chosen(slots.collect())
+                let slots = (0..).map(|index| from.0.saturating_add(index));
+                Speech::Chosen(slots.zip(entries.iter().cloned()).collect())
             }
             Message::Decided { ballot, upto } | Message::Heartbeat { ballot, upto, .. } => {
                 Speech::ChosenBefore(*ballot, upto.0)

@@ -33,14 +33,17 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
             rejection: ask(checker, &report)?,
         });
     }
-    let is_certified = verdicts.iter().all(|verdict| verdict.rejection.is_none());
-    let seconds = started.elapsed().as_secs_f64();
+    let judgement = Judgement {
+        report,
+        verdicts,
+        seconds: started.elapsed().as_secs_f64(),
+    };
     if args.json {
-        print_json(&report, &verdicts, is_certified, seconds, output)?;
+        judgement.print_json(output)?;
     } else {
-        print(&report, &verdicts, is_certified, seconds, output)?;
+        judgement.print(output)?;
     }
-    Ok(if is_certified {
+    Ok(if judgement.is_certified() {
         Exit::Success
     } else {
         Exit::Violated
@@ -114,48 +117,89 @@ fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
     }
 }
 
-fn print(
-    report: &Report,
-    verdicts: &[Verdict],
-    is_certified: bool,
+/// All that is to be told.
+struct Judgement {
+    report: Report,
+    verdicts: Vec<Verdict>,
     seconds: f64,
-    output: &mut Output,
-) -> Result<(), Error> {
-    let width = report.contents.iter().map(|it| it.file.len()).max();
-    let width = width.unwrap_or_default();
-    for contents in &report.contents {
-        let (file, what) = (&contents.file, describe(contents));
-        output.line(format_args!("{file:<width$}  {what}"))?;
+}
+
+impl Judgement {
+    fn is_certified(&self) -> bool {
+        self.verdicts
+            .iter()
+            .all(|verdict| verdict.rejection.is_none())
     }
-    if report.untraced > 0 {
-        let untraced = grouped(report.untraced);
-        let trusted = format!("{untraced} messages of clients without a trace are taken on trust");
-        output.line(warn(trusted))?;
-    }
-    for verdict in verdicts {
-        let judge = bold(format!("{:<10}", verdict.judge));
-        match &verdict.rejection {
-            None => output.line(format_args!("{judge} {} {}", good("✓"), verdict.certifies))?,
-            Some(it) => {
-                output.line(format_args!(
-                    "{judge} {} {}, line {}",
-                    bad("✗"),
-                    it.file,
-                    it.line
-                ))?;
-                output.line(format_args!("           rule      {}", it.rule))?;
-                output.line(format_args!("           recorded  {}", it.recorded))?;
-                explain(report, it, output)?;
+
+    fn print(&self, output: &mut Output) -> Result<(), Error> {
+        let report = &self.report;
+        let width = report.contents.iter().map(|it| it.file.len()).max();
+        let width = width.unwrap_or_default();
+        for contents in &report.contents {
+            let (file, what) = (&contents.file, describe(contents));
+            output.line(format_args!("{file:<width$}  {what}"))?;
+        }
+        if report.untraced > 0 {
+            let untraced = grouped(report.untraced);
+            let trusted =
+                format!("{untraced} messages of clients without a trace are taken on trust");
+            output.line(warn(trusted))?;
+        }
+        for verdict in &self.verdicts {
+            let judge = bold(format!("{:<10}", verdict.judge));
+            match &verdict.rejection {
+                None => output.line(format_args!("{judge} {} {}", good("✓"), verdict.certifies))?,
+                Some(it) => {
+                    output.line(format_args!(
+                        "{judge} {} {}, line {}",
+                        bad("✗"),
+                        it.file,
+                        it.line
+                    ))?;
+                    output.line(format_args!("           rule      {}", it.rule))?;
+                    output.line(format_args!("           recorded  {}", it.recorded))?;
+                    explain(report, it, output)?;
+                }
             }
         }
+        let time = dim(format!("in {:.2} s", self.seconds));
+        if self.is_certified() {
+            output.line(format_args!("{} {time}", good("certified")))?;
+        } else {
+            output.line(format_args!("{} {time}", bad("rejected")))?;
+        }
+        Ok(())
     }
-    let time = dim(format!("in {seconds:.2} s"));
-    if is_certified {
-        output.line(format_args!("{} {time}", good("certified")))?;
-    } else {
-        output.line(format_args!("{} {time}", bad("rejected")))?;
+
+    fn print_json(&self, output: &mut Output) -> Result<(), Error> {
+        let report = &self.report;
+        for contents in &report.contents {
+            let mut line = json!(contents);
+            line["type"] = "trace".into();
+            output.line(line)?;
+        }
+        for verdict in &self.verdicts {
+            output.line(json!({
+                "type": "verdict",
+                "judge": verdict.judge,
+                "certified": verdict.rejection.is_none(),
+                "rejection": verdict.rejection,
+            }))?;
+        }
+        let verdict = if self.is_certified() {
+            "certified"
+        } else {
+            "rejected"
+        };
+        output.line(json!({
+            "type": "result",
+            "verdict": verdict,
+            "events": report.events.len(),
+            "untraced": report.untraced,
+            "seconds": self.seconds,
+        }))?;
+        Ok(())
     }
-    Ok(())
 }
 
 /// What the numbers in an event stand for.
@@ -194,39 +238,4 @@ fn describe(contents: &Contents) -> String {
         grouped(contents.steps),
         torn.unwrap_or_default()
     )
-}
-
-fn print_json(
-    report: &Report,
-    verdicts: &[Verdict],
-    is_certified: bool,
-    seconds: f64,
-    output: &mut Output,
-) -> Result<(), Error> {
-    for contents in &report.contents {
-        let mut line = json!(contents);
-        line["type"] = "trace".into();
-        output.line(line)?;
-    }
-    for verdict in verdicts {
-        output.line(json!({
-            "type": "verdict",
-            "judge": verdict.judge,
-            "certified": verdict.rejection.is_none(),
-            "rejection": verdict.rejection,
-        }))?;
-    }
-    let verdict = if is_certified {
-        "certified"
-    } else {
-        "rejected"
-    };
-    output.line(json!({
-        "type": "result",
-        "verdict": verdict,
-        "events": report.events.len(),
-        "untraced": report.untraced,
-        "seconds": seconds,
-    }))?;
-    Ok(())
 }
