@@ -3,6 +3,7 @@
 #[path = "mod.rs"]
 mod models;
 
+mod certify;
 mod command;
 mod crosscheck;
 mod logs;

@@ -15,7 +15,8 @@
 //!    and [`kv`], a store to replicate.
 //! 5. [`checker`]: the world that actors are checked in, for any stateright actors.
 //! 6. [`runtime`]: the same actors over UDP, with a disk, or in a simulation; [`delta`], what they
-//!    save; [`certify`], whether what clients were told can be told apart from one machine.
+//!    save; [`certify`], whether a recorded run is one of the proved protocol, and whether what
+//!    clients were told can be told apart from one machine.
 //! 7. [`backoff`]: when to try again. Nothing but speed depends on it.
 //!
 //! The `synod` command puts these together: `synod check basic`, `synod explore multi`,

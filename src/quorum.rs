@@ -262,6 +262,18 @@ impl QuorumSystem {
         self.acceptors
     }
 
+    /// Which sets are enough to prepare.
+    #[must_use]
+    pub fn phase1(&self) -> &Quorums {
+        &self.phase1
+    }
+
+    /// Which sets are enough to choose.
+    #[must_use]
+    pub fn phase2(&self) -> &Quorums {
+        &self.phase2
+    }
+
     /// Whether only the number of acceptors counts, so that all acceptors are alike.
     #[must_use]
     pub fn is_symmetric(&self) -> bool {

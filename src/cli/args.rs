@@ -1,8 +1,10 @@
 //! The arguments, and the help that explains them.
 
 mod bench;
+mod certify;
 
 pub(super) use bench::{BenchArgs, Placement};
+pub(super) use certify::CertifyArgs;
 
 use super::model::Model;
 use crate::models::basic::{self, Layout};
@@ -57,6 +59,9 @@ pub(super) enum Command {
     /// Play a run to learn from, step by step, each with its reason; or list them.
     #[command(after_help = SCENARIOS_EXAMPLES)]
     Scenarios(ScenariosArgs),
+    /// Judge a recorded run: is it one of the proved protocol, and do the actors take its steps?
+    #[command(after_help = certify::EXAMPLES)]
+    Certify(CertifyArgs),
     /// Run one node of a replicated key-value store, until it is interrupted.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),

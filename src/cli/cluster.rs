@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use synod::backoff::Backoff;
-use synod::ballot::NodeId;
-use synod::basic::{Client, Cluster, Process};
-use synod::quorum::{AcceptorSet, QuorumSystem};
+use synod::basic::{Client, Process};
+use synod::certify::{File, Run, Spoken};
+use synod::quorum::AcceptorSet;
 use synod::runtime::{Counters, Handle, NodeConfig, Recorder, spawn_watched};
 
 /// What the clients propose: one value each.
@@ -46,20 +46,32 @@ pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error
             temporary.path()
         }
     };
-    claim(directory, args)?;
+    let cluster = claim(directory, args)?;
+    let run = Run {
+        cluster,
+        nodes: args.nodes,
+        protocol: match args.protocol {
+            Protocol::Basic => Spoken::Basic,
+            Protocol::Multi => Spoken::Multi(multi::REPLICAS),
+        },
+    };
+    if let Some(trace) = &args.trace {
+        clear(trace, &run)?;
+    }
     match args.protocol {
-        Protocol::Basic => basic(args, directory, seed, output),
-        Protocol::Multi => multi::run(args, directory, seed, output),
+        Protocol::Basic => basic(args, directory, &run, seed, output),
+        Protocol::Multi => multi::run(args, directory, &run, seed, output),
     }
 }
 
 fn basic(
     args: &ClusterArgs,
     directory: &Path,
+    run: &Run,
     seed: u64,
     output: &mut Output,
 ) -> Result<Exit, Error> {
-    let mut local = Local::bind(args, directory, seed)?;
+    let mut local = Local::bind(args, directory, run, seed)?;
     output.line(format_args!(
         "{} {} nodes and {} clients on loopback, which propose {}; seed {seed}, faults {}",
         bold("Basic Paxos over UDP:"),
@@ -100,8 +112,9 @@ fn traffic(counters: &[Counters]) -> String {
 }
 
 /// Sees to it that a directory is used by clusters of one protocol and size only: the quorums of
-/// another size need not meet those that voted before, and two values could be chosen.
-fn claim(directory: &Path, args: &ClusterArgs) -> Result<(), Error> {
+/// another size need not meet those that voted before, and two values could be chosen. Returns the
+/// number by which traces know the cluster.
+fn claim(directory: &Path, args: &ClusterArgs) -> Result<u64, Error> {
     let (nodes, protocol) = (args.nodes, args.protocol.name());
     let file = directory.join("cluster.toml");
     let fail = |error: &dyn std::fmt::Display| {
@@ -111,7 +124,7 @@ fn claim(directory: &Path, args: &ClusterArgs) -> Result<(), Error> {
         Ok(text) => {
             let claim: Claim = toml::from_str(&text).map_err(|error| fail(&error))?;
             if (claim.nodes, claim.protocol.as_str()) == (nodes, protocol) {
-                return Ok(());
+                return Ok(claim.cluster.into());
             }
             Err(Error::Other(format!(
                 "{} holds the state of `synod cluster {} --nodes {}`; pass that, or another --dir",
@@ -127,10 +140,46 @@ fn claim(directory: &Path, args: &ClusterArgs) -> Result<(), Error> {
             if is_used {
                 return Err(fail(&"it is missing, but there are storages beside it"));
             }
-            let text = format!("protocol = \"{protocol}\"\nnodes = {nodes}\n");
-            std::fs::write(&file, text).map_err(|error| fail(&error))
+            let cluster: u32 = rand::random();
+            let text = format!("protocol = \"{protocol}\"\nnodes = {nodes}\ncluster = {cluster}\n");
+            std::fs::write(&file, text).map_err(|error| fail(&error))?;
+            Ok(cluster.into())
         }
         Err(error) => Err(fail(&error)),
+    }
+}
+
+/// Where process `id` records its steps.
+fn trace(directory: &Path, id: usize) -> PathBuf {
+    directory.join(format!("process-{id}.jsonl"))
+}
+
+/// Records the steps of process `id`, if that is asked for.
+fn recorder<S>(args: &ClusterArgs, run: &Run, id: usize) -> Result<Option<Recorder<S>>, Error> {
+    let Some(directory) = &args.trace else {
+        return Ok(None);
+    };
+    let recorder = Recorder::append_to(&trace(directory, id)).map_err(Error::other)?;
+    Ok(Some(recorder.about(run)))
+}
+
+/// Sees to it that a directory has traces of one cluster only: those of others would be judged as
+/// if its nodes had forgotten them.
+fn clear(directory: &Path, run: &Run) -> Result<(), Error> {
+    let path = trace(directory, 0);
+    let file = match std::fs::read(&path) {
+        Ok(bytes) => File {
+            name: path.display().to_string(),
+            bytes,
+        },
+        Err(_) => return Ok(()),
+    };
+    match file.run() {
+        Ok(found) if found == *run => Ok(()),
+        _ => Err(Error::Other(format!(
+            "{} has traces of another cluster; pass another --trace, or the --dir of that one",
+            directory.display()
+        ))),
     }
 }
 
@@ -144,6 +193,9 @@ pub(super) fn storage(directory: &Path, id: usize) -> PathBuf {
 struct Claim {
     protocol: String,
     nodes: u32,
+    /// Drawn when the directory was first used; earlier versions did not.
+    #[serde(default)]
+    cluster: u32,
 }
 
 /// What a process says of itself: which value it decided.
@@ -158,6 +210,7 @@ struct News {
 struct Local<'a> {
     args: &'a ClusterArgs,
     directory: &'a Path,
+    run: &'a Run,
     seed: u64,
     processes: Vec<Process<String>>,
     /// Kept open while a node is down: what is sent to it meanwhile arrives late, not never.
@@ -177,17 +230,14 @@ struct Local<'a> {
 }
 
 impl<'a> Local<'a> {
-    fn bind(args: &'a ClusterArgs, directory: &'a Path, seed: u64) -> Result<Self, Error> {
-        let acceptors = AcceptorSet::first(args.nodes);
-        let nodes: Vec<NodeId> = acceptors.iter().collect();
-        let cluster = Arc::new(Cluster {
-            quorums: QuorumSystem::majority(acceptors).map_err(Error::other)?,
-            proposers: nodes.clone(),
-            learners: nodes.clone(),
-            nacks: true,
-            round_max: u64::MAX,
-            backoff: Backoff::default(),
-        });
+    fn bind(
+        args: &'a ClusterArgs,
+        directory: &'a Path,
+        run: &'a Run,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let cluster = Arc::new(run.basic().map_err(Error::other)?);
+        let nodes = cluster.proposers.clone();
         let clients = VALUES.iter().map(|value| {
             Process::Client(Client {
                 value: (*value).to_owned(),
@@ -208,6 +258,7 @@ impl<'a> Local<'a> {
         Ok(Self {
             args,
             directory,
+            run,
             seed,
             processes,
             sockets,
@@ -249,10 +300,7 @@ impl<'a> Local<'a> {
         let launch = self.launches[id];
         let sender = self.sender.clone();
         let mut reported = None;
-        let trace = self.args.trace.as_ref();
-        let trace = trace.map(|directory| directory.join(format!("process-{id}.jsonl")));
-        let recorder = trace.as_deref().map(Recorder::append_to).transpose();
-        let recorder = recorder.map_err(Error::other)?;
+        let recorder = recorder(self.args, self.run, id)?;
         let process = self.processes[id].clone();
         let handle = spawn_watched(process, config, recorder, move |state| {
             let decided = state.decided();

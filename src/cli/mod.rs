@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod certify;
 mod check;
 mod cluster;
 mod config;
@@ -62,6 +63,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args, &mut output),
         Command::Mutants(args) => mutants::run(&args, &mut output),
         Command::Scenarios(args) => scenarios::run(&args, &mut output),
+        Command::Certify(args) => certify::run(&args, &mut output),
         Command::Serve(args) => serve::run(&args, &mut output),
         Command::Kv(args) => kv::run(&args, &mut output),
         Command::Bench(args) => bench::run(&args, &mut output),

@@ -3,13 +3,17 @@
 //! One JSON object per line, one line per step:
 //!
 //! ```json
-//! {"node":0,"us":1532,"event":{"message":[3,{"Propose":"x"}]},"saves":true,"sends":[[1,..]]}
+//! {"node":0,"us":1532,"event":{"message":[3,{"Propose":"x"}]},"clock":[],"saves":[..],"sends":..}
 //! ```
 //!
 //! `us` counts from the start of the process. An event is `start` with the changes that lead to
-//! what was saved, `message` with its sender, `timeout` or `choice`. What a message says of itself
-//! is up to its `Serialize`.
+//! what was saved, `message` with its sender, `timeout` or `choice`. `clock` has what the step read
+//! off [`now_us`](super::clock::now_us), `saves` what changed in the durable state (`null` if
+//! nothing was saved), and `sends` what it said, and to whom. What messages and changes say of
+//! themselves is up to their `Serialize`. Whoever starts a node may have a line of another kind go
+//! first, with what is to be known of the run: [`Recorder::about`].
 
+use super::clock;
 use super::core::{Event, Watch};
 use super::error::Error;
 use crate::delta::Delta;
@@ -30,8 +34,10 @@ pub struct Recorded<M, T, R, C> {
     pub us: u64,
     /// What it reacted to.
     pub event: RecordedEvent<M, T, R, C>,
-    /// Whether it saved.
-    pub saves: bool,
+    /// What it read off the clock, in microseconds, in this order.
+    pub clock: Vec<u64>,
+    /// What it changed in the durable state, if it saved.
+    pub saves: Option<Vec<C>>,
     /// What it sent, and to whom.
     pub sends: Vec<(usize, M)>,
 }
@@ -53,16 +59,20 @@ pub enum RecordedEvent<M, T, R, C> {
 /// Records the steps of nodes. Those that are durable are in the file before anything of them is
 /// said, so that a node which is killed has said nothing that is not recorded; its last line may
 /// be torn. What is recorded survives the process, not the machine.
+///
+/// `S` is what the node saves. A recorder is for one node.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct Recorder<S> {
     path: PathBuf,
     file: File,
+    /// What was saved last.
+    saved: Option<S>,
     /// Steps that are not durable yet.
     pending: Vec<u8>,
     failure: Option<Error>,
 }
 
-impl Recorder {
+impl<S> Recorder<S> {
     /// Records to the end of a file, which is created if it does not exist.
     ///
     /// # Errors
@@ -76,6 +86,7 @@ impl Recorder {
             Ok(file) => Ok(Recorder {
                 path,
                 file,
+                saved: None,
                 pending: Vec::new(),
                 failure: None,
             }),
@@ -85,6 +96,15 @@ impl Recorder {
                 source,
             }),
         }
+    }
+
+    /// Puts a line `{"run":..}` before the steps that follow.
+    #[must_use]
+    pub fn about(mut self, run: &impl Serialize) -> Self {
+        self.pending.extend(b"{\"run\":");
+        self.write(run);
+        self.pending.extend(b"}\n");
+        self
     }
 
     fn write(&mut self, value: &impl Serialize) {
@@ -102,14 +122,18 @@ impl Recorder {
     }
 }
 
-impl<A> Watch<A> for Recorder
+impl<A, S> Watch<A> for Recorder<S>
 where
-    A: Actor<Msg: Serialize, Timer: Serialize, Random: Serialize, Storage: Delta>,
+    A: Actor<Msg: Serialize, Timer: Serialize, Random: Serialize, Storage = S>,
+    S: Delta + Clone,
 {
     fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
         let (node, us) = (usize::from(node), now.as_micros());
         let start = format!("{{\"node\":{node},\"us\":{us},\"event\":");
         self.pending.extend(start.as_bytes());
+        if let Event::Start(saved) = event {
+            self.saved.clone_from(saved);
+        }
         self.write(&match event {
             Event::Start(saved) => {
                 let changes = saved.as_ref().map(|saved| saved.changes(None));
@@ -119,20 +143,29 @@ where
             Event::Timeout(timer) => RecordedEvent::Timeout(*timer),
             Event::Choice(random) => RecordedEvent::Choice(*random),
         });
+        clock::note();
     }
 
     fn after(&mut self, _: Id, _: &A::State, commands: &Out<A>) {
-        let mut saves = false;
+        let clock = clock::noted();
+        let mut saves = None;
         let mut sends = Vec::new();
         for command in commands.iter() {
             match command {
-                Command::Save(_) => saves = true,
+                Command::Save(state) => saves = Some(state),
                 Command::Send(to, message) => sends.push((usize::from(*to), message)),
                 Command::SetTimer(..) | Command::CancelTimer(_) | Command::ChooseRandom(..) => (),
             }
         }
-        let saves = format!(",\"saves\":{saves},\"sends\":");
-        self.pending.extend(saves.as_bytes());
+        let changes = saves.map(|state| state.changes(self.saved.as_ref()));
+        if let Some(state) = saves {
+            self.saved = Some(state.clone());
+        }
+        self.pending.extend(b",\"clock\":");
+        self.write(&clock);
+        self.pending.extend(b",\"saves\":");
+        self.write(&changes);
+        self.pending.extend(b",\"sends\":");
         self.write(&sends);
         self.pending.extend(b"}\n");
     }

@@ -16,14 +16,15 @@ use std::time::{Duration, Instant};
 use synod::backoff::Backoff;
 use synod::ballot::Ballot;
 use synod::certify::history::History;
+use synod::certify::{Replicas, Run};
 use synod::kv::{Command, Reply, Store};
 use synod::machine::Machine;
 use synod::multi::{
     Client, ClientState, Clock, Cluster, How, Learner, NodeState, Outcome, Process, ProcessState,
-    Sessions, Slot, Task,
+    Slot, Task,
 };
 use synod::runtime::clock::now_us;
-use synod::runtime::{Counters, Handle, NodeConfig, Recorder, Watch, spawn_watched};
+use synod::runtime::{Counters, Handle, NodeConfig, Watch, spawn_watched};
 
 /// Ids from here on are those of clients.
 const CLIENTS: usize = 1_000;
@@ -86,6 +87,7 @@ impl<E: Into<Error>> From<E> for Stop {
 struct Local<'a> {
     args: &'a ClusterArgs,
     directory: &'a Path,
+    run: &'a Run,
     seed: u64,
     cluster: Arc<Cluster<Store>>,
     /// Kept open while a node is down: what is sent to it meanwhile arrives late, not never.
@@ -98,13 +100,20 @@ struct Local<'a> {
     deadline: Instant,
 }
 
+/// What the nodes have in common; snapshots so often that there is one to see.
+pub(super) const REPLICAS: Replicas = Replicas {
+    sessions_max: 1_000,
+    snapshot_every: 50,
+};
+
 pub(super) fn run(
     args: &ClusterArgs,
     directory: &Path,
+    run: &Run,
     seed: u64,
     output: &mut Output,
 ) -> Result<Exit, Error> {
-    let mut local = Local::bind(args, directory, seed)?;
+    let mut local = Local::bind(args, directory, run, seed)?;
     output.line(format_args!(
         "{} {} nodes on loopback, which replicate a store; seed {seed}, faults {}",
         bold("Multi-Paxos over UDP:"),
@@ -157,14 +166,13 @@ fn all_keys() -> Vec<Task<Command>> {
 }
 
 impl<'a> Local<'a> {
-    fn bind(args: &'a ClusterArgs, directory: &'a Path, seed: u64) -> Result<Self, Error> {
-        let initial = Sessions::new(Store::default(), 1_000);
-        let cluster = Cluster::of_replicas(args.nodes, initial).map_err(Error::other)?;
-        let cluster = Cluster {
-            // So that there is a snapshot to see.
-            snapshot_every: Some(50),
-            ..cluster
-        };
+    fn bind(
+        args: &'a ClusterArgs,
+        directory: &'a Path,
+        run: &'a Run,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let cluster = run.multi(REPLICAS).map_err(Error::other)?;
         let sockets: Result<Vec<_>, _> = (0..args.nodes).map(|_| super::socket()).collect();
         let sockets = sockets?;
         let mut peers = BTreeMap::new();
@@ -175,6 +183,7 @@ impl<'a> Local<'a> {
         Ok(Self {
             args,
             directory,
+            run,
             seed,
             cluster: Arc::new(cluster),
             sockets,
@@ -204,10 +213,7 @@ impl<'a> Local<'a> {
         mut watch: impl FnMut(&ProcessState<Store>) + Send + 'static,
     ) -> Result<(), Error> {
         let id = usize::from(config.id);
-        let path = self.args.trace.as_ref();
-        let path = path.map(|directory| directory.join(format!("process-{id}.jsonl")));
-        let recorder = path.as_deref().map(Recorder::append_to).transpose();
-        let recorder = recorder.map_err(Error::other)?;
+        let recorder = super::recorder(self.args, self.run, id)?;
         let watch = Watched(recorder, move |_: Id, state: &ProcessState<Store>| {
             watch(state)
         });

@@ -777,10 +777,10 @@ fn every_step_is_recorded_and_can_be_read_back() {
     assert!(steps.iter().all(|step| step.node == NODE));
     let said: Vec<_> = steps
         .iter()
-        .map(|step| (step.saves, step.sends.clone()))
+        .map(|step| (step.saves.clone(), step.sends.clone()))
         .collect();
-    let sent = |n| (true, vec![(PEER, n)]);
-    assert_eq!(said, [(false, vec![]), sent(5), (false, vec![]), sent(6)]);
+    let sent = |n| (Some(vec![Number(n)]), vec![(PEER, n)]);
+    assert_eq!(said, [(None, vec![]), sent(5), (None, vec![]), sent(6)]);
 }
 
 /// Where the node of [`a_node_to_be_killed`] keeps its log, and where its peer is.

@@ -1,0 +1,128 @@
+//! What the proofs' checker of traces reads: the entries of `proofs/Check.v`, as
+//! `proofs/driver/trace.ml` spells them.
+
+use crate::ballot::{Ballot, NodeId};
+use crate::quorum::{AcceptorSet, QuorumSystem, Quorums};
+use crate::vote::Vote;
+use std::fmt;
+
+/// Votes by slot. Values are numbers: only whether two are the same matters.
+pub type Votes = Vec<(u64, Vote<u64>)>;
+
+/// An entry of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client asked for a value.
+    Requested {
+        /// The value.
+        value: u64,
+    },
+    /// An acceptor promised a ballot, and told its votes in slots from `from` on.
+    Promised {
+        /// Who.
+        acceptor: NodeId,
+        /// What.
+        ballot: Ballot,
+        /// The first slot.
+        from: u64,
+        /// The votes.
+        votes: Votes,
+    },
+    /// A value was put to the vote, on the promises of a quorum.
+    Proposed {
+        /// The slot.
+        slot: u64,
+        /// The proposal.
+        vote: Vote<u64>,
+        /// Whose promises were counted.
+        quorum: AcceptorSet,
+    },
+    /// An acceptor voted.
+    Voted {
+        /// Who.
+        acceptor: NodeId,
+        /// The slot.
+        slot: u64,
+        /// For what.
+        vote: Vote<u64>,
+    },
+    /// Somebody decided that a value was chosen.
+    Learned {
+        /// The slot.
+        slot: u64,
+        /// The value, and the ballot that chose it.
+        vote: Vote<u64>,
+    },
+    /// An acceptor came back, or said something: this is what is on its disk.
+    Restarted {
+        /// Who.
+        acceptor: NodeId,
+        /// Its promise.
+        promised: Option<Ballot>,
+        /// All its votes.
+        votes: Votes,
+    },
+}
+
+struct Spelt<'a>(&'a Votes);
+
+impl fmt::Display for Spelt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut votes = self.0.iter();
+        votes.try_for_each(|(slot, vote)| write!(f, " {slot} {} {}", vote.ballot, vote.value))
+    }
+}
+
+fn members(set: AcceptorSet) -> String {
+    let ids: Vec<String> = set.iter().map(|node| node.to_string()).collect();
+    ids.join(",")
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Requested { value } => write!(f, "requested {value}"),
+            Event::Promised {
+                acceptor,
+                ballot,
+                from,
+                votes,
+            } => write!(f, "promised {acceptor} {ballot} {from}{}", Spelt(votes)),
+            Event::Proposed { slot, vote, quorum } => {
+                let Vote { ballot, value } = vote;
+                write!(f, "proposed {slot} {ballot} {value} {}", members(*quorum))
+            }
+            Event::Voted {
+                acceptor,
+                slot,
+                vote,
+            } => write!(f, "voted {acceptor} {slot} {} {}", vote.ballot, vote.value),
+            Event::Learned { slot, vote } => {
+                write!(f, "learned {slot} {} {}", vote.ballot, vote.value)
+            }
+            Event::Restarted {
+                acceptor,
+                promised,
+                votes,
+            } => match promised {
+                Some(promised) => write!(f, "restarted {acceptor} {promised}{}", Spelt(votes)),
+                None => write!(f, "restarted {acceptor} -{}", Spelt(votes)),
+            },
+        }
+    }
+}
+
+/// The lines that come before the entries: the acceptors, and which of them are enough.
+#[must_use]
+pub fn system(quorums: &QuorumSystem) -> String {
+    let enough = |quorums: &Quorums| match quorums {
+        Quorums::AtLeast(size) => format!("at-least {size}"),
+        Quorums::AnyOf(sets) => {
+            let sets: Vec<String> = sets.iter().map(|set| members(*set)).collect();
+            format!("any {}", sets.join(" "))
+        }
+    };
+    let (phase1, phase2) = (enough(quorums.phase1()), enough(quorums.phase2()));
+    let acceptors = members(quorums.acceptors());
+    format!("acceptors {acceptors}\nphase1 {phase1}\nphase2 {phase2}\n")
+}

@@ -1,0 +1,117 @@
+//! Reads what a node recorded of itself.
+
+use super::Refused;
+use super::run::Run;
+use crate::delta::Delta;
+use crate::runtime::Recorded;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use stateright::actor::Actor;
+
+/// A step of an actor, as it is read back.
+pub(super) type StepOf<A> = Recorded<
+    <A as Actor>::Msg,
+    <A as Actor>::Timer,
+    <A as Actor>::Random,
+    <<A as Actor>::Storage as Delta>::Change,
+>;
+
+/// A file, to be read.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// What it is called in messages.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What is in a file.
+pub(super) struct Trace<A: Actor<Storage: Delta>> {
+    pub(super) name: String,
+    /// Whose steps they are; nobody's if there are none.
+    pub(super) node: Option<usize>,
+    /// The steps, and the lines that they stand in, counted from 1.
+    pub(super) steps: Vec<(usize, StepOf<A>)>,
+    /// The last line, if the node was killed while writing it.
+    pub(super) torn: Option<usize>,
+}
+
+/// The first line of the steps that follow.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    run: Run,
+}
+
+/// How lines begin that are about the run.
+const ABOUT: &[u8] = b"{\"run\":";
+
+impl File {
+    fn refuse(&self, line: usize, what: impl std::fmt::Display) -> Refused {
+        Refused(format!("{}, line {line}: {what}", self.name))
+    }
+
+    fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let lines = self.bytes.split(|byte| *byte == b'\n');
+        (1..).zip(lines).filter(|(_, line)| !line.is_empty())
+    }
+
+    fn about(&self, line: usize, text: &[u8]) -> Result<Run, Refused> {
+        let about: Result<About, _> = serde_json::from_slice(text);
+        let about = about.map_err(|error| self.refuse(line, error))?;
+        Ok(about.run)
+    }
+
+    /// What run it is of.
+    ///
+    /// # Errors
+    /// If it does not begin with that.
+    pub fn run(&self) -> Result<Run, Refused> {
+        match self.lines().next() {
+            Some((line, text)) if text.starts_with(ABOUT) => self.about(line, text),
+            Some((line, _)) => Err(self.refuse(
+                line,
+                "a trace begins with what run it is of, {\"run\":..}; `synod cluster --trace` \
+                 records such",
+            )),
+            None => Err(self.refuse(1, "nothing was recorded")),
+        }
+    }
+
+    /// All its steps, which must be of one node and of this run.
+    pub(super) fn read<A>(&self, run: &Run) -> Result<Trace<A>, Refused>
+    where
+        A: Actor<Storage: Delta>,
+        StepOf<A>: DeserializeOwned,
+    {
+        let mut trace = Trace {
+            name: self.name.clone(),
+            node: None,
+            steps: Vec::new(),
+            torn: None,
+        };
+        let last = self.lines().map(|(line, _)| line).last();
+        for (line, text) in self.lines() {
+            let is_torn = Some(line) == last && self.bytes.last() != Some(&b'\n');
+            let step: Result<StepOf<A>, _> = match text.starts_with(ABOUT) {
+                true if is_torn => break,
+                true if self.about(line, text)? == *run => continue,
+                true => return Err(self.refuse(line, "from here on it is of another cluster")),
+                false => serde_json::from_slice(text),
+            };
+            match step {
+                Ok(step) => {
+                    let node = *trace.node.get_or_insert(step.node);
+                    if node != step.node {
+                        let both = format!("a step of {} among those of {node}", step.node);
+                        return Err(self.refuse(line, both));
+                    }
+                    trace.steps.push((line, step));
+                }
+                Err(_) if is_torn => trace.torn = Some(line),
+                Err(error) => return Err(self.refuse(line, error)),
+            }
+        }
+        Ok(trace)
+    }
+}

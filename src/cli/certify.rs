@@ -1,0 +1,241 @@
+//! `synod certify`: the verdicts on a run that was recorded.
+
+use super::args::CertifyArgs;
+use super::output::{Output, bad, bold, dim, good, grouped, warn};
+use super::{Error, Exit};
+use serde_json::json;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+use synod::certify::{Contents, File, Rejection, Report, certify};
+
+/// A judge and its verdict.
+struct Verdict {
+    judge: &'static str,
+    /// What it says if nothing speaks against the run.
+    certifies: String,
+    rejection: Option<Rejection>,
+}
+
+pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error> {
+    let started = Instant::now();
+    let files: Result<Vec<File>, Error> = args.traces.iter().map(|path| read(path)).collect();
+    let report = certify(&files?).map_err(Error::other)?;
+    if let Some(path) = &args.events {
+        std::fs::write(path, report.events_as_text())
+            .map_err(|error| Error::Other(format!("cannot write {}: {error}", path.display())))?;
+    }
+    let mut verdicts = ours(&report);
+    if let Some(checker) = &args.checker {
+        verdicts.push(Verdict {
+            judge: "checker",
+            certifies: "so says the checker that is extracted from the proof".to_owned(),
+            rejection: ask(checker, &report)?,
+        });
+    }
+    let judgement = Judgement {
+        report,
+        verdicts,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    if args.json {
+        judgement.print_json(output)?;
+    } else {
+        judgement.print(output)?;
+    }
+    Ok(if judgement.is_certified() {
+        Exit::Success
+    } else {
+        Exit::Violated
+    })
+}
+
+fn read(path: &Path) -> Result<File, Error> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path);
+    let bytes = bytes.map_err(|error| Error::Other(format!("cannot read {name}: {error}")))?;
+    Ok(File { name, bytes })
+}
+
+fn ours(report: &Report) -> Vec<Verdict> {
+    let of_nodes = report.contents.iter().filter(|it| !it.is_client);
+    let steps = of_nodes.map(|it| it.steps).sum();
+    let verdict = |judge, certifies, rejection: &Option<Rejection>| Verdict {
+        judge,
+        certifies,
+        rejection: rejection.clone(),
+    };
+    vec![
+        verdict(
+            "causality",
+            "every message that was received was sent before".to_owned(),
+            &report.causality,
+        ),
+        verdict(
+            "model",
+            format!("{} steps of nodes are those of the actors", grouped(steps)),
+            &report.model,
+        ),
+        verdict(
+            "protocol",
+            format!(
+                "{} events are a run of the proved protocol",
+                grouped(report.events.len())
+            ),
+            &report.protocol,
+        ),
+    ]
+}
+
+/// Has the program judge the run, and finds the place of what it rejects.
+fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
+    let fail = |what: String| Error::Other(format!("{}: {what}", checker.display()));
+    let file = tempfile::NamedTempFile::new().map_err(Error::other)?;
+    std::fs::write(file.path(), report.events_as_text()).map_err(Error::other)?;
+    let asked = Command::new(checker).arg(file.path()).output();
+    let answer = asked.map_err(|error| fail(error.to_string()))?;
+    let said = String::from_utf8_lossy(&answer.stdout);
+    let misunderstood = || {
+        let error = String::from_utf8_lossy(&answer.stderr);
+        fail(format!(
+            "this is no verdict: {}{}",
+            said.trim(),
+            error.trim()
+        ))
+    };
+    match answer.status.code() {
+        Some(0) => Ok(None),
+        Some(1) => {
+            let (_, rest) = said
+                .split_once("rejected at line ")
+                .ok_or_else(misunderstood)?;
+            let line = rest.split(':').next().and_then(|line| line.parse().ok());
+            let rejection = line.and_then(|line| report.rejection_at(line));
+            rejection.map(Some).ok_or_else(misunderstood)
+        }
+        _ => Err(misunderstood()),
+    }
+}
+
+/// All that is to be told.
+struct Judgement {
+    report: Report,
+    verdicts: Vec<Verdict>,
+    seconds: f64,
+}
+
+impl Judgement {
+    fn is_certified(&self) -> bool {
+        self.verdicts
+            .iter()
+            .all(|verdict| verdict.rejection.is_none())
+    }
+
+    fn print(&self, output: &mut Output) -> Result<(), Error> {
+        let report = &self.report;
+        let width = report.contents.iter().map(|it| it.file.len()).max();
+        let width = width.unwrap_or_default();
+        for contents in &report.contents {
+            let (file, what) = (&contents.file, describe(contents));
+            output.line(format_args!("{file:<width$}  {what}"))?;
+        }
+        if report.untraced > 0 {
+            let untraced = grouped(report.untraced);
+            let trusted =
+                format!("{untraced} messages of clients without a trace are taken on trust");
+            output.line(warn(trusted))?;
+        }
+        for verdict in &self.verdicts {
+            let judge = bold(format!("{:<10}", verdict.judge));
+            match &verdict.rejection {
+                None => output.line(format_args!("{judge} {} {}", good("✓"), verdict.certifies))?,
+                Some(it) => {
+                    output.line(format_args!(
+                        "{judge} {} {}, line {}",
+                        bad("✗"),
+                        it.file,
+                        it.line
+                    ))?;
+                    output.line(format_args!("           rule      {}", it.rule))?;
+                    output.line(format_args!("           recorded  {}", it.recorded))?;
+                    explain(report, it, output)?;
+                }
+            }
+        }
+        let time = dim(format!("in {:.2} s", self.seconds));
+        if self.is_certified() {
+            output.line(format_args!("{} {time}", good("certified")))?;
+        } else {
+            output.line(format_args!("{} {time}", bad("rejected")))?;
+        }
+        Ok(())
+    }
+
+    fn print_json(&self, output: &mut Output) -> Result<(), Error> {
+        let report = &self.report;
+        for contents in &report.contents {
+            let mut line = json!(contents);
+            line["type"] = "trace".into();
+            output.line(line)?;
+        }
+        for verdict in &self.verdicts {
+            output.line(json!({
+                "type": "verdict",
+                "judge": verdict.judge,
+                "certified": verdict.rejection.is_none(),
+                "rejection": verdict.rejection,
+            }))?;
+        }
+        let verdict = if self.is_certified() {
+            "certified"
+        } else {
+            "rejected"
+        };
+        output.line(json!({
+            "type": "result",
+            "verdict": verdict,
+            "events": report.events.len(),
+            "untraced": report.untraced,
+            "seconds": self.seconds,
+        }))?;
+        Ok(())
+    }
+}
+
+/// What the numbers in an event stand for.
+fn explain(report: &Report, rejection: &Rejection, output: &mut Output) -> Result<(), Error> {
+    let words: Vec<&str> = rejection.recorded.split(' ').collect();
+    let value = match words.as_slice() {
+        ["requested", value] => value,
+        ["proposed", _, _, value, _] | ["learned", _, _, value] => value,
+        ["voted", _, _, _, value] => value,
+        _ => return Ok(()),
+    };
+    let value = value
+        .parse()
+        .ok()
+        .and_then(|number: usize| report.values.get(number));
+    if let Some(value) = value {
+        output.line(dim(format_args!(
+            "           where {} is {value}",
+            words.join(" ")
+        )))?;
+    }
+    Ok(())
+}
+
+fn describe(contents: &Contents) -> String {
+    let who = match contents.node {
+        None => "nobody".to_owned(),
+        Some(id) if contents.is_client => format!("client {id}"),
+        Some(id) => format!("node {id}"),
+    };
+    let torn = contents
+        .torn
+        .map(|line| format!("; line {line}, the last, is torn, as by a kill, and is left out"));
+    format!(
+        "{who}, {} steps{}",
+        grouped(contents.steps),
+        torn.unwrap_or_default()
+    )
+}
