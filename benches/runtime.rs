@@ -159,9 +159,12 @@ fn roles(criterion: &mut Criterion) -> Result<()> {
                 leader.commit(ballot).is_ok()
             });
         });
-        let replies = leader.said.iter();
-        let replies = replies.filter(|it| matches!(it.1, Message::Reply { .. }));
-        assert_eq!(replies.count() as u64, batch, "the leader answers");
+        // Unless it was left out.
+        if seq > 1 {
+            let replies = leader.said.iter();
+            let replies = replies.filter(|it| matches!(it.1, Message::Reply { .. }));
+            assert_eq!(replies.count() as u64, batch, "the leader answers");
+        }
 
         let mut follower = Driven::new(1)?;
         let (client, order) = (CLIENT, Order::Open { seq: 0 });
@@ -183,8 +186,10 @@ fn roles(criterion: &mut Criterion) -> Result<()> {
                 follower.said.clear();
             });
         });
-        let decided = follower.state.node().map(|node| node.decided());
-        assert_eq!(decided, Some(slot.next()), "the follower learns");
+        if seq > 1 {
+            let decided = follower.state.node().map(|node| node.decided());
+            assert_eq!(decided, Some(slot.next()), "the follower learns");
+        }
     }
     group.finish();
     Ok(())

@@ -1,4 +1,4 @@
-//! The figures of the benchmark in benches/README.md are those of a run whose lines are kept.
+//! The figures in benches/README.md are those of runs whose output is kept.
 
 use super::grouped;
 use serde_json::Value;
@@ -6,13 +6,35 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What `synod bench --json` printed last, as it was kept.
-fn newest() -> PathBuf {
+/// A table, by the name that marks its place, and how it is made from the text of a file whose name
+/// begins with that name, and which is called as it is called.
+type Table = (&'static str, fn(&str, &str) -> String);
+
+const TABLES: [Table; 6] = [
+    ("bench", bench),
+    ("all-processors", bench),
+    ("nodes", nodes),
+    ("growth", growth),
+    ("parts", parts),
+    ("recovery", recovery),
+];
+
+/// The file of a kind that was kept last: names end in a date.
+fn newest(kind: &str) -> PathBuf {
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
+    // What a restart takes is one of the parts.
+    let kind = if kind == "recovery" { "parts" } else { kind };
+    let is_of_kind = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| {
+            name.strip_prefix(kind)
+                .is_some_and(|it| it.starts_with("-2"))
+        })
+    };
     let files = fs::read_dir(results).expect("there are results");
     let files = files.map(|file| file.expect("a readable folder").path());
-    let of_bench = files.filter(|path| path.extension().is_some_and(|it| it == "jsonl"));
-    of_bench.max().expect("a run of the benchmark is kept")
+    let of_kind = files.filter(is_of_kind).max();
+    of_kind.unwrap_or_else(|| panic!("no results of {kind}"))
 }
 
 fn figure(run: &Value, name: &str, digits: usize) -> String {
@@ -23,18 +45,49 @@ fn figure(run: &Value, name: &str, digits: usize) -> String {
     }
 }
 
+/// The lines of JSON that say a result.
+fn results(text: &str) -> Vec<Value> {
+    let lines = text.lines();
+    let lines = lines.map(|line| serde_json::from_str(line).expect("JSON"));
+    lines.filter(|it: &Value| it["type"] == "result").collect()
+}
+
+fn series(run: &Value) -> String {
+    let packed = match (run["system"].as_str(), run["packed"].as_bool()) {
+        (Some("stateright"), _) => "",
+        (_, Some(true)) => ", packed",
+        _ => ", one per datagram",
+    };
+    let is_durable = run["durable"] == true;
+    let durable = if is_durable { ", durable" } else { "" };
+    format!(
+        "{}{packed}{durable}",
+        run["system"].as_str().expect("a system")
+    )
+}
+
+/// A ratio, and the bounds that it is within as a part of it.
+fn ratio(run: &Value, name: &str) -> String {
+    let range = &run[format!("{name}_range")];
+    let (Some(ratio), Some(low), Some(high)) =
+        (run[name].as_f64(), range[0].as_f64(), range[1].as_f64())
+    else {
+        return "–".to_owned();
+    };
+    let off = (ratio - low).max(high - ratio) / ratio.max(1e-9);
+    match run["system"] == "floor" && name == "ratio_to_floor" {
+        true => "1".to_owned(),
+        false => format!("{ratio:.2} ±{:.0} %", 100.0 * off),
+    }
+}
+
 /// All that was measured with the payload that everything was measured with.
-fn table(path: &Path) -> String {
-    let text = fs::read_to_string(path).expect("a readable file");
-    let last = text.lines().last().expect("a result");
-    let result: Value = serde_json::from_str(last).expect("JSON");
+fn bench(text: &str, name: &str) -> String {
+    let result = results(text).pop().expect("a result");
     let machine = &result["machine"];
+    let one_of = machine["processor_used"].as_u64().map_or("", |_| "one of ");
     let mut table = format!(
-        "{} nodes ({}) on {} × {}, Linux {}; {} rounds of {} s; one `fdatasync` takes {} µs. A \
-         leader killed under load, longest time without an answer: {}. In full: \
-         [{name}](results/{name}).\n\n\
-         | what | under way | commands/s | spread | × floor alike | × plain floor | × stateright | \
-         p50 µs | p99 µs | CPU µs each |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        "{} nodes ({}) on {one_of}{} × {}, Linux {}; {} rounds of {} s; ",
         machine["nodes"],
         machine["placement"].as_str().expect("a placement"),
         machine["processors"],
@@ -42,41 +95,46 @@ fn table(path: &Path) -> String {
         machine["kernel"].as_str().expect("a kernel"),
         machine["rounds"],
         machine["duration_s"],
-        figure(machine, "fdatasync_us", 0),
-        result["failovers"]
-            .as_array()
-            .expect("failovers")
-            .iter()
-            .map(|it| figure(it, "longest_gap_ms", 0) + " ms")
-            .collect::<Vec<_>>()
-            .join(", "),
-        name = path.file_name().expect("a name").display(),
+    );
+    if machine["fdatasync_us"].is_f64() {
+        let _ = write!(
+            table,
+            "one `fdatasync` takes {} µs; ",
+            figure(machine, "fdatasync_us", 0)
+        );
+    }
+    let gaps = result["failovers"].as_array().expect("failovers").iter();
+    let gaps: Vec<String> = gaps
+        .map(|it| figure(it, "longest_gap_ms", 0) + " ms")
+        .collect();
+    if !gaps.is_empty() {
+        let gaps = gaps.join(", ");
+        let _ = write!(
+            table,
+            "a leader killed under load, longest time without an answer: {gaps}; "
+        );
+    }
+    let _ = write!(
+        table,
+        "in full: [{name}](results/{name}).\n\n\
+         | what | under way | commands/s | spread | × floor alike | × plain floor | × stateright | \
+         p50 µs | p99 µs | CPU µs each |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     let runs = result["runs"].as_array().expect("runs");
     for run in runs
         .iter()
         .filter(|run| run["payload_bytes"] == runs[0]["payload_bytes"])
     {
-        let packed = match (run["system"].as_str(), run["packed"].as_bool()) {
-            (Some("stateright"), _) => "",
-            (_, Some(true)) => ", packed",
-            _ => ", one per datagram",
-        };
-        let durable = if run["durable"] == true {
-            ", durable"
-        } else {
-            ""
-        };
         let cpu = ["nodes_cpu_us_per_command", "clients_cpu_us_per_command"];
         let cpu: f64 = cpu.iter().filter_map(|name| run[*name].as_f64()).sum();
         let _ = writeln!(
             table,
-            "| {}{packed}{durable} | {} | {} | {:.0} % | {} | {} | {} | {} | {} | {cpu:.1} |",
-            run["system"].as_str().expect("a system"),
+            "| {} | {} | {} | {:.0} % | {} | {} | {} | {} | {} | {cpu:.1} |",
+            series(run),
             run["outstanding"],
             figure(run, "commands_per_s", 0),
             (100.0 * run["spread"].as_f64().unwrap_or_default()).min(999.0),
-            figure(run, "ratio_to_floor", 2),
+            ratio(run, "ratio_to_floor"),
             figure(run, "ratio_to_plain_floor", 2),
             figure(run, "ratio_to_stateright", 2),
             figure(run, "p50_us", 0),
@@ -86,22 +144,127 @@ fn table(path: &Path) -> String {
     table
 }
 
+/// Runs that differ in how many nodes there are.
+fn nodes(text: &str, name: &str) -> String {
+    let mut table = format!(
+        "In full: [{name}](results/{name}).\n\n\
+         | nodes | what | under way | commands/s | × floor alike | p50 µs | p99 µs |\n\
+         |--:|---|--:|--:|--:|--:|--:|\n"
+    );
+    for result in results(text) {
+        let runs = result["runs"].as_array().expect("runs");
+        for run in runs.iter().filter(|run| run["system"] == "synod") {
+            let _ = writeln!(
+                table,
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                result["machine"]["nodes"],
+                series(run),
+                run["outstanding"],
+                figure(run, "commands_per_s", 0),
+                ratio(run, "ratio_to_floor"),
+                figure(run, "p50_us", 0),
+                figure(run, "p99_us", 0),
+            );
+        }
+    }
+    table
+}
+
+/// Searches that differ in how many states there are: each result follows its `# synod check`.
+fn growth(text: &str, name: &str) -> String {
+    let mut table = format!(
+        "In full: [{name}](results/{name}).\n\n\
+         | `synod check` | states | transitions | states/s | transitions/s | bytes per state |\n\
+         |---|--:|--:|--:|--:|--:|\n"
+    );
+    let mut command = "";
+    for line in text.lines() {
+        if let Some(asked) = line.strip_prefix("# synod check ") {
+            command = asked;
+            continue;
+        }
+        let Some(result) = results(line).pop() else {
+            continue;
+        };
+        let count = |name: &str| result[name].as_f64().expect("a count");
+        let per_s = |name: &str| grouped((count(name) / count("seconds")).round() as usize);
+        let _ = writeln!(
+            table,
+            "| `{command}` | {} | {} | {} | {} | {} |",
+            figure(&result, "unique_states", 0),
+            figure(&result, "transitions", 0),
+            per_s("unique_states"),
+            per_s("transitions"),
+            figure(&result, "bytes_per_state", 0),
+        );
+    }
+    table
+}
+
+/// What criterion printed: names, and the least, the estimate and the most, with their units.
+fn timed(text: &str) -> Vec<(&str, [String; 3])> {
+    let mut name = "";
+    let mut times = Vec::new();
+    for line in text.lines() {
+        let Some((before, after)) = line.split_once("time:") else {
+            // A name that is too long stands on a line of its own.
+            name = line;
+            continue;
+        };
+        if !before.trim().is_empty() {
+            name = before.trim();
+        }
+        let figures = after.trim().trim_matches(['[', ']']);
+        let figures: Vec<&str> = figures.split(' ').collect();
+        let figures = figures.chunks(2).map(|it| it.join(" "));
+        let figures = figures.collect::<Vec<_>>().try_into();
+        times.push((name, figures.expect("three figures")));
+    }
+    times
+}
+
+/// A table of those benchmarks that are about recovery, or of all others.
+fn times(text: &str, name: &str, recovers: bool) -> String {
+    let mut table = format!(
+        "In full: [{name}](results/{name}).\n\n| what | takes | between |\n|---|--:|--:|\n"
+    );
+    for (what, [low, middle, high]) in timed(text) {
+        if what.starts_with("recovery") == recovers {
+            let _ = writeln!(table, "| {what} | {middle} | {low} and {high} |");
+        }
+    }
+    table
+}
+
+fn parts(text: &str, name: &str) -> String {
+    times(text, name, false)
+}
+
+fn recovery(text: &str, name: &str) -> String {
+    times(text, name, true)
+}
+
 /// Red if a figure was written by hand. `SYNOD_WRITE=1` writes them.
 #[test]
-fn the_table_of_the_benchmark_is_made_from_a_run() {
+fn the_tables_of_the_benchmarks_are_made_from_runs() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/README.md");
-    let text = fs::read_to_string(&path).expect("the benches have a README");
-    let (start, end) = ("<!-- bench: made from results -->\n\n", "\n<!-- end -->");
-    let (before, rest) = text.split_once(start).expect("the table begins");
-    let (found, after) = rest.split_once(end).expect("the table ends");
-    let table = table(&newest());
-    if std::env::var_os("SYNOD_WRITE").is_some() {
-        let text = format!("{before}{start}{table}{end}{after}");
-        fs::write(&path, text).expect("the README can be written");
-    } else {
+    let mut text = fs::read_to_string(&path).expect("the benches have a README");
+    for (kind, table) in TABLES {
+        let start = format!("<!-- {kind}: made from results -->\n\n");
+        let end = "\n<!-- end -->";
+        let (before, rest) = text.split_once(&start).expect("the table begins");
+        let (found, after) = rest.split_once(end).expect("the table ends");
+        let file = newest(kind);
+        let name = file.file_name().expect("a name").to_string_lossy();
+        let table = table(&fs::read_to_string(&file).expect("a readable file"), &name);
+        let is_to_write = std::env::var_os("SYNOD_WRITE").is_some();
         assert!(
-            found == table,
-            "write it again: SYNOD_WRITE=1 cargo test the_table_of"
+            is_to_write || found == table,
+            "write {kind} again: SYNOD_WRITE=1 cargo test the_table"
         );
+        text = format!("{before}{start}{table}{end}{after}");
+    }
+    if std::env::var_os("SYNOD_WRITE").is_some() {
+        fs::write(&path, text).expect("the README can be written");
     }
 }
