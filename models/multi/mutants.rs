@@ -182,7 +182,7 @@ pub const ALL: &[Mutant] = &[
         EXACTLY_ONCE.property,
         Rule::Renumber,
         "A leader numbers requests itself, so that one that comes again is another.",
-        "Raft thesis, section 6.3; Paxos Made Live, section 5: operations done after mastership was lost",
+        "Raft thesis, section 6.3; Paxos Made Live: done again after mastership was lost",
     ),
     mutant(
         "read-unconfirmed",
