@@ -117,6 +117,43 @@ fn the_real_protocol_holds_where_the_mutants_die() {
     }
 }
 
+/// The edits that the README proposes are to lines that are there, and what it says of each is what
+/// the mutant shows that does the same from outside. Red if a role is rewritten.
+#[test]
+fn the_edits_of_the_readme_fail_as_it_says() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a readable file");
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("### Make it fail").expect("the section");
+    let (section, _) = section
+        .split_once("The rules of Multi-Paxos")
+        .expect("its end");
+    let roles = ["src/basic/acceptor.rs", "src/basic/proposer.rs"]
+        .map(read)
+        .concat();
+    let edits: Vec<&str> = section.split("```diff\n").skip(1).collect();
+    assert_eq!(edits.len(), 3);
+    for edit in edits {
+        let (diff, told) = edit.split_once("```").expect("the end of a diff");
+        let removed = diff.lines().filter_map(|line| line.strip_prefix('-'));
+        let removed = removed.map(|line| format!("{line}\n")).collect::<String>();
+        assert_eq!(roles.matches(&removed).count(), 1, "{removed}");
+        let mut quoted = told.split('`').skip(1).step_by(2);
+        let (flags, mutant) = (quoted.next(), quoted.next());
+        let flags = flags.into_iter().chain(mutant);
+        let flags = flags.flat_map(str::split_whitespace);
+        let output = synod(
+            &["check", "basic"]
+                .into_iter()
+                .chain(flags)
+                .collect::<Vec<_>>(),
+        );
+        let (said, _) = told.split_once(", as by").expect("what it shows");
+        let (_, said) = said.split_once(": ").expect("what it shows");
+        assert!(output.stdout.contains(said), "{said}: {}", output.stdout);
+    }
+}
+
 #[test]
 fn mutants_are_killed_by_their_invariants() {
     let output = synod(&["mutants", "reuse-ballot", "--json"]);
