@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// begins with that name, and which is called as it is called.
 type Table = (&'static str, fn(&str, &str) -> String);
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
+    ("checker", checker),
     ("bench", bench),
     ("all-processors", bench),
     ("nodes", nodes),
@@ -197,6 +198,127 @@ fn growth(text: &str, name: &str) -> String {
             per_s("transitions"),
             figure(&result, "bytes_per_state", 0),
         );
+    }
+    table
+}
+
+/// A row about the checker: what, in which part of the output, by which name, and its target.
+type Row = (&'static str, &'static str, &'static str, Target);
+
+enum Target {
+    AtLeast(f64, &'static str),
+    AtMost(f64, &'static str),
+}
+
+const CHECKER: [Row; 13] = {
+    use Target::{AtLeast, AtMost};
+    let (same, unpostponed) = ("clients 2\n  50801", "nothing postponed");
+    [
+        (
+            "stateright BFS / collapse, 2 ballots, 1 thread",
+            same,
+            "time of stateright BFS, threads: 1",
+            AtLeast(6.0, ""),
+        ),
+        (
+            "the same, 2 threads",
+            same,
+            "time of stateright BFS, threads: 2",
+            AtLeast(6.0, ""),
+        ),
+        (
+            "the same, nothing postponed, 1 thread",
+            unpostponed,
+            "time of stateright BFS, threads: 1",
+            AtLeast(6.0, ""),
+        ),
+        (
+            "the same, nothing postponed, 2 threads",
+            unpostponed,
+            "time of stateright BFS, threads: 2",
+            AtLeast(6.0, ""),
+        ),
+        (
+            "stateright DFS / collapse, 2 ballots, 1 thread",
+            same,
+            "time of stateright DFS, threads: 1",
+            AtLeast(3.0, ""),
+        ),
+        (
+            "the same, 2 threads",
+            same,
+            "time of stateright DFS, threads: 2",
+            AtLeast(3.0, ""),
+        ),
+        (
+            "the same, nothing postponed, 1 thread",
+            unpostponed,
+            "time of stateright DFS, threads: 1",
+            AtLeast(3.0, ""),
+        ),
+        (
+            "the same, nothing postponed, 2 threads",
+            unpostponed,
+            "time of stateright DFS, threads: 2",
+            AtLeast(3.0, ""),
+        ),
+        (
+            "plain `ActorModel` / collapse, 4 acceptors, 1 ballot, 1 client",
+            "To the verdict",
+            "time of plain ActorModel",
+            AtLeast(1000.0, ""),
+        ),
+        (
+            "transitions/s, 3 ballots, 1 thread",
+            "Pace",
+            "transitions, collapse, threads: 1",
+            AtLeast(5.0, " M"),
+        ),
+        (
+            "collapse / probe floor, 3 ballots, 1 thread",
+            "Pace",
+            "time of collapse / probe floor",
+            AtMost(2.5, ""),
+        ),
+        (
+            "1 thread / 2 threads, 3 ballots",
+            "Pace",
+            "speed-up by a second thread, collapse",
+            AtLeast(1.7, ""),
+        ),
+        (
+            "bytes per state, 3 ballots, 1 thread",
+            "Memory",
+            "per unique state",
+            AtMost(40.0, ""),
+        ),
+    ]
+};
+
+/// What the benchmark of the checker printed, beside what was aimed at.
+fn checker(text: &str, name: &str) -> String {
+    let mut table = format!(
+        "In full: [{name}](results/{name}).\n\n\
+         | what, and on what | target | median (least to greatest) | met |\n|---|---|---|---|\n"
+    );
+    for (what, part, line, target) in CHECKER {
+        let (_, part) = text.split_once(part).expect("the part of the output");
+        let line = part.lines().find(|it| it.trim_start().starts_with(line));
+        let line = line.expect("the line of the output");
+        let (line, range) = line.split_once('(').unwrap_or((line, ""));
+        let mut figures = line.split_whitespace().rev();
+        let (_, median) = (figures.next(), figures.next().expect("a figure"));
+        let range = match range {
+            "" => String::new(),
+            range => format!(" ({range}"),
+        };
+        let figure: f64 = median.parse().expect("a figure");
+        let (aim, is_met) = match target {
+            Target::AtLeast(aim, unit) => (format!("≥ {aim}{unit}"), figure >= aim),
+            Target::AtMost(aim, unit) => (format!("≤ {aim}{unit}"), figure <= aim),
+        };
+        let met = if is_met { "yes" } else { "**no**" };
+        let _ = writeln!(table, "| {what} | {aim} | {median}{range} | {met} |");
     }
     table
 }
