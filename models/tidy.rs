@@ -2,6 +2,7 @@
 
 mod figures;
 mod proofs;
+mod teeth;
 
 use super::models::expected;
 use std::collections::BTreeSet;
