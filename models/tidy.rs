@@ -1,5 +1,6 @@
 //! Rules of the text: what may know what, how long things are, and what must be said.
 
+mod dependencies;
 mod figures;
 mod proofs;
 mod teeth;

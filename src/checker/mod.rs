@@ -6,6 +6,88 @@
 //! finds the shortest counterexample: with stateright's checker, or with the engine in `collapse`,
 //! for which a state is a handful of numbers. [`Replay`] takes a run step by step, by
 //! their names. Nothing here names a protocol.
+//!
+//! # Actors of one's own
+//!
+//! A server that counts, and a request from outside that it is to count once. The network may
+//! deliver a message twice, and two steps are all that it takes:
+//!
+//! ```
+//! use stateright::Property;
+//! use stateright::actor::{Actor, Envelope, Id, Out};
+//! use std::borrow::Cow;
+//! use synod::checker::search::{self, Limits, Outcome, Verdict};
+//! use synod::checker::{Options, System, World, WorldState};
+//!
+//! struct Counter {
+//!     /// Whether it remembers which requests it has seen.
+//!     is_careful: bool,
+//! }
+//!
+//! impl Actor for Counter {
+//!     type Msg = u32; // the number of the request
+//!     type State = (u32, Option<u32>); // how many were counted, and the last one
+//!     type Timer = ();
+//!     type Random = ();
+//!     type Storage = ();
+//!
+//!     fn on_start(&self, _: Id, _saved: &Option<()>, _: &mut Out<Self>) -> Self::State {
+//!         (0, None)
+//!     }
+//!
+//!     fn on_msg(&self, _: Id, state: &mut Cow<Self::State>, _: Id, request: u32, _: &mut Out<Self>) {
+//!         let (count, last) = **state;
+//!         if count < 9 && !(self.is_careful && last == Some(request)) {
+//!             *state.to_mut() = (count + 1, Some(request));
+//!         }
+//!     }
+//! }
+//!
+//! struct Service([Counter; 1]);
+//!
+//! impl System for Service {
+//!     type Actor = Counter;
+//!     type History = (); // nobody needs to remember anything
+//!
+//!     fn actors(&self) -> &[Counter] {
+//!         &self.0
+//!     }
+//!
+//!     fn outside(&self) -> Vec<Envelope<u32>> {
+//!         vec![Envelope { src: Id::from(1), dst: Id::from(0), msg: 7 }]
+//!     }
+//!
+//!     fn properties(&self) -> Vec<Property<World<Self>>> {
+//!         let is_once = |_: &World<Self>, state: &WorldState<Self>| {
+//!             state.states().all(|(count, _)| *count <= 1)
+//!         };
+//!         vec![Property::always("counted at most once", is_once)]
+//!     }
+//! }
+//!
+//! let check = |is_careful, options: Options| {
+//!     let world = || World::new(Service([Counter { is_careful }]), options);
+//!     search::run(world, Limits::default(), |_| {})
+//! };
+//! let report = check(false, Options::default())?;
+//! let Outcome::Violated(trace) = &report.findings[0].outcome else {
+//!     panic!("a request that comes twice is counted twice");
+//! };
+//! assert_eq!(trace.steps.len(), 2);
+//!
+//! // Whoever remembers the last request is not misled,
+//! let report = check(true, Options::default())?;
+//! assert!(report.verdict == Verdict::Holds && report.is_exhausted);
+//! assert_eq!(report.reached.unique_states, 2);
+//!
+//! // nor does a crash do harm, which also takes away what was counted.
+//! let report = check(true, Options { crashes: 1, ..Options::default() })?;
+//! assert_eq!(report.verdict, Verdict::Holds);
+//! # Ok::<(), search::Error>(())
+//! ```
+//!
+//! Everything else about a [`System`] has a default: what an observer records, what actors hide,
+//! which of them are alike, which messages no longer matter. `models/basic.rs` uses it all.
 
 mod audit;
 mod collapse;
