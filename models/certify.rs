@@ -660,7 +660,14 @@ fn a_message_that_was_never_sent_and_a_step_left_out_are_found() {
 
 #[test]
 fn the_command_certifies_rejects_and_refuses_with_file_and_line() {
-    let (_directory, paths, _) = record("basic");
+    let (directory, paths, _) = record("basic");
+    // One by one, or all in one place.
+    let output = certify_command(&[directory.path().to_owned()], &[]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let empty = tempfile::tempdir().expect("a directory");
+    let output = certify_command(&[empty.path().to_owned()], &[]);
+    assert_eq!(output.code, Some(2));
+    assert!(output.stderr.contains("no trace"), "{}", output.stderr);
     let output = certify_command(&paths, &["--json"]);
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
     let last = output.stdout.lines().last().expect("a result");

@@ -215,6 +215,12 @@ fn shells_and_man_know_every_command() {
         assert!(page.contains(".TH"), "{page}");
         assert!(script.stdout.contains(&format!("__{command}")));
     }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = synod(&["completions", shell]).stdout;
+        for name in ["vote-below-promise", "no-margin", "duel"] {
+            assert!(script.contains(name), "{shell} does not complete {name}");
+        }
+    }
     let denied = synod(&["man", "--dir", "/proc/synod"]);
     assert_eq!(denied.code, Some(2));
     assert!(denied.stderr.contains("/proc/synod"), "{}", denied.stderr);

@@ -12,8 +12,9 @@ use crate::models::multi::mutants::Mutant as MultiMutant;
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{self, Mutant};
 use crate::models::scenarios;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -301,6 +302,7 @@ pub(super) struct ScenariosArgs {
 #[derive(Debug, Args)]
 pub(super) struct MutantsArgs {
     /// Which; all of them if not given.
+    #[arg(value_parser = any_mutant(), hide_possible_values = true)]
     pub(super) name: Option<String>,
     /// Print one JSON object per line.
     #[arg(long)]
@@ -335,7 +337,8 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "K")]
     pub(super) seed: Option<u64>,
     /// Break one rule of the protocol, to see that it comes to light.
-    #[arg(long, value_name = "NAME", value_parser = mutant, long_help = mutant_help())]
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = mutant(), long_help = mutant_help())]
     pub(super) mutant: Option<&'static Mutant>,
     /// Print one JSON object per line.
     #[arg(long)]
@@ -611,7 +614,8 @@ pub(super) struct BasicArgs {
     ballots: u64,
     /// Break one rule of the protocol, to see how that comes to light. Implies `--drop-stale off`,
     /// and the crashes and the storage that the mutant takes.
-    #[arg(long, value_name = "NAME", value_parser = mutant, long_help = mutant_help())]
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = mutant(), long_help = mutant_help())]
     mutant: Option<&'static Mutant>,
 }
 
@@ -664,7 +668,8 @@ pub(super) struct MultiArgs {
     clocks: (u64, u64),
     /// Break one rule of the protocol, to see how that comes to light. Implies what the mutant
     /// takes.
-    #[arg(long, value_name = "NAME", value_parser = multi_mutant, long_help = multi_mutant_help())]
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = multi_mutant(), long_help = multi_mutant_help())]
     mutant: Option<&'static MultiMutant>,
 }
 
@@ -842,20 +847,31 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
-fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    format!("expected one of: {}", names.collect::<Vec<_>>().join(", "))
+/// Names that shells complete and clap suggests, each with what it stands for.
+fn names(all: impl IntoIterator<Item = (&'static str, &'static str)>) -> PossibleValuesParser {
+    let values = all.into_iter();
+    PossibleValuesParser::new(values.map(|(name, help)| PossibleValue::new(name).help(help)))
 }
 
-fn mutant(name: &str) -> Result<&'static Mutant, String> {
-    let all = || mutants::ALL.iter().chain(mutants::HARMLESS);
-    let names = || all().map(|mutant| mutant.name);
-    Mutant::named(name).ok_or_else(|| one_of(names()))
+fn mutant() -> impl TypedValueParser<Value = &'static Mutant> {
+    let all = mutants::ALL.iter().chain(mutants::HARMLESS);
+    let parser = names(all.map(|it| (it.name, it.sentence)));
+    parser.try_map(|name| Mutant::named(&name).ok_or("there is no such mutant"))
 }
 
-fn multi_mutant(name: &str) -> Result<&'static MultiMutant, String> {
-    let all = || multi::mutants::ALL.iter().chain(multi::mutants::HARMLESS);
-    let names = || all().map(|mutant| mutant.name);
-    MultiMutant::named(name).ok_or_else(|| one_of(names()))
+fn multi_mutant() -> impl TypedValueParser<Value = &'static MultiMutant> {
+    let all = multi::mutants::ALL.iter().chain(multi::mutants::HARMLESS);
+    let parser = names(all.map(|it| (it.name, it.sentence)));
+    parser.try_map(|name| MultiMutant::named(&name).ok_or("there is no such mutant"))
+}
+
+/// The mutants of all protocols, of which some share a name.
+fn any_mutant() -> PossibleValuesParser {
+    let basic = mutants::ALL.iter().chain(mutants::HARMLESS);
+    let basic = basic.map(|it| (it.name, it.sentence));
+    let multi = multi::mutants::ALL.iter().chain(multi::mutants::HARMLESS);
+    let multi = multi.map(|it| (it.name, it.sentence));
+    names(basic.chain(multi).collect::<BTreeMap<_, _>>())
 }
 
 fn list<'a>(mutants: impl Iterator<Item = (&'a str, &'a str)>) -> String {

@@ -10,6 +10,7 @@ mod spawned;
 mod summary;
 
 use super::args::{BenchArgs, Placement};
+use super::config::ClusterFile;
 use super::output::{Output, bold, dim, warn};
 use super::{Error, Exit};
 use load::Work;
@@ -38,6 +39,10 @@ const SPAWNED_OUTSTANDING_MAX: usize = 64;
 
 pub(super) fn run(args: &BenchArgs, output: &mut Output) -> Result<Exit, Error> {
     args.check().map_err(Error::Other)?;
+    if let Some(path) = &args.config {
+        // Only to say at once what is wrong with it: the clients read it.
+        ClusterFile::read(path)?;
+    }
     let temporary;
     let directory = match &args.dir {
         Some(directory) => {

@@ -19,8 +19,11 @@ struct Verdict {
 
 pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error> {
     let started = Instant::now();
-    let files: Result<Vec<File>, Error> = args.traces.iter().map(|path| read(path)).collect();
-    let report = certify(&files?).map_err(Error::other)?;
+    let mut files = Vec::new();
+    for path in &args.traces {
+        read(path, &mut files)?;
+    }
+    let report = certify(&files).map_err(Error::other)?;
     if let Some(path) = &args.events {
         std::fs::write(path, report.events_as_text())
             .map_err(|error| Error::Other(format!("cannot write {}: {error}", path.display())))?;
@@ -50,11 +53,26 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
     })
 }
 
-fn read(path: &Path) -> Result<File, Error> {
+/// Takes up a trace, or all those in a directory.
+fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path);
-    let bytes = bytes.map_err(|error| Error::Other(format!("cannot read {name}: {error}")))?;
-    Ok(File { name, bytes })
+    let fail = |error| Error::Other(format!("cannot read {name}: {error}"));
+    if !path.is_dir() {
+        let bytes = std::fs::read(path).map_err(fail)?;
+        files.push(File { name, bytes });
+        return Ok(());
+    }
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(fail)? {
+        paths.push(entry.map_err(fail)?.path());
+    }
+    if paths.is_empty() {
+        return Err(Error::Other(format!(
+            "there is no trace in {name}; `synod cluster --trace {name}` records some"
+        )));
+    }
+    paths.sort_unstable();
+    paths.iter().try_for_each(|path| read(path, files))
 }
 
 fn ours(report: &Report) -> Vec<Verdict> {

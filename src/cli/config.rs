@@ -246,7 +246,13 @@ pub(super) fn run(args: &ConfigArgs, output: &mut Output) -> Result<Exit, Error>
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&path).map_err(fail)?;
+    let mut file = options.open(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => Error::Other(format!(
+            "{} is there already, and is kept; choose another --dir, or remove it first",
+            path.display()
+        )),
+        _ => fail(error),
+    })?;
     file.write_all(text.as_bytes()).map_err(fail)?;
     output.line(format_args!(
         "{} is written. On each machine of the cluster:",

@@ -27,28 +27,17 @@ fn all() -> impl Iterator<Item = Model> {
 }
 
 /// The mutants of this name, or all of them.
-fn named(name: Option<&str>) -> Result<Vec<Model>, Error> {
-    let name_of = |model: &Model| model.mutant().map(|mutant| mutant.name);
-    let chosen: Vec<_> = all()
-        .filter(|model| name.is_none() || name == name_of(model))
-        .collect();
-    match name {
-        Some(name) if chosen.is_empty() => {
-            let mut names: Vec<_> = all().filter_map(|model| name_of(&model)).collect();
-            names.sort_unstable();
-            names.dedup();
-            let names = names.join(", ");
-            Err(Error::Other(format!(
-                "there is no mutant {name}; there are {names}"
-            )))
-        }
-        _ => Ok(chosen),
-    }
+fn named(name: Option<&str>) -> Vec<Model> {
+    let is_meant = |model: &Model| {
+        let its_name = model.mutant().map(|mutant| mutant.name);
+        name.is_none() || name == its_name
+    };
+    all().filter(is_meant).collect()
 }
 
 /// Searches for the run by which each mutant comes to light.
 pub(super) fn run(args: &MutantsArgs, output: &mut Output) -> Result<Exit, Error> {
-    let models = named(args.name.as_deref())?;
+    let models = named(args.name.as_deref());
     let count = models.len();
     let started = Instant::now();
     let mut tally = Tally::default();

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  synod cluster multi --faults loss=0.1,dup=0.1,reorder=0.1 --trace run && synod certify run/*
-  synod certify run/* --checker proofs/build/checker    have the proven checker judge it as well
-  synod certify run/* --events run.trace                and look at what it reads
+  synod cluster multi --faults loss=0.1,dup=0.1,reorder=0.1 --trace run && synod certify run
+  synod certify run --checker proofs/build/checker      have the proven checker judge it as well
+  synod certify run --events run.trace                  and look at what it reads
 
 Exit status: 0 certified; 1 rejected: file, line, the rule, and what was recorded; 2 the files
 cannot be read as the traces of one run.";
@@ -15,7 +15,8 @@ cannot be read as the traces of one run.";
 #[derive(Debug, Args)]
 pub(in super::super) struct CertifyArgs {
     /// What each process of a run recorded: one file of every node, and of clients if they are
-    /// there. Without a client's file, what it asked for is taken on trust.
+    /// there; or the directory that they are in. Without a client's file, what it asked for is
+    /// taken on trust.
     #[arg(required = true, value_name = "TRACE")]
     pub(in super::super) traces: Vec<PathBuf>,
     /// Ask this program as well: the checker that is extracted from the proof, as
