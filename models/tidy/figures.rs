@@ -390,3 +390,31 @@ fn the_tables_of_the_benchmarks_are_made_from_runs() {
         fs::write(&path, text).expect("the README can be written");
     }
 }
+
+/// Red if the README's front page says of a commit what no run has found.
+#[test]
+fn the_readme_says_what_a_commit_costs() {
+    let text = fs::read_to_string(newest("bench")).expect("a readable file");
+    let result = results(&text).pop().expect("a result");
+    let runs = result["runs"].as_array().expect("runs").iter();
+    let alone = runs.filter(|run| {
+        let is_alone = run["outstanding"] == 1 && run["packed"] == false;
+        is_alone && run["system"] == "synod"
+    });
+    let costs: Vec<String> = alone
+        .map(|run| {
+            let ratio = run["ratio_to_floor"].as_f64().expect("a ratio");
+            format!(
+                "{} µs (p99 {} µs), {:.1} times",
+                figure(run, "p50_us", 0),
+                figure(run, "p99_us", 0),
+                1.0 / ratio
+            )
+        })
+        .collect();
+    assert_eq!(costs.len(), 2, "in memory and on disk");
+    let readme = super::readme();
+    for cost in costs {
+        assert!(readme.contains(&cost), "the README does not say: {cost}");
+    }
+}

@@ -19,7 +19,7 @@ fn kept() -> Vec<Value> {
     let newest = files.filter(|file| file.to_string_lossy().contains("/mutants-2"));
     let newest = newest.max().expect("a run of the mutants was kept");
     let text = fs::read_to_string(newest).expect("a readable file");
-    let lines = text.lines().map(|line| serde_json::from_str(line));
+    let lines = text.lines().map(serde_json::from_str);
     let lines: Vec<Value> = lines.map(|line| line.expect("JSON")).collect();
     lines
 }
