@@ -68,6 +68,13 @@ mod tests {
     }
 
     #[test]
+    fn nodes_and_ballots_look_the_same_wherever_they_are_shown() {
+        let (node, ballot) = (NodeId(1), ballot(3, 1));
+        assert_eq!(format!("{node} {node:?}"), "1 1");
+        assert_eq!(format!("{ballot} {ballot:?}"), "3.1 3.1");
+    }
+
+    #[test]
     fn rounds_weigh_more_than_nodes() {
         assert!(ballot(1, 9) < ballot(2, 0));
         assert!(ballot(2, 0) < ballot(2, 1));

@@ -513,6 +513,22 @@ mod tests {
         assert!(heard.insert(NodeId(2)));
         assert!(!heard.insert(NodeId(2)));
         assert_eq!(heard.len(), 1);
+        assert_eq!(set(&[2, 5, 2]), set(&[2, 5]));
+        assert_eq!(format!("{0} {0:?}", set(&[2, 5, 2])), "{2,5} {2,5}");
+    }
+
+    #[test]
+    fn acceptors_are_alike_only_if_numbers_alone_count() {
+        let three = AcceptorSet::first(3);
+        let pairs = Quorums::AnyOf(vec![set(&[0, 1]), set(&[1, 2]), set(&[0, 2])]);
+        for (q1, q2, is_symmetric) in [
+            (Quorums::AtLeast(2), Quorums::AtLeast(2), true),
+            (pairs.clone(), Quorums::AtLeast(2), false),
+            (Quorums::AtLeast(2), pairs.clone(), false),
+        ] {
+            let system = QuorumSystem::new(three, q1, q2).expect("they intersect");
+            assert_eq!(system.is_symmetric(), is_symmetric, "{system:?}");
+        }
     }
 
     #[test]

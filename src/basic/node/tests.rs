@@ -1,7 +1,7 @@
 //! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
 
 use super::super::testing::{ballot, vote};
-use super::super::{Process, ProcessState};
+use super::super::{Client, Process, ProcessState};
 use super::*;
 use crate::backoff::Backoff;
 use crate::quorum::{AcceptorSet, QuorumSystem};
@@ -381,6 +381,57 @@ fn a_refused_proposer_waits_anew_and_goes_above() {
     assert!(node.hear(1, nack(4, 7)).is_nothing(), "once is enough");
     let did = node.time_out(Timer::Retry);
     assert_eq!(did.sent_to(0), [&prepare(5, 3)]);
+}
+
+#[test]
+fn a_refused_proposer_waits_though_it_is_asked_again() {
+    let mut node = Node::new(&separated(), 3);
+    node.hear(CLIENT, propose('x'));
+    node.hear(0, nack(4, 7));
+    assert!(node.hear(CLIENT, propose('x')).is_nothing());
+}
+
+#[test]
+fn a_proposer_that_is_at_it_already_takes_up_a_request_in_the_same_ballot() {
+    let saved = Durable {
+        ballot: Some(ballot(1, 3)),
+        ..Node::new(&separated(), 3).node().durable()
+    };
+    let (mut node, _) = Node::start(&separated(), 3, Some(saved));
+    assert_eq!(node.time_out(Timer::Retry).sent_to(0), [&prepare(2, 3)]);
+    let did = node.hear(CLIENT, propose('x'));
+    assert!(did.sent.is_empty() && did.timers.is_empty());
+    node.hear(0, promise(2, 3, None));
+    let did = node.hear(1, promise(2, 3, None));
+    assert_eq!(did.sent_to(0), [&accept(2, 3, 'x')]);
+}
+
+#[test]
+fn what_is_saved_says_what_it_is() {
+    let saved = voted(vote(2, 3, 'x'), Some(ballot(4, 0)));
+    let text = "promised 2.3 voted 2.3:x · ballot 4.0 · decided ∅";
+    assert_eq!(format!("{saved:?}"), text);
+    let nothing = Durable::<char> {
+        acceptor: None,
+        ballot: None,
+        decided: None,
+    };
+    assert_eq!(format!("{nothing:?}"), "ballot ∅ · decided ∅");
+}
+
+#[test]
+fn processes_are_called_by_what_they_are_and_know_what_was_decided() {
+    let mut node = Node::new(&separated(), 3);
+    assert_eq!(node.process.name(), "node");
+    assert_eq!(node.state.decided(), None);
+    node.hear(4, decided('x'));
+    assert_eq!(node.state.decided(), Some(&'x'));
+    let client = Client {
+        value: 'x',
+        proposers: vec![NodeId(3)],
+        backoff: Backoff::default(),
+    };
+    assert_eq!(Process::Client(client).name(), "client");
 }
 
 #[test]
