@@ -1,6 +1,6 @@
 //! Multi-Paxos: what was found of it must be found again, and what is broken must show.
 
-use super::models::multi::mutants::{self, Broken};
+use super::models::multi::mutants::{self, Subject};
 use super::models::multi::{Config, Layout, Multi, Reads, Register};
 use super::violation;
 use stateright::Model;
@@ -50,7 +50,7 @@ fn every_mutant_is_caught_by_its_invariant_and_the_real_protocol_is_not() {
     for mutant in mutants::ALL {
         let config = mutant.smallest();
         let broken = || {
-            let broken = system(&config).map(|process| Broken::new(process, mutant));
+            let broken = system(&config).map(|process| Subject::new(process, mutant));
             World::new(broken, config.options())
         };
         let trace = violation(broken, mutant.breaks);
@@ -85,7 +85,7 @@ fn what_does_no_harm_is_done_and_breaks_nothing() {
         let (config, name) = (mutant.smallest(), mutant.name);
         let real = || World::new(system(&config), config.options());
         let changed = || {
-            let changed = system(&config).map(|process| Broken::new(process, mutant));
+            let changed = system(&config).map(|process| Subject::new(process, mutant));
             World::new(changed, config.options())
         };
         let changed = search::run(changed, Limits::default(), |_| {}).expect("a sound model");

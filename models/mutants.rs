@@ -342,12 +342,12 @@ impl Mutant {
 /// The shipped process with one rule broken, or with none: one type for both, so that whatever
 /// checks either is compiled once.
 #[derive(Clone, Debug)]
-pub struct Broken {
+pub struct Subject {
     process: Process<char>,
     rule: Option<Rule>,
 }
 
-impl Broken {
+impl Subject {
     /// `process` with the rule of `mutant` broken.
     #[must_use]
     pub fn new(process: Process<char>, mutant: &Mutant) -> Self {
@@ -601,9 +601,9 @@ fn lowest(proposer: &mut Proposer<char>, told: Option<Vote<char>>) -> Option<Vot
     }
 }
 
-impl Speaker for Broken {}
+impl Speaker for Subject {}
 
-impl Actor for Broken {
+impl Actor for Subject {
     type Msg = Message<char>;
     type Timer = Timer;
     type State = ProcessState<char>;

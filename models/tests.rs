@@ -14,7 +14,7 @@ mod udp;
 
 use models::basic::{Basic, Config};
 use models::expected::{self, Pinned};
-use models::mutants::{self, Broken};
+use models::mutants::{self, Subject};
 use stateright::{Checker, Model};
 use std::collections::BTreeSet;
 use synod::basic::Process;
@@ -80,7 +80,7 @@ fn every_mutant_is_caught_by_its_invariant_and_the_real_protocol_is_not() {
             mutant.name
         );
         let broken = || {
-            let broken = system(&config).map(|process| Broken::new(process, mutant));
+            let broken = system(&config).map(|process| Subject::new(process, mutant));
             World::new(broken, config.options())
         };
         let trace = violation(broken, mutant.breaks);
@@ -99,7 +99,7 @@ fn what_does_no_harm_is_done_and_breaks_nothing() {
         let (config, name) = (mutant.smallest(), mutant.name);
         let real = || World::new(system(&config), config.options());
         let changed = || {
-            let changed = system(&config).map(|process| Broken::new(process, mutant));
+            let changed = system(&config).map(|process| Subject::new(process, mutant));
             World::new(changed, config.options())
         };
         let changed = search::run(changed, Limits::default(), |_| {}).expect("a sound model");
@@ -122,7 +122,7 @@ fn no_run_breaks_a_rule_sooner_than_the_one_reported() {
     let mutant = mutants::Mutant::named("ignore-vote").expect("a mutant of that name");
     let config = mutant.smallest();
     let broken = || {
-        let broken = system(&config).map(|process| Broken::new(process, mutant));
+        let broken = system(&config).map(|process| Subject::new(process, mutant));
         World::new(broken, config.options())
     };
     let trace = violation(broken, mutant.breaks).expect("the mutant is caught");
@@ -248,7 +248,7 @@ fn the_search_for_a_shorter_run_keeps_to_its_bounds() {
         ..Limits::default()
     };
     let broken = || {
-        let broken = system(&config).map(|process| Broken::new(process, mutant));
+        let broken = system(&config).map(|process| Subject::new(process, mutant));
         World::new(broken, config.options())
     };
     let report = search::run(broken, limits, |_| {}).expect("a sound model");

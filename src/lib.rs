@@ -22,6 +22,9 @@
 //! The `synod` command puts these together: `synod check basic`, `synod explore multi`,
 //! `synod cluster multi`, `synod serve`. The systems that it checks stand in the folder `models`.
 //!
+//! What to do with it: [check actors of your own](checker#actors-of-ones-own), [run them over
+//! UDP](runtime#example), [replicate a machine of your own](multi#a-machine-of-ones-own).
+//!
 //! # A value is chosen
 //!
 //! Three acceptors, a proposer and a learner, and no network at all: every answer is handed over

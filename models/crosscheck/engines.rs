@@ -3,7 +3,7 @@
 use super::global::of_world;
 use super::{UNREDUCED, colocated, separated, successors, system};
 use crate::models::basic::Config;
-use crate::models::mutants::{self, Broken};
+use crate::models::mutants::{self, Subject};
 use stateright::actor::{Actor, Id, Out, model_timeout};
 use stateright::{Checker, Model, Property};
 use std::borrow::Cow;
@@ -111,7 +111,7 @@ fn the_shortest_run_has_the_length_that_stateright_finds() {
         }
         let config = mutant.smallest();
         let world = || {
-            let broken = system(&config).map(|process| Broken::new(process, mutant));
+            let broken = system(&config).map(|process| Subject::new(process, mutant));
             World::new(broken, config.options()).focus_on(mutant.breaks)
         };
         let steps = |engine| {

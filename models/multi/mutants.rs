@@ -503,12 +503,12 @@ impl Mutant {
 /// The shipped process with one rule broken, or with none: one type for both, so that whatever
 /// checks either is compiled once.
 #[derive(Clone, Debug)]
-pub struct Broken {
+pub struct Subject {
     process: Process<Register>,
     rule: Option<Rule>,
 }
 
-impl Broken {
+impl Subject {
     /// For whom a node takes the sender: for an acceptor that it has not counted yet, if the mutant
     /// counts twice.
     fn mistake(&self, rule: Rule, state: &Proc, src: NodeId, message: &Msg) -> NodeId {
@@ -970,9 +970,9 @@ fn keep_higher_promise(before: &Proc, after: &mut Proc) {
     }
 }
 
-impl Speaker for Broken {}
+impl Speaker for Subject {}
 
-impl Actor for Broken {
+impl Actor for Subject {
     type Msg = Msg;
     type Timer = Alarm;
     type State = Proc;

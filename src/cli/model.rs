@@ -4,9 +4,9 @@ use super::output::{Output, warn};
 use super::{Error, explore};
 use crate::models::basic;
 use crate::models::calls::{Calls, Recorder};
-use crate::models::multi::mutants::Broken as BrokenMulti;
+use crate::models::multi::mutants::Subject as MultiSubject;
 use crate::models::multi::{self, Reads};
-use crate::models::mutants::{Broken, Mutant};
+use crate::models::mutants::{Mutant, Subject};
 use crate::models::scenarios::{self, Run, Scenario};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -166,7 +166,7 @@ impl Model {
                 if let Some(calls) = calls {
                     calls.begin(system.cluster()).map_err(Error::other)?;
                 }
-                let system = system.map(|it| Broken::perhaps(it, *mutant));
+                let system = system.map(|it| Subject::perhaps(it, *mutant));
                 search_basic(&system, options, focus, limits, calls, progress)
             }
             Model::Multi(config, mutant) => {
@@ -239,21 +239,21 @@ impl Model {
 fn basic_system(
     config: &basic::Config,
     mutant: Option<&'static Mutant>,
-) -> Result<basic::Basic<Broken>, Error> {
+) -> Result<basic::Basic<Subject>, Error> {
     let system = config.system().map_err(Error::other)?;
-    Ok(system.map(|it| Broken::perhaps(it, mutant)))
+    Ok(system.map(|it| Subject::perhaps(it, mutant)))
 }
 
 fn multi_system(
     config: &multi::Config,
     mutant: Option<&'static multi::mutants::Mutant>,
-) -> Result<multi::Multi<BrokenMulti>, Error> {
+) -> Result<multi::Multi<MultiSubject>, Error> {
     let system = config.system().map_err(Error::other)?;
-    Ok(system.map(|it| BrokenMulti::perhaps(it, mutant)))
+    Ok(system.map(|it| MultiSubject::perhaps(it, mutant)))
 }
 
 fn search_basic(
-    system: &basic::Basic<Broken>,
+    system: &basic::Basic<Subject>,
     options: Options,
     focus: Option<&'static str>,
     limits: Limits,

@@ -5,7 +5,7 @@ mod multi;
 use super::args::{Protocol, SimulateArgs};
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
-use crate::models::mutants::Broken;
+use crate::models::mutants::Subject;
 use multi::Multi;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -34,7 +34,7 @@ pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Erro
         )),
         (Protocol::Basic, None) => all(args, output, |_| Basic::new(nodes, |node| node)),
         (Protocol::Basic, Some(mutant)) => all(args, output, |_| {
-            Basic::new(nodes, |process| Broken::new(process, mutant))
+            Basic::new(nodes, |process| Subject::new(process, mutant))
         }),
         (Protocol::Multi, None) => all(args, output, |seed| {
             Multi::new(nodes, args.clients.unwrap_or(CLIENTS), seed, |node| node)

@@ -39,8 +39,8 @@
 //!
 //! # What must hold, and by what rule
 //!
-//! Each property of `models/multi.rs`, what upholds it, and the mutants of `synod check multi` that
-//! break it:
+//! Each property of `models/multi.rs`, what upholds it, and some of the mutants that break it (all
+//! are in `models/README.md`):
 //!
 //! - PromiseKept: [`Acceptor::on_prepare`] and [`Acceptor::on_accept`], saved before it is said.
 //!   `vote-below-promise`, `forget-promise`
