@@ -16,15 +16,18 @@ use synod::runtime::{NodeConfig, spawn, spawn_watched};
 use tempfile::TempDir;
 
 /// How long anything may take on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The number of the cluster of the tests.
-const CLUSTER: u64 = 77;
+pub(super) const CLUSTER: u64 = 77;
+
+/// The key that its members have.
+pub(super) const KEY: [u8; 32] = *b"a key that only the members have";
 
 /// A cluster of real processes, and the file that describes it.
-struct Store {
+pub(super) struct Store {
     directory: TempDir,
-    addresses: Vec<SocketAddr>,
+    pub(super) addresses: Vec<SocketAddr>,
     nodes: BTreeMap<usize, Served>,
 }
 
@@ -36,7 +39,7 @@ struct Served {
 
 impl Store {
     /// Nothing runs yet.
-    fn new(nodes: usize) -> Self {
+    pub(super) fn new(nodes: usize) -> Self {
         // Others may take the ports in between; that has not been seen, and would be an error.
         let bind = |_| UdpSocket::bind("127.0.0.1:0").expect("a free port");
         let sockets: Vec<_> = (0..nodes).map(bind).collect();
@@ -52,7 +55,7 @@ impl Store {
 
     /// What the file says.
     fn file(&self) -> String {
-        let key = "0123456789abcdef".repeat(4);
+        let key: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut text = format!("cluster = {CLUSTER}\nkey = \"{key}\"\ndata = \"data\"\n");
         for (id, address) in self.addresses.iter().enumerate() {
             text += &format!("[[nodes]]\nid = {id}\naddress = \"{address}\"\n");
@@ -82,7 +85,7 @@ impl Store {
     }
 
     /// Runs `synod kv`, which must exit like this, and returns what it prints.
-    fn kv(&self, args: &str, code: i32) -> String {
+    pub(super) fn kv(&self, args: &str, code: i32) -> String {
         let args: Vec<&str> = ["kv"].into_iter().chain(args.split(' ')).collect();
         let output = self.run(&[args.as_slice(), &["--timeout-s", "60"]].concat());
         let told = format!("{}{}", output.stdout, output.stderr);
@@ -90,7 +93,7 @@ impl Store {
         told.trim().to_owned()
     }
 
-    fn start(&mut self, id: usize) {
+    pub(super) fn start(&mut self, id: usize) {
         let args = self.with(&["serve", "--node", &id.to_string()]);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let mut child = command(&args).stdout(Stdio::piped()).spawn().expect("runs");
@@ -120,7 +123,7 @@ impl Store {
     }
 
     /// Kills a node without a warning.
-    fn kill(&mut self, id: usize) {
+    pub(super) fn kill(&mut self, id: usize) {
         self.nodes.remove(&id).expect("it runs");
     }
 

@@ -6,6 +6,7 @@ mod models;
 mod certify;
 mod command;
 mod crosscheck;
+mod kill;
 mod logs;
 mod serve;
 mod tidy;

@@ -184,6 +184,11 @@ mod tests {
     }
 
     #[test]
+    fn slots_look_the_same_wherever_they_are_shown() {
+        assert_eq!(format!("{0} {0:?}", Slot(7)), "[7] [7]");
+    }
+
+    #[test]
     fn entries_come_with_their_slots() {
         let log = log(5, "ab");
         let slots = |from| -> Vec<u64> { since(&log, from).iter().map(|it| it.0).collect() };

@@ -1017,6 +1017,36 @@ fn requests_that_arrive_together_share_a_slot_where_they_gather() {
 }
 
 #[test]
+fn entries_that_are_known_are_no_news_to_requests_that_gather() {
+    let mut node = Node::leading(&gathering(), 0);
+    node.ask('a');
+    node.time_out(Timer::Propose);
+    node.hear(1, accepted(1, 0, 0));
+    node.hear(1, entries(2, "z"));
+    assert!(node.ask('b').sent.is_empty(), "it gathers");
+    for known in [entries(0, "a"), entries(2, "z")] {
+        assert!(node.hear(2, known).is_nothing());
+    }
+}
+
+#[test]
+fn what_is_saved_says_what_it_is() {
+    let cluster = Cluster {
+        snapshot_every: Some(1),
+        ..colocated()
+    };
+    let mut node = Node::leading(&cluster, 0);
+    node.ask('x');
+    node.hear(1, accepted(1, 0, 0));
+    node.ask('y');
+    let text = format!("{:?}", node.node().durable());
+    for part in ["ballot 1.0", "promised 1.0", "[1]"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(node.process.name(), "node");
+}
+
+#[test]
 fn a_request_that_two_leaders_took_up_is_carried_out_once() {
     let mut net = Net::new(colocated());
     net.time_out(0, Timer::Campaign);
