@@ -268,6 +268,22 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_acknowledges_nothing_loses_its_session_once_it_is_too_much() {
+        let mut sessions = sessions(1);
+        let all = 1..=REPLIES_MAX as u64;
+        assert!(all.clone().all(|seq| {
+            let reply = sessions.carry_out(&order(0, seq, 'x'));
+            matches!(reply, Some(Outcome::Done(_)))
+        }));
+        let again = sessions.carry_out(&order(0, 1, 'x'));
+        assert_eq!(again, Some(Outcome::Done("x".to_owned())), "it has all");
+        let more = sessions.carry_out(&order(0, all.end() + 1, 'x'));
+        assert!(matches!(more, Some(Outcome::Done(_))), "this is done still");
+        let then = sessions.carry_out(&order(0, all.end() + 2, 'x'));
+        assert_eq!(then, Some(Outcome::Expired));
+    }
+
+    #[test]
     fn an_unknown_session_is_told_so_and_nothing_is_done() {
         let mut sessions = sessions(1);
         assert_eq!(

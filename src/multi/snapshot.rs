@@ -191,6 +191,20 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_that_is_longer_than_what_is_left_is_not_taken() {
+        let chunks = chunks(&snapshot(3, "xyz"));
+        let longer = |chunk: &Chunk| Chunk {
+            bytes: [&chunk.bytes[..], &[0; 1000]].concat().into(),
+            ..chunk.clone()
+        };
+        let mut under_way = None;
+        assert_eq!(add(&mut under_way, &[longer(&chunks[0])]), Ok(Some(0)));
+        assert_eq!(add(&mut under_way, &chunks[..1]), Ok(Some(4)));
+        assert_eq!(add(&mut under_way, &[longer(&chunks[1])]), Ok(None));
+        assert_eq!(add(&mut under_way, &chunks[1..2]), Ok(Some(8)));
+    }
+
+    #[test]
     fn bytes_that_are_no_machine_do_not_open() {
         let whole = snapshot(3, "xyz").bytes;
         let cut = |bytes: &[u8]| Snapshot {

@@ -358,13 +358,13 @@ fn continued(seed: u32, bytes: &[u8]) -> u32 {
 }
 
 /// Where something is wrong, and what.
-type Wrong = (usize, Damage);
+pub(super) type Wrong = (usize, Damage);
 
 /// What is torn at the end of a file: where it begins, and its length in bytes.
-type Torn = (usize, usize);
+pub(super) type Torn = (usize, usize);
 
 /// Reads a whole file: the state, and what is torn at its end.
-fn read<S: Delta>(
+pub(super) fn read<S: Delta>(
     content: &[u8],
     cluster: u64,
     node: u64,

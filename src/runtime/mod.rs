@@ -99,6 +99,8 @@ mod counters;
 mod disk;
 mod error;
 mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod link;
 mod log;

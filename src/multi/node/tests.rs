@@ -1029,6 +1029,43 @@ fn entries_that_are_known_are_no_news_to_requests_that_gather() {
     }
 }
 
+/// That nothing stale matters is verified by the checker; here, that what no longer matters is known
+/// for stale, which keeps the models small.
+#[test]
+fn what_no_longer_matters_is_stale() {
+    let cluster = colocated();
+    let mut node = Node::leading(&cluster, 1);
+    node.time_out(Timer::Campaign);
+    for from in [0, 2] {
+        node.hear(from, promise(2, 1, &[], 0));
+    }
+    assert!(node.node().is_leading());
+    let is_stale = |from, message: &Said| node.node().is_stale(&cluster, NodeId(from), message);
+    let heard = |round, node| Message::Heard {
+        ballot: ballot(round, node),
+        beat: Beat::default(),
+    };
+    for (message, expected) in [
+        (nack(1, 2, 0), true),
+        (nack(2, 1, 0), true),
+        (nack(2, 2, 0), false),
+        (nack(1, 2, 1), false),
+        (heard(1, 1), true),
+        (heard(2, 2), false),
+    ] {
+        assert_eq!(is_stale(0, &message), expected, "{message:?}");
+    }
+}
+
+#[test]
+fn there_are_no_slots_beyond_the_last_to_vote_in() {
+    let mut cluster = separated();
+    cluster.limits.slots = 2;
+    let mut node = Node::new(&cluster, 0);
+    assert!(node.hear(3, accept(2, vote(1, 3, "x"))).is_nothing());
+    assert!(!node.hear(3, accept(1, vote(1, 3, "x"))).is_nothing());
+}
+
 #[test]
 fn what_is_saved_says_what_it_is() {
     let cluster = Cluster {

@@ -1,0 +1,128 @@
+//! What bytes from outside are fed to. Nothing may panic, or take memory that the bytes do not
+//! account for.
+#![allow(dead_code, reason = "each fuzz target takes in all, and uses one")]
+
+use stateright::actor::{Actor, Id, Out};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+use synod::ballot::NodeId;
+use synod::certify::{File, certify};
+use synod::kv::Store;
+use synod::multi::{
+    Alarm, Clock, Cluster, Durable, MessageOf, Process, ProcessState, Sessions, Timer,
+};
+use synod::runtime::fuzzing;
+use synod::{basic, multi};
+
+type Message = MessageOf<Store>;
+
+/// A datagram; and the messages of one that is well-formed but for them.
+pub fn datagram(bytes: &[u8]) {
+    fuzzing::datagram::<Message>(bytes);
+    fuzzing::payload::<Message>(bytes);
+    fuzzing::payload::<basic::Message<String>>(bytes);
+}
+
+/// The file of a log; and one whose records are well-formed but for what is in them. A state that is
+/// read is one that a node starts with.
+pub fn log(bytes: &[u8]) {
+    fuzzing::file::<Durable<Store>>(bytes);
+    fuzzing::file::<basic::Durable<String>>(bytes);
+    // A record is as long as the byte before it says.
+    let (mut records, mut rest) = (Vec::new(), bytes);
+    while let Some((length, after)) = rest.split_first() {
+        let (record, after) = after.split_at(usize::from(*length).min(after.len()));
+        records.push(record);
+        rest = after;
+    }
+    fuzzing::records::<basic::Durable<String>>(&records);
+    if let Some(saved) = fuzzing::records::<Durable<Store>>(&records) {
+        let process = process(true);
+        let mut out = Out::new();
+        let state = process.on_start(Id::from(0), &Some(saved), &mut out);
+        alarm(&process, state, Timer::Campaign);
+    }
+}
+
+/// A node with a majority that lies: alarms go off, and messages come from anybody, one after the
+/// other.
+pub fn node(bytes: &[u8]) {
+    let Some((flags, mut rest)) = bytes.split_first() else {
+        return;
+    };
+    let process = process(flags & 1 == 1);
+    let mut out = Out::new();
+    let mut state = process.on_start(Id::from(0), &None, &mut out);
+    while let Some((what, after)) = rest.split_first() {
+        rest = after;
+        state = match what {
+            0 => alarm(&process, state, Timer::Campaign),
+            1 => alarm(&process, state, Timer::Heartbeat),
+            2 => alarm(&process, state, Timer::Propose),
+            3 => alarm(&process, state, Timer::Tick),
+            from => {
+                let length = rest.first().copied().map_or(0, usize::from);
+                let end = rest.len().min(1 + length);
+                let (message, after) = rest.split_at(end);
+                rest = after;
+                let framed = [&(length as u16).to_le_bytes(), message.get(1..).unwrap_or(&[])];
+                hear(&process, state, *from, &framed.concat())
+            }
+        };
+    }
+}
+
+/// The trace of a run.
+pub fn trace(bytes: &[u8]) {
+    let file = |name: &str, bytes: &[u8]| File {
+        name: name.to_owned(),
+        bytes: bytes.to_owned(),
+    };
+    let middle = bytes.iter().position(|byte| *byte == 0);
+    let (first, second) = bytes.split_at(middle.unwrap_or(bytes.len()));
+    // What comes of it is not the question.
+    let _ = certify(&[file("one", bytes)]);
+    let _ = certify(&[file("one", first), file("two", second.get(1..).unwrap_or(&[]))]);
+}
+
+/// A node of three that plays all roles, small enough that its bounds are met.
+fn process(gathers: bool) -> Process<Store> {
+    let cluster = Cluster::of_replicas(3, Sessions::new(Store::default(), 2));
+    let mut cluster = cluster.expect("three are enough");
+    cluster.snapshot_every = Some(3);
+    cluster.heartbeat = Some(Duration::ZERO..Duration::from_millis(1));
+    cluster.limits = multi::Limits {
+        gathers,
+        window: 3,
+        batch_max: 2,
+        bytes_max: 100,
+        queue_max: 3,
+        ..multi::Limits::default()
+    };
+    Process::Node(Arc::new(cluster), Clock::Ticks)
+}
+
+fn alarm(
+    process: &Process<Store>,
+    state: ProcessState<Store>,
+    timer: Timer,
+) -> ProcessState<Store> {
+    let (mut state, mut out) = (Cow::Owned(state), Out::new());
+    process.on_timeout(Id::from(0), &mut state, &Alarm::Node(timer), &mut out);
+    state.into_owned()
+}
+
+fn hear(
+    process: &Process<Store>,
+    state: ProcessState<Store>,
+    from: u8,
+    framed: &[u8],
+) -> ProcessState<Store> {
+    let (mut state, mut out) = (Cow::Owned(state), Out::new());
+    let from = NodeId(u32::from(from % 5));
+    for message in fuzzing::payload::<Message>(framed).unwrap_or_default() {
+        process.on_msg(Id::from(0), &mut state, from.into(), message, &mut out);
+    }
+    state.into_owned()
+}
