@@ -76,3 +76,34 @@ impl Eq for Known {}
 impl Hash for Known {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::multi::testing::request;
+
+    /// Red if it is of no use, for it says of all that they may be there; or if it grows for ever.
+    #[test]
+    fn what_is_not_under_way_is_known_not_to_be() {
+        let all: Vec<Request<char>> = ('a'..).take(100).map(request).collect();
+        let (first, others) = all.split_at(FEW);
+        let mut known = Known::default();
+        assert!(
+            known.may_have(&all[99], || first.iter()),
+            "it need not look"
+        );
+        let (most, last) = others.split_at(20);
+        let under_way = &all[..FEW + 20];
+        assert!(!known.may_have(&all[99], || under_way.iter()));
+        assert!(known.may_have(&most[0], || under_way.iter()));
+        for request in last {
+            known.add(request);
+        }
+        known.add(&last[0]);
+        assert!(known.may_have(&all[99], || all.iter()));
+        known.remove(last);
+        let mut may_have = |request| known.may_have(request, || all.iter());
+        assert!(may_have(&last[0]), "it was added twice");
+        assert!(last[1..].iter().all(|request| !may_have(request)));
+    }
+}
