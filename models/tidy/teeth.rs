@@ -152,7 +152,7 @@ fn what_survives_is_explained_where_it_still_stands() {
             "{file} has no line `{line}` to {change}: run models/mutation again"
         );
         assert!(
-            why.len() > 20,
+            why.len() > 10,
             "{change} in `{line}` of {file} is not explained"
         );
     }

@@ -10,7 +10,30 @@ use std::fmt;
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Store {
     // In the order of the keys, which is the same at every replica.
+    #[serde(with = "held")]
     held: OrdMap<String, String>,
+}
+
+/// How keys and what they hold are written. `imbl` can do it too, but sets aside what whoever wrote
+/// says is to come: a snapshot of a few bytes could ask for all the memory that there is.
+mod held {
+    use super::OrdMap;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    pub(super) fn serialize<S: Serializer>(
+        held: &OrdMap<String, String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(held)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<OrdMap<String, String>, D::Error> {
+        let held = BTreeMap::<String, String>::deserialize(deserializer)?;
+        Ok(held.into_iter().collect())
+    }
 }
 
 impl Store {
@@ -143,6 +166,18 @@ mod tests {
         assert_eq!(store, before);
         assert_eq!(store.apply(&cas("k", Some("a"), "b")), was("a"));
         assert_eq!((store.get("k"), store.len()), (Some("b"), 1));
+    }
+
+    #[test]
+    fn a_store_is_read_as_written_and_takes_no_more_room_than_there_is() {
+        let mut store = Store::default();
+        store.apply(&put("k", "a"));
+        let bytes = postcard::to_allocvec(&store).expect("it can be written");
+        assert_eq!(bytes, [1, 1, b'k', 1, b'a']);
+        assert_eq!(postcard::from_bytes(&bytes), Ok(store));
+        // Says that there are 2^48 keys, and ends.
+        let claim = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+        assert!(postcard::from_bytes::<Store>(&claim).is_err());
     }
 
     #[test]

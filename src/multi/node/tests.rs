@@ -1064,6 +1064,14 @@ fn there_are_no_slots_beyond_the_last_to_vote_in() {
     let mut node = Node::new(&cluster, 0);
     assert!(node.hear(3, accept(2, vote(1, 3, "x"))).is_nothing());
     assert!(!node.hear(3, accept(1, vote(1, 3, "x"))).is_nothing());
+    let mut node = Node::new(&cluster, 3);
+    node.time_out(Timer::Campaign);
+    node.hear(0, promise(1, 3, &[], 0));
+    let beyond = [(2, vote(1, 1, "x"))];
+    assert!(node.hear(1, promise(1, 3, &beyond, 0)).is_nothing());
+    assert!(!node.node().is_leading(), "it counts for nothing");
+    node.hear(1, promise(1, 3, &[], 0));
+    assert!(node.node().is_leading());
 }
 
 #[test]
