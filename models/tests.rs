@@ -5,6 +5,7 @@ mod models;
 
 mod certify;
 mod command;
+mod corpus;
 mod crosscheck;
 mod kill;
 mod logs;

@@ -66,7 +66,10 @@ pub fn node(bytes: &[u8]) {
                 let end = rest.len().min(1 + length);
                 let (message, after) = rest.split_at(end);
                 rest = after;
-                let framed = [&(length as u16).to_le_bytes(), message.get(1..).unwrap_or(&[])];
+                let framed = [
+                    &(length as u16).to_le_bytes(),
+                    message.get(1..).unwrap_or(&[]),
+                ];
                 hear(&process, state, *from, &framed.concat())
             }
         };
