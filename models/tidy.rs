@@ -504,6 +504,26 @@ fn the_table_of_the_models_is_made_from_what_is_pinned() {
     }
 }
 
+/// Red if a test was renamed that the page for contributors promises to turn red.
+#[test]
+fn the_tests_that_contributors_are_told_of_are_there() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("CONTRIBUTING.md");
+    let page = fs::read_to_string(page).expect("there is a page for contributors");
+    let quoted = page.split('`').skip(1).step_by(2);
+    let is_test = |word: &&str| {
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        word.chars().all(is_name) && word.matches('_').count() >= 3
+    };
+    let named: BTreeSet<&str> = quoted.filter(is_test).collect();
+    assert!(named.len() >= 10, "{named:?}");
+    let models = Source::all("models");
+    for name in named {
+        let begins = format!("fn {name}(");
+        let is_there = models.iter().any(|source| source.text.contains(&begins));
+        assert!(is_there, "there is no test {name}");
+    }
+}
+
 /// The README on one line.
 fn readme() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
