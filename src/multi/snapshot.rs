@@ -194,7 +194,7 @@ mod tests {
     fn a_piece_that_is_longer_than_what_is_left_is_not_taken() {
         let chunks = chunks(&snapshot(3, "xyz"));
         let longer = |chunk: &Chunk| Chunk {
-            bytes: vec![0; (chunk.total - chunk.offset + 1) as usize].into(),
+            bytes: vec![0; (chunk.total - chunk.offset + 1) as usize],
             ..chunk.clone()
         };
         let mut under_way = None;
