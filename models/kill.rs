@@ -40,7 +40,7 @@ impl Writer {
     fn write(&mut self, store: &Peers) {
         let numbers: Vec<u64> = (self.last + 1..=self.last + COMMANDS).collect();
         let tasks = numbers.iter().map(|number| {
-            let put = kv::Command::put(&self.key, &number.to_string());
+            let put = kv::Command::put(&self.key, number.to_string());
             Task::Do(put.expect("short enough"))
         });
         let replies = store.ask(self.id, tasks.collect());

@@ -18,7 +18,7 @@ use synod::{basic, multi};
 type Message = MessageOf<Store>;
 
 /// A datagram; and the messages of one that is well-formed but for them.
-pub fn datagram(bytes: &[u8]) {
+pub(crate) fn datagram(bytes: &[u8]) {
     fuzzing::datagram::<Message>(bytes);
     fuzzing::payload::<Message>(bytes);
     fuzzing::payload::<basic::Message<String>>(bytes);
@@ -26,7 +26,7 @@ pub fn datagram(bytes: &[u8]) {
 
 /// The file of a log; and one whose records are well-formed but for what is in them. A state that is
 /// read is one that a node starts with.
-pub fn log(bytes: &[u8]) {
+pub(crate) fn log(bytes: &[u8]) {
     fuzzing::file::<Durable<Store>>(bytes);
     fuzzing::file::<basic::Durable<String>>(bytes);
     // A record is as long as the byte before it says.
@@ -47,7 +47,7 @@ pub fn log(bytes: &[u8]) {
 
 /// A node with a majority that lies: alarms go off, and messages come from anybody, one after the
 /// other.
-pub fn node(bytes: &[u8]) {
+pub(crate) fn node(bytes: &[u8]) {
     let Some((flags, mut rest)) = bytes.split_first() else {
         return;
     };
@@ -77,7 +77,7 @@ pub fn node(bytes: &[u8]) {
 }
 
 /// The traces of a run, with a zero byte between two files.
-pub fn trace(bytes: &[u8]) {
+pub(crate) fn trace(bytes: &[u8]) {
     let files = bytes.split(|byte| *byte == 0);
     let files = files.map(|bytes| File {
         name: "a trace".to_owned(),
