@@ -140,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn it_takes_a_phase_2_quorum() {
+        for (prepare, choose, votes) in [(3, 1, 1), (1, 3, 3)] {
+            let quorums = QuorumSystem::flexible(AcceptorSet::first(3), prepare, choose);
+            let quorums = quorums.expect("they intersect");
+            let mut learner = Learner::restart(None);
+            let mut hear = |from| learner.on_accepted(NodeId(from), vote(1, 3, 'x'), &quorums);
+            let decided_at = (0..3).position(|from| hear(from).is_some());
+            assert_eq!(decided_at, Some(votes - 1));
+        }
+    }
+
+    #[test]
     fn strangers_have_no_vote() {
         assert_eq!(hear(&[(0, vote(1, 3, 'x')), (7, vote(1, 3, 'x'))]), None);
     }

@@ -253,6 +253,18 @@ mod tests {
     }
 
     #[test]
+    fn it_takes_a_phase_1_quorum_to_propose() {
+        for (prepare, choose) in [(3, 1), (1, 3)] {
+            let quorums = QuorumSystem::flexible(AcceptorSet::first(3), prepare, choose);
+            let quorums = quorums.expect("they intersect");
+            let mut proposer = preparing(Some('x'));
+            let mut hear = |from| proposer.on_promise(NodeId(from), ballot(1, 3), None, &quorums);
+            let proposed_at = (0..3).position(|from| hear(from).is_some());
+            assert_eq!(proposed_at, Some(prepare - 1));
+        }
+    }
+
+    #[test]
     fn the_first_request_stands() {
         let mut proposer = Proposer::restart(None);
         assert!(proposer.on_propose(NodeId(8), 'x'));

@@ -119,7 +119,7 @@ pub fn lease_end(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ballot, majority_of_three};
+    use super::super::testing::{ballot, majority_of_three, three_and_one};
     use super::*;
 
     const TERMS: Terms = Terms {
@@ -168,6 +168,13 @@ mod tests {
         assert_eq!(end(&[(0, 50), (7, 50)]), None, "a stranger does not count");
         assert_eq!(end(&[(0, 50), (1, 20)]), Some(20 + 10 - 3));
         assert_eq!(end(&[(0, 50), (1, 20), (2, 40)]), Some(40 + 10 - 3));
+    }
+
+    #[test]
+    fn a_phase_2_quorum_holds_off_since_every_phase_1_quorum_meets_it() {
+        let heard = [(NodeId(0), Beat::default())];
+        let ends = lease_end(&heard.into(), &three_and_one(), TERMS);
+        assert_eq!(ends, Some(Time(10 - 3)));
     }
 
     #[test]

@@ -773,6 +773,11 @@ pub(crate) mod testing {
         QuorumSystem::majority(AcceptorSet::first(3)).expect("majorities intersect")
     }
 
+    /// Three acceptors, of which all prepare and one chooses: the two kinds told apart.
+    pub(crate) fn three_and_one() -> QuorumSystem {
+        QuorumSystem::flexible(AcceptorSet::first(3), 3, 1).expect("all meet one")
+    }
+
     /// An empty journal, of which session 0 is open.
     pub(crate) fn journal() -> Sessions<Journal> {
         let mut sessions = Sessions::new(Journal::default(), 4);

@@ -4,7 +4,9 @@ use super::*;
 use crate::multi::lease::{Beat, Time};
 use crate::multi::log::bytes;
 use crate::multi::reign::Limits;
-use crate::multi::testing::{ballot, entry, majority_of_three, order, request, seq, vote};
+use crate::multi::testing::{
+    ballot, entry, majority_of_three, order, request, seq, three_and_one, vote,
+};
 
 const ME: NodeId = NodeId(3);
 const LIMITS: Limits = Limits {
@@ -457,4 +459,30 @@ fn only_answers_to_the_latest_beat_confirm_it() {
     heard(&mut reign, 1, 0, 10);
     assert!(reign.is_confirmed(&quorums));
     assert_eq!(reign.beat_at(Time(8)).sent, Time(10), "never backwards");
+}
+
+#[test]
+fn it_takes_a_phase_1_quorum_to_lead() {
+    let mut leader = preparing();
+    let mut promise = |from| {
+        let (from, votes) = (NodeId(from), BTreeMap::new());
+        leader.on_promise(from, ballot(5, 3), votes, Slot(0), true, &three_and_one())
+    };
+    assert_eq!([promise(0), promise(1)], [None, None]);
+    assert_eq!(promise(2), proposals(&[]));
+}
+
+#[test]
+fn it_takes_a_phase_2_quorum_to_choose_and_to_confirm() {
+    let (mut reign, quorums) = (reign(), three_and_one());
+    ask(&mut reign, "a");
+    reign.fill(&LIMITS);
+    let chosen = reign.on_accepted(NodeId(0), Slot(0), &quorums);
+    assert_eq!(chosen, Some(entry("a")));
+    reign.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
+    assert!(reign.begin_round(&quorums, &LIMITS));
+    assert!(!reign.is_confirmed(&quorums));
+    heard(&mut reign, 0, 1, 0);
+    assert!(reign.is_confirmed(&quorums));
+    assert_eq!(reign.ready(Slot(1), &quorums).len(), 1);
 }
