@@ -20,6 +20,7 @@ use synod::multi::{
     Alarm, Clock, Cluster, Entry, Message, MessageOf, Order, Outcome, Process, ProcessState,
     Request, Sessions, Slot, Timer,
 };
+use synod::runtime::simulator::{Settings, Simulation};
 use synod::runtime::{Node, NodeConfig, Stop, clock, spawn};
 use synod::vote::Vote;
 
@@ -321,6 +322,80 @@ fn round_trips(criterion: &mut Criterion) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
+/// Passes every ball on to the next of five, after it saved its number if it is to.
+#[derive(Clone)]
+struct Passer {
+    balls: u64,
+    saves: bool,
+}
+
+impl Passer {
+    const COUNT: usize = 5;
+
+    fn pass(&self, id: Id, ball: u64, out: &mut Out<Self>) {
+        out.send(Id::from((usize::from(id) + 1) % Self::COUNT), ball);
+    }
+}
+
+impl Actor for Passer {
+    type Msg = u64;
+    type State = u64;
+    type Timer = ();
+    type Random = ();
+    type Storage = u64;
+
+    fn on_start(&self, id: Id, _: &Option<u64>, out: &mut Out<Self>) -> u64 {
+        (0..self.balls).for_each(|ball| self.pass(id, ball, out));
+        0
+    }
+
+    fn on_msg(&self, id: Id, seen: &mut Cow<u64>, _: Id, ball: u64, out: &mut Out<Self>) {
+        *seen.to_mut() += 1;
+        if self.saves {
+            out.save(**seen);
+        }
+        self.pass(id, ball, out);
+    }
+}
+
+/// What a message costs in the simulator, from when it is sent to when it is handled: alone in its
+/// datagram, among others that overtake it, and with a save on the way.
+fn simulation(criterion: &mut Criterion) -> Result<()> {
+    let mut group = criterion.benchmark_group("simulator");
+    group.throughput(Throughput::Elements(1));
+    for (name, balls, saves) in [
+        ("a message alone", 1, false),
+        ("64 a datagram", 64, false),
+        ("with a save", 64, true),
+    ] {
+        let passers = vec![Passer { balls, saves }; Passer::COUNT];
+        let mut simulation = Simulation::new(passers, Settings::default());
+        let mut until = Duration::ZERO;
+        let mut failure = None;
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|messages| {
+                let before = simulation.counters().messages_received;
+                let start = Instant::now();
+                // In whole milliseconds of imagined time, of which each has thousands of messages.
+                loop {
+                    until += Duration::from_millis(1);
+                    let ran = simulation.run_until(until, &mut |_: Id, _: &u64| ());
+                    let passed = simulation.counters().messages_received - before;
+                    if passed >= messages || ran.is_err() {
+                        failure = failure.take().or(ran.err());
+                        return start
+                            .elapsed()
+                            .mul_f64(messages as f64 / passed.max(1) as f64);
+                    }
+                }
+            });
+        });
+        failure.map_or(Ok(()), Err)?;
+    }
+    group.finish();
+    Ok(())
+}
+
 /// What an actor has saved piece by piece.
 #[derive(Clone, Debug, Default, PartialEq, Hash)]
 struct Pieces(imbl::Vector<Piece>);
@@ -421,6 +496,7 @@ fn main() -> Result<()> {
     roles(&mut criterion)?;
     codec(&mut criterion)?;
     round_trips(&mut criterion)?;
+    simulation(&mut criterion)?;
     recovery(&mut criterion, if is_smoke { &[1] } else { &[1, 16, 256] })?;
     criterion.final_summary();
     Ok(())
