@@ -241,6 +241,7 @@ fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
         "--payload-bytes=16,64",
         "--against=floor,stateright",
         "--failovers=1",
+        "--flood",
         "--json",
         "--report",
         page.to_str().expect("a path in UTF-8"),
@@ -266,8 +267,12 @@ fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
     // The others elect a leader no sooner than its lease is over.
     let gap = result["failovers"][0]["longest_gap_ms"].as_f64();
     assert!(gap > Some(50.0), "{result}");
+    let flooded = |what: &str| result["flooded"][what].as_f64();
+    assert!(flooded("datagrams_per_s") > Some(1000.0), "{result}");
+    assert!(flooded("commands_per_s") > Some(0.0), "{result}");
     let page = std::fs::read_to_string(page).expect("a page");
     assert_eq!(page.matches("<svg class=\"chart\"").count(), 6);
+    assert!(page.contains("Flooded with"));
     assert!(!page.contains("NaN") && !page.contains("src=") && page.ends_with("</html>\n"));
 }
 

@@ -1,6 +1,7 @@
 //! `synod bench`: what a commit costs, and how far that is from what the machine allows.
 
 mod chart;
+mod flood;
 mod floor;
 mod load;
 mod measure;
@@ -14,7 +15,7 @@ use super::config::ClusterFile;
 use super::output::{Output, bold, dim, warn};
 use super::{Error, Exit};
 use load::Work;
-use measure::{Sample, Usage};
+use measure::{Estimate, Sample, Usage, median};
 use place::{Part, Process, Said, Setting, Told};
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -22,7 +23,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
-use summary::{Failover, Machine, Results, Round, Run};
+use summary::{Failover, Flooded, Machine, Results, Round, Run};
 
 pub(super) use measure::last_processor;
 pub(super) use place::{System, play};
@@ -128,6 +129,10 @@ fn measure_all(args: &BenchArgs, directory: &Path, output: &mut Output) -> Resul
     for _ in 0..args.failovers() {
         output.progress("killing a leader under load");
         results.failovers.push(kill_a_leader(args, directory)?);
+    }
+    if args.flood {
+        output.progress("flooding the nodes");
+        results.flooded = flood(args)?;
     }
     results.seconds = start.elapsed().as_secs_f64();
     Ok(results)
@@ -417,6 +422,58 @@ fn kill_a_leader(args: &BenchArgs, directory: &Path) -> Result<Failover, Error> 
         longest_gap_ms: sample.longest_gap_ms,
         timeline: sample.timeline,
     })
+}
+
+/// How many commands are under way while the nodes are flooded.
+const FLOODED_OUTSTANDING: usize = 64;
+
+/// What a flood of datagrams that nobody needs takes from those who do: in turns without and with it.
+fn flood(args: &BenchArgs) -> Result<Option<Flooded>, Error> {
+    let run = Run {
+        system: System::Synod,
+        packed: false,
+        durable: false,
+        work: Work {
+            outstanding: FLOODED_OUTSTANDING,
+            rate: None,
+            payload: args.payload_bytes[0],
+            reads: 0,
+            how: None,
+        },
+    };
+    let mut up = Up::start(args, run.system, run.packed, None)?;
+    let (mut rates, mut ratios, mut floods) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..args.rounds {
+        let rate = |sample: &Sample| sample.histogram().len() as f64 / sample.seconds.max(1e-9);
+        let quiet = rate(&up.measure(&run, args)?.0);
+        let mut stranger = Process::start(&Part::Flood {
+            // On whatever processor has the time.
+            setting: Setting {
+                processor: None,
+                ..up.setting.clone()
+            },
+        })?;
+        stranger.bound()?;
+        stranger.tell(&Told::Nodes(up.addresses.clone()))?;
+        stranger.tell(&Told::Mark)?;
+        let start = Instant::now();
+        let flooded = rate(&up.measure(&run, args)?.0);
+        stranger.tell(&Told::Report)?;
+        match stranger.hear()? {
+            Said::Sent(sent) => floods.push(sent as f64 / start.elapsed().as_secs_f64()),
+            other => return Err(Error::Other(format!("the flood said {other:?}"))),
+        }
+        drop(stranger);
+        up.settle()?;
+        rates.push(flooded);
+        ratios.push(flooded / quiet);
+    }
+    Ok(Estimate::of(&mut ratios).map(|ratio| Flooded {
+        outstanding: FLOODED_OUTSTANDING,
+        datagrams_per_s: median(&mut floods),
+        commands_per_s: median(&mut rates),
+        ratio,
+    }))
 }
 
 /// Ratios that are not known any better are called noisy.

@@ -102,9 +102,13 @@ pub(in super::super) struct BenchArgs {
     /// How often a leader is killed under load, each in a cluster of its own.
     #[arg(long, value_name = "N", default_value_t = 3)]
     failovers: u32,
+    /// Measure as well what is left while a stranger floods the nodes with datagrams that look like
+    /// those of a client, but are forged. It has a process of its own, on any processor.
+    #[arg(long)]
+    pub(in super::super) flood: bool,
     /// Measure a cluster that runs already, which this file describes. Its store is written to.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["against", "nodes", "dir", "faults"])]
-    #[arg(conflicts_with_all = ["durable", "placement", "authenticated", "failovers"])]
+    #[arg(conflicts_with_all = ["durable", "placement", "authenticated", "failovers", "flood"])]
     pub(in super::super) config: Option<PathBuf>,
     /// Where durable nodes save; a temporary directory if not given.
     #[arg(long, value_name = "DIR")]

@@ -5,12 +5,14 @@
 
 use super::super::Error;
 use super::super::config::ClusterFile;
+use super::flood::Flood;
 use super::floor::{self, Manner};
 use super::load::{Load, Work};
 use super::measure::{self, Recorder, Sample, Usage};
 use super::spawned::{self, Addressed, CLIENTS};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -23,7 +25,7 @@ use synod::ballot::NodeId;
 use synod::kv::Store;
 use synod::multi::{Clock, Cluster, Limits, Process as Node, Sessions};
 use synod::runtime::clock::now_us;
-use synod::runtime::{Key, Node as Running, NodeConfig, Stop, run_together, spawn};
+use synod::runtime::{Key, Node as Running, NodeConfig, Published, Stop, run_together, spawn};
 
 /// How long a process may take to answer, whatever it is asked.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -87,6 +89,16 @@ pub(super) enum Part {
         clients: usize,
         work: Work,
     },
+    /// A stranger without the key.
+    Flood { setting: Setting },
+}
+
+impl Part {
+    fn setting(&self) -> &Setting {
+        let (Part::Nodes { setting, .. } | Part::Clients { setting, .. } | Part::Flood { setting }) =
+            self;
+        setting
+    }
 }
 
 /// What a process is told.
@@ -108,6 +120,8 @@ pub(super) enum Said {
     Ready,
     /// What nodes took since the mark.
     Used(Usage),
+    /// How many datagrams a flood had since the mark.
+    Sent(u64),
     /// What clients measured since the mark, and who leads.
     Measured(Sample, Option<usize>),
     Failed(String),
@@ -126,6 +140,7 @@ impl Process {
         let what = match part {
             Part::Nodes { .. } => "a node",
             Part::Clients { .. } => "the clients",
+            Part::Flood { .. } => "the flood",
         };
         let fail = |error| Error::Other(format!("cannot start {what} as a process: {error}"));
         let mut command = Command::new(std::env::current_exe().map_err(fail)?);
@@ -134,8 +149,7 @@ impl Process {
             command.current_dir(setting.directory.as_deref().unwrap_or(".".as_ref()));
         }
         command.arg("bench-process");
-        let (Part::Nodes { setting, .. } | Part::Clients { setting, .. }) = part;
-        if setting.system == System::Stateright {
+        if part.setting().system == System::Stateright {
             // A panic of `spawn` is told as a failure.
             command.stderr(Stdio::null());
         }
@@ -239,16 +253,14 @@ fn listen<T: DeserializeOwned>() -> Result<Option<T>, String> {
 }
 
 fn perform() -> Result<(), String> {
-    let Some(part) = listen()? else {
+    let Some(part) = listen::<Part>()? else {
         return Err("started by `synod bench`, and of no use to anybody else".to_owned());
     };
-    let (setting, count) = match &part {
-        Part::Nodes {
-            setting, hosted, ..
-        } => (setting, hosted.len()),
-        Part::Clients {
-            setting, clients, ..
-        } => (setting, *clients),
+    let setting = part.setting();
+    let count = match &part {
+        Part::Nodes { hosted, .. } => hosted.len(),
+        Part::Clients { clients, .. } => *clients,
+        Part::Flood { .. } => 1,
     };
     let text = |error: std::io::Error| error.to_string();
     if let Some(processor) = setting.processor {
@@ -290,6 +302,13 @@ fn perform() -> Result<(), String> {
                     recorder.restart();
                 },
             );
+        }
+        Part::Flood { setting } => {
+            let socket = sockets.into_iter().next().ok_or("no socket")?;
+            let sent = start_flood(&setting, socket, &nodes)?;
+            let before = Cell::new(0);
+            let since = |_| Said::Sent(sent.get().sent - before.get());
+            return report(since, || before.set(sent.get().sent));
         }
     }
     report(|before| Said::Used(Usage::now().since(before)), || {})
@@ -440,6 +459,25 @@ where
         saves,
     };
     beside(move || spawned::run(actor, port));
+}
+
+/// A flood, and what counts it.
+fn start_flood(
+    setting: &Setting,
+    socket: UdpSocket,
+    nodes: &[SocketAddr],
+) -> Result<Published, String> {
+    let port = socket.local_addr().map(|at| at.port());
+    let id = CLIENTS + usize::from(port.map_err(|error| error.to_string())?);
+    let mut config = NodeConfig::new(id.into(), socket);
+    configure(setting, &mut config, nodes)?;
+    config.key = Some(Key::new([0; 32]));
+    config.messages_max = 1;
+    let nodes = nodes.len();
+    let handle = spawn(Flood { nodes }, config, |_| {}).map_err(|error| error.to_string())?;
+    let sent = handle.counters();
+    beside(move || handle.join().map(|_| ()));
+    Ok(sent)
 }
 
 fn start_client(

@@ -51,6 +51,9 @@ pub(super) fn page(results: &Results) -> String {
     }
     page += "</main>\n<h2>All figures</h2>\n";
     page += &table(&summaries);
+    if let Some(flooded) = &results.flooded {
+        let _ = writeln!(page, "<p>{}.</p>", escaped(&flooded.to_string()));
+    }
     let _ = writeln!(
         page,
         "<p>synod {}, {} s in all. Made by <code>synod bench --report</code>.</p></body></html>",

@@ -202,6 +202,18 @@ pub(super) struct Failover {
     pub(super) timeline: Vec<u32>,
 }
 
+/// What is left of the throughput while a stranger floods the nodes with forged datagrams.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Flooded {
+    /// How many commands were under way, each in a datagram of its own.
+    pub(super) outstanding: usize,
+    /// How many the stranger sent; what does not fit into a socket's buffer is lost.
+    pub(super) datagrams_per_s: f64,
+    pub(super) commands_per_s: f64,
+    /// That rate, as a multiple of the rate without a flood.
+    pub(super) ratio: Estimate,
+}
+
 /// Where and how it was measured.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Machine {
@@ -285,11 +297,27 @@ impl fmt::Display for Machine {
     }
 }
 
+impl fmt::Display for Flooded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Flooded with {} forged datagrams per second: {} commands per second ({} under way), {:.2} \
+             times what they are without (±{:.0}%)",
+            grouped(self.datagrams_per_s.round() as usize),
+            grouped(self.commands_per_s.round() as usize),
+            self.outstanding,
+            self.ratio.median,
+            100.0 * self.ratio.uncertainty(),
+        )
+    }
+}
+
 /// All that was measured.
 pub(super) struct Results {
     pub(super) machine: Machine,
     measured: Vec<(Run, Vec<Round>)>,
     pub(super) failovers: Vec<Failover>,
+    pub(super) flooded: Option<Flooded>,
     pub(super) seconds: f64,
 }
 
@@ -299,6 +327,7 @@ impl Results {
             machine,
             measured: plan.iter().map(|run| (run.clone(), Vec::new())).collect(),
             failovers: Vec::new(),
+            flooded: None,
             seconds: 0.0,
         }
     }
@@ -375,6 +404,7 @@ impl Results {
             "type": "result",
             "runs": runs,
             "failovers": self.failovers,
+            "flooded": self.flooded,
             "machine": self.machine,
             "seconds": rounded(self.seconds),
         }))?;
@@ -402,6 +432,9 @@ impl Results {
                 "\nA leader killed under load: no command was answered for {}",
                 gaps.join(", ")
             ))?;
+        }
+        if let Some(it) = &self.flooded {
+            output.line(format_args!("\n{it}"))?;
         }
         let resent: u64 = summaries.iter().map(|it| it.resent).sum();
         output.line(format_args!(

@@ -1,0 +1,58 @@
+//! A stranger that floods the nodes: it knows where they are, the cluster, and how requests look, but
+//! not their key.
+
+use stateright::actor::{Actor, Id, Out};
+use std::borrow::Cow;
+use std::time::Duration;
+use synod::ballot::NodeId;
+use synod::kv::{Command, Store};
+use synod::multi::{MessageOf, Order, Request};
+
+/// How many requests each node is sent at once.
+const BURST: u64 = 64;
+
+/// Sends as much as the network takes.
+pub(super) struct Flood {
+    /// How many nodes there are.
+    pub(super) nodes: usize,
+}
+
+impl Flood {
+    fn burst(&self, me: Id, out: &mut Out<Self>) {
+        // Something is sent for as long as there is nothing else to do.
+        out.set_timer((), Duration::ZERO..Duration::ZERO);
+        for (seq, node) in (0..BURST).flat_map(|seq| (0..self.nodes).map(move |node| (seq, node))) {
+            let key = "key 0".to_owned();
+            let order = Order::Do {
+                session: 0,
+                seq,
+                acked: 0,
+                command: Command::Put {
+                    key,
+                    value: "forged".to_owned(),
+                },
+            };
+            let client = NodeId(usize::from(me) as u32);
+            out.send(
+                node.into(),
+                MessageOf::<Store>::Request(Request { client, order }),
+            );
+        }
+    }
+}
+
+impl Actor for Flood {
+    type Msg = MessageOf<Store>;
+    type State = ();
+    type Timer = ();
+    type Random = ();
+    type Storage = ();
+
+    fn on_start(&self, me: Id, _: &Option<()>, out: &mut Out<Self>) {
+        self.burst(me, out);
+    }
+
+    fn on_timeout(&self, me: Id, _: &mut Cow<()>, (): &(), out: &mut Out<Self>) {
+        self.burst(me, out);
+    }
+}
