@@ -253,11 +253,11 @@ fn a_file_that_makes_no_sense_is_refused_with_what_to_do() {
             &["unknown field `colour`", "line 1"],
         ),
         (
-            file.replace("0123", "012"),
+            file.replace("key = \"6", "key = \""),
             &["key", "64 hexadecimal digits"],
         ),
         (
-            file.replace("0123", "012x"),
+            file.replace("key = \"6", "key = \"x"),
             &["key", "64 hexadecimal digits"],
         ),
         (file.replace("id = 1", "id = 64"), &["node 64", "0 to 63"]),
@@ -276,6 +276,7 @@ fn a_file_that_makes_no_sense_is_refused_with_what_to_do() {
         ("cluster = ".to_owned(), &["cluster.toml", "line 1"]),
     ];
     for (text, hints) in cases {
+        assert_ne!(text, file, "{hints:?}");
         store.write(&text);
         store.refuses(&["--node", "0"], hints);
         let output = store.run(&["kv", "get", "colour"]);

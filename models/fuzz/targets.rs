@@ -24,8 +24,8 @@ pub(crate) fn datagram(bytes: &[u8]) {
     fuzzing::payload::<basic::Message<String>>(bytes);
 }
 
-/// The file of a log; and one whose records are well-formed but for what is in them. A state that is
-/// read is one that a node starts with.
+/// The file of a log; and one whose records are well-formed but for what is in them. A state that
+/// is read is one that a node starts with.
 pub(crate) fn log(bytes: &[u8]) {
     fuzzing::file::<Durable<Store>>(bytes);
     fuzzing::file::<basic::Durable<String>>(bytes);

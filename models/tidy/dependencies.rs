@@ -93,8 +93,8 @@ fn version(text: &str) -> Vec<u32> {
     numbers
 }
 
-/// Red if the Rust that `Cargo.toml` promises to be enough is too old for a dependency. That it is new
-/// enough for our own code is for clippy to say (`incompatible_msrv`).
+/// Red if the Rust that `Cargo.toml` promises to be enough is too old for a dependency. That it is
+/// new enough for our own code is for clippy to say (`incompatible_msrv`).
 #[test]
 fn no_dependency_needs_a_newer_rust_than_we_promise() {
     let promised = version(env!("CARGO_PKG_RUST_VERSION"));

@@ -35,7 +35,9 @@
 //!         (0, None)
 //!     }
 //!
-//!     fn on_msg(&self, _: Id, state: &mut Cow<Self::State>, _: Id, request: u32, _: &mut Out<Self>) {
+//!     fn on_msg(
+//!         &self, _: Id, state: &mut Cow<Self::State>, _: Id, request: u32, _: &mut Out<Self>,
+//!     ) {
 //!         let (count, last) = **state;
 //!         if count < 9 && !(self.is_careful && last == Some(request)) {
 //!             *state.to_mut() = (count + 1, Some(request));

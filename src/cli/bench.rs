@@ -427,7 +427,7 @@ fn kill_a_leader(args: &BenchArgs, directory: &Path) -> Result<Failover, Error> 
 /// How many commands are under way while the nodes are flooded.
 const FLOODED_OUTSTANDING: usize = 64;
 
-/// What a flood of datagrams that nobody needs takes from those who do: in turns without and with it.
+/// What a flood takes from those whose datagrams are genuine: in turns without and with it.
 fn flood(args: &BenchArgs) -> Result<Option<Flooded>, Error> {
     let run = Run {
         system: System::Synod,

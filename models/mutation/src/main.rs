@@ -1,4 +1,5 @@
-//! Changes every operator, guard and result of the protocol files, one at a time, and runs the tests.
+//! Changes every operator, guard and result of the protocol files, one at a time, and runs the
+//! tests.
 //!
 //! `cargo mutants` says what there is to change; [`schema`] puts all of it into one build, behind a
 //! number; [`run`] has every number face the tests. What survives must be explained in

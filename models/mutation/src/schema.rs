@@ -1,9 +1,9 @@
 //! All mutants of a file in one text, each behind a number that the run chooses.
 //!
 //! `a < b` with the mutants 7 (`<=`) and 8 (`>`) becomes
-//! `(match crate::mutation::active() { 7 => a <= b, 8 => a > b, _ => a < b })`. One build then serves
-//! every mutant, where building them one by one would take most of a day (mutant schemata: Untch,
-//! Offutt and Harrold, 1993).
+//! `(match crate::mutation::active() { 7 => a <= b, 8 => a > b, _ => a < b })`. One build then
+//! serves every mutant, where building them one by one would take most of a day (mutant schemata:
+//! Untch, Offutt and Harrold, 1993).
 
 use crate::list::{Mutant, Place};
 use proc_macro2::LineColumn;

@@ -1,5 +1,5 @@
-//! A stranger that floods the nodes: it knows where they are, the cluster, and how requests look, but
-//! not their key.
+//! A stranger that floods the nodes: it knows where they are, the cluster, and how requests look,
+//! but not their key.
 
 use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;

@@ -25,7 +25,7 @@ use synod::ballot::NodeId;
 use synod::kv::Store;
 use synod::multi::{Clock, Cluster, Limits, Process as Node, Sessions};
 use synod::runtime::clock::now_us;
-use synod::runtime::{Key, Node as Running, NodeConfig, Published, Stop, run_together, spawn};
+use synod::runtime::{Key, Node as Running, NodeConfig, Stop, run_together, spawn};
 
 /// How long a process may take to answer, whatever it is asked.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -95,9 +95,10 @@ pub(super) enum Part {
 
 impl Part {
     fn setting(&self) -> &Setting {
-        let (Part::Nodes { setting, .. } | Part::Clients { setting, .. } | Part::Flood { setting }) =
-            self;
-        setting
+        match self {
+            Part::Nodes { setting, .. } | Part::Clients { setting, .. } => setting,
+            Part::Flood { setting } => setting,
+        }
     }
 }
 
@@ -305,10 +306,7 @@ fn perform() -> Result<(), String> {
         }
         Part::Flood { setting } => {
             let socket = sockets.into_iter().next().ok_or("no socket")?;
-            let sent = start_flood(&setting, socket, &nodes)?;
-            let before = Cell::new(0);
-            let since = |_| Said::Sent(sent.get().sent - before.get());
-            return report(since, || before.set(sent.get().sent));
+            return flood(&setting, socket, &nodes);
         }
     }
     report(|before| Said::Used(Usage::now().since(before)), || {})
@@ -461,12 +459,8 @@ where
     beside(move || spawned::run(actor, port));
 }
 
-/// A flood, and what counts it.
-fn start_flood(
-    setting: &Setting,
-    socket: UdpSocket,
-    nodes: &[SocketAddr],
-) -> Result<Published, String> {
+/// Floods the nodes, and counts.
+fn flood(setting: &Setting, socket: UdpSocket, nodes: &[SocketAddr]) -> Result<(), String> {
     let port = socket.local_addr().map(|at| at.port());
     let id = CLIENTS + usize::from(port.map_err(|error| error.to_string())?);
     let mut config = NodeConfig::new(id.into(), socket);
@@ -475,9 +469,10 @@ fn start_flood(
     config.messages_max = 1;
     let nodes = nodes.len();
     let handle = spawn(Flood { nodes }, config, |_| {}).map_err(|error| error.to_string())?;
-    let sent = handle.counters();
+    let (counters, before) = (handle.counters(), Cell::new(0));
     beside(move || handle.join().map(|_| ()));
-    Ok(sent)
+    let sent = || counters.get().sent;
+    report(|_| Said::Sent(sent() - before.get()), || before.set(sent()))
 }
 
 fn start_client(

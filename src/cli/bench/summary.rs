@@ -301,8 +301,8 @@ impl fmt::Display for Flooded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Flooded with {} forged datagrams per second: {} commands per second ({} under way), {:.2} \
-             times what they are without (±{:.0}%)",
+            "Flooded with {} forged datagrams per second: {} commands per second ({} under way), \
+             {:.2} times what they are without (±{:.0}%)",
             grouped(self.datagrams_per_s.round() as usize),
             grouped(self.commands_per_s.round() as usize),
             self.outstanding,

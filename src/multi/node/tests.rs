@@ -1029,8 +1029,8 @@ fn entries_that_are_known_are_no_news_to_requests_that_gather() {
     }
 }
 
-/// That nothing stale matters is verified by the checker; here, that what no longer matters is known
-/// for stale, which keeps the models small.
+/// That nothing stale matters is verified by the checker; here, that what no longer matters is
+/// known for stale, which keeps the models small.
 #[test]
 fn what_no_longer_matters_is_stale() {
     let cluster = colocated();
