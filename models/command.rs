@@ -577,6 +577,26 @@ pub(crate) fn the_explorer_shows(args: &[&str], link: &str, actions: &[String], 
     );
 }
 
+/// What is imagined is the same wherever it is; only how long it takes is not.
+#[test]
+fn the_simulations_in_the_readme_are_those_that_are_run() {
+    let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("there is a README");
+    for args in ["simulate basic --seeds 1000", "simulate multi --seeds 200"] {
+        let (_, shown) = readme
+            .split_once(&format!("$ synod {args}\n"))
+            .expect("a command of the README");
+        let shown = shown.split("```").next().expect("its output").lines();
+        let output = synod(&args.split(' ').collect::<Vec<_>>());
+        let timeless = |line: &str| match line.split_once(" of imagined time") {
+            Some((before, _)) => before.to_owned(),
+            None => line.to_owned(),
+        };
+        let told: Vec<String> = output.stdout.lines().map(timeless).collect();
+        assert_eq!(shown.map(timeless).collect::<Vec<_>>(), told, "{args}");
+    }
+}
+
 #[test]
 fn the_run_in_the_readme_is_the_one_that_is_found() {
     let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
