@@ -391,6 +391,8 @@ fn simulation(criterion: &mut Criterion) -> Result<()> {
             });
         });
         failure.map_or(Ok(()), Err)?;
+        let counters = simulation.counters();
+        assert!(counters.messages_received == 0 || (counters.saves > 0) == saves);
     }
     group.finish();
     Ok(())

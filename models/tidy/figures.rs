@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// begins with that name, and which is called as it is called.
 type Table = (&'static str, fn(&str, &str) -> String);
 
-const TABLES: [Table; 7] = [
+const TABLES: [Table; 9] = [
     ("checker", checker),
     ("bench", bench),
     ("all-processors", bench),
@@ -18,6 +18,8 @@ const TABLES: [Table; 7] = [
     ("growth", growth),
     ("parts", parts),
     ("recovery", recovery),
+    ("simulator", parts),
+    ("flood", flood),
 ];
 
 /// The file of a kind that was kept last: names end in a date.
@@ -364,6 +366,24 @@ fn parts(text: &str, name: &str) -> String {
 
 fn recovery(text: &str, name: &str) -> String {
     times(text, name, true)
+}
+
+/// What is left of the throughput while the nodes are flooded.
+fn flood(text: &str, name: &str) -> String {
+    let result = results(text).pop().expect("a result");
+    let flooded = &result["flooded"];
+    let ratio = &flooded["ratio"];
+    format!(
+        "In full: [{name}](results/{name}).\n\n\
+         | forged datagrams/s | under way | commands/s | of those without a flood |\n\
+         |--:|--:|--:|--:|\n| {} | {} | {} | {} ({} to {}) |\n",
+        figure(flooded, "datagrams_per_s", 0),
+        figure(flooded, "outstanding", 0),
+        figure(flooded, "commands_per_s", 0),
+        figure(ratio, "median", 2),
+        figure(ratio, "low", 2),
+        figure(ratio, "high", 2),
+    )
 }
 
 /// Red if a figure was written by hand. `SYNOD_WRITE=1` writes them.
