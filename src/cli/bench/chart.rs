@@ -103,9 +103,13 @@ impl Scale {
             let first = self.from.log10().floor() as i32;
             let powers = first..=self.to.log10().ceil() as i32;
             let ticks = powers.flat_map(|power| steps.iter().map(move |it| it * 10f64.powi(power)));
-            ticks
-                .filter(|tick| (self.from..=self.to).contains(tick))
-                .collect()
+            let within = ticks.filter(|tick| (self.from..=self.to).contains(tick));
+            let within: Vec<f64> = within.collect();
+            match within.is_empty() {
+                // A single value, in the middle.
+                true => vec![(self.from * self.to).sqrt()],
+                false => within,
+            }
         } else {
             let rough = (self.to - self.from) / 5.0;
             let power = 10f64.powf(rough.log10().floor());
@@ -142,13 +146,12 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 impl Chart {
-    /// The picture, with its title, its legend and its caption.
+    /// The picture, with its title, its legend and its caption; nothing of what was not measured.
     pub(super) fn figure(&self) -> String {
-        let mut page = format!("<figure><h2>{}</h2>\n", escaped(self.title));
-        match self.svg() {
-            Some(svg) => page += &svg,
-            None => page += "<p>Nothing was measured.</p>\n",
-        }
+        let Some(svg) = self.svg() else {
+            return String::new();
+        };
+        let mut page = format!("<figure><h2>{}</h2>\n{svg}", escaped(self.title));
         page += "<ul class=\"legend\">";
         for line in &self.lines {
             let dashed = if line.dashed { " dashed" } else { "" };
@@ -349,6 +352,17 @@ mod tests {
             lines: Vec::new(),
             ..chart
         };
-        assert!(empty.figure().contains("Nothing was measured"));
+        assert_eq!(empty.figure(), "", "nothing was measured");
+    }
+
+    #[test]
+    fn a_single_value_is_told_as_well() {
+        let scale = |values: &[f64]| Scale::new(LOG, values.iter().copied(), (0.0, 1.0));
+        let labels = |values: &[f64]| {
+            let ticks = scale(values).expect("there are values").ticks();
+            ticks.into_iter().map(short).collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&[64.0]), ["64"]);
+        assert_eq!(labels(&[64.0, 256.0]), ["100", "200"]);
     }
 }
