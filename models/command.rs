@@ -577,6 +577,32 @@ pub(crate) fn the_explorer_shows(args: &[&str], link: &str, actions: &[String], 
     );
 }
 
+/// All but the time, and what is left out.
+#[test]
+fn the_searches_in_the_readme_find_what_it_shows() {
+    let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("there is a README");
+    let timeless = |line: &str| match line.split_once(", depth ") {
+        Some((before, after)) => format!("{before}{:?}", after.split(',').next()),
+        None => line.to_owned(),
+    };
+    for args in ["check basic", "check multi --replies on"] {
+        let command = format!("$ cargo run --release -- {args}\n");
+        let (_, shown) = readme
+            .split_once(&command)
+            .expect("a command of the README");
+        let shown = shown.split("```").next().expect("its output").lines();
+        let output = synod(&args.split(' ').collect::<Vec<_>>());
+        let told: Vec<String> = output.stdout.lines().map(timeless).collect();
+        for line in shown.filter(|line| *line != "...") {
+            assert!(
+                told.contains(&timeless(line)),
+                "{args} does not say: {line}"
+            );
+        }
+    }
+}
+
 /// What is imagined is the same wherever it is; only how long it takes is not.
 #[test]
 fn the_simulations_in_the_readme_are_those_that_are_run() {
