@@ -586,7 +586,11 @@ fn the_searches_in_the_readme_find_what_it_shows() {
         Some((before, after)) => format!("{before}{:?}", after.split(',').next()),
         None => line.to_owned(),
     };
-    for args in ["check basic", "check multi --replies on"] {
+    for args in [
+        "check basic",
+        "check multi",
+        "check multi --replies on --reads log",
+    ] {
         let command = format!("$ cargo run --release -- {args}\n");
         let (_, shown) = readme
             .split_once(&command)
