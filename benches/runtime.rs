@@ -391,6 +391,7 @@ fn simulation(criterion: &mut Criterion) -> Result<()> {
             });
         });
         failure.map_or(Ok(()), Err)?;
+        // Unless it was left out.
         let counters = simulation.counters();
         assert!(counters.messages_received == 0 || (counters.saves > 0) == saves);
     }

@@ -598,7 +598,9 @@ fn the_searches_in_the_readme_find_what_it_shows() {
         let shown = shown.split("```").next().expect("its output").lines();
         let output = synod(&args.split(' ').collect::<Vec<_>>());
         let told: Vec<String> = output.stdout.lines().map(timeless).collect();
-        for line in shown.filter(|line| *line != "...") {
+        let shown: Vec<&str> = shown.filter(|line| *line != "...").collect();
+        assert!(!shown.is_empty(), "{args} shows nothing");
+        for line in shown {
             assert!(
                 told.contains(&timeless(line)),
                 "{args} does not say: {line}"

@@ -1,4 +1,9 @@
 //! The models' tests: what was found once must be found again, and what is broken must show.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what helps tests may fail as they do"
+)]
 
 #[path = "mod.rs"]
 mod models;

@@ -275,7 +275,6 @@ fn number(id: Id) -> u64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use rand::rngs::SmallRng;

@@ -361,5 +361,4 @@ pub(super) fn rng_of(seed: u64, id: Id) -> SmallRng {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

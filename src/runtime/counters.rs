@@ -182,7 +182,6 @@ impl fmt::Display for Counters {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

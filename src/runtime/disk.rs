@@ -119,7 +119,7 @@ impl Disk {
 
     /// The content of a file, to be changed at will; what was not synced is gone.
     #[cfg(test)]
-    pub(super) fn tamper(&self, name: &str, mut change: impl FnMut(&mut Vec<u8>)) {
+    pub(super) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut inner = self.0.borrow_mut();
         let file = inner
             .names
@@ -127,8 +127,7 @@ impl Disk {
             .and_then(|names| names.get(name))
             .copied();
         let content = file.and_then(|file| inner.files.get_mut(&file));
-        assert!(content.is_some(), "there is no {name}");
-        content.into_iter().for_each(|it| change(&mut it.durable));
+        change(&mut content.expect("a file of that name").durable);
     }
 
     /// The same content on a disk of its own.

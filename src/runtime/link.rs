@@ -300,7 +300,6 @@ fn transmit(socket: &UdpSocket, datagram: &[u8], to: SocketAddr, counters: &mut 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::codec::{HEADER, append};
     use super::*;

@@ -509,5 +509,4 @@ impl Header {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

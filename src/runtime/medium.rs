@@ -148,7 +148,6 @@ impl Medium for Directory {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -92,7 +92,6 @@ fn answer(mut visitor: TcpStream, nodes: &[(usize, Counters)]) -> io::Result<()>
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

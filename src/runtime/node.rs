@@ -345,5 +345,4 @@ pub fn run_together<A: Runnable, W: Watch<A>>(
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;

@@ -97,7 +97,6 @@ impl Outbox {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::codec::{LENGTH, decode};
     use super::*;

@@ -87,7 +87,6 @@ pub(super) fn draw(rng: &mut SmallRng, range: Range<Duration>) -> Duration {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use rand::SeedableRng;

@@ -15,6 +15,7 @@ pub(super) const BUCKET: Duration = Duration::from_millis(10);
 const LONGEST_NS: u64 = 120_000_000_000;
 
 /// Latencies in nanoseconds, to three digits.
+#[expect(clippy::unreachable, reason = "the bounds are constants")]
 pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(LONGEST_NS, 3).unwrap_or_else(|_| unreachable!("valid bounds"))
 }

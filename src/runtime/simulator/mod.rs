@@ -368,5 +368,4 @@ impl<A: Runnable> Simulation<A> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
