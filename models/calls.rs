@@ -4,9 +4,12 @@
 //! has not seen before: who was called with what, in which state, and what came of it. The
 //! checker's collapse engine runs a handler once per local state and message, so a search with
 //! recorders writes down all that can happen in a configuration. [`random`] goes beyond. The words
-//! of a line are explained where they are written; `proofs/driver/calls.ml` reads them.
+//! of a line are explained where they are written ([`basic`], [`multi`]); `proofs/driver` reads
+//! them.
 
-use super::basic::Speaker;
+mod basic;
+mod multi;
+
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use stateright::actor::{Actor, Command, Id, Out};
@@ -15,25 +18,47 @@ use std::collections::HashSet;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use synod::backoff::Backoff;
 use synod::ballot::{Ballot, NodeId};
-use synod::basic::{
-    Acceptor, Cluster, Durable, Learner, Message, NodeState, Phase, Process, ProcessState,
-    Proposer, Request, Tally, Timer,
-};
 use synod::quorum::{AcceptorSet, QuorumSystem};
-use synod::vote::Vote;
 
 /// A text of words.
 #[derive(Default)]
-struct Words(String);
+pub struct Words(String);
+
+/// What can be written down in words.
+pub trait Written {
+    /// Writes it.
+    fn write(&self, words: &mut Words);
+}
+
+/// The state of a process, of which nodes' calls are written down.
+pub trait Remembered<M>: Written {
+    /// Whether it is a node. Clients have no proof to be compared with: their calls are not
+    /// written.
+    fn is_node(&self) -> bool;
+
+    /// The bytes that a call with this message, if it is one, which leads to `after`, may need the
+    /// checksums of: the proofs leave open what a checksum is.
+    fn summed(&self, _message: Option<&M>, _after: &Self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+}
+
+/// Who plays which role in a cluster, and how.
+pub trait Described: Written {
+    /// Which acceptors are enough. `None` cannot be written down.
+    fn quorums(&self) -> &QuorumSystem;
+}
 
 impl Words {
     fn word(&mut self, word: impl Display) {
         let space = if self.0.is_empty() { "" } else { " " };
         // Writing to a string cannot fail.
         let _ = write!(self.0, "{space}{word}");
+    }
+
+    fn put(&mut self, it: &impl Written) {
+        it.write(self);
     }
 
     /// `-` for none, `+` before what there is.
@@ -44,18 +69,23 @@ impl Words {
         }
     }
 
+    /// How many there are, and each.
+    fn all<T>(
+        &mut self,
+        those: impl ExactSizeIterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T),
+    ) {
+        self.word(those.len());
+        those.for_each(|it| write(self, it));
+    }
+
+    fn switch(&mut self, is_on: bool) {
+        self.word(if is_on { "on" } else { "off" });
+    }
+
     /// `round.node`.
     fn ballot(&mut self, ballot: Ballot) {
         self.word(ballot);
-    }
-
-    fn value(&mut self, value: char) {
-        self.word(u32::from(value));
-    }
-
-    fn vote(&mut self, vote: &Vote<char>) {
-        self.ballot(vote.ballot);
-        self.value(vote.value);
     }
 
     /// One number, in which acceptor `i` is bit `i`.
@@ -64,156 +94,68 @@ impl Words {
     }
 
     fn nodes(&mut self, nodes: &[NodeId]) {
-        self.word(nodes.len());
-        nodes.iter().for_each(|node| self.word(node));
+        self.all(nodes.iter(), Self::word);
     }
 
-    fn acceptor(&mut self, acceptor: &Acceptor<char>) {
-        self.option(acceptor.promised, Self::ballot);
-        self.option(acceptor.vote.as_ref(), Self::vote);
-    }
-
-    fn proposer(&mut self, proposer: &Proposer<char>) {
-        self.option(proposer.ballot, Self::ballot);
-        self.option(proposer.request.as_ref(), |words, request| {
-            words.word(request.client);
-            words.value(request.value);
-        });
-        match &proposer.phase {
-            Phase::Idle => self.word("idle"),
-            Phase::Preparing { promises, highest } => {
-                self.word("preparing");
-                self.set(*promises);
-                self.option(highest.as_ref(), Self::vote);
-            }
-            Phase::Accepting { value } => {
-                self.word("accepting");
-                self.value(*value);
-            }
-            Phase::Preempted { by } => {
-                self.word("preempted");
-                self.ballot(*by);
+    /// In hexadecimal, `.` if there are none.
+    fn bytes(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            self.word('.');
+        } else {
+            self.word("");
+            for byte in bytes {
+                // As above.
+                let _ = write!(self.0, "{byte:02x}");
             }
         }
     }
 
-    fn learner(&mut self, learner: &Learner<char>) {
-        self.option(learner.tally.as_ref(), |words, tally| {
-            words.vote(&tally.proposal);
-            words.set(tally.voters);
-        });
-        self.option(learner.decided, Self::value);
-    }
-
-    fn state(&mut self, node: &NodeState<char>) {
-        self.option(node.acceptor.as_ref(), Self::acceptor);
-        self.option(node.proposer.as_ref(), Self::proposer);
-        self.option(node.learner.as_ref(), Self::learner);
-    }
-
-    fn durable(&mut self, durable: &Durable<char>) {
-        self.option(durable.acceptor.as_ref(), Self::acceptor);
-        self.option(durable.ballot, Self::ballot);
-        self.option(durable.decided, Self::value);
-    }
-
-    fn message(&mut self, message: &Message<char>) {
-        match message {
-            Message::Propose { value } => {
-                self.word("propose");
-                self.value(*value);
-            }
-            Message::Prepare { ballot } => {
-                self.word("prepare");
-                self.ballot(*ballot);
-            }
-            Message::Promise { ballot, vote } => {
-                self.word("promise");
-                self.ballot(*ballot);
-                self.option(vote.as_ref(), Self::vote);
-            }
-            Message::Accept { vote } => {
-                self.word("accept");
-                self.vote(vote);
-            }
-            Message::Accepted { vote } => {
-                self.word("accepted");
-                self.vote(vote);
-            }
-            Message::Nack { promised } => {
-                self.word("nack");
-                self.ballot(*promised);
-            }
-            Message::Decided { value } => {
-                self.word("decided");
-                self.value(*value);
-            }
-            Message::Ask => self.word("ask"),
+    /// Acceptors, and the thresholds of both phases. Only where quorums are thresholds.
+    fn quorums(&mut self, quorums: &QuorumSystem) {
+        let acceptors: Vec<NodeId> = quorums.acceptors().iter().collect();
+        let threshold = |is_met: &dyn Fn(AcceptorSet) -> bool| {
+            let first = |count| acceptors.iter().take(count).copied().collect();
+            let mut sizes = 1..=acceptors.len();
+            sizes.find(|count| is_met(first(*count)))
+        };
+        self.set(quorums.acceptors());
+        for size in [
+            threshold(&|set| quorums.is_phase1(set)),
+            threshold(&|set| quorums.is_phase2(set)),
+        ] {
+            self.word("at-least");
+            // There is one, for all acceptors are enough.
+            self.word(size.unwrap_or(acceptors.len()));
         }
-    }
-
-    fn timer(&mut self, timer: Timer) {
-        self.word(match timer {
-            Timer::Retry => "retry",
-            Timer::Ask => "ask",
-        });
     }
 
     /// What a step asks for, each request after a semicolon, waits in nanoseconds.
-    fn commands(&mut self, out: &[Command<Message<char>, Timer, (), Durable<char>>]) {
+    fn commands<M: Written, T: Written, S: Written>(&mut self, out: &[Command<M, T, (), S>]) {
         for command in out {
             self.word(";");
             match command {
                 Command::Save(durable) => {
                     self.word("save");
-                    self.durable(durable);
+                    durable.write(self);
                 }
                 Command::Send(to, message) => {
                     self.word("send");
                     self.word(usize::from(*to));
-                    self.message(message);
+                    message.write(self);
                 }
                 Command::SetTimer(timer, range) => {
                     self.word("set");
-                    self.timer(*timer);
+                    timer.write(self);
                     self.word(range.start.as_nanos());
                     self.word(range.end.as_nanos());
                 }
                 Command::CancelTimer(timer) => {
                     self.word("cancel");
-                    self.timer(*timer);
+                    timer.write(self);
                 }
                 Command::ChooseRandom(key, _) => self.word(key),
             }
         }
-    }
-
-    /// Acceptors, thresholds of both phases, proposers, learners, whether refusals are told, the
-    /// last round, and the shortest wait with how often it doubles. `None` if quorums are not
-    /// thresholds.
-    fn cluster(&mut self, cluster: &Cluster) -> Option<()> {
-        let quorums = &cluster.quorums;
-        let acceptors: Vec<NodeId> = quorums.acceptors().iter().collect();
-        let threshold = |is_met: &dyn Fn(AcceptorSet) -> bool| {
-            let first = |count| acceptors.iter().take(count).copied().collect();
-            let mut sizes = 1..=acceptors.len();
-            sizes.find(|count| quorums.is_symmetric() && is_met(first(*count)))
-        };
-        let phase1 = threshold(&|set| quorums.is_phase1(set))?;
-        let phase2 = threshold(&|set| quorums.is_phase2(set))?;
-        self.word("cluster");
-        self.set(quorums.acceptors());
-        for size in [phase1, phase2] {
-            self.word("at-least");
-            self.word(size);
-        }
-        self.nodes(&cluster.proposers);
-        self.nodes(&cluster.learners);
-        self.word(if cluster.nacks { "on" } else { "off" });
-        self.word(cluster.round_max);
-        self.word(cluster.backoff.base.as_nanos());
-        self.word(cluster.backoff.doublings_max);
-        Some(())
     }
 }
 
@@ -245,11 +187,15 @@ impl Calls {
     ///
     /// # Errors
     /// If its quorums are not thresholds.
-    pub fn begin(&self, cluster: &Cluster) -> io::Result<()> {
+    pub fn begin(&self, cluster: &impl Described) -> io::Result<()> {
+        if !cluster.quorums().is_symmetric() {
+            return Err(io::Error::other(
+                "calls can be written down where quorums are thresholds only",
+            ));
+        }
         let mut words = Words::default();
-        words.cluster(cluster).ok_or_else(|| {
-            io::Error::other("calls can be written down where quorums are thresholds only")
-        })?;
+        words.word("cluster");
+        cluster.write(&mut words);
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink.seen.clear();
         sink.put(&words.0);
@@ -286,62 +232,83 @@ impl Sink {
     }
 }
 
-/// A process whose calls are written down. Clients have no proof to be compared with: theirs are
-/// not.
+/// A process whose calls are written down.
 #[derive(Clone)]
 pub struct Recorder<A> {
     actor: A,
     calls: Arc<Calls>,
 }
 
-impl<A: Speaker> Recorder<A> {
+impl<A> Recorder<A>
+where
+    A: Actor<Random = ()>,
+    A::Msg: Written,
+    A::Timer: Written,
+    A::Storage: Written,
+    A::State: Remembered<A::Msg>,
+{
     /// `actor`, with its calls written to `calls`.
     pub fn new(actor: A, calls: &Arc<Calls>) -> Self {
         let calls = Arc::clone(calls);
         Self { actor, calls }
     }
 
-    fn record(&self, mut call: Words, state: &ProcessState<char>, done: &Out<A>) {
-        if let Some(after) = state.node() {
+    fn record(&self, mut call: Words, state: &A::State, done: &Out<A>) {
+        if state.is_node() {
             call.word("=>");
-            call.state(after);
+            state.write(&mut call);
             call.commands(done);
             self.calls.write(call);
         }
     }
-}
 
-/// A call of a node in a state: who, what, and the state after `@`.
-fn call(id: Id, before: &ProcessState<char>, what: impl FnOnce(&mut Words)) -> Words {
-    let mut words = Words::default();
-    words.word(usize::from(id));
-    what(&mut words);
-    if let Some(node) = before.node() {
-        words.word("@");
-        words.state(node);
-    }
-    words
-}
-
-impl<A: Speaker> Speaker for Recorder<A> {}
-
-impl<A: Speaker> Actor for Recorder<A> {
-    type Msg = Message<char>;
-    type Timer = Timer;
-    type State = ProcessState<char>;
-    type Storage = Durable<char>;
-    type Random = ();
-
-    fn on_start(
+    /// A call in a state: checksums that it may need, who, what, and the state after `@`.
+    fn call(
         &self,
         id: Id,
-        storage: &Option<Durable<char>>,
+        state: &mut Cow<A::State>,
         out: &mut Out<Self>,
-    ) -> ProcessState<char> {
+        message: Option<&A::Msg>,
+        what: impl FnOnce(&mut Words),
+        make: impl FnOnce(&A, &mut Cow<A::State>, &mut Out<A>),
+    ) {
+        let before = state.clone();
+        let mut done = Out::new();
+        make(&self.actor, state, &mut done);
+        let mut words = Words::default();
+        for bytes in before.summed(message, state) {
+            words.word("sum");
+            words.bytes(&bytes);
+            words.word(xxhash_rust::xxh3::xxh3_64(&bytes));
+        }
+        words.word(usize::from(id));
+        what(&mut words);
+        words.word("@");
+        words.put(before.as_ref());
+        self.record(words, state, &done);
+        out.append(&mut done);
+    }
+}
+
+impl<A> Actor for Recorder<A>
+where
+    A: Actor<Random = ()>,
+    A::Msg: Written,
+    A::Timer: Written,
+    A::Storage: Written,
+    A::State: Remembered<A::Msg>,
+{
+    type Msg = A::Msg;
+    type Timer = A::Timer;
+    type State = A::State;
+    type Storage = A::Storage;
+    type Random = ();
+
+    fn on_start(&self, id: Id, storage: &Option<A::Storage>, out: &mut Out<Self>) -> A::State {
         let mut words = Words::default();
         words.word(usize::from(id));
         words.word("start");
-        words.option(storage.as_ref(), Words::durable);
+        words.option(storage.as_ref(), |words, it| it.write(words));
         let mut done = Out::new();
         let state = self.actor.on_start(id, storage, &mut done);
         self.record(words, &state, &done);
@@ -349,40 +316,27 @@ impl<A: Speaker> Actor for Recorder<A> {
         state
     }
 
-    fn on_msg(
-        &self,
-        id: Id,
-        state: &mut Cow<ProcessState<char>>,
-        src: Id,
-        msg: Message<char>,
-        out: &mut Out<Self>,
-    ) {
-        let words = call(id, state, |words| {
+    fn on_msg(&self, id: Id, state: &mut Cow<A::State>, src: Id, msg: A::Msg, out: &mut Out<Self>) {
+        let written = |words: &mut Words| {
             words.word("message");
             words.word(usize::from(src));
-            words.message(&msg);
-        });
-        let mut done = Out::new();
-        self.actor.on_msg(id, state, src, msg, &mut done);
-        self.record(words, state, &done);
-        out.append(&mut done);
+            words.put(&msg);
+        };
+        let make = |actor: &A, state: &mut Cow<A::State>, done: &mut Out<A>| {
+            actor.on_msg(id, state, src, msg.clone(), done);
+        };
+        self.call(id, state, out, Some(&msg), written, make);
     }
 
-    fn on_timeout(
-        &self,
-        id: Id,
-        state: &mut Cow<ProcessState<char>>,
-        timer: &Timer,
-        out: &mut Out<Self>,
-    ) {
-        let words = call(id, state, |words| {
+    fn on_timeout(&self, id: Id, state: &mut Cow<A::State>, timer: &A::Timer, out: &mut Out<Self>) {
+        let written = |words: &mut Words| {
             words.word("timer");
-            words.timer(*timer);
-        });
-        let mut done = Out::new();
-        self.actor.on_timeout(id, state, timer, &mut done);
-        self.record(words, state, &done);
-        out.append(&mut done);
+            words.put(timer);
+        };
+        let make = |actor: &A, state: &mut Cow<A::State>, done: &mut Out<A>| {
+            actor.on_timeout(id, state, timer, done);
+        };
+        self.call(id, state, out, None, written, make);
     }
 
     fn name(&self) -> String {
@@ -390,28 +344,14 @@ impl<A: Speaker> Actor for Recorder<A> {
     }
 }
 
-/// How many random calls are made in one random cluster.
-const CALLS_PER_CLUSTER: usize = 2_000;
-
-/// Writes down `count` calls in states and with messages that are drawn at random, whether they can
-/// be reached or not. The same seed gives the same calls.
+/// Writes down `count` calls of each protocol with messages that are drawn at random, whether they
+/// can be sent or not. The same seed gives the same calls.
 ///
 /// # Errors
 /// If they cannot be written.
 pub fn random(calls: &Arc<Calls>, count: usize, seed: u64) -> io::Result<()> {
-    let mut dice = Dice(SmallRng::seed_from_u64(seed));
-    let mut recorder = None;
-    for made in 0..count {
-        if made % CALLS_PER_CLUSTER == 0 {
-            let cluster = Arc::new(dice.cluster());
-            calls.begin(&cluster)?;
-            recorder = Some(Recorder::new(Process::Node(cluster), calls));
-        }
-        if let Some(recorder) = &recorder {
-            dice.call(recorder);
-        }
-    }
-    Ok(())
+    basic::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))?;
+    multi::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))
 }
 
 /// Draws what a call takes. Few of each kind, so that they meet.
@@ -426,6 +366,11 @@ impl Dice {
         self.0.random_bool(0.7).then(|| draw(self))
     }
 
+    fn several<T>(&mut self, below: usize, mut draw: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let count = self.0.random_range(0..below);
+        (0..count).map(|_| draw(self)).collect()
+    }
+
     fn node(&mut self) -> NodeId {
         // Ids that can be no acceptor's, too.
         NodeId(self.of(&[0, 1, 2, 3, 4, 5, 6, 7, 63, 64, u32::MAX]))
@@ -437,142 +382,17 @@ impl Dice {
         Ballot { round, node }
     }
 
-    fn value(&mut self) -> char {
-        self.of(&['x', 'y', 'z'])
-    }
-
-    fn vote(&mut self) -> Vote<char> {
-        let (ballot, value) = (self.ballot(), self.value());
-        Vote { ballot, value }
-    }
-
     fn set(&mut self) -> AcceptorSet {
-        let size = self.0.random_range(0..5);
-        (0..size).map(|_| self.node()).collect()
+        self.several(5, Self::node).into_iter().collect()
     }
 
-    fn acceptor(&mut self) -> Acceptor<char> {
-        let (promised, vote) = (self.option(Self::ballot), self.option(Self::vote));
-        Acceptor { promised, vote }
-    }
-
-    fn phase(&mut self) -> Phase<char> {
-        match self.0.random_range(0..6) {
-            0 => Phase::Idle,
-            1 => Phase::Accepting {
-                value: self.value(),
-            },
-            2 => Phase::Preempted { by: self.ballot() },
-            _ => Phase::Preparing {
-                promises: self.set(),
-                highest: self.option(Self::vote),
-            },
-        }
-    }
-
-    fn proposer(&mut self) -> Proposer<char> {
-        Proposer {
-            ballot: self.option(Self::ballot),
-            request: self.option(|dice| Request {
-                client: dice.node(),
-                value: dice.value(),
-            }),
-            phase: self.phase(),
-        }
-    }
-
-    fn learner(&mut self) -> Learner<char> {
-        let tally = self.option(|dice| Tally {
-            proposal: dice.vote(),
-            voters: dice.set(),
-        });
-        let decided = self.0.random_bool(0.2).then(|| self.value());
-        Learner { tally, decided }
-    }
-
-    fn state(&mut self) -> NodeState<char> {
-        NodeState {
-            acceptor: self.option(Self::acceptor),
-            proposer: self.option(Self::proposer),
-            learner: self.option(Self::learner),
-        }
-    }
-
-    fn message(&mut self) -> Message<char> {
-        match self.0.random_range(0..12) {
-            0 => Message::Propose {
-                value: self.value(),
-            },
-            1..3 => Message::Prepare {
-                ballot: self.ballot(),
-            },
-            3..6 => Message::Promise {
-                ballot: self.ballot(),
-                vote: self.option(Self::vote),
-            },
-            6..8 => Message::Accept { vote: self.vote() },
-            8..9 => Message::Accepted { vote: self.vote() },
-            9 => Message::Nack {
-                promised: self.ballot(),
-            },
-            10 => Message::Decided {
-                value: self.value(),
-            },
-            _ => Message::Ask,
-        }
-    }
-
-    fn cluster(&mut self) -> Cluster {
-        let roles = |dice: &mut Self| {
-            let count = dice.0.random_range(0..4);
-            (0..count).map(|_| dice.node()).collect()
-        };
-        let quorums = loop {
+    fn quorums(&mut self) -> QuorumSystem {
+        loop {
             let acceptors = self.set();
             let sizes = [0; 2].map(|_| self.0.random_range(1..5));
             if let Ok(quorums) = QuorumSystem::flexible(acceptors, sizes[0], sizes[1]) {
-                break quorums;
+                return quorums;
             }
-        };
-        Cluster {
-            quorums,
-            proposers: roles(self),
-            learners: roles(self),
-            nacks: self.0.random_bool(0.5),
-            round_max: self.of(&[1, 3, u64::MAX]),
-            backoff: Backoff {
-                base: Duration::from_millis(self.of(&[1, 20])),
-                doublings_max: self.of(&[0, 6]),
-            },
-        }
-    }
-
-    fn call(&mut self, recorder: &Recorder<Process<char>>) {
-        let (id, mut out) = (Id::from(self.node()), Out::new());
-        let kind = self.0.random_range(0..10);
-        if kind == 0 {
-            let durable = self.option(|dice| Durable {
-                acceptor: dice.option(Self::acceptor),
-                ballot: dice.option(Self::ballot),
-                decided: dice.option(Self::value),
-            });
-            recorder.on_start(id, &durable, &mut out);
-            return;
-        }
-        let state = ProcessState::Node(self.state());
-        let mut state = Cow::Borrowed(&state);
-        if kind == 1 {
-            let timer = self.of(&[Timer::Retry, Timer::Ask]);
-            recorder.on_timeout(id, &mut state, &timer, &mut out);
-        } else {
-            // Half of the messages are about the proposer's own ballot, or few would matter.
-            let own = state.node().and_then(|node| node.proposer.as_ref()?.ballot);
-            let message = match (self.message(), own.filter(|_| self.0.random_bool(0.5))) {
-                (Message::Promise { vote, .. }, Some(ballot)) => Message::Promise { ballot, vote },
-                (message, _) => message,
-            };
-            let from = Id::from(self.node());
-            recorder.on_msg(id, &mut state, from, message, &mut out);
         }
     }
 }

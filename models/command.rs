@@ -95,7 +95,7 @@ fn calls_of_handlers_are_written_down_once_each() {
     let text = std::fs::read_to_string(&file).expect("it was written");
     let (clusters, calls): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.starts_with("cluster "));
-    assert_eq!(clusters.len(), 2, "that of the search and a random one");
+    assert_eq!(clusters.len(), 3, "that of the search, and random ones");
     let distinct: BTreeSet<&str> = calls.iter().copied().collect();
     assert_eq!(distinct.len(), calls.len(), "a call twice");
     // A vote: the state before, the state after, and the save that comes before the answer.

@@ -133,6 +133,11 @@ impl<A> Multi<A> {
         )
     }
 
+    /// Who plays which role.
+    pub fn cluster(&self) -> &Cluster<Register> {
+        &self.cluster
+    }
+
     fn one_vote_chooses(&self) -> bool {
         let quorums = &self.cluster.quorums;
         let mut acceptors = quorums.acceptors().iter();

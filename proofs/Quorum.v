@@ -100,18 +100,29 @@ Definition is_lawful (c : system) : bool :=
 Definition is_live (c : system) : bool :=
   meet_pairs (acceptors c) (phase1 c) (phase2_fast c).
 
+(** Whether promises from [heard] are enough to go on to phase 2. *)
+Definition is_phase1 (q : system) (heard : set) : bool :=
+  is_met_by (phase1 q) (intersection heard (acceptors q)).
+
+(** Whether votes from [heard], in one ballot, choose their value. *)
+Definition is_phase2 (q : system) (heard : set) : bool :=
+  is_met_by (phase2 q) (intersection heard (acceptors q)).
+
 (** All of [P] are a quorum, and perhaps more. *)
 Definition quorum (acceptors : set) (q : quorums) (P : N -> Prop) : Prop :=
   exists heard, is_subset heard acceptors = true /\ is_met_by q heard = true /\
   forall a, contains heard a = true -> P a.
 
-(** The setting of [Core] in which acceptors, values and ballots are numbers. *)
-Definition setting (c : system) : Core.setting :=
-  {| Core.acceptor := N;  Core.value := N;
-     Core.acceptor_eq := N.eq_dec;  Core.value_eq := N.eq_dec;
+(** The setting of [Core] in which acceptors and ballots are numbers, and so are values
+    unless it is said what they are. *)
+Definition setting_of (V : Type) (V_eq : forall v w : V, {v = w} + {v <> w}) (c : system)
+    : Core.setting :=
+  {| Core.acceptor := N;  Core.value := V;
+     Core.acceptor_eq := N.eq_dec;  Core.value_eq := V_eq;
      Core.is_fast := is_fast c;
      Core.phase1 := fun _ => quorum (acceptors c) (phase1 c);
      Core.phase2 := fun b => quorum (acceptors c) (phase2_of c b) |}.
+Definition setting : system -> Core.setting := setting_of N N.eq_dec.
 
 (** No ballot is fast. *)
 Definition classic (acceptors : set) (phase1 phase2 : quorums) : system :=
@@ -311,7 +322,8 @@ Qed.
 
 (** ** What passes the check obeys the laws *)
 
-Theorem checked_is_lawful c : is_lawful c = true -> Core.lawful (setting c).
+Theorem checked_is_lawful_of V V_eq c :
+  is_lawful c = true -> Core.lawful (setting_of V V_eq c).
 Proof.
   unfold is_lawful. intro H. repeat (apply andb_true_iff in H as [H ?]). constructor; cbn.
   - intros b k Q R _ HQ HR. unfold phase2_of in HR.
@@ -320,6 +332,9 @@ Proof.
   - intros b R HR. unfold phase2_of in HR. destruct (is_fast c b); (eapply quorum_inhabited;
     [|exact HR]); auto.
 Qed.
+
+Theorem checked_is_lawful c : is_lawful c = true -> Core.lawful (setting c).
+Proof. apply checked_is_lawful_of. Qed.
 
 Ltac arithmetic :=
   unfold is_lawful, is_live, flexible, classic, fast_flexible;

@@ -2,7 +2,8 @@
 
     The words of [src/ballot.rs] and [src/vote.rs]. *)
 
-From Coq Require Import NArith Lia Bool.
+From Coq Require Import NArith List Lia Bool.
+Import ListNotations.
 Open Scope N_scope.
 
 (** A ballot is [round * 2^32 + node]. Node ids are 32 bits wide, so to compare these
@@ -32,6 +33,9 @@ Definition max (a b : option ballot) : option ballot := if a >=? b then a else b
 Definition above (seen : option ballot) (me : N) : ballot :=
   ballot_of (match seen with Some b => round b | None => 0 end + 1) me.
 
+Definition bind {A B} (o : option A) (f : A -> option B) : option B :=
+  match o with Some a => f a | None => None end.
+
 Definition is_some {A} (o : option A) : bool :=
   match o with Some _ => true | None => false end.
 
@@ -42,6 +46,26 @@ Definition is_vote (a : option vote) (b : vote) : bool :=
   match a with Some a => (fst a =? fst b) && (snd a =? snd b) | None => false end.
 
 Definition ballot_of_vote (v : option vote) : option ballot := option_map fst v.
+
+(** How long to wait before trying again: [src/backoff.rs]. In nanoseconds. *)
+Record backoff := Backoff { base : N; doublings_max : N }.
+
+(** The range of the wait of an attempt in [round]. *)
+Definition wait (b : backoff) (round : N) : N * N :=
+  (base b, base b * 2 ^ N.min round (doublings_max b)).
+Definition pace (b : backoff) : N * N := wait b 1.
+
+(** ** Lists of nodes *)
+
+Definition is_in (l : list N) (a : N) : bool := existsb (N.eqb a) l.
+
+(** These nodes in order, and each once. *)
+Fixpoint place (a : N) (l : list N) : list N :=
+  match l with
+  | [] => [a]
+  | x :: rest => if a =? x then l else if a <? x then a :: l else x :: place a rest
+  end.
+Definition in_order : list N -> list N := fold_right place [].
 
 (** ** They are what they seem *)
 

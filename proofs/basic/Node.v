@@ -19,9 +19,6 @@ Record durable := Durable {
   saved_ballot : option ballot;
   saved_decision : option N }.
 
-Definition bind {A B} (o : option A) (f : A -> option B) : option B :=
-  match o with Some a => f a | None => None end.
-
 (** The value that this process knows to be chosen. *)
 Definition decided (s : state) : option N := bind (learner s) Learner.decided.
 
@@ -68,13 +65,8 @@ Definition set_timer (t : timer) (range : N * N) (st : step) : step :=
 Definition cancel (t : timer) (st : step) : step :=
   Step (now st) (inbox st) (said st) (timers st ++ [(t, None)]).
 
-(** The processes that are told the decision: in order, and each once. *)
-Fixpoint place (a : N) (l : list N) : list N :=
-  match l with
-  | [] => [a]
-  | x :: rest => if a =? x then l else if a <? x then a :: l else x :: place a rest
-  end.
-Definition told : list N := fold_right place [] (learners c ++ proposers c).
+(** The processes that are told the decision. *)
+Definition told : list N := in_order (learners c ++ proposers c).
 Definition is_told : bool := is_in (learners c) me || is_in (proposers c) me.
 
 (** The state when it starts, for the first time or again. *)

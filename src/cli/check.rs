@@ -378,7 +378,6 @@ fn check_all(
             .map_err(|error| Error::Other(format!("{}: {error}", pinned.name)))?;
         let model = asked.protocol.model();
         // Only of Basic Paxos are there handlers to compare with.
-        let calls = calls.filter(|_| matches!(model, Model::Basic(..)));
         let report = search(&model, args.limits(), calls, output)?;
         let is_as_expected = matches(pinned, &report, args.limits());
         match report.verdict {

@@ -161,24 +161,26 @@ impl Model {
     ) -> Result<Report, Error> {
         let result = match self {
             Model::Basic(config, mutant) => {
-                let system = config.system().map_err(Error::other)?;
-                let options = config.options();
-                if let Some(calls) = calls {
-                    calls.begin(system.cluster()).map_err(Error::other)?;
+                let (system, options) = (basic_system(config, *mutant)?, config.options());
+                match calls {
+                    None => search_in(&system, options, focus, limits, progress),
+                    Some(calls) => {
+                        calls.begin(system.cluster()).map_err(Error::other)?;
+                        let recorded = system.map(|actor| Recorder::new(actor, calls));
+                        search_in(&recorded, options, focus, limits, progress)
+                    }
                 }
-                let system = system.map(|it| Subject::perhaps(it, *mutant));
-                search_basic(&system, options, focus, limits, calls, progress)
             }
             Model::Multi(config, mutant) => {
-                if calls.is_some() {
-                    return Err(Error::other(
-                        "--dump-steps takes basic and no other protocol yet",
-                    ));
+                let (system, options) = (multi_system(config, *mutant)?, config.options());
+                match calls {
+                    None => search_in(&system, options, focus, limits, progress),
+                    Some(calls) => {
+                        calls.begin(system.cluster()).map_err(Error::other)?;
+                        let recorded = system.map(|actor| Recorder::new(actor, calls));
+                        search_in(&recorded, options, focus, limits, progress)
+                    }
                 }
-                let system = multi_system(config, *mutant)?;
-                let options = config.options();
-                let world = || focused(World::new(system.clone(), options), focus);
-                search::run(world, limits, progress)
             }
         };
         result.map_err(|error| match error {
@@ -252,20 +254,14 @@ fn multi_system(
     Ok(system.map(|it| MultiSubject::perhaps(it, mutant)))
 }
 
-fn search_basic(
-    system: &basic::Basic<Subject>,
+fn search_in<S: System + Clone>(
+    system: &S,
     options: Options,
     focus: Option<&'static str>,
     limits: Limits,
-    calls: Option<&Arc<Calls>>,
     progress: impl FnMut(Progress),
 ) -> Result<Report, search::Error> {
-    let Some(calls) = calls else {
-        let world = || focused(World::new(system.clone(), options), focus);
-        return search::run(world, limits, progress);
-    };
-    let recorded = || system.clone().map(|actor| Recorder::new(actor, calls));
-    let world = || focused(World::new(recorded(), options), focus);
+    let world = || focused(World::new(system.clone(), options), focus);
     search::run(world, limits, progress)
 }
 

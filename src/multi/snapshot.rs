@@ -85,10 +85,14 @@ impl fmt::Debug for Chunk {
 /// A snapshot on its way in. Lost in a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Transfer {
-    upto: Slot,
-    total: u64,
-    digest: u64,
-    bytes: Vec<u8>,
+    /// Which snapshot.
+    pub upto: Slot,
+    /// How many bytes it has.
+    pub total: u64,
+    /// A checksum of all of them.
+    pub digest: u64,
+    /// Those that have arrived.
+    pub bytes: Vec<u8>,
 }
 
 /// What a piece of a snapshot leads to.

@@ -1,0 +1,108 @@
+(** * Tables: what stands beside each of some numbers, in order
+
+    The [BTreeMap]s and [OrdMap]s of the Rust code, as lists. *)
+
+From Coq Require Import NArith List Lia Bool.
+Import ListNotations.
+Open Scope N_scope.
+
+Definition table (X : Type) : Type := list (N * X).
+
+Section Table.
+Context {X : Type}.
+
+Fixpoint find (k : N) (t : table X) : option X :=
+  match t with
+  | [] => None
+  | (j, x) :: rest => if k =? j then Some x else find k rest
+  end.
+
+Fixpoint put (k : N) (x : X) (t : table X) : table X :=
+  match t with
+  | [] => [(k, x)]
+  | (j, y) :: rest =>
+      if k =? j then (k, x) :: rest
+      else if k <? j then (k, x) :: t
+      else (j, y) :: put k x rest
+  end.
+
+(** Without what stands beside [k]. *)
+Definition drop (k : N) (t : table X) : table X := filter (fun it => negb (fst it =? k)) t.
+
+(** What stands beside [k] and above. *)
+Definition since (k : N) (t : table X) : table X := filter (fun it => k <=? fst it) t.
+
+(** The lowest number; [otherwise] if there is none. *)
+Definition lowest (t : table X) (otherwise : N) : N :=
+  match t with
+  | [] => otherwise
+  | (k, _) :: rest => fold_left (fun low it => N.min low (fst it)) rest k
+  end.
+
+(** The number after the highest; [otherwise] if there is none. *)
+Definition after_highest (t : table X) (otherwise : N) : N :=
+  match t with
+  | [] => otherwise
+  | (k, _) :: rest => fold_left (fun high it => N.max high (fst it)) rest k + 1
+  end.
+
+Definition size (t : table X) : N := N.of_nat (length t).
+
+Definition is_none (t : table X) : bool := match t with [] => true | _ => false end.
+
+(** ** They are what they seem *)
+
+Lemma find_put k x t j : find j (put k x t) = if j =? k then Some x else find j t.
+Proof.
+  induction t as [|[i y] rest IH]; cbn; auto.
+  destruct (N.eqb_spec k i); subst; cbn; [now destruct (j =? i)|].
+  destruct (N.ltb_spec k i); cbn; auto. rewrite IH.
+  destruct (N.eqb_spec j i), (N.eqb_spec j k); subst; congruence.
+Qed.
+
+Lemma find_filter (keep : N -> bool) t j :
+  find j (filter (fun it => keep (fst it)) t) = if keep j then find j t else None.
+Proof.
+  induction t as [|[i y] rest IH]; cbn; [now destruct (keep j)|].
+  destruct (keep i) eqn:K; cbn; rewrite IH; destruct (N.eqb_spec j i); subst; auto.
+  - now rewrite K.
+  - now rewrite K.
+Qed.
+
+Lemma find_drop k t j : find j (drop k t) = if j =? k then None else find j t.
+Proof. unfold drop. rewrite (find_filter (fun i => negb (i =? k))). now destruct (j =? k). Qed.
+
+Lemma find_since k t j : find j (since k t) = if k <=? j then find j t else None.
+Proof. apply (find_filter (fun i => k <=? i)). Qed.
+
+Lemma fold_min rest low : fold_left (fun low (it : N * X) => N.min low (fst it)) rest low <= low /\
+  forall j x, find j rest = Some x ->
+  fold_left (fun low (it : N * X) => N.min low (fst it)) rest low <= j.
+Proof.
+  revert low. induction rest as [|[i y] rest IH]; cbn; [split; [lia|discriminate]|].
+  intro low. destruct (IH (N.min low i)) as [L F]. split; [lia|]. intros j x.
+  destruct (N.eqb_spec j i); [subst; intros _; lia|eauto].
+Qed.
+
+Lemma lowest_below t o j x : find j t = Some x -> lowest t o <= j.
+Proof.
+  destruct t as [|[i y] rest]; cbn; [discriminate|]. destruct (fold_min rest i) as [L F].
+  destruct (N.eqb_spec j i); [subst; intros _; lia|apply F].
+Qed.
+
+Lemma fold_max rest high : high <= fold_left (fun high (it : N * X) => N.max high (fst it)) rest high /\
+  forall j x, find j rest = Some x ->
+  j <= fold_left (fun high (it : N * X) => N.max high (fst it)) rest high.
+Proof.
+  revert high. induction rest as [|[i y] rest IH]; cbn; [split; [lia|discriminate]|].
+  intro high. destruct (IH (N.max high i)) as [L F]. split; [lia|]. intros j x.
+  destruct (N.eqb_spec j i); [subst; intros _; lia|eauto].
+Qed.
+
+Lemma below_after_highest t o j x : find j t = Some x -> j < after_highest t o.
+Proof.
+  destruct t as [|[i y] rest]; cbn; [discriminate|]. destruct (fold_max rest i) as [L F].
+  destruct (N.eqb_spec j i); [subst; intros _; lia|]. intro H. specialize (F _ _ H). lia.
+Qed.
+
+End Table.
