@@ -105,4 +105,50 @@ Proof.
   destruct (N.eqb_spec j i); [subst; intros _; lia|]. intro H. specialize (F _ _ H). lia.
 Qed.
 
+(** Each number is higher than the one before it, and so stands there once. *)
+Fixpoint ordered (t : table X) : Prop :=
+  match t with
+  | [] => True
+  | (k, _) :: rest => (forall j x, In (j, x) rest -> k < j) /\ ordered rest
+  end.
+
+Lemma find_in k x t : find k t = Some x -> In (k, x) t.
+Proof.
+  induction t as [|[j y] rest IH]; cbn; [discriminate|].
+  destruct (N.eqb_spec k j); [intros [= ->]; subst; auto|auto].
+Qed.
+
+Lemma in_find k x t : ordered t -> In (k, x) t -> find k t = Some x.
+Proof.
+  induction t as [|[j y] rest IH]; cbn; [contradiction|]. intros [A O] [[= -> ->]|H].
+  - now rewrite N.eqb_refl.
+  - specialize (A _ _ H). destruct (N.eqb_spec k j); [lia|auto].
+Qed.
+
+Lemma find_none_below k t : (forall j x, In (j, x) t -> k < j) -> find k t = None.
+Proof.
+  intro A. destruct (find k t) eqn:E; auto. apply find_in, A in E. lia.
+Qed.
+
+Lemma in_put j y k x t : In (j, y) (put k x t) -> (j, y) = (k, x) \/ In (j, y) t.
+Proof.
+  induction t as [|[i z] rest IH]; cbn; [intuition|].
+  destruct (k =? i), (k <? i); cbn; intuition congruence.
+Qed.
+
+Lemma ordered_put k x t : ordered t -> ordered (put k x t).
+Proof.
+  induction t as [|[i z] rest IH]; cbn; [intros _; split; [contradiction|exact I]|].
+  intros [A O]. destruct (N.eqb_spec k i); [subst; split; auto|].
+  destruct (N.ltb_spec k i) as [L|L]; cbn; (split; [|auto]).
+  - intros j y [[= <- <-]|H]; auto. specialize (A _ _ H). lia.
+  - intros j y H. apply in_put in H as [[= -> ->]|H]; [lia|eauto].
+Qed.
+
+Lemma ordered_filter keep t : ordered t -> ordered (filter keep t).
+Proof.
+  induction t as [|[i z] rest IH]; cbn; auto. intros [A O]. destruct (keep (i, z)); cbn; auto.
+  split; auto. intros j y H. apply filter_In in H as [H _]. eauto.
+Qed.
+
 End Table.
