@@ -5,6 +5,7 @@
 
 From Synod Require BasicProof CoreProof Quorum Fast CheckProof.
 From Synod.basic Require NetworkProof.
+From Synod.multi Require NetworkProof.
 
 Print Assumptions BasicProof.agreement.
 Print Assumptions BasicProof.validity.
@@ -26,13 +27,22 @@ Print Assumptions Quorum.fast_flexible_is_live.
 Print Assumptions Quorum.explicit_is_lawful.
 Print Assumptions Fast.never_stuck.
 
-Print Assumptions NetworkProof.agreement.
-Print Assumptions NetworkProof.chosen_agreement.
-Print Assumptions NetworkProof.validity.
-Print Assumptions NetworkProof.decided_is_chosen.
-Print Assumptions NetworkProof.one_value_per_ballot.
-Print Assumptions NetworkProof.promise_kept.
-Print Assumptions NetworkProof.decision_stands.
+Print Assumptions basic.NetworkProof.agreement.
+Print Assumptions basic.NetworkProof.chosen_agreement.
+Print Assumptions basic.NetworkProof.validity.
+Print Assumptions basic.NetworkProof.decided_is_chosen.
+Print Assumptions basic.NetworkProof.one_value_per_ballot.
+Print Assumptions basic.NetworkProof.promise_kept.
+Print Assumptions basic.NetworkProof.decision_stands.
+
+Print Assumptions multi.NetworkProof.agreement.
+Print Assumptions multi.NetworkProof.chosen_agreement.
+Print Assumptions multi.NetworkProof.validity.
+Print Assumptions multi.NetworkProof.decided_is_chosen.
+Print Assumptions multi.NetworkProof.one_value_per_ballot.
+Print Assumptions multi.NetworkProof.promise_kept.
+Print Assumptions multi.NetworkProof.decision_stands.
+Print Assumptions multi.NetworkProof.same_state.
 
 Print Assumptions CheckProof.sound.
 Print Assumptions CheckProof.agreement.

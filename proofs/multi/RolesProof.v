@@ -507,6 +507,51 @@ Proof.
     rewrite ?Et in *; auto.
 Qed.
 
+(** A learner never goes back. *)
+Lemma apply_ahead_forth p fuel : forall l l' done, Learner.apply_ahead p fuel l = (l', done) ->
+  Learner.decided l <= Learner.decided l'.
+Proof.
+  induction fuel as [|fuel IH]; cbn; intros l l' done E; [inversion E; subst; lia|].
+  destruct (find _ _) as [e|]; [|inversion E; subst; lia].
+  destruct (Learner.carry_out_all _ _ _) as [st d].
+  destruct (Learner.apply_ahead _ _ _) as [l1 more] eqn:Ea. inversion E; subst.
+  apply IH in Ea. unfold Learner.decided, stop, push in *. cbn in Ea.
+  rewrite count_app in Ea. lia.
+Qed.
+
+Lemma apply_forth p l l' done : Learner.apply p l = (l', done) ->
+  Learner.decided l <= Learner.decided l'.
+Proof.
+  unfold Learner.apply. destruct (Learner.apply_ahead _ _ _) as [l1 d] eqn:E. intros [= <- <-].
+  exact (apply_ahead_forth _ _ _ _ _ E).
+Qed.
+
+Lemma learn_forth p l slot e l' done : Learner.learn p l slot e = (l', done) ->
+  Learner.decided l <= Learner.decided l'.
+Proof. unfold Learner.learn. intro H. apply apply_forth in H. destruct (_ && _); exact H. Qed.
+
+Lemma compact_forth e l every : Learner.decided (Learner.compact e l every) = Learner.decided l.
+Proof.
+  unfold Learner.compact. destruct (_ <? _); auto.
+  change (Learner.decided l + 0 = Learner.decided l). lia.
+Qed.
+
+Lemma on_chunk_forth p e l ch l' what : Learner.on_chunk p e l ch = (l', what) ->
+  Learner.decided l <= Learner.decided l'.
+Proof.
+  unfold Learner.on_chunk. destruct (N.leb_spec (of_upto ch) (Learner.decided l)) as [|L];
+    [intros [= <- <-]; lia|].
+  destruct (add _ _ _) as [under result] eqn:Ea. destruct result as [|o|sn|];
+    try (intros [= <- <-]; unfold Learner.decided; cbn; lia).
+  assert (U : upto sn = of_upto ch).
+  { unfold add in Ea. repeat match type of Ea with
+      | context [match ?x with _ => _ end] => destruct x
+      end; inversion Ea; reflexivity. }
+  destruct (reopen _ _); [|intros [= <- <-]; unfold Learner.decided; cbn; lia].
+  destruct (Learner.apply _ _) as [l1 done] eqn:E. intros [= <- <-]. apply apply_forth in E.
+  unfold Learner.decided, stop in E, L |- *. cbn in E. lia.
+Qed.
+
 (** One state for one number of slots. *)
 Lemma same_state s l l' : valid s -> fits_learner s l -> fits_learner s l' ->
   Learner.decided l = Learner.decided l' -> Learner.state l = Learner.state l'.
