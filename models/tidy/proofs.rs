@@ -7,7 +7,14 @@ use std::path::Path;
 /// The files of the proofs of a kind, in all their folders.
 fn files(kind: &str) -> Vec<Source> {
     let mut found = Vec::new();
-    for folder in ["proofs", "proofs/basic", "proofs/driver"] {
+    let folders = [
+        "proofs",
+        "proofs/basic",
+        "proofs/multi",
+        "proofs/driver",
+        "proofs/driver/multi",
+    ];
+    for folder in folders {
         let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
         for entry in entries.unwrap_or_else(|error| panic!("{folder}: {error}")) {
             let name = entry.expect("a readable folder").file_name();
@@ -30,33 +37,50 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Whether a theorem `File.name` is there, and among those whose assumptions are printed.
+/// Whether a theorem `File.name`, or `folder.File.name`, is there, and among those whose
+/// assumptions are printed.
 fn is_proved(theorem: &str, proofs: &[Source], assumptions: &Source) -> bool {
-    let (file, name) = theorem.split_once('.').expect("a file and a name");
-    let path = format!("/{file}.v");
+    let (file, name) = theorem.rsplit_once('.').expect("a file and a name");
+    let path = format!("/{}.v", file.replace('.', "/"));
     let mut files = proofs.iter().filter(|proof| proof.path.ends_with(&path));
     let begins = format!("Theorem {name} ");
     let prints = format!("Print Assumptions {theorem}.\n");
     files.any(|proof| proof.text.contains(&begins)) && assumptions.text.contains(&prints)
 }
 
-/// Whether a handler `Role::name` is there in Rust, and by the same name in the proofs.
-fn is_handler(handler: &str) -> bool {
+/// Whether a handler `Role::name` of a protocol is there in Rust, and by the same name in the
+/// proofs.
+fn is_handler(protocol: &str, handler: &str) -> bool {
     let (role, name) = handler.split_once("::").expect("a role and a name");
-    let rust = Source::read(&format!("src/basic/{}.rs", role.to_lowercase()));
-    let proof = Source::read(&format!("proofs/basic/{role}.v"));
+    let rust = Source::read(&format!("src/{protocol}/{}.rs", role.to_lowercase()));
+    let proof = Source::read(&format!("proofs/{protocol}/{role}.v"));
+    let defines = ["Definition", "Fixpoint"].map(|word| format!("{word} {name} "));
     rust.functions().iter().any(|(it, _)| it == name)
-        && proof.text.contains(&format!("Definition {name} "))
+        && defines.iter().any(|it| proof.text.contains(it))
 }
 
 #[test]
 fn the_proofs_have_every_invariant_its_sentence_theorem_and_handler() {
     let (readme, proofs) = (readme(), files(".v"));
     let assumptions = Source::read("proofs/Assumptions.v");
-    for invariant in synod::invariant::ALL {
-        let begins = format!("| {} | {} |", invariant.name, invariant.statement);
-        let row = readme.lines().find(|line| line.starts_with(&begins));
-        let row = row.unwrap_or_else(|| panic!("no row begins {begins}"));
+    let table = |heading: &str| {
+        let (_, rest) = readme
+            .split_once(&format!("\n### {heading}\n"))
+            .expect("a heading");
+        rest.split("\n#").next().unwrap_or_default().to_owned()
+    };
+    let (basic, multi) = (table("Basic Paxos"), table("Multi-Paxos"));
+    let all = synod::invariant::ALL.iter();
+    let of_basic = all
+        .clone()
+        .map(|it| ("basic", &basic, it.name, it.statement));
+    let of_multi = all.map(|it| ("multi", &multi, it.name, it.statement));
+    let same = &synod::invariant::SAME_STATE;
+    let of_logs = [("multi", &multi, same.name, same.statement)];
+    for (protocol, table, name, statement) in of_basic.chain(of_multi).chain(of_logs) {
+        let begins = format!("| {name} | {statement} |");
+        let row = table.lines().find(|line| line.starts_with(&begins));
+        let row = row.unwrap_or_else(|| panic!("{protocol}: no row begins {begins}"));
         let (handlers, theorems): (Vec<_>, Vec<_>) =
             quoted(row).partition(|text| text.contains("::"));
         assert!(!handlers.is_empty() && !theorems.is_empty(), "{row}");
@@ -65,7 +89,11 @@ fn the_proofs_have_every_invariant_its_sentence_theorem_and_handler() {
             assert!(is_proved, "{theorem} is not proved");
         }
         for handler in handlers {
-            assert!(is_handler(handler), "{handler} is in one of the two only");
+            let is_handler = is_handler(protocol, handler);
+            assert!(
+                is_handler,
+                "{protocol}: {handler} is in one of the two only"
+            );
         }
     }
     let printed = assumptions.text.matches("\nPrint Assumptions ").count();
@@ -75,15 +103,30 @@ fn the_proofs_have_every_invariant_its_sentence_theorem_and_handler() {
 
 #[test]
 fn every_handler_of_a_role_is_in_the_proofs() {
-    for role in ["Acceptor", "Proposer", "Learner"] {
-        let rust = Source::read(&format!("src/basic/{}.rs", role.to_lowercase()));
+    let roles = [
+        ("basic", "Acceptor"),
+        ("basic", "Proposer"),
+        ("basic", "Learner"),
+        ("multi", "Acceptor"),
+        ("multi", "Leader"),
+        ("multi", "Reign"),
+        ("multi", "Learner"),
+    ];
+    for (protocol, role) in roles {
+        let rust = Source::read(&format!("src/{protocol}/{}.rs", role.to_lowercase()));
         let lines = rust.lines().map(str::trim_start);
         let public = lines.filter(|line| line.starts_with("pub fn"));
         let handlers = public.filter_map(function);
-        // What is past is a claim about messages, which the checker verifies.
-        for handler in handlers.filter(|name| !name.starts_with("is_past")) {
+        for handler in handlers {
+            // What is past is a claim about messages, which the checker verifies; the others hand
+            // out a part of the state.
+            let is_claim = handler.starts_with("is_past");
+            let hands_out = ["reign", "entry"].contains(&handler.as_str());
             let handler = format!("{role}::{handler}");
-            assert!(is_handler(&handler), "{handler} is not in the proofs");
+            assert!(
+                is_claim || hands_out || is_handler(protocol, &handler),
+                "{protocol}: {handler} is not in the proofs"
+            );
         }
     }
 }

@@ -143,7 +143,8 @@ Proof.
   intros M N [A B C]. constructor.
   - intros i b e Hb T. eauto.
   - destruct (Leader.progress l) eqn:E; auto; destruct B as (b & ? & ? & ?);
-      exists b; (split; [auto|split; [auto|]]); apply (fits_phase_stays s s' b _ M); auto; intros; eauto.
+      exists b; (split; [auto|split; [auto|]]); apply (fits_phase_stays s s' b _ M); auto;
+    intros; eauto.
   - intros to m H. eauto using may_have_said_stays.
 Qed.
 
@@ -425,7 +426,8 @@ Proof.
     <= rank (option_map fst (find i known'))).
   { intro i. unfold known'. destruct (N.ltb_spec (rank (option_map fst (find j known)))
       (rank (Some (fst w)))) as [L|L]; [|apply N.le_refl]. rewrite find_put.
-    destruct (N.eqb_spec i j) as [->|]; [|apply N.le_refl]. cbn [option_map]. now apply N.lt_le_incl. }
+    destruct (N.eqb_spec i j) as [->|]; [|apply N.le_refl]. cbn [option_map].
+    now apply N.lt_le_incl. }
   assert (New : rank (Some (fst w)) <= rank (option_map fst (find j known'))).
   { unfold known'. destruct (N.ltb_spec (rank (option_map fst (find j known)))
       (rank (Some (fst w)))) as [L|L]; [|exact L]. rewrite find_put, N.eqb_refl. apply N.le_refl. }

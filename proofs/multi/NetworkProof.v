@@ -150,7 +150,8 @@ Proof.
     right. now inversion H; subst.
   - intros m' H. cbn in *. apply in_or_app. destruct (N.eqb_spec to me) as [->|NE]; [|auto].
     apply in_app_or in H as [H|[<-|[]]]; [auto|right; now left].
-  - intros a y m' H. assert (has_said st a y m' \/ a = me /\ y = to /\ m' = m) as [K|(-> & -> & ->)].
+  - intros a y m' H.
+    assert (has_said st a y m' \/ a = me /\ y = to /\ m' = m) as [K|(-> & -> & ->)].
     { destruct H as [H|[E H]]; [left; now left|]. cbn in H. apply in_app_or in H as [H|[H|[]]].
       - left. right. auto.
       - right. now inversion H. }
@@ -719,7 +720,8 @@ Proof.
     [exact M| |apply incl_refl|].
   { eapply good_proposes; eauto.
     intros b' u m to H Hn -> i e Hi. apply Slots in Hi.
-    pose proof (said_fits _ _ _ _ _ _ F to m H) as May. destruct m; try contradiction; cbn in Hn, May;
+    pose proof (said_fits _ _ _ _ _ _ F to m H) as May.
+    destruct m; try contradiction; cbn in Hn, May;
       destruct Hn as [-> ->]; destruct May as (_ & _ & L); specialize (L eq_refl); lia. }
   intro G1. set (st1 := with_leader _ st) in *.
   match goal with |- keeps s' _ (put_to_the_vote _ _ _ ?x) => set (st2 := x) end.
@@ -737,11 +739,13 @@ Lemma settle_ok s done st : valid s -> good s st -> leads s st (settle c me time
 Proof.
   intros V G. unfold settle. destruct (learner (now st)) as [l|] eqn:El; [|now apply leads_refl].
   pose proof (learner_fits s st l G El) as F.
-  destruct (match leader (now st) with Some p => _ | None => (st, true) end) as [st1 goes_on] eqn:E1.
+  destruct (match leader (now st) with Some p => _ | None => (st, true) end)
+    as [st1 goes_on] eqn:E1.
   assert (K1 : keeps s st st1 /\ learner (now st1) = Some l).
   { destruct (leader (now st)) as [p|] eqn:Ep.
     - destruct (Leader.learn p _ _) as [p' g] eqn:Lp. inversion E1; subst.
-      split; [|exact El]. apply keeps_now; [|reflexivity]. apply good_with_leader; [exact G|congruence|].
+      split; [|exact El]. apply keeps_now; [|reflexivity].
+      apply good_with_leader; [exact G|congruence|].
       eapply leader_learn_ok; [exact (leader_fits s st p G Ep)| |exact Lp].
       intros i e. apply entry_at_chosen; auto.
     - inversion E1; subst. split; [now apply keeps_refl|exact El]. }
@@ -1155,13 +1159,15 @@ Proof.
   intros [A L R Le].
   assert (Rs : exists l', Learner.restart (program_of c) (encoding_of c) (initial c)
       (bind (learner st) Learner.taken)
-      (match learner st with Some l => Learner.applied_log l | None => continue_at 0 end) = Some l' /\
+      (match learner st with Some l => Learner.applied_log l | None => continue_at 0 end)
+      = Some l' /\
     match learner st with
     | Some l => fits_learner c s l' /\ Learner.applied_log l' = Learner.applied_log l
     | None => True
     end).
   { destruct (learner st) as [l|]; cbn [bind].
-    - destruct Le as [_ F]. destruct (restart_ok c cluster_sound s l F) as (l' & E & F' & El). eauto.
+    - destruct Le as [_ F]. destruct (restart_ok c cluster_sound s l F) as (l' & E & F' & El).
+      eauto.
     - eexists. split; [reflexivity|exact I]. }
   destruct Rs as (l' & Er & Fl).
   unfold start_state, durable_of. cbn [bind saved_acceptor saved_ballot saved_snapshot saved_log].
@@ -1243,7 +1249,8 @@ Proof.
 Qed.
 
 (** Others stand by. *)
-Lemma fits_frame asked me x s s' (said said' : N -> message -> Prop) st : moves me s s' -> x <> me ->
+Lemma fits_frame asked me x s s' (said said' : N -> message -> Prop) st :
+  moves me s s' -> x <> me ->
   (forall to m, said' to m -> said to m) -> fits x asked s said st -> fits x asked s' said' st.
 Proof.
   intros M NE Sd [A L R Le]. pose proof (moves_grow _ _ _ _ M) as Gr.
@@ -1412,7 +1419,8 @@ Proof.
   intros w me l me' l' R E E' D. destruct (refines w R) as (s & Rel).
   destruct (all_fit _ _ Rel me) as [_ _ _ F], (all_fit _ _ Rel me') as [_ _ _ F'].
   rewrite E in F. rewrite E' in F'.
-  apply (RolesProof.same_state c cluster_sound s); [apply (is_valid _ _ Rel)|apply F|apply F'|exact D].
+  apply (RolesProof.same_state c cluster_sound s);
+    [apply (is_valid _ _ Rel)|apply F|apply F'|exact D].
 Qed.
 
 (** A log holds all that was applied and not truncated. *)

@@ -428,7 +428,8 @@ Proof.
   intros V F (all' & P' & L' & T' & B'). unfold Learner.on_chunk.
   destruct (_ <=? _); [intros [= <- <-]; auto|].
   (* what has arrived is the beginning of those bytes *)
-  assert (Add : forall under result, add (encoding_of c) (Learner.under_way l) ch = (under, result) ->
+  assert (Add : forall under result,
+    add (encoding_of c) (Learner.under_way l) ch = (under, result) ->
     (forall t, under = Some t -> exists all',
        is_prefix s all' /\ count all' = to_upto t /\ to_total t = count (bytes_after c all') /\
        received t = firstn (length (received t)) (bytes_after c all')) /\

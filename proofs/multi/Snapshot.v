@@ -60,7 +60,10 @@ Definition fits (c : chunk) (t : transfer) : bool :=
 
 (** Adds a piece: the next of the snapshot under way, or the first of another. *)
 Definition add (under_way : option transfer) (c : chunk) : option transfer * progress :=
-  let fitting := match under_way with Some t => if fits c t then Some t else None | None => None end in
+  let fitting := match under_way with
+    | Some t => if fits c t then Some t else None
+    | None => None
+    end in
   let fresh := Transfer (of_upto c) (total c) (digest c) [] in
   let begun := match fitting with
     | Some t => Some t

@@ -90,7 +90,8 @@ Proof.
   destruct (N.eqb_spec j i); [subst; intros _; lia|apply F].
 Qed.
 
-Lemma fold_max rest high : high <= fold_left (fun high (it : N * X) => N.max high (fst it)) rest high /\
+Lemma fold_max rest high :
+  high <= fold_left (fun high (it : N * X) => N.max high (fst it)) rest high /\
   forall j x, find j rest = Some x ->
   j <= fold_left (fun high (it : N * X) => N.max high (fst it)) rest high.
 Proof.

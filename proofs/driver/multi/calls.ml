@@ -269,7 +269,8 @@ let show_durable (d : Node.durable) =
     show_option show_snapshot d.saved_snapshot; show_log d.saved_log ]
 
 let show_chunk (c : Snapshot.chunk) =
-  words (List.map to_string [ c.of_upto; c.total; c.digest; c.offset ] @ [ Postcard.to_hex c.piece ])
+  words
+    (List.map to_string [ c.of_upto; c.total; c.digest; c.offset ] @ [ Postcard.to_hex c.piece ])
 
 let show_message : P.message -> string = function
   | Request r -> "request " ^ show_request r
