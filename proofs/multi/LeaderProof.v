@@ -6,7 +6,7 @@
 From Coq Require Import NArith Arith List Lia Bool.
 From Synod Require Import Vocabulary Quorum.
 From Synod Require Core.
-From Synod.multi Require Import Table Session Log Snapshot Protocol Node Network Refinement
+From Synod.multi Require Import Table Session Log Snapshot Protocol Node Network RefinementProof
   RolesProof.
 From Synod.multi Require Acceptor Reign Leader Learner.
 Import ListNotations.
@@ -39,7 +39,7 @@ Notation proposes := (proposes c asked_all).
 (** What [a] reported of a slot was not above what is collected. *)
 Definition covered (s : abstract) (b : ballot) (votes : table vote) (a i : N) : Prop :=
   exists o, told s (promise a b i o) /\
-    rank (Refinement.ballot_of o) <= rank (option_map fst (find i votes)).
+    rank (RefinementProof.ballot_of o) <= rank (option_map fst (find i votes)).
 
 Definition fits_campaign (s : abstract) (b : ballot) (it : Leader.campaign) : Prop :=
   (forall a, contains (Leader.promises it) a = true ->

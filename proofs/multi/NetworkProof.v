@@ -6,8 +6,8 @@
 From Coq Require Import NArith Arith List Lia Bool.
 From Synod Require Import Vocabulary Quorum.
 From Synod Require Core CoreProof.
-From Synod.multi Require Import Table Session Log Snapshot Lease Protocol Node Network Refinement
-  RolesProof LeaderProof.
+From Synod.multi Require Import Table Session Log Snapshot Lease Protocol Node Network
+  RefinementProof RolesProof LeaderProof.
 From Synod.multi Require Acceptor Reign Leader Learner.
 Import ListNotations.
 Open Scope N_scope.
@@ -18,7 +18,7 @@ Hypothesis cluster_sound : sound c.
 
 Notation S := (setting_of entry entry_eq (quorums c)).
 Notation abstract := (Core.state S).
-Notation told := (Refinement.told c).
+Notation told := (RefinementProof.told c).
 Notation promise := (promise c).
 Notation accept := (accept c).
 Notation accepted := (accepted c).

@@ -6,7 +6,7 @@
 From Coq Require Import NArith Arith List Lia Bool.
 From Synod Require Import Vocabulary Quorum.
 From Synod Require Core CoreProof.
-From Synod.multi Require Import Table Session Log Snapshot Protocol Node Network Refinement.
+From Synod.multi Require Import Table Session Log Snapshot Protocol Node Network RefinementProof.
 From Synod.multi Require Acceptor Reign Leader Learner.
 Import ListNotations.
 Open Scope N_scope.
@@ -141,7 +141,7 @@ Proof.
     + apply F.
     + apply F.
     + intros b' [= <-]. right. intros i Hi. right. exists i. split; [exact Hi|].
-      unfold promise, Refinement.promise. now rewrite (votes_fit _ _ _ F i Hi).
+      unfold promise, RefinementProof.promise. now rewrite (votes_fit _ _ _ F i Hi).
   - intros i k e T. open. events. destruct T as [?|(? & _ & ?)]; [auto|discriminate].
 Qed.
 
