@@ -5,7 +5,7 @@
 
 From Synod Require BasicProof CoreProof Quorum Fast CheckProof.
 From Synod.basic Require NetworkProof.
-From Synod.multi Require NetworkProof.
+From Synod.multi Require NetworkProof SessionProof.
 
 Print Assumptions BasicProof.agreement.
 Print Assumptions BasicProof.validity.
@@ -43,6 +43,8 @@ Print Assumptions multi.NetworkProof.one_value_per_ballot.
 Print Assumptions multi.NetworkProof.promise_kept.
 Print Assumptions multi.NetworkProof.decision_stands.
 Print Assumptions multi.NetworkProof.same_state.
+Print Assumptions multi.SessionProof.effects_only.
+Print Assumptions multi.SessionProof.exactly_once.
 
 Print Assumptions CheckProof.sound.
 Print Assumptions CheckProof.agreement.

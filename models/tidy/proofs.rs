@@ -75,8 +75,11 @@ fn the_proofs_have_every_invariant_its_sentence_theorem_and_handler() {
         .clone()
         .map(|it| ("basic", &basic, it.name, it.statement));
     let of_multi = all.map(|it| ("multi", &multi, it.name, it.statement));
-    let same = &synod::invariant::SAME_STATE;
-    let of_logs = [("multi", &multi, same.name, same.statement)];
+    let of_logs = [
+        &synod::invariant::SAME_STATE,
+        &synod::invariant::EXACTLY_ONCE,
+    ];
+    let of_logs = of_logs.map(|it| ("multi", &multi, it.name, it.statement));
     for (protocol, table, name, statement) in of_basic.chain(of_multi).chain(of_logs) {
         let begins = format!("| {name} | {statement} |");
         let row = table.lines().find(|line| line.starts_with(&begins));

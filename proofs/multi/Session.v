@@ -109,3 +109,34 @@ Definition carry_out (p : program) (s : sessions) (o : order) : sessions * optio
           end
       end
   end.
+
+(** ** What is claimed *)
+
+(** A machine that nobody uses yet. *)
+Definition new (machine : list N) (capacity : N) : sessions := Sessions machine [] 0 0 capacity.
+
+Section Claims.
+Variable p : program.
+
+(** What orders lead to, one after the other. *)
+Definition after (s : sessions) (l : list order) : sessions :=
+  fold_left (fun s o => fst (carry_out p s o)) l s.
+
+(** Carrying out [o] has the machine apply its command, or leaves the machine as it was. *)
+Definition takes_effect (s : sessions) (o : order) : Prop :=
+  exists id seq acked command it, o = Do id seq acked command /\
+    find id (open s) = Some it /\ N.max (Session.acked it) acked <= seq /\
+    find seq (replies it) = None.
+
+Definition EffectsOnly := forall s o, ~ takes_effect s o ->
+  machine (fst (carry_out p s o)) = machine s.
+
+(** No command takes effect twice: of two orders with the same session and number, however far
+    apart and whatever else they say, one does at most. *)
+Definition ExactlyOnce := forall m capacity l id seq acked command l' acked' command',
+  let before := after (new m capacity) l in
+  let o := Do id seq acked command in
+  takes_effect before o ->
+  ~ takes_effect (after before (o :: l')) (Do id seq acked' command').
+
+End Claims.
