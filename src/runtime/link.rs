@@ -8,11 +8,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 #[cfg(target_os = "linux")]
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+#[cfg(target_os = "linux")]
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, addr::SocketAddrArg, sendmmsg};
 use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
 use serde::de::DeserializeOwned;
 use stateright::actor::Id;
 use std::collections::BTreeMap;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::io::IoSlice;
+use std::iter::repeat_n;
 use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
 use std::ops::Range;
 use std::thread;
@@ -134,6 +139,8 @@ pub(super) struct Link {
     book: Book,
     injector: Injector,
     incoming: Box<[u8; RECEIVE_BUFFER]>,
+    /// The datagrams of a batch that are to be sent, and where to.
+    due: Vec<(usize, SocketAddr)>,
 }
 
 impl Link {
@@ -155,26 +162,31 @@ impl Link {
             book,
             injector,
             incoming: Box::new([0; RECEIVE_BUFFER]),
+            due: Vec::new(),
         })
     }
 
-    /// Completes a datagram and sends it, as far as UDP and the configured faults let it. What
+    /// Completes datagrams and sends them, as far as UDP and the configured faults let it. What
     /// goes wrong is counted and otherwise the same as a loss.
     pub(super) fn send(
         &mut self,
         now: Duration,
-        to: Id,
-        datagram: &mut Vec<u8>,
+        datagrams: &mut [(Id, Vec<u8>)],
         counters: &mut Counters,
     ) {
-        let Some(address) = self.book.address(to) else {
-            counters.unaddressed += 1;
-            return;
-        };
-        self.codec.seal(to, datagram);
-        for _ in 0..self.injector.admit(now, address, datagram, counters) {
-            transmit(&self.socket, datagram, address, counters);
+        self.due.clear();
+        for (index, (to, datagram)) in datagrams.iter_mut().enumerate() {
+            let Some(address) = self.book.address(*to) else {
+                counters.unaddressed += 1;
+                continue;
+            };
+            self.codec.seal(*to, datagram);
+            let copies = self.injector.admit(now, address, datagram, counters);
+            self.due.extend(repeat_n((index, address), copies));
         }
+        let due = self.due.iter();
+        let due = due.map(|(index, to)| (*to, datagrams[*index].1.as_slice()));
+        transmit_all(&self.socket, due, counters);
     }
 
     /// Sends what was held back until now.
@@ -299,6 +311,57 @@ fn transmit(socket: &UdpSocket, datagram: &[u8], to: SocketAddr, counters: &mut 
     }
 }
 
+/// The same for several datagrams. One call to the system for all costs less than one for each, if
+/// there are enough of them.
+fn transmit_all<'d>(
+    socket: &UdpSocket,
+    datagrams: impl ExactSizeIterator<Item = (SocketAddr, &'d [u8])>,
+    counters: &mut Counters,
+) {
+    #[cfg(target_os = "linux")]
+    if datagrams.len() >= TOGETHER_MIN {
+        return transmit_together(socket, datagrams, counters);
+    }
+    for (to, datagram) in datagrams {
+        transmit(socket, datagram, to, counters);
+    }
+}
+
+/// How many datagrams are worth a call for all of them.
+#[cfg(target_os = "linux")]
+const TOGETHER_MIN: usize = 4;
+
+#[cfg(target_os = "linux")]
+fn transmit_together<'d>(
+    socket: &UdpSocket,
+    datagrams: impl Iterator<Item = (SocketAddr, &'d [u8])>,
+    counters: &mut Counters,
+) {
+    let datagrams = datagrams.map(|(to, datagram)| (to.as_any(), [IoSlice::new(datagram)]));
+    let mut parts: Vec<_> = datagrams
+        .map(|(to, content)| (to, content, SendAncillaryBuffer::default()))
+        .collect();
+    let messages = parts.iter_mut();
+    let mut messages: Vec<MMsgHdr<'_>> = messages
+        .map(|(to, content, control)| MMsgHdr::new_with_addr(to, content, control))
+        .collect();
+    let mut rest = messages.as_mut_slice();
+    while !rest.is_empty() {
+        let done = match sendmmsg(socket, rest, SendFlags::DONTWAIT) {
+            Ok(sent) if sent > 0 => {
+                counters.sent += sent as u64;
+                sent
+            }
+            // The first cannot be sent; those after it may be.
+            Ok(_) | Err(_) => {
+                counters.send_errors += 1;
+                1
+            }
+        };
+        rest = rest.get_mut(done..).unwrap_or_default();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::codec::{HEADER, append};
@@ -335,7 +398,7 @@ mod tests {
     fn send<M: Serialize>(link: &mut Link, to: usize, message: M, counters: &mut Counters) {
         let mut datagram = vec![0; HEADER];
         append(&mut datagram, &message, 1000).unwrap();
-        link.send(Duration::ZERO, Id::from(to), &mut datagram, counters);
+        link.send(Duration::ZERO, &mut [(Id::from(to), datagram)], counters);
     }
 
     /// Two links that know each other.
@@ -499,6 +562,36 @@ mod tests {
             ..Counters::default()
         };
         assert_eq!(counters, expected);
+    }
+
+    #[test]
+    fn one_of_many_that_cannot_be_sent_keeps_none_back() {
+        let (one, at_one) = socket("127.0.0.1:0");
+        let (two, at_two) = socket("127.0.0.1:0");
+        let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9));
+        let mut one = link(1, one, &[(2, at_two), (3, six)], "");
+        let mut two = link(2, two, &[(1, at_one)], "");
+        // The first, one in the middle, and the last cannot be sent; nobody knows where 4 is.
+        let to = [3, 2, 2, 3, 4, 2, 2, 2, 3];
+        let datagrams = to.iter().zip(0_u32..).map(|(to, number)| {
+            let mut datagram = vec![0; HEADER];
+            append(&mut datagram, &number, 1000).unwrap();
+            (Id::from(*to), datagram)
+        });
+        let mut counters = Counters::default();
+        one.send(
+            Duration::ZERO,
+            &mut datagrams.collect::<Vec<_>>(),
+            &mut counters,
+        );
+        let expected = Counters {
+            sent: 5,
+            send_errors: 3,
+            unaddressed: 1,
+            ..Counters::default()
+        };
+        assert_eq!(counters, expected);
+        assert_eq!(drain(&mut two), [1, 2, 5, 6, 7]);
     }
 
     #[test]

@@ -298,9 +298,9 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         }
         let now = self.start.elapsed();
         self.core.outbox.take(&mut self.datagrams);
-        for (to, mut datagram) in self.datagrams.drain(..) {
-            let counters = &mut self.core.counters;
-            self.link.send(now, to, &mut datagram, counters);
+        let counters = &mut self.core.counters;
+        self.link.send(now, &mut self.datagrams, counters);
+        for (_, datagram) in self.datagrams.drain(..) {
             self.core.outbox.recycle(datagram);
         }
     }
