@@ -456,10 +456,11 @@ pub(super) fn random(calls: &Arc<Calls>, count: usize, dice: &mut Dice) -> io::R
 
 type Proc = ProcessState<Register>;
 type Msg = Message<Command, Reply>;
+type Calling = Recorder<Process<Register>>;
 
 /// A few nodes, and what is under way between them.
 struct Walk {
-    recorder: Recorder<Process<Register>>,
+    recorder: Calling,
     nodes: Vec<(Proc, Option<Durable<Register>>)>,
     wire: Vec<(Id, Id, Msg)>,
     /// In a hundred calls, so many are with messages made up.
@@ -470,7 +471,7 @@ impl Walk {
     /// With more nodes than any cluster has: those without a role are called, too.
     const NODES: u32 = 5;
 
-    fn new(recorder: Recorder<Process<Register>>, dice: &mut Dice) -> Self {
+    fn new(recorder: Calling, dice: &mut Dice) -> Self {
         let mut walk = Self {
             recorder,
             nodes: Vec::new(),
@@ -486,7 +487,63 @@ impl Walk {
         walk
     }
 
-    fn after(&mut self, id: Id, out: Out<Recorder<Process<Register>>>) {
+    /// Makes one call: in a hundred, one restart, some timers and wishes of clients, messages made
+    /// up, and for the rest messages that were sent.
+    fn call(&mut self, dice: &mut Dice) {
+        let (restarts, timers, wishes) = (1, 15, 15);
+        let kind = dice.0.random_range(0..100);
+        let any = Id::from(NodeId(dice.0.random_range(0..Self::NODES)));
+        if kind < restarts {
+            let mut out = Out::new();
+            let (state, saved) = &mut self.nodes[usize::from(any)];
+            *state = self.recorder.on_start(any, saved, &mut out);
+            self.after(any, out);
+        } else if kind < restarts + timers {
+            let timer = Alarm::Node(dice.timer());
+            self.step(any, |recorder, state, out| {
+                recorder.on_timeout(any, state, &timer, out);
+            });
+        } else if kind < restarts + timers + wishes {
+            let leads = |it: &(Proc, _)| it.0.node().is_some_and(NodeState::is_leading);
+            let leader = self.nodes.iter().position(leads);
+            let client = Id::from(NodeId(8));
+            self.deliver(client, leader.map_or(any, Id::from), dice.wish());
+        } else if kind < restarts + timers + wishes + self.made_up || self.wire.is_empty() {
+            self.deliver(dice.node().into(), any, dice.multi_message());
+        } else {
+            let index = dice.0.random_range(0..self.wire.len());
+            // Some come more than once, and some that were altered.
+            let (from, to, mut message) = match dice.0.random_bool(0.93) {
+                true => self.wire.swap_remove(index),
+                false => self.wire[index].clone(),
+            };
+            if self.made_up > 0 && dice.0.random_bool(0.1) {
+                message = dice.changed(message);
+            }
+            // What is for a client goes anywhere.
+            let is_node = usize::from(to) < self.nodes.len();
+            self.deliver(from, if is_node { to } else { any }, message);
+        }
+    }
+
+    fn deliver(&mut self, from: Id, to: Id, message: Msg) {
+        self.step(to, |recorder, state, out| {
+            recorder.on_msg(to, state, from, message, out);
+        });
+    }
+
+    fn step(&mut self, id: Id, make: impl FnOnce(&Calling, &mut Cow<Proc>, &mut Out<Calling>)) {
+        let mut out = Out::new();
+        let mut state = Cow::Borrowed(&self.nodes[usize::from(id)].0);
+        make(&self.recorder, &mut state, &mut out);
+        if let Cow::Owned(after) = state {
+            self.nodes[usize::from(id)].0 = after;
+        }
+        self.after(id, out);
+    }
+
+    /// What a call saved and sent. Of the messages under way the oldest get lost.
+    fn after(&mut self, id: Id, out: Out<Calling>) {
         for command in out {
             match command {
                 Ask::Send(to, message) => self.wire.push((id, to, message)),
@@ -494,71 +551,8 @@ impl Walk {
                 Ask::SetTimer(..) | Ask::CancelTimer(_) | Ask::ChooseRandom(..) => {}
             }
         }
-    }
-
-    fn call(&mut self, dice: &mut Dice) {
         let excess = self.wire.len().saturating_sub(WIRE);
         self.wire.drain(..excess);
-        let mut id = Id::from(NodeId(dice.0.random_range(0..Self::NODES)));
-        let mut out = Out::new();
-        let (kind, sent) = (dice.0.random_range(0..100), self.wire.len());
-        let (timers, requests) = (15, 15);
-        if kind < 1 {
-            let saved = self.nodes[usize::from(id)].1.clone();
-            self.nodes[usize::from(id)].0 = self.recorder.on_start(id, &saved, &mut out);
-            return self.after(id, out);
-        }
-        let before = self.nodes[usize::from(id)].0.clone();
-        let mut state = Cow::Borrowed(&before);
-        if kind < 1 + timers {
-            let timer = match dice.0.random_range(0..12) {
-                0..3 => Timer::Campaign,
-                3..7 => Timer::Heartbeat,
-                7..9 => Timer::Propose,
-                _ => Timer::Tick,
-            };
-            let timer = Alarm::Node(timer);
-            self.recorder.on_timeout(id, &mut state, &timer, &mut out);
-        } else {
-            let (from, message) = if kind < 1 + timers + requests {
-                // Where somebody leads, rather to that one.
-                let leads = |it: &(Proc, _)| it.0.node().is_some_and(NodeState::is_leading);
-                let leader = self.nodes.iter().position(leads);
-                id = leader.map_or(id, Id::from);
-                (Id::from(NodeId(8)), dice.wish())
-            } else if kind < 1 + timers + requests + self.made_up || sent == 0 {
-                (Id::from(dice.node()), dice.multi_message())
-            } else {
-                let index = dice.0.random_range(0..sent);
-                // Some come more than once.
-                let (from, to, message) = match dice.0.random_bool(0.93) {
-                    true => self.wire.swap_remove(index),
-                    false => self.wire[index].clone(),
-                };
-                // Those to clients go anywhere.
-                id = if usize::from(to) < self.nodes.len() {
-                    to
-                } else {
-                    id
-                };
-                let changes = self.made_up > 0 && dice.0.random_bool(0.1);
-                (
-                    from,
-                    if changes {
-                        dice.changed(message)
-                    } else {
-                        message
-                    },
-                )
-            };
-            let before = &self.nodes[usize::from(id)].0;
-            state = Cow::Borrowed(before);
-            self.recorder
-                .on_msg(id, &mut state, from, message, &mut out);
-        }
-        let after = state.into_owned();
-        self.nodes[usize::from(id)].0 = after;
-        self.after(id, out);
     }
 }
 
@@ -630,6 +624,15 @@ impl Dice {
             },
             offset: self.of(&[0, 0, 1, 2, u64::MAX]),
             bytes,
+        }
+    }
+
+    fn timer(&mut self) -> Timer {
+        match self.0.random_range(0..12) {
+            0..3 => Timer::Campaign,
+            3..7 => Timer::Heartbeat,
+            7..9 => Timer::Propose,
+            _ => Timer::Tick,
         }
     }
 
