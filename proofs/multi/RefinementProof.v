@@ -345,7 +345,4 @@ Proof.
       destruct T as [T|T]; [|discriminate]. apply Q1 in T. exact T.
 Qed.
 
-Lemma proposes_grow asked s s' b l : proposes asked s s' b l -> moves (node b) s s' -> grows s s'.
-Proof. intros _. apply moves_grow. Qed.
-
 End Refinement.
