@@ -202,10 +202,11 @@ impl Written for Sessions<Register> {
 
 impl Written for Transfer {
     fn write(&self, words: &mut Words) {
-        words.slot(self.upto);
-        words.word(self.total);
-        words.word(self.digest);
-        words.bytes(&self.bytes);
+        let it = self.so_far();
+        words.slot(it.upto);
+        words.word(it.total);
+        words.word(it.digest);
+        words.bytes(&it.bytes);
     }
 }
 
@@ -267,7 +268,9 @@ impl Remembered<Message<Command, Reply>> for ProcessState<Register> {
         let mut summed: Vec<Vec<u8>> = own.map(|it| it.bytes.to_vec()).collect();
         if let Some(Message::Chunk(chunk)) = message {
             // Those of what has arrived, with this piece or without, of this alone, of nothing.
-            let have = learner.transfer.map_or_else(Vec::new, |it| it.bytes);
+            let have = learner
+                .transfer
+                .map_or_else(Vec::new, |it| it.so_far().bytes);
             let all = [&have[..], &chunk.bytes].concat();
             summed.extend([Vec::new(), chunk.bytes.clone(), have, all]);
         }

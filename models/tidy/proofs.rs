@@ -119,7 +119,8 @@ fn every_handler_of_a_role_is_in_the_proofs() {
         let rust = Source::read(&format!("src/{protocol}/{}.rs", role.to_lowercase()));
         let lines = rust.lines().map(str::trim_start);
         let public = lines.filter(|line| line.starts_with("pub fn"));
-        let handlers = public.filter_map(function);
+        let handlers: Vec<String> = public.filter_map(function).collect();
+        assert!(!handlers.is_empty(), "{protocol}: no handlers of {role}");
         for handler in handlers {
             // What is past is a claim about messages, which the checker verifies; the others hand
             // out a part of the state.

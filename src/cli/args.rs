@@ -230,7 +230,8 @@ pub(super) struct CheckArgs {
     /// of it: `proofs/` compares them with the handlers that are proved.
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) dump_steps: Option<PathBuf>,
-    /// And so many calls more, in states drawn at random.
+    /// And so many calls more of each protocol, at random: in states that are drawn, or in walks of
+    /// clusters that are.
     #[arg(
         long,
         global = true,

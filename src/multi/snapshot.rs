@@ -85,14 +85,10 @@ impl fmt::Debug for Chunk {
 /// A snapshot on its way in. Lost in a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Transfer {
-    /// Which snapshot.
-    pub upto: Slot,
-    /// How many bytes it has.
-    pub total: u64,
-    /// A checksum of all of them.
-    pub digest: u64,
-    /// Those that have arrived.
-    pub bytes: Vec<u8>,
+    upto: Slot,
+    total: u64,
+    digest: u64,
+    bytes: Vec<u8>,
 }
 
 /// What a piece of a snapshot leads to.
@@ -111,6 +107,18 @@ impl Transfer {
     /// Whether it would bring nothing new to a node that knows all slots before `decided`.
     pub(super) fn is_past(&self, decided: Slot) -> bool {
         self.upto <= decided
+    }
+
+    /// All that has arrived, as one piece.
+    #[must_use]
+    pub fn so_far(&self) -> Chunk {
+        Chunk {
+            upto: self.upto,
+            total: self.total,
+            digest: self.digest,
+            offset: 0,
+            bytes: self.bytes.clone(),
+        }
     }
 
     /// Adds a piece: the next of the snapshot under way, or the first of another, for whoever sent
@@ -206,6 +214,18 @@ mod tests {
         assert_eq!(add(&mut under_way, &chunks[..1]), Ok(Some(4)));
         assert_eq!(add(&mut under_way, &[longer(&chunks[1])]), Ok(None));
         assert_eq!(add(&mut under_way, &chunks[1..2]), Ok(Some(8)));
+    }
+
+    #[test]
+    fn what_has_arrived_is_one_piece_from_the_beginning() {
+        let chunks = chunks(&snapshot(3, "xyz"));
+        let mut under_way = None;
+        assert_eq!(add(&mut under_way, &chunks[..2]), Ok(Some(8)));
+        let expected = Chunk {
+            bytes: [&chunks[0].bytes[..], &chunks[1].bytes].concat(),
+            ..chunks[0].clone()
+        };
+        assert_eq!(under_way.map(|it| it.so_far()), Some(expected));
     }
 
     #[test]
