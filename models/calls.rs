@@ -46,7 +46,7 @@ pub trait Remembered<M>: Written {
 
 /// Who plays which role in a cluster, and how.
 pub trait Described: Written {
-    /// Which acceptors are enough. `None` cannot be written down.
+    /// Which acceptors are enough. Only thresholds can be written down.
     fn quorums(&self) -> &QuorumSystem;
 }
 
