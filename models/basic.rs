@@ -5,24 +5,23 @@
 
 mod relabel;
 
+use super::observer::Record;
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use synod::backoff::Backoff;
-use synod::ballot::{Ballot, NodeId};
+use synod::ballot::NodeId;
 use synod::basic::{
     Acceptor, Client, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Process,
     ProcessState, Timer,
 };
 use synod::checker::{Options, Permutation, StepProperty, StorageMode, System, World, WorldState};
 use synod::invariant::{
-    self, Agreement, Breach, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot,
-    PromiseKept, Validity, View, Votes, VotesSafe,
+    self, Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
+    Validity, View, VotesSafe,
 };
 use synod::quorum::{AcceptorSet, QuorumError, QuorumSpec};
-use synod::vote::Vote;
 
 /// Who plays which role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -221,17 +220,6 @@ impl Config {
     }
 }
 
-/// What the observer remembers: the past that the present states no longer show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Record {
-    /// Every vote ever cast, but for those forgotten.
-    pub votes: Votes<char>,
-    /// The values that are chosen, and the lowest ballot of each, once their votes are forgotten.
-    pub chosen: BTreeMap<char, Ballot>,
-    /// Every promise that was not kept.
-    pub breaches: BTreeSet<Breach>,
-}
-
 /// What is seen of a node: all that it shows, what it decided, what it promised, that and its vote,
 /// or nothing, where what the observer recorded is enough.
 const EVERYTHING: usize = 0;
@@ -302,15 +290,12 @@ fn view<'a, A: Speaker>(system: &'a Basic<A>, state: &'a WorldState<Basic<A>>) -
         Some((id, promised))
     });
     let decided = nodes().filter_map(|(id, state)| Some((id, *state.decided()?)));
-    View {
-        quorums: &system.cluster.quorums,
-        proposed: system.clients.iter().map(|client| client.value).collect(),
-        votes: &state.history.votes,
-        chosen_before: &state.history.chosen,
-        promised: promised.collect(),
-        breaches: &state.history.breaches,
-        decided: decided.collect(),
-    }
+    state.history.view(
+        &system.cluster.quorums,
+        system.clients.iter().map(|client| client.value).collect(),
+        promised.collect(),
+        decided.collect(),
+    )
 }
 
 /// The values that are chosen.
@@ -431,36 +416,13 @@ impl<A: Speaker> System for Basic<A> {
         before: &ProcessState<char>,
         after: &ProcessState<char>,
     ) -> Option<Record> {
-        let acceptor = NodeId::from(id);
         let before = before.node()?.acceptor.as_ref()?;
         let after = after.node()?.acceptor.as_ref()?;
-        let mut seen = history.clone();
-        let vote = after
-            .vote
-            .clone()
-            .filter(|vote| before.vote.as_ref() != Some(vote));
-        if let Some(promised) = before.promised {
-            let voted = vote.as_ref().map(|vote| vote.ballot);
-            let voted_below = voted.filter(|ballot| *ballot < promised);
-            let forgotten = (after.promised < Some(promised)).then_some(after.promised);
-            for ballot in voted_below.map(Some).into_iter().chain(forgotten) {
-                seen.breaches.insert(Breach {
-                    acceptor,
-                    promised,
-                    ballot,
-                });
-            }
-        }
-        if let Some(vote) = vote {
-            let is_past = seen
-                .chosen
-                .get(&vote.value)
-                .is_some_and(|chosen| *chosen <= vote.ballot);
-            if !is_past {
-                seen.votes.entry(vote).or_default().insert(acceptor);
-            }
-        }
-        (seen != *history).then_some(seen)
+        history.after(
+            id.into(),
+            (before.promised, before.vote.as_ref()),
+            (after.promised, after.vote.as_ref()),
+        )
     }
 
     fn can_crash(&self, id: Id) -> bool {
@@ -543,50 +505,18 @@ impl<A: Speaker> System for Basic<A> {
         })
     }
 
-    /// Forgets the votes for a proposal that can never be chosen any more, for too many acceptors
-    /// have left its ballot without voting for it; and those for a chosen value, but for the value
-    /// and its lowest ballot: that the same value is chosen again is no news.
-    ///
-    /// An acceptor that votes below its promise might revive a proposal that is dead. That breaks
-    /// [`PromiseKept`], which is checked in the same search: the verdict is the same.
     fn forget(&self, history: &Record, seen: &[&ProcessState<char>]) -> Option<Record> {
-        let quorums = &self.cluster.quorums;
-        let promised = |node: NodeId| {
+        history.forget(&self.cluster.quorums, |node| {
             let state = seen.get(usize::from(Id::from(node)))?;
             state.node()?.acceptor.as_ref()?.promised
-        };
-        let is_chosen = |voters: &AcceptorSet| quorums.is_phase2(*voters);
-        let is_dead = |proposal: &Vote<char>, voters: &AcceptorSet| {
-            let acceptors = quorums.acceptors().iter();
-            let may_vote = acceptors.filter(|id| promised(*id) <= Some(proposal.ballot));
-            !is_chosen(&voters.union(may_vote.collect()))
-        };
-        let mut votes = history.votes.iter();
-        if !votes.any(|(proposal, voters)| is_chosen(voters) || is_dead(proposal, voters)) {
-            return None;
-        }
-        let mut left = history.clone();
-        for (proposal, _) in history.votes.iter().filter(|(_, voters)| is_chosen(voters)) {
-            let lowest = left.chosen.entry(proposal.value).or_insert(proposal.ballot);
-            *lowest = proposal.ballot.min(*lowest);
-        }
-        let chosen = &left.chosen;
-        left.votes.retain(|proposal, voters| {
-            let lowest = chosen.get(&proposal.value);
-            let is_past = lowest.is_some_and(|lowest| *lowest <= proposal.ballot);
-            !is_past && !is_dead(proposal, voters)
-        });
-        Some(left)
+        })
     }
 
-    /// A vote that is forgotten decides nothing, and neither does one for a value that was chosen
-    /// in a lower ballot: the votes of that ballot are still there.
     fn is_moot(&self, history: &Record, envelope: &Envelope<Message<char>>) -> bool {
-        let Message::Accepted { vote } = &envelope.msg else {
-            return false;
-        };
-        let is_chosen = history.chosen.get(&vote.value) == Some(&vote.ballot);
-        !is_chosen && !history.votes.contains_key(vote)
+        match &envelope.msg {
+            Message::Accepted { vote } => history.is_moot(vote),
+            _ => false,
+        }
     }
 
     fn interchangeable(&self) -> Vec<Vec<Id>> {
@@ -615,7 +545,8 @@ impl<A: Speaker> System for Basic<A> {
     }
 
     fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
-        self.relabel(by).record(history)
+        let relabel = self.relabel(by);
+        history.relabel(by, |value| relabel.value(value))
     }
 
     fn label(&self, id: Id) -> String {

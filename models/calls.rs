@@ -4,10 +4,11 @@
 //! has not seen before: who was called with what, in which state, and what came of it. The
 //! checker's collapse engine runs a handler once per local state and message, so a search with
 //! recorders writes down all that can happen in a configuration. [`random`] goes beyond. The words
-//! of a line are explained where they are written ([`basic`], [`multi`]); `proofs/driver` reads
-//! them.
+//! of a line are explained where they are written ([`basic`], [`multi`], [`fast`]); `proofs/driver`
+//! reads them.
 
 mod basic;
+mod fast;
 mod multi;
 
 use rand::rngs::SmallRng;
@@ -351,7 +352,8 @@ where
 /// If they cannot be written.
 pub fn random(calls: &Arc<Calls>, count: usize, seed: u64) -> io::Result<()> {
     basic::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))?;
-    multi::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))
+    multi::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))?;
+    fast::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))
 }
 
 /// Draws what a call takes. Few of each kind, so that they meet.

@@ -74,8 +74,9 @@ impl Run {
         }
     }
 
-    fn is_basic(&self) -> bool {
-        self.protocol == "basic"
+    /// Whether it is about one value: what Basic Paxos and Fast Paxos say and save looks alike.
+    fn is_one_decree(&self) -> bool {
+        self.protocol != "multi"
     }
 
     fn ballot(&mut self, node: u32) -> Ballot {
@@ -95,7 +96,7 @@ impl Run {
             .extend(format!("{step}\n").as_bytes());
     }
 
-    /// What a node of Basic Paxos has on disk.
+    /// What a node of Basic Paxos or Fast Paxos has on disk.
     fn durable(&self, node: usize) -> Value {
         let text = String::from_utf8_lossy(&self.files[node].bytes);
         let lines = text
@@ -110,7 +111,7 @@ impl Run {
     /// What a node saves when its promise or its vote changes.
     fn change(&self, node: usize, promised: Ballot, vote: Option<(u64, &Value)>) -> Value {
         let cast = vote.map(|(_, value)| json!({"ballot": promised, "value": value}));
-        if !self.is_basic() {
+        if !self.is_one_decree() {
             let voted = vote.map(|(slot, _)| json!({"Voted": [slot, cast]}));
             let changes = [Some(json!({"Promised": promised})), voted];
             return changes.into_iter().flatten().collect();
@@ -128,7 +129,7 @@ impl Run {
         let message = self.prepare_message(ballot);
         let others = (0..3).filter(|node| *node != ballot.node.0 as usize);
         let sends: Vec<(usize, Value)> = others.map(|to| (to, message.clone())).collect();
-        let (timer, saves) = if self.is_basic() {
+        let (timer, saves) = if self.is_one_decree() {
             let mut durable = self.durable(ballot.node.0 as usize);
             durable["ballot"] = json!(ballot);
             (json!("Retry"), json!([durable]))
@@ -144,14 +145,14 @@ impl Run {
     }
 
     fn prepare_message(&self, ballot: Ballot) -> Value {
-        match self.is_basic() {
+        match self.is_one_decree() {
             true => json!({"Prepare": {"ballot": ballot}}),
             false => json!({"Prepare": {"ballot": ballot, "from": SLOT}}),
         }
     }
 
     fn promise_message(&self, ballot: Ballot, vote: Option<&Value>) -> Value {
-        if self.is_basic() {
+        if self.is_one_decree() {
             return json!({"Promise": {"ballot": ballot, "vote": vote}});
         }
         let votes = vote.map_or(json!({}), |vote| json!({SLOT.to_string(): vote}));
@@ -175,7 +176,7 @@ impl Run {
 
     fn accept(&self, ballot: Ballot, slot: u64, value: &Value) -> Vec<(usize, Value)> {
         let vote = json!({"ballot": ballot, "value": value});
-        let message = match self.is_basic() {
+        let message = match self.is_one_decree() {
             true => json!({"Accept": {"vote": vote}}),
             false => json!({"Accept": {"slot": slot, "vote": vote}}),
         };
@@ -183,7 +184,7 @@ impl Run {
     }
 
     fn accepted(&self, ballot: Ballot, slot: u64, value: &Value) -> Value {
-        match self.is_basic() {
+        match self.is_one_decree() {
             true => json!({"Accepted": {"vote": {"ballot": ballot, "value": value}}}),
             false => json!({"Accepted": {"ballot": ballot, "slot": slot}}),
         }
@@ -218,7 +219,7 @@ impl Run {
             let event = json!({"message": [from, self.accepted(*ballot, SLOT, value)]});
             self.step(node, event, Value::Null, &[]);
         }
-        let told = match self.is_basic() {
+        let told = match self.is_one_decree() {
             true => json!({"Decided": {"value": value}}),
             false => json!({"Entries": {"from": SLOT, "entries": [value]}}),
         };
@@ -227,7 +228,7 @@ impl Run {
 
     /// A node says something, for no reason that anybody sees.
     fn say(&mut self, node: usize, says: &[(usize, Value)]) {
-        let timer = match self.is_basic() {
+        let timer = match self.is_one_decree() {
             true => json!("Ask"),
             false => json!({"Node": "Tick"}),
         };
@@ -249,9 +250,9 @@ impl Run {
         self.step(node, json!({"start": changes}), Value::Null, &[]);
     }
 
-    /// Two values that were asked for; the first is what was chosen, in Basic Paxos.
+    /// Two values that were asked for; the first is what was chosen, if one was.
     fn values(&self) -> [Value; 2] {
-        if self.is_basic() {
+        if self.is_one_decree() {
             let [red, blue] = [json!("red"), json!("blue")];
             let is_red = self.durable(0)["decided"] == red;
             return if is_red { [red, blue] } else { [blue, red] };
@@ -279,7 +280,7 @@ impl Run {
     /// The vote that an acceptor has in the slot in question.
     fn vote_of(&self, acceptor: usize) -> Option<Value> {
         let vote = self
-            .is_basic()
+            .is_one_decree()
             .then(|| self.durable(acceptor)["acceptor"]["vote"].clone());
         vote.filter(|vote| !vote.is_null())
     }
@@ -352,8 +353,8 @@ const BUGS: &[Bug] = &[
         |run, x, y| {
             let ballot = run.proper();
             run.vote(1, ballot, SLOT, x, true);
-            let kept = if run.is_basic() { y } else { x };
-            if run.is_basic() {
+            let kept = if run.is_one_decree() { y } else { x };
+            if run.is_one_decree() {
                 let mut durable = run.durable(1);
                 durable["acceptor"]["vote"] = vote(ballot, kept);
                 run.step(1, json!({"start": [durable]}), Value::Null, &[]);
@@ -636,6 +637,319 @@ fn every_bug_of_history_is_rejected_in_a_recorded_run_of_basic_paxos() {
 #[test]
 fn every_bug_of_history_is_rejected_in_a_recorded_run_of_multi_paxos() {
     assert_bugs_are_rejected("multi", &[BUGS, BUGS_OF_LOGS]);
+}
+
+#[test]
+fn every_bug_of_history_is_rejected_in_a_recorded_run_of_fast_paxos() {
+    assert_bugs_are_rejected("fast", &[BUGS]);
+}
+
+#[test]
+fn every_bug_of_fast_ballots_is_rejected() {
+    let proper = Fast::open();
+    let report = certify(&proper.files).expect("a run");
+    assert_eq!((&report.protocol, &report.causality), (&None, &None));
+    assert!(report.model.is_none(), "{:?}", report.model);
+    assert_same(&report, "no bug");
+    for (name, rule, put) in BUGS_OF_FAST_BALLOTS {
+        let mut run = proper.clone();
+        put(&mut run);
+        let report = certify(&run.files).expect("a run");
+        let found = report.protocol.as_ref().map(|it| it.rule.as_str());
+        let found = found.unwrap_or_else(|| panic!("{name} passes"));
+        assert!(found.contains(rule), "{name}: {found}");
+        assert!(report.model.is_some(), "the actors do {name}");
+        assert_same(&report, name);
+    }
+}
+
+/// Red if a collision that is resolved without phase 1 is not taken for what it is.
+#[test]
+fn a_collision_that_is_resolved_is_certified() {
+    let mut run = Fast::open();
+    for (acceptor, value) in [(0, "red"), (1, "blue"), (2, "red"), (3, "blue")] {
+        run.vote(acceptor, value);
+    }
+    let accept = json!({"Accept": {"vote": {"ballot": ballot(2), "value": "red"}}});
+    let voted = json!({"Accepted": {"vote": {"ballot": ballot(2), "value": "red"}}});
+    for from in [1, 2] {
+        run.hear(from, if from == 1 { "blue" } else { "red" }, None, &[]);
+    }
+    // Node 0 votes for what it proposes in the same step.
+    let mut saved = run.disk(0);
+    saved["ballot"] = json!(ballot(2));
+    saved["acceptor"]["vote"] = json!({"ballot": ballot(2), "value": "red"});
+    let says = [
+        (&accept, 1),
+        (&accept, 2),
+        (&accept, 3),
+        (&voted, 1),
+        (&voted, 2),
+        (&voted, 3),
+    ];
+    let says: Vec<(usize, Value)> = says.map(|(it, to)| (to, it.clone())).to_vec();
+    run.hear(3, "blue", Some(saved), &says);
+    let report = certify(&run.files).expect("a run");
+    assert!(
+        report.is_certified(),
+        "{:?}",
+        report.protocol.or(report.model)
+    );
+    let text = report.events_as_text();
+    for event in [
+        "opened 0 1.0 0,1,2",
+        "promised 3 2.0 0 0 1.0 1",
+        "proposed 0 2.0 0 0,1,2,3",
+    ] {
+        assert!(
+            text.lines().any(|line| line == event),
+            "no {event}:\n{text}"
+        );
+    }
+    assert_same(&report, "a collision");
+}
+
+/// Ballots of node 0, of which the first is fast.
+fn ballot(round: u64) -> Ballot {
+    let node = NodeId(0);
+    Ballot { round, node }
+}
+
+/// A run of four nodes of Fast Paxos, any three of which are a quorum, made by hand.
+#[derive(Clone)]
+struct Fast {
+    files: Vec<File>,
+}
+
+/// A bug, what the judge says of it, and how it shows.
+type FastBug = (&'static str, &'static str, fn(&mut Fast));
+
+/// Bugs that only fast ballots invite, or that show otherwise in them.
+const BUGS_OF_FAST_BALLOTS: &[FastBug] = &[
+    (
+        "a second vote in an open ballot",
+        "no ballot below its promise",
+        |run| {
+            run.vote(1, "red");
+            run.vote(1, "blue");
+        },
+    ),
+    (
+        "a vote for what nobody asked for",
+        "asked for if the ballot is open",
+        |run| {
+            run.vote(1, "green");
+        },
+    ),
+    (
+        "a fast ballot decided by a classic quorum and no more",
+        "votes of a quorum",
+        |run| {
+            run.vote(1, "red");
+            run.vote(2, "red");
+            let decided = json!({"Decided": {"value": "red"}});
+            run.say(2, &[(3, decided)]);
+        },
+    ),
+    (
+        "a ballot opened twice over",
+        "a ballot is used once",
+        |run| {
+            let accept = json!({"Accept": {"vote": {"ballot": ballot(1), "value": "red"}}});
+            run.say(0, &[(1, accept)]);
+        },
+    ),
+    (
+        "a classic ballot opened",
+        "only a fast ballot is opened",
+        |run| {
+            let any = json!({"Any": {"ballot": ballot(3)}});
+            run.say(0, &[(1, any)]);
+        },
+    ),
+    (
+        "a ballot opened without promises",
+        "promises of a quorum",
+        |run| {
+            let ballot = Ballot {
+                node: NodeId(1),
+                ..ballot(1)
+            };
+            let any = json!({"Any": {"ballot": ballot}});
+            run.say(1, &[(2, any)]);
+        },
+    ),
+    (
+        "a collision resolved by too few votes",
+        "promises of a quorum",
+        |run| {
+            run.vote(1, "blue");
+            run.vote(2, "red");
+            run.hear(1, "blue", None, &[]);
+            run.resolve(2, "red", "blue");
+        },
+    ),
+    (
+        "a vote counted that did not promise the next ballot",
+        "has not promised 2.0",
+        |run| {
+            run.vote(1, "blue");
+            run.vote_without_promise(2, "red");
+            run.vote(3, "blue");
+            run.hear(1, "blue", None, &[]);
+            run.hear(2, "red", None, &[]);
+            run.resolve(3, "blue", "blue");
+        },
+    ),
+    (
+        "a value picked that cannot have been chosen",
+        "what may have been chosen",
+        |run| {
+            for (acceptor, value) in [(1, "red"), (2, "blue"), (3, "blue")] {
+                run.vote(acceptor, value);
+            }
+            run.hear(1, "red", None, &[]);
+            run.hear(2, "blue", None, &[]);
+            run.resolve(3, "blue", "red");
+        },
+    ),
+    (
+        "a value picked that has no vote",
+        "highest vote reported",
+        |run| {
+            for acceptor in [1, 2, 3] {
+                run.vote(acceptor, "blue");
+            }
+            run.hear(1, "blue", None, &[]);
+            run.hear(2, "blue", None, &[]);
+            run.resolve(3, "blue", "red");
+        },
+    ),
+];
+
+impl Fast {
+    /// Ballot 1.0 is open at all nodes; red and blue were asked for.
+    fn open() -> Self {
+        let header = json!({"run": {"cluster": 7, "nodes": 4, "protocol": "fast"}});
+        let file = |node: usize| File {
+            name: format!("node-{node}"),
+            bytes: format!("{header}\n").into_bytes(),
+        };
+        let mut run = Fast {
+            files: (0..4).map(file).collect(),
+        };
+        let others = |me: usize| (0..4).filter(move |node| *node != me);
+        let to_others = |me: usize, message: &Value| -> Vec<(usize, Value)> {
+            others(me).map(|to| (to, message.clone())).collect()
+        };
+        for node in 0..4 {
+            run.step(
+                node,
+                json!({"start": []}),
+                None,
+                &to_others(node, &json!("Ask")),
+            );
+        }
+        let prepare = json!({"Prepare": {"ballot": ballot(1)}});
+        let promise = json!({"Promise": {"ballot": ballot(1), "vote": null}});
+        let any = json!({"Any": {"ballot": ballot(1)}});
+        let promised = Fast::disk_with(Some(ballot(1)), false, Value::Null, Value::Null);
+        let mut own = promised.clone();
+        own["ballot"] = json!(ballot(1));
+        run.step(
+            0,
+            json!({"timeout": "Retry"}),
+            Some(own.clone()),
+            &to_others(0, &prepare),
+        );
+        for node in 1..4 {
+            let event = json!({"message": [0, prepare]});
+            run.step(node, event, Some(promised.clone()), &[(0, promise.clone())]);
+        }
+        run.step(0, json!({"message": [1, promise]}), None, &[]);
+        own["acceptor"]["open"] = json!(true);
+        let says = to_others(0, &any);
+        run.step(0, json!({"message": [2, promise]}), Some(own), &says);
+        for node in 1..4 {
+            let mut open = promised.clone();
+            open["acceptor"]["open"] = json!(true);
+            run.step(node, json!({"message": [0, any]}), Some(open), &[]);
+        }
+        run
+    }
+
+    fn disk_with(promised: Option<Ballot>, open: bool, vote: Value, started: Value) -> Value {
+        json!({
+            "acceptor": {"promised": promised, "open": open, "vote": vote},
+            "ballot": started,
+            "decided": null,
+        })
+    }
+
+    fn step(&mut self, node: usize, event: Value, saves: Option<Value>, sends: &[(usize, Value)]) {
+        let saves = saves.map(|saved| vec![saved]);
+        let step = json!({
+            "node": node, "us": 0, "event": event, "clock": [], "saves": saves, "sends": sends,
+        });
+        let line = format!("{step}\n");
+        self.files[node].bytes.extend(line.as_bytes());
+    }
+
+    /// What a node saved last.
+    fn disk(&self, node: usize) -> Value {
+        let text = String::from_utf8_lossy(&self.files[node].bytes);
+        let lines = text.lines().rev();
+        let saved = lines.map(|line| -> Value { serde_json::from_str(line).expect("a line") });
+        let mut saved = saved.map(|line| line["saves"][0].clone());
+        saved
+            .find(|it| !it.is_null())
+            .expect("it has saved something")
+    }
+
+    fn vote_in(&mut self, acceptor: usize, value: &str, promised: Ballot) {
+        let vote = json!({"ballot": ballot(1), "value": value});
+        let mut disk = self.disk(acceptor);
+        disk["acceptor"] = json!({"promised": promised, "open": false, "vote": vote});
+        let accepted = json!({"Accepted": {"vote": vote}});
+        let others = (0..4).filter(|node| *node != acceptor);
+        let says: Vec<(usize, Value)> = others.map(|to| (to, accepted.clone())).collect();
+        // Of what clients ask for only red and blue are on record: the third is made up.
+        let asked = if value == "green" { "red" } else { value };
+        // A client without a trace of its own is taken at its word.
+        let event = json!({"message": [9, {"Propose": {"value": asked}}]});
+        self.step(acceptor, event, Some(disk), &says);
+    }
+
+    /// An acceptor votes in the open ballot.
+    fn vote(&mut self, acceptor: usize, value: &str) {
+        self.vote_in(acceptor, value, ballot(2));
+    }
+
+    fn vote_without_promise(&mut self, acceptor: usize, value: &str) {
+        self.vote_in(acceptor, value, ballot(1));
+    }
+
+    /// The coordinator hears of a vote.
+    fn hear(&mut self, from: usize, value: &str, saves: Option<Value>, says: &[(usize, Value)]) {
+        let vote = json!({"ballot": ballot(1), "value": value});
+        let event = json!({"message": [from, {"Accepted": {"vote": vote}}]});
+        self.step(0, event, saves, says);
+    }
+
+    /// The coordinator hears of a vote, and proposes in the next ballot.
+    fn resolve(&mut self, from: usize, heard: &str, picked: &str) {
+        let mut disk = self.disk(0);
+        disk["ballot"] = json!(ballot(2));
+        let vote = json!({"ballot": ballot(2), "value": picked});
+        let accept = json!({"Accept": {"vote": vote}});
+        let says: Vec<(usize, Value)> = (1..4).map(|to| (to, accept.clone())).collect();
+        self.hear(from, heard, Some(disk), &says);
+    }
+
+    /// A node says something, for no reason that anybody sees.
+    fn say(&mut self, node: usize, says: &[(usize, Value)]) {
+        self.step(node, json!({"timeout": "Ask"}), None, says);
+    }
 }
 
 #[test]

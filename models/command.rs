@@ -95,7 +95,8 @@ fn calls_of_handlers_are_written_down_once_each() {
     let text = std::fs::read_to_string(&file).expect("it was written");
     let (clusters, calls): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.starts_with("cluster "));
-    assert_eq!(clusters.len(), 3, "that of the search, and random ones");
+    // One of each protocol.
+    assert_eq!(clusters.len(), 4, "that of the search, and random ones");
     let distinct: BTreeSet<&str> = calls.iter().copied().collect();
     assert_eq!(distinct.len(), calls.len(), "a call twice");
     // A vote: the state before, the state after, and the save that comes before the answer.
@@ -164,15 +165,15 @@ fn mutants_are_killed_by_their_invariants() {
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
     let (result, mutants) = lines.split_last().expect("a result");
-    // One of Basic Paxos and one of Multi-Paxos.
-    assert_eq!(mutants.len(), 2);
+    // One of each protocol.
+    assert_eq!(mutants.len(), 3);
     for mutant in mutants {
         assert_eq!(mutant["breaks"], "OneValuePerBallot");
         assert_eq!(mutant["killed"], true);
         assert_eq!(mutant["is_shortest"], true);
     }
-    assert_eq!(result["mutants"], 2);
-    assert_eq!(result["killed"], 2);
+    assert_eq!(result["mutants"], 3);
+    assert_eq!(result["killed"], 3);
     assert_eq!(result["survived"], serde_json::json!([]));
 
     let output = synod(&["mutants", "half-promises", "--json"]);
@@ -322,7 +323,7 @@ fn a_mutant_that_survives_is_not_praised() {
 
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
-    let cases: [(&[&str], &[&str]); 29] = [
+    let cases: [(&[&str], &[&str]); 32] = [
         (
             &["check", "basic", "--dump-steps", "/nowhere/calls"],
             &["--dump-steps", "/nowhere/calls"],
@@ -332,8 +333,20 @@ fn bad_input_is_refused_with_what_to_do() {
             &["--dump-steps"],
         ),
         (&["check", "basic", "--fast"], &["--fast"]),
+        (
+            &["check", "fast", "--quorums", "fast:2,2"],
+            &["{0,1}", "Q1 + 2 * QF", "no acceptor in common"],
+        ),
+        (
+            &["check", "fast", "--quorums", "majority"],
+            &["--quorums", "fast:QC,QF"],
+        ),
+        (
+            &["check", "fast", "--coordinators", "0"],
+            &["--coordinators", "1 to 64"],
+        ),
         (&["check", "raft"], &["raft", "synod check"]),
-        (&["check"], &["basic", "multi", "--all"]),
+        (&["check"], &["basic", "multi", "fast", "--all"]),
         (&["check", "--json"], &["name a protocol", "--all"]),
         (&["check", "--all", "basic"], &["--all", "name none"]),
         (
@@ -697,10 +710,14 @@ fn connect(address: &str) -> TcpStream {
 #[test]
 fn a_cluster_over_udp_decides_one_value_though_a_node_is_killed() {
     for faults in ["", "loss=0.2,dup=0.2,reorder=0.2"] {
-        for seed in ["1", "2", "3"] {
-            let output = synod(&["cluster", "basic", "--seed", seed, "--faults", faults]);
+        for (protocol, seed) in [("basic", "1"), ("basic", "2"), ("fast", "1"), ("fast", "2")] {
+            let output = synod(&["cluster", protocol, "--seed", seed, "--faults", faults]);
             let told = format!("{}{}", output.stdout, output.stderr);
-            assert_eq!(output.code, Some(0), "faults {faults}, seed {seed}: {told}");
+            assert_eq!(
+                output.code,
+                Some(0),
+                "{protocol}, {faults}, seed {seed}: {told}"
+            );
             assert!(
                 output.stdout.contains("all 3 nodes and 2 clients decided"),
                 "{told}"
@@ -812,6 +829,8 @@ fn simulations_agree_and_a_seed_tells_all_that_happens() {
     let other = simulate(&["--seeds", "50", "--seed", "50", "--json"]);
     assert_ne!(stable(&first), stable(&other));
     simulate(&["--nodes", "5", "--seeds", "20"]);
+    let output = synod(&["simulate", "fast", "--nodes", "4", "--seeds", "200"]);
+    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod brute;
 mod engines;
+mod fast;
 mod global;
 mod reductions;
 mod toys;

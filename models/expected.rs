@@ -14,13 +14,18 @@ pub struct Expected {
     /// Multi-Paxos.
     #[serde(default)]
     pub multi: Vec<Pinned>,
+    /// Fast Paxos.
+    #[serde(default)]
+    pub fast: Vec<Pinned>,
 }
 
 impl Expected {
     /// Every configuration, and the protocol that it is of.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &Pinned)> {
         let basic = self.basic.iter().map(|pinned| ("basic", pinned));
-        basic.chain(self.multi.iter().map(|pinned| ("multi", pinned)))
+        let multi = self.multi.iter().map(|pinned| ("multi", pinned));
+        let fast = self.fast.iter().map(|pinned| ("fast", pinned));
+        basic.chain(multi).chain(fast)
     }
 }
 

@@ -9,6 +9,8 @@
 pub mod basic;
 pub mod calls;
 pub mod expected;
+pub mod fast;
 pub mod multi;
 pub mod mutants;
+pub mod observer;
 pub mod scenarios;

@@ -45,6 +45,11 @@ pub const ALL: &[(&str, &str)] = texts![
     "stale-read"
     "lease"
     "drift"
+    "fast-path"
+    "collision"
+    "may-be-chosen"
+    "one-vote-binds"
+    "in-between"
 ];
 
 /// A run that is told.

@@ -165,7 +165,7 @@ fn small_pinned_configurations_have_the_states_they_had() {
         assert!(is_new, "{protocol} {} is there twice", pinned.name);
         assert_eq!(pinned.verdict, "holds");
     }
-    for pinned in [&expected.basic, &expected.multi] {
+    for pinned in [&expected.basic, &expected.multi, &expected.fast] {
         assert!(pinned.iter().filter(|pinned| pinned.small).count() >= 10);
     }
     // The command reads the same file and runs the same search: it is the one that is tested.
@@ -181,7 +181,8 @@ fn small_pinned_configurations_have_the_states_they_had() {
 
 /// How many states a pinned configuration has at most for stateright to search it in a test, by
 /// protocol: those of a log are larger.
-const STATERIGHT_STATES_MAX: [(&str, usize); 2] = [("basic", 60_000), ("multi", 25_000)];
+const STATERIGHT_STATES_MAX: [(&str, usize); 3] =
+    [("basic", 60_000), ("multi", 25_000), ("fast", 60_000)];
 
 #[test]
 fn stateright_finds_what_is_pinned() {

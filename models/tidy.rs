@@ -17,6 +17,16 @@ const ROLE_LINES_MAX: usize = 300;
 /// Basic Paxos without stateright: the roles, and the process that joins them.
 const BASIC: [&str; 5] = ["acceptor", "proposer", "learner", "node", "client"];
 
+/// Fast Paxos without stateright: the roles, and the rule for picking a value.
+const FAST: [&str; 6] = [
+    "acceptor",
+    "coordinator",
+    "learner",
+    "poll",
+    "node",
+    "client",
+];
+
 /// Multi-Paxos without stateright: the roles, and what stands beside them.
 const MULTI: [&str; 14] = [
     "acceptor",
@@ -179,6 +189,11 @@ fn multi() -> impl Iterator<Item = Source> {
     MULTI.into_iter().map(read)
 }
 
+fn fast() -> impl Iterator<Item = Source> {
+    let read = |name| Source::read(&format!("src/fast/{name}.rs"));
+    FAST.into_iter().map(read)
+}
+
 fn assert_none(broken: &[String], rule: &str) {
     assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
 }
@@ -230,6 +245,7 @@ fn roles_and_their_vocabulary_know_no_world_outside() {
         "ballot",
         "vote",
         "quorum",
+        "rounds",
         "invariant",
         "backoff",
         "delta",
@@ -246,7 +262,11 @@ fn roles_and_their_vocabulary_know_no_world_outside() {
         "stateright",
     ];
     let broken = names(
-        vocabulary.into_iter().chain(basic()).chain(multi()),
+        vocabulary
+            .into_iter()
+            .chain(basic())
+            .chain(multi())
+            .chain(fast()),
         &outside,
     );
     assert_none(&broken, "a role is a function of its state and a message");
@@ -255,8 +275,13 @@ fn roles_and_their_vocabulary_know_no_world_outside() {
 #[test]
 fn the_checker_and_the_runtime_know_no_protocol_and_not_each_other() {
     let rule = "the checker and the runtime know actors";
-    let protocols = ["crate::basic", "synod", "super::super::basic"];
-    let vocabulary = ["crate::ballot", "crate::vote", "crate::quorum"];
+    let protocols = ["crate::basic", "crate::multi", "crate::fast", "synod"];
+    let vocabulary = [
+        "crate::ballot",
+        "crate::vote",
+        "crate::quorum",
+        "crate::rounds",
+    ];
     let forbidden = [protocols, vocabulary].concat();
     for (folder, other) in [("src/checker", "runtime"), ("src/runtime", "checker")] {
         let sources = Source::all(folder);
@@ -276,7 +301,7 @@ fn the_checker_and_the_runtime_know_no_protocol_and_not_each_other() {
 
 #[test]
 fn one_file_of_a_protocol_knows_stateright() {
-    for protocol in ["src/basic", "src/multi"] {
+    for protocol in ["src/basic", "src/multi", "src/fast"] {
         let sources = Source::all(protocol).into_iter();
         let knowing = sources.filter(|source| source.code().contains("stateright"));
         let knowing: Vec<String> = knowing.map(|source| source.path).collect();
@@ -321,7 +346,7 @@ fn functions_and_roles_are_short() {
     };
     let broken: Vec<String> = sources.iter().flat_map(long).collect();
     assert_none(&broken, "functions that are too long");
-    let roles = basic().chain(multi());
+    let roles = basic().chain(multi()).chain(fast());
     let roles = roles.filter(|source| !source.path.ends_with("/node.rs"));
     let roles = roles.map(|source| (source.lines().count(), source.path));
     let long = roles.filter(|(lines, _)| *lines > ROLE_LINES_MAX);
@@ -389,6 +414,26 @@ fn every_handler_of_the_log_names_its_source() {
 }
 
 #[test]
+fn every_handler_of_fast_paxos_names_its_source() {
+    let mut handlers = 0;
+    for source in fast().filter(|it| !it.path.contains("/node") && !it.path.contains("client")) {
+        let lines: Vec<&str> = source.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let name = function(line).filter(|_| line.trim_start().starts_with("pub fn"));
+            let is_rule =
+                |it: &String| it.starts_with("on_") || ["prepare", "pick"].contains(&it.as_str());
+            let Some(name) = name.filter(is_rule) else {
+                continue;
+            };
+            let is_sourced = doc_above(&lines, at).contains("[Fast, ");
+            assert!(is_sourced, "{} of {} has no source", name, source.path);
+            handlers += 1;
+        }
+    }
+    assert!(handlers >= 11, "{handlers}");
+}
+
+#[test]
 fn the_readme_has_every_invariant_and_its_sentence() {
     let readme = readme();
     for invariant in synod::invariant::ALL
@@ -405,7 +450,11 @@ fn the_readme_has_every_invariant_and_its_sentence() {
 fn the_readme_has_the_counts_of_the_pinned_configurations() {
     let readme = readme().replace(',', "");
     let pinned = expected::load().expect("expected.toml is well-formed");
-    for (pinned, place) in [(pinned.basic, "basic-paxos"), (pinned.multi, "multi-paxos")] {
+    for (pinned, place) in [
+        (pinned.basic, "basic-paxos"),
+        (pinned.multi, "multi-paxos"),
+        (pinned.fast, "fast-paxos"),
+    ] {
         let default = pinned.iter().find(|pinned| pinned.args.is_empty());
         let default = default.expect("the default configuration is pinned");
         let largest = pinned.iter().max_by_key(|pinned| pinned.unique_states);
@@ -463,7 +512,7 @@ fn the_table_of_the_models_is_made_from_what_is_pinned() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/README.md");
     let mut text = fs::read_to_string(&path).expect("the models have a README");
     let is_to_write = std::env::var_os("SYNOD_WRITE").is_some();
-    for protocol in ["basic", "multi"] {
+    for protocol in ["basic", "multi", "fast"] {
         let start = format!("<!-- {protocol}: made from expected.toml -->\n\n");
         let end = "\n<!-- end -->";
         let (before, rest) = text.split_once(&start).expect("the table begins");

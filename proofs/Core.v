@@ -29,7 +29,7 @@ Record setting := Setting {
   phase2 : N -> (acceptor -> Prop) -> Prop }.
 
 (** What safety asks of quorums. That a phase-1 quorum also meets any two fast ones
-    together, [Fast §2.3], is needed only to get on: see [Fast]. *)
+    together, [Fast, quorum requirement], is needed only to get on: see [Fast]. *)
 Record lawful (S : setting) : Prop := Lawful {
   quorums_meet : forall b c Q R, c < b -> phase1 S b Q -> phase2 S c R ->
     exists a, Q a /\ R a;
@@ -90,7 +90,7 @@ Definition free (s : state) (Q : acceptor -> Prop) (i b : N) :=
 (** The value to propose once votes were reported. It has a vote in [k], the highest
     ballot reported, [PMS §2.2, P2c]; and if [k] was fast, where several values may
     have votes, no other can have been chosen in [k]: every quorum of [k] has a
-    member among [Q] that did not vote for that other, [Fast §2.2, O4]. *)
+    member among [Q] that did not vote for that other, [Fast, O4]. *)
 Definition bound (s : state) (Q : acceptor -> Prop) (i b : N) (v : value) :=
   exists k,
     (exists a, Q a /\ sent s (Promise a b i (Some (k, v)))) /\
@@ -171,7 +171,7 @@ Definition Validity := forall s i b v,
 Definition Stability := forall s e i b v,
   chosen s i b v -> chosen (apply s e) i b v.
 
-(** All votes in one ballot are for one value, unless the ballot is fast. *)
+(** All votes in one ballot, unless fast, are for one value. *)
 Definition OneValuePerBallot := forall s a a' i b v v',
   reachable s -> is_fast S b = false ->
   sent s (Accepted a i b v) -> sent s (Accepted a' i b v') -> v = v'.

@@ -2,7 +2,7 @@
 
     Safety needs quorums to meet two by two. That a coordinator which has heard from
     a quorum always finds a value to go on with needs more: a phase-1 quorum has to
-    meet any two fast quorums where these meet, [Fast §2.3]. This is not liveness:
+    meet any two fast quorums where these meet, [Fast, quorum requirement]. This is not liveness:
     it says that phase 2 can be started, not that anybody answers. *)
 
 From Coq Require Import NArith List Lia Bool.

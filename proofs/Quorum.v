@@ -96,7 +96,7 @@ Definition is_lawful (c : system) : bool :=
   meet (acceptors c) (phase1 c) (phase2_fast c) &&
   meet (acceptors c) (phase2_fast c) (phase2_fast c).
 
-(** [Fast §2.3]: with this the coordinator is never stuck. *)
+(** [Fast, quorum requirement]: with this the coordinator is never stuck. *)
 Definition is_live (c : system) : bool :=
   meet_pairs (acceptors c) (phase1 c) (phase2_fast c).
 
@@ -341,7 +341,7 @@ Ltac arithmetic :=
   cbn [acceptors phase1 phase2 phase2_fast is_sound meet meet_pairs];
   rewrite ?andb_true_iff, ?N.ltb_lt, ?N.leb_le; repeat split; lia.
 
-(** Thresholds obey them if they are large enough together; [Fast §2.3] has the same
+(** Thresholds obey them if they are large enough together; [Fast, quorum requirement] has the same
     inequalities for [q1 = q2]. *)
 Theorem fast_flexible_is_lawful A q1 q2 qf f :
   0 < q1 <= len A -> 0 < q2 <= len A -> qf <= len A ->

@@ -47,12 +47,12 @@ pub struct Breach {
 }
 
 impl<V: Value> View<'_, V> {
-    /// The values that are chosen: a phase-2 quorum voted for them in one ballot (`chosen`).
+    /// The values that are chosen: a quorum of a ballot voted for them there (`chosen`).
     #[must_use]
     pub fn chosen(&self) -> BTreeSet<&V> {
         let voted = self.votes.iter();
         voted
-            .filter(|(_, voters)| self.quorums.is_phase2(**voters))
+            .filter(|(proposal, voters)| self.quorums.chooses(proposal.ballot, **voters))
             .map(|(proposal, _)| &proposal.value)
             .chain(self.chosen_before.keys())
             .collect()
@@ -67,17 +67,28 @@ impl<V: Value> View<'_, V> {
 
     /// Whether only `value` is chosen, or can ever be, in a ballot (`NoneOtherChoosableAt`).
     ///
-    /// So it is when every quorum has an acceptor that will never vote for another value there:
-    /// it voted for this one, or it did not vote and has promised a higher ballot.
+    /// So it is when for every other value each quorum has an acceptor that will never vote for it
+    /// there: it voted for another, or it did not vote and has promised a higher ballot. All values
+    /// without a vote are alike: it is enough to look at one more than have votes.
     fn none_other_choosable_at(&self, ballot: Ballot, value: &V) -> bool {
         let in_ballot = || self.votes.iter().filter(|(vote, _)| vote.ballot == ballot);
-        let of = |is_same: bool| {
-            let voted = in_ballot().filter(|(vote, _)| (vote.value == *value) == is_same);
-            voted.fold(AcceptorSet::new(), |all, (_, voters)| all.union(*voters))
-        };
         let gone = self.promised(|promised| promised > ballot);
-        self.quorums
-            .blocks_phase2(of(true).union(gone.difference(of(false))))
+        let is_blocked = |other: Option<&V>| {
+            let (mut voted, mut against) = (AcceptorSet::new(), AcceptorSet::new());
+            for (vote, voters) in in_ballot() {
+                let side = if Some(&vote.value) == other {
+                    &mut voted
+                } else {
+                    &mut against
+                };
+                *side = side.union(*voters);
+            }
+            let never = against.union(gone).difference(voted);
+            self.quorums.blocks(ballot, never)
+        };
+        let others = in_ballot().map(|(vote, _)| &vote.value);
+        let mut others = others.filter(|other| *other != value);
+        is_blocked(None) && others.all(|other| is_blocked(Some(other)))
     }
 
     /// Whether nothing but the value of `vote` is or can be chosen below its ballot (`SafeAt`).
@@ -90,7 +101,7 @@ impl<V: Value> View<'_, V> {
         let chosen = self.chosen_before.iter();
         let mut chosen_lower = chosen.filter(|(_, ballot)| **ballot < vote.ballot);
         self.quorums
-            .blocks_phase2(self.promised(|promised| promised >= vote.ballot))
+            .blocks_all(self.promised(|promised| promised >= vote.ballot))
             && chosen_lower.all(|(value, _)| *value == vote.value)
             && lower().all(|lower| self.none_other_choosable_at(lower.ballot, &vote.value))
     }
@@ -172,10 +183,11 @@ invariants! {
             let decided = view.decided.iter().map(|(_, value)| value);
             view.chosen().into_iter().chain(decided).all(|value| view.proposed.contains(value))
         };
-    OneValuePerBallot: "All votes in one ballot are for one value.",
+    OneValuePerBallot: "All votes in one ballot, unless fast, are for one value.",
         "OneValuePerBallot in Voting.tla",
         |view| view.votes.keys().all(|a| {
-            view.votes.keys().all(|b| a.ballot != b.ballot || a.value == b.value)
+            let is_fast = view.quorums.rounds().is_fast(a.ballot);
+            view.votes.keys().all(|b| is_fast || a.ballot != b.ballot || a.value == b.value)
         });
     VotesSafe: "A vote is only for a value safe at its ballot.",
         "[PMS §2.2, P2c]; VotesSafe in Voting.tla",

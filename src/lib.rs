@@ -13,14 +13,16 @@
 //! 3. [`invariant`]: what must hold, a sentence and a predicate each.
 //! 4. [`multi`]: Multi-Paxos, a log of decrees under one leader; [`machine`], what it replicates,
 //!    and [`kv`], a store to replicate.
-//! 5. [`checker`]: the world that actors are checked in, for any stateright actors.
-//! 6. [`runtime`]: the same actors over UDP, with a disk, or in a simulation; [`delta`], what they
+//! 5. [`fast`]: Fast Paxos, where clients ask the acceptors themselves; [`rounds`], which ballots
+//!    are fast.
+//! 6. [`checker`]: the world that actors are checked in, for any stateright actors.
+//! 7. [`runtime`]: the same actors over UDP, with a disk, or in a simulation; [`delta`], what they
 //!    save; [`certify`], whether a recorded run is one of the proved protocol, and whether what
 //!    clients were told can be told apart from one machine.
-//! 7. [`backoff`]: when to try again. Nothing but speed depends on it.
+//! 8. [`backoff`]: when to try again. Nothing but speed depends on it.
 //!
 //! The `synod` command puts these together: `synod check basic`, `synod explore multi`,
-//! `synod cluster multi`, `synod serve`. The systems that it checks stand in the folder `models`.
+//! `synod cluster fast`, `synod serve`. The systems that it checks stand in the folder `models`.
 //!
 //! What to do with it: [check actors of your own](checker#actors-of-ones-own), [run them over
 //! UDP](runtime#example), [replicate a machine of your own](multi#a-machine-of-ones-own).
@@ -74,10 +76,12 @@ pub mod basic;
 pub mod certify;
 pub mod checker;
 pub mod delta;
+pub mod fast;
 pub mod invariant;
 pub mod kv;
 pub mod machine;
 pub mod multi;
 pub mod quorum;
+pub mod rounds;
 pub mod runtime;
 pub mod vote;

@@ -4,8 +4,14 @@
 //! that whoever prepares a ballot hears of every value that may have been chosen below it. That
 //! majorities meet among themselves is more than is needed (Howard, Malkhi and Spiegelman,
 //! *Flexible Paxos*, 2016, §3). A [`QuorumSystem`] that breaks the law cannot be built.
+//!
+//! Fast ballots need larger quorums: **every phase-1 quorum meets any two fast quorums where these
+//! meet**, so that of the values reported at most one may have been chosen (Lamport, *Fast Paxos*,
+//! 2005; that classic quorums need not meet each other, Howard, Charapko and Mortier, *Fast
+//! Flexible Paxos*, 2021).
 
-use crate::ballot::NodeId;
+use crate::ballot::{Ballot, NodeId};
+use crate::rounds::Rounds;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -202,6 +208,8 @@ pub struct QuorumSystem {
     acceptors: AcceptorSet,
     phase1: Quorums,
     phase2: Quorums,
+    rounds: Rounds,
+    fast: Quorums,
 }
 
 impl QuorumSystem {
@@ -251,9 +259,51 @@ impl QuorumSystem {
             None => Ok(Self {
                 acceptors,
                 phase1,
+                fast: phase2.clone(),
                 phase2,
+                rounds: Rounds::default(),
             }),
         }
+    }
+
+    /// The same with fast ballots, those of `rounds`, in which it takes any `fast` acceptors to
+    /// choose.
+    ///
+    /// # Errors
+    /// If `fast` is zero or more than there are acceptors, or two fast quorums of that size and a
+    /// phase-1 quorum can have nobody in common
+    /// (`phase1 + 2 · fast <= 2 · acceptors`): the error names all three.
+    pub fn with_fast(self, fast: usize, rounds: Rounds) -> Result<Self, QuorumError> {
+        let acceptors = self.acceptors;
+        if fast == 0 || fast > acceptors.len() {
+            let (size, acceptors) = (fast, acceptors.len());
+            return Err(QuorumError::FastSize { size, acceptors });
+        }
+        // Two fast quorums that have as little in common as they can: each leaves out others of
+        // the smallest phase-1 quorum first.
+        let out = acceptors.len() - fast;
+        let too_small = match &self.phase1 {
+            Quorums::AtLeast(size) => {
+                let first: AcceptorSet = acceptors.iter().take(*size).collect();
+                (first.len() <= 2 * out).then_some(first)
+            }
+            Quorums::AnyOf(sets) => sets.iter().copied().find(|set| set.len() <= 2 * out),
+        };
+        if let Some(phase1) = too_small {
+            let others = acceptors.difference(phase1);
+            let mut left_out = phase1.iter().chain(others.iter());
+            let fast = [(); 2].map(|()| {
+                let out = left_out.by_ref().take(out).collect();
+                acceptors.difference(out)
+            });
+            return Err(QuorumError::FastDisjoint { phase1, fast });
+        }
+        let fast = Quorums::AtLeast(fast);
+        Ok(Self {
+            rounds,
+            fast,
+            ..self
+        })
     }
 
     /// The acceptors.
@@ -299,6 +349,127 @@ impl QuorumSystem {
     #[must_use]
     pub fn blocks_phase2(&self, set: AcceptorSet) -> bool {
         self.phase2.avoiding(set, self.acceptors).is_none()
+    }
+
+    /// Which ballots are fast.
+    #[must_use]
+    pub fn rounds(&self) -> Rounds {
+        self.rounds
+    }
+
+    /// Which sets are enough to choose in a fast ballot, and which ballots are; none if none is.
+    #[must_use]
+    pub fn fast(&self) -> Option<(&Quorums, Rounds)> {
+        (self.rounds.fast > 0).then_some((&self.fast, self.rounds))
+    }
+
+    /// Which sets are enough to choose in `ballot`.
+    #[must_use]
+    pub fn of(&self, ballot: Ballot) -> &Quorums {
+        if self.rounds.is_fast(ballot) {
+            &self.fast
+        } else {
+            &self.phase2
+        }
+    }
+
+    /// Whether votes from `voters` in `ballot` choose their value.
+    #[must_use]
+    pub fn chooses(&self, ballot: Ballot, voters: AcceptorSet) -> bool {
+        self.of(ballot)
+            .is_met_by(voters.intersection(self.acceptors))
+    }
+
+    /// Whether every quorum of `ballot` has a member in `set`: without `set` nothing can be chosen
+    /// there.
+    #[must_use]
+    pub fn blocks(&self, ballot: Ballot, set: AcceptorSet) -> bool {
+        self.of(ballot).avoiding(set, self.acceptors).is_none()
+    }
+
+    /// Whether without `set` nothing can be chosen in any ballot, classic or fast.
+    #[must_use]
+    pub fn blocks_all(&self, set: AcceptorSet) -> bool {
+        self.blocks_phase2(set) && self.fast.avoiding(set, self.acceptors).is_none()
+    }
+}
+
+/// How a user names a quorum system with fast quorums: `fast:QC,QF` for classic quorums of `QC`
+/// acceptors, in both phases, and fast ones of `QF`; or `fast:Q1,Q2,QF` for all three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FastSpec {
+    /// The acceptors that it takes to prepare.
+    pub phase1: usize,
+    /// The acceptors that it takes to choose in a classic ballot.
+    pub phase2: usize,
+    /// The acceptors that it takes to choose in a fast one.
+    pub fast: usize,
+}
+
+impl FastSpec {
+    /// Majorities, and the smallest fast quorums that go with them: `acceptors` less a quarter.
+    #[must_use]
+    pub fn majority(acceptors: usize) -> Self {
+        let majority = acceptors / 2 + 1;
+        // The least `fast` with `majority + 2 * fast > 2 * acceptors`.
+        let fast = (2 * acceptors - majority) / 2 + 1;
+        FastSpec {
+            phase1: majority,
+            phase2: majority,
+            fast,
+        }
+    }
+
+    /// The quorum system of that name over `acceptors`, with the fast ballots of `rounds`.
+    ///
+    /// # Errors
+    /// As [`QuorumSystem::flexible`] and [`QuorumSystem::with_fast`].
+    pub fn over(self, acceptors: AcceptorSet, rounds: Rounds) -> Result<QuorumSystem, QuorumError> {
+        QuorumSystem::flexible(acceptors, self.phase1, self.phase2)?.with_fast(self.fast, rounds)
+    }
+}
+
+impl fmt::Display for FastSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FastSpec {
+            phase1,
+            phase2,
+            fast,
+        } = self;
+        if phase1 == phase2 {
+            write!(f, "fast:{phase1},{fast}")
+        } else {
+            write!(f, "fast:{phase1},{phase2},{fast}")
+        }
+    }
+}
+
+impl FromStr for FastSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let sizes = text.strip_prefix("fast:").and_then(|sizes| {
+            let sizes = sizes.split(',').map(|size| size.trim().parse().ok());
+            sizes.collect::<Option<Vec<usize>>>()
+        });
+        let (phase1, phase2, fast) = match sizes.as_deref() {
+            Some([classic, fast]) => (*classic, *classic, *fast),
+            Some([phase1, phase2, fast]) => (*phase1, *phase2, *fast),
+            _ => {
+                return Err(
+                    "expected `fast:QC,QF` with two numbers (acceptors of a classic \
+                            quorum, acceptors of a fast one), such as fast:2,3; or \
+                            `fast:Q1,Q2,QF`, with acceptors to prepare, to choose in a classic \
+                            ballot and to choose in a fast one"
+                        .to_owned(),
+                );
+            }
+        };
+        Ok(FastSpec {
+            phase1,
+            phase2,
+            fast,
+        })
     }
 }
 
@@ -397,6 +568,29 @@ pub enum QuorumError {
         /// The quorum that could choose behind its back.
         phase2: AcceptorSet,
     },
+    /// A fast threshold that no set, or any set, can meet.
+    #[error("a fast quorum of {size} is impossible: take 1 to {acceptors} acceptors")]
+    FastSize {
+        /// The size asked for, in acceptors.
+        size: usize,
+        /// How many acceptors there are.
+        acceptors: usize,
+    },
+    /// Two fast quorums and a phase-1 quorum have nobody in common: whoever prepares could not
+    /// tell which of two values may have been chosen.
+    #[error(
+        "quorums must intersect: phase-1 quorum {phase1} and fast quorums {a} and {b} have no \
+         acceptor in common, so two values could be chosen; take sizes Q1 + 2 * QF of more than \
+         twice the number of acceptors",
+        a = fast[0],
+        b = fast[1]
+    )]
+    FastDisjoint {
+        /// The quorum that could prepare.
+        phase1: AcceptorSet,
+        /// The two that could choose.
+        fast: [AcceptorSet; 2],
+    },
 }
 
 #[cfg(test)]
@@ -448,6 +642,94 @@ mod tests {
                 let built = QuorumSystem::new(AcceptorSet::first(4), q1.clone(), q2.clone());
                 assert_eq!(built.is_ok(), obeys_the_law(4, q1, q2), "{q1:?} and {q2:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_fast_threshold_is_accepted_exactly_if_all_threes_of_quorums_intersect() {
+        let meet = |count: u32, q1: &Quorums, fast: usize| {
+            let fast = Quorums::AtLeast(fast);
+            let fast: Vec<_> = subsets(count).filter(|set| fast.is_met_by(*set)).collect();
+            subsets(count).filter(|q| q1.is_met_by(*q)).all(|q| {
+                let meets = |a: AcceptorSet, b| !q.intersection(a.intersection(b)).is_empty();
+                fast.iter().all(|a| fast.iter().all(|b| meets(*a, *b)))
+            })
+        };
+        let rounds = Rounds { fast: 1 };
+        for count in 1..=5 {
+            let all = AcceptorSet::first(count);
+            let families = (1..=count as usize).map(Quorums::AtLeast).chain(
+                subsets(count)
+                    .filter(|set| !set.is_empty())
+                    .map(|set| Quorums::AnyOf(vec![all, set])),
+            );
+            for q1 in families {
+                let classic = QuorumSystem::new(all, q1.clone(), Quorums::AtLeast(count as usize));
+                let classic = classic.expect("phase 2 is everyone");
+                for fast in 1..=count as usize {
+                    let law = meet(count, &q1, fast);
+                    match classic.clone().with_fast(fast, rounds) {
+                        Ok(_) => assert!(law, "{q1:?}, {fast} of {count}"),
+                        Err(QuorumError::FastDisjoint {
+                            phase1,
+                            fast: [a, b],
+                        }) => {
+                            assert!(!law, "{q1:?}, {fast} of {count}");
+                            assert!(q1.is_met_by(phase1) && a.len() >= fast && b.len() >= fast);
+                            let common = phase1.intersection(a).intersection(b);
+                            assert!(common.is_empty(), "{phase1} {a} {b}");
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_fast_quorums_leave_out_a_quarter() {
+        // The table of Fast Paxos for as many failures as majorities bear: N, classic and fast.
+        for (count, classic, fast) in [(1, 1, 1), (3, 2, 3), (4, 3, 3), (5, 3, 4), (7, 4, 6)] {
+            let spec = FastSpec::majority(count as usize);
+            assert_eq!(
+                (spec.phase1, spec.phase2, spec.fast),
+                (classic, classic, fast)
+            );
+            let all = AcceptorSet::first(count);
+            assert!(spec.over(all, Rounds { fast: 1 }).is_ok());
+            let smaller = FastSpec {
+                fast: fast - 1,
+                ..spec
+            };
+            assert!(smaller.over(all, Rounds { fast: 1 }).is_err());
+        }
+    }
+
+    #[test]
+    fn a_ballot_takes_a_quorum_of_its_kind() {
+        let spec: FastSpec = "fast:2,3".parse().expect("well-formed");
+        let system = spec.over(AcceptorSet::first(3), Rounds { fast: 1 });
+        let system = system.expect("2 + 2 * 3 > 6");
+        let ballot = |round| Ballot {
+            round,
+            node: NodeId(9),
+        };
+        let two = set(&[0, 1]);
+        assert!(!system.chooses(ballot(1), two) && system.chooses(ballot(2), two));
+        assert!(system.blocks(ballot(1), set(&[2])) && !system.blocks(ballot(2), set(&[2])));
+        assert!(system.blocks_all(two) && !system.blocks_all(set(&[2])));
+        let classic = QuorumSystem::majority(AcceptorSet::first(3)).expect("a majority");
+        assert!(classic.chooses(ballot(1), two));
+    }
+
+    #[test]
+    fn a_fast_spec_reads_back_as_it_prints() {
+        for text in ["fast:2,3", "fast:3,2,3"] {
+            let spec: FastSpec = text.parse().expect("well-formed");
+            assert_eq!(spec.to_string(), text);
+        }
+        for text in ["", "fast", "fast:1", "fast:1,2,3,4", "fast:a,b", "majority"] {
+            assert!(text.parse::<FastSpec>().is_err(), "{text}");
         }
     }
 

@@ -1,15 +1,12 @@
 //! Basic Paxos with its acceptors, and its clients, permuted: a client goes with its value.
 
-use super::Record;
 use stateright::actor::Id;
-use std::collections::BTreeMap;
 use synod::ballot::NodeId;
 use synod::basic::{
     Acceptor, Client, ClientState, Durable, Learner, Message, NodeState, Phase, ProcessState,
     Proposer, Request, Tally,
 };
 use synod::checker::Permutation;
-use synod::invariant::{Breach, Votes};
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
 
@@ -37,7 +34,7 @@ impl<'a> Relabel<'a> {
     }
 
     /// A value under the permutation: that of its client's image. What no client proposed stays.
-    fn value(&self, value: char) -> char {
+    pub(super) fn value(&self, value: char) -> char {
         let client = self.clients.iter().position(|client| client.value == value);
         let image = client.map(|index| self.by.apply(Id::from(self.first + index)));
         let image = image.and_then(|id| usize::from(id).checked_sub(self.first));
@@ -132,30 +129,6 @@ impl<'a> Relabel<'a> {
             acceptor: durable.acceptor.as_ref().map(|it| self.acceptor(it)),
             ballot: durable.ballot,
             decided: durable.decided.map(|value| self.value(value)),
-        }
-    }
-
-    pub(super) fn record(&self, record: &Record) -> Record {
-        // Where several ids become one, it must not matter which came first.
-        let (mut votes, mut chosen) = (Votes::new(), BTreeMap::new());
-        for (vote, voters) in &record.votes {
-            let merged: &mut AcceptorSet = votes.entry(self.vote(vote)).or_default();
-            *merged = merged.union(self.acceptors(*voters));
-        }
-        for (value, ballot) in &record.chosen {
-            let lowest = chosen.entry(self.value(*value)).or_insert(*ballot);
-            *lowest = (*lowest).min(*ballot);
-        }
-        let breaches = record.breaches.iter();
-        Record {
-            votes,
-            chosen,
-            breaches: breaches
-                .map(|breach| Breach {
-                    acceptor: self.node(breach.acceptor),
-                    ..*breach
-                })
-                .collect(),
         }
     }
 }

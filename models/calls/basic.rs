@@ -19,7 +19,7 @@ use synod::vote::Vote;
 impl<A: Speaker> Speaker for Recorder<A> {}
 
 impl Words {
-    fn value(&mut self, value: char) {
+    pub(super) fn value(&mut self, value: char) {
         self.word(u32::from(value));
     }
 }
@@ -184,11 +184,11 @@ pub(super) fn random(calls: &Arc<Calls>, count: usize, dice: &mut Dice) -> io::R
 }
 
 impl Dice {
-    fn value(&mut self) -> char {
+    pub(super) fn value(&mut self) -> char {
         self.of(&['x', 'y', 'z'])
     }
 
-    fn vote(&mut self) -> Vote<char> {
+    pub(super) fn vote(&mut self) -> Vote<char> {
         let (ballot, value) = (self.ballot(), self.value());
         Vote { ballot, value }
     }

@@ -3,7 +3,8 @@
 
 use super::global::{Observed, Plain, observed, of_world};
 use super::{Paxos, UNREDUCED, by_world, colocated, reach, separated, successors, system};
-use crate::models::basic::{Config, Record};
+use crate::models::basic::Config;
+use crate::models::observer::Record;
 use stateright::actor::{Envelope, Id};
 use stateright::{Checker, Model, Property};
 use std::collections::HashSet;
@@ -13,7 +14,7 @@ use synod::checker::search::{self, Error, Limits, Verdict};
 use synod::checker::{Options, Permutation, StorageMode, System, World, WorldState};
 
 /// Every way to reduce: what is dropped, forgotten, postponed and merged.
-fn reductions(faults: Options) -> impl Iterator<Item = Options> {
+pub(super) fn reductions(faults: Options) -> impl Iterator<Item = Options> {
     (1..16).map(move |bits| Options {
         drops_stale: bits & 1 != 0,
         forgets: bits & 2 != 0,
@@ -35,7 +36,7 @@ fn identity<S: System>(state: &WorldState<S>) -> u64 {
 /// postponed or something is forgotten, they must be the same but for the network. If symmetry is
 /// the only reduction, each state stands for its images, and for each of them alone. Says how many
 /// states the reduced search found.
-fn compare<S: System>(
+pub(super) fn compare<S: System>(
     unreduced: &HashSet<Plain<S>>,
     new: impl Fn() -> S,
     options: Options,
@@ -93,7 +94,7 @@ fn differ<T: Eq + Hash>(seen: &HashSet<T>, expected: &HashSet<T>) -> Result<(), 
 /// Looks for a state and a permutation such that the image of a step from the state is no step
 /// from its image, or the reverse. The states are all that are reachable: interchangeable ones
 /// are told apart. Says how many pairs it examined.
-fn verify_symmetry<S: System>(system: S, options: Options) -> Result<usize, String> {
+pub(super) fn verify_symmetry<S: System>(system: S, options: Options) -> Result<usize, String> {
     let world = World::new(system, options);
     let states = reach(&world, of_world);
     let mut examined = 0;

@@ -1,6 +1,6 @@
 //! The tables of what was broken on purpose are those of runs.
 
-use super::super::models::{multi, mutants};
+use super::super::models::{fast, multi, mutants};
 use super::grouped;
 use serde::Deserialize;
 use serde_json::Value;
@@ -76,7 +76,7 @@ fn the_table_of_the_mutants_is_made_from_a_run() {
     let readme = path("models/README.md");
     let mut all = fs::read_to_string(&readme).expect("the models have a README");
     let is_to_write = std::env::var_os("SYNOD_WRITE").is_some();
-    for kind in ["basic", "multi", "harmless"] {
+    for kind in ["basic", "multi", "fast", "harmless"] {
         let start = format!("<!-- mutants of {kind}: made from results -->\n\n");
         let end = "\n<!-- end -->";
         let (before, rest) = all.split_once(&start).expect("the table begins");
@@ -99,7 +99,9 @@ fn the_run_of_the_mutants_that_is_kept_is_of_these_mutants() {
     let basic = basic.map(|it| ("basic", it.name, it.sentence, it.seen));
     let multi = multi::mutants::ALL.iter().chain(multi::mutants::HARMLESS);
     let multi = multi.map(|it| ("multi", it.name, it.sentence, it.seen));
-    let there: BTreeSet<_> = basic.chain(multi).collect();
+    let fast = fast::mutants::ALL.iter().chain(fast::mutants::HARMLESS);
+    let fast = fast.map(|it| ("fast", it.name, it.sentence, it.seen));
+    let there: BTreeSet<_> = basic.chain(multi).chain(fast).collect();
     let kept = kept();
     let kept = kept.iter().filter(|row| row["type"] != "result");
     let kept = kept.map(|row| {

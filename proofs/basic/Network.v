@@ -88,7 +88,7 @@ Definition DecidedIsChosen := forall w me v,
 Definition ChosenAgreement := forall w b v b' v',
   reachable w -> chosen w b v -> chosen w b' v' -> v = v'.
 
-(** All votes in one ballot are for one value. *)
+(** All votes in one ballot, unless fast, are for one value. *)
 Definition OneValuePerBallot := forall w a a' b v v',
   reachable w -> sent w a (Accepted (b, v)) -> sent w a' (Accepted (b, v')) -> v = v'.
 

@@ -3,7 +3,8 @@
      acceptors 0,1,2            the system comes first: its acceptors,
      phase1 at-least 2          which of them are enough to prepare,
      phase2 at-least 2          and to choose; or: any 0,1 1,2
-     fast at-least 3 in 1.0     and in fast ballots, if there are any
+     fast at-least 3 in 1.0     and in fast ballots, if there are any, which are these;
+                                or: fast at-least 3 rounds 1, those up to that round
 
      requested 120
      promised 0 1.3 0           acceptor, ballot, first slot; then slot ballot value ...
@@ -60,15 +61,22 @@ type system = {
   acceptors : Quorum.set option;
   phase1 : Quorum.quorums option;
   phase2 : Quorum.quorums option;
-  fast : (Quorum.quorums * Vocabulary.ballot list) option;
+  fast : (Quorum.quorums * (Vocabulary.ballot -> bool)) option;
 }
 
 let unknown = { acceptors = None; phase1 = None; phase2 = None; fast = None }
 
-let rec until_in before = function
-  | "in" :: ballots -> (List.rev before, List.map ballot ballots)
-  | word :: rest -> until_in (word :: before) rest
-  | [] -> malformed "fast" "quorums, in, and the fast ballots"
+(* Which ballots are fast: these, or those of the first rounds. *)
+let rec fast before = function
+  | "in" :: ballots ->
+      let ballots = List.map ballot ballots in
+      (quorums (List.rev before), fun b -> List.mem b ballots)
+  | [ "rounds"; last ] ->
+      let next = BinNat.N.add (of_string last) one in
+      let first = BinNat.N.add (Vocabulary.ballot_of next BinNums.N0) one in
+      (quorums (List.rev before), fun b -> BinNat.N.ltb b first)
+  | word :: rest -> fast (word :: before) rest
+  | [] -> malformed "fast" "quorums, and in and the fast ballots, or rounds and the last"
 
 (* A line of the system; [None] if it is none. *)
 let system_line known line =
@@ -76,9 +84,7 @@ let system_line known line =
   | [ "acceptors"; a ] -> Some { known with acceptors = Some (set a) }
   | "phase1" :: words -> Some { known with phase1 = Some (quorums words) }
   | "phase2" :: words -> Some { known with phase2 = Some (quorums words) }
-  | "fast" :: words ->
-      let words, ballots = until_in [] words in
-      Some { known with fast = Some (quorums words, ballots) }
+  | "fast" :: words -> Some { known with fast = Some (fast [] words) }
   | _ -> None
 
 let system known : Quorum.system =
@@ -86,6 +92,5 @@ let system known : Quorum.system =
   | { acceptors = Some acceptors; phase1 = Some phase1; phase2 = Some phase2; fast } -> (
       match fast with
       | None -> Quorum.classic acceptors phase1 phase2
-      | Some (phase2_fast, ballots) ->
-          { acceptors; phase1; phase2; phase2_fast; is_fast = (fun b -> List.mem b ballots) })
+      | Some (phase2_fast, is_fast) -> { acceptors; phase1; phase2; phase2_fast; is_fast })
   | _ -> malformed "the system" "acceptors, phase1 and phase2 come before the first entry"

@@ -24,6 +24,7 @@ pub(super) struct Deriver<P: Protocol> {
     requested: HashSet<u64>,
     promised: HashSet<(NodeId, Ballot)>,
     proposed: BTreeMap<(Ballot, u64), u64>,
+    opened: HashSet<(Ballot, u64)>,
     /// Who voted, by slot and value, in which ballots.
     voted: HashMap<(u64, u64), BTreeMap<Ballot, AcceptorSet>>,
     learned: HashSet<(NodeId, u64, u64)>,
@@ -37,7 +38,8 @@ struct Node<P: Protocol> {
     disk: Disk<P::Value>,
     /// Its last vote in each slot, also in those whose votes it has dropped.
     votes: OrdMap<u64, Vote<u64>>,
-    /// The promises it has counted for its own ballots; no more are once they are a quorum.
+    /// The promises it has counted for its own ballots; no more are once they are a quorum, but for
+    /// votes in a fast ballot, which count as promises of the one that resolves it.
     heard: BTreeMap<Ballot, AcceptorSet>,
     /// Up to which slot it told that what it proposed in a ballot is chosen.
     chosen: BTreeMap<Ballot, u64>,
@@ -66,6 +68,7 @@ impl<P: Protocol> Deriver<P> {
             requested: HashSet::new(),
             promised: HashSet::new(),
             proposed: BTreeMap::new(),
+            opened: HashSet::new(),
             voted: HashMap::new(),
             learned: HashSet::new(),
             told: HashSet::new(),
@@ -128,7 +131,11 @@ impl<P: Protocol> Deriver<P> {
         }
         self.hear(me, node, step);
         if !is_start {
-            self.promise(me, node, &disk, step, &said);
+            self.promise(me, &disk, step, &said);
+        }
+        let has_voted = self.go_fast(me, node, &disk, &said);
+        if !is_start {
+            self.rise(me, node, &disk, has_voted);
         }
         self.propose(me, node, &said);
         let keeps = self.vote(me, node, &disk, &said);
@@ -160,16 +167,91 @@ impl<P: Protocol> Deriver<P> {
         });
     }
 
-    /// A promise arrives at whoever asked for it.
+    /// A promise arrives at whoever asked for it, or a vote at whoever watches a fast ballot.
     fn hear(&mut self, me: NodeId, node: &mut Node<P>, step: &StepOf<P>) {
         let RecordedEvent::Message(from, message) = &step.event else {
             return;
         };
-        if let Speech::Promise(ballot, _, _, None) = P::speech(message)
-            && ballot.node == me
-        {
-            let from = NodeId::from(Id::from(*from));
-            self.count(node, ballot, from);
+        let from = NodeId::from(Id::from(*from));
+        match P::speech(message) {
+            Speech::Promise(ballot, _, _, None) if ballot.node == me => {
+                self.count(node, ballot, from);
+            }
+            Speech::Accepted(_, ballot, _) if ballot.node == me => {
+                self.watch(node, ballot, from);
+            }
+            _ => {}
+        }
+    }
+
+    /// A vote in a fast ballot is a promise of the one that resolves it, and is counted as one
+    /// until that is proposed in.
+    fn watch(&self, node: &mut Node<P>, ballot: Ballot, acceptor: NodeId) {
+        let recovery = self.quorums.rounds().recovery(ballot);
+        let is_acceptor = self.quorums.acceptors().contains(acceptor);
+        if let Some(recovery) = recovery.filter(|_| is_acceptor) {
+            let heard = node.heard.entry(recovery).or_default();
+            heard.insert(acceptor);
+        }
+    }
+
+    /// What is said in fast ballots, which comes before what resolves them: each is opened or
+    /// proposed in, voted in, and left by whoever voted for the next. Says whether there was a
+    /// vote.
+    fn go_fast(
+        &mut self,
+        me: NodeId,
+        node: &mut Node<P>,
+        before: &Disk<P::Value>,
+        said: &[SpeechOf<P>],
+    ) -> bool {
+        let rounds = self.quorums.rounds();
+        let mut has_voted = false;
+        for speech in said {
+            match speech {
+                Speech::Any(slot, ballot) => self.open(me, node, *slot, *ballot),
+                Speech::Proposal(_, vote) if rounds.is_fast(vote.ballot) => {
+                    self.propose(me, node, std::slice::from_ref(speech));
+                }
+                Speech::Accepted(slot, ballot, Some(value)) => {
+                    let Some(recovery) = rounds.recovery(*ballot) else {
+                        continue;
+                    };
+                    let number = self.number(value);
+                    self.request(value, number);
+                    self.cast(me, node, *slot, *ballot, number);
+                    has_voted = true;
+                    if ballot.node == me {
+                        self.watch(node, *ballot, me);
+                    }
+                    let is_kept = node.disk.promised >= Some(recovery);
+                    if is_kept && self.promised.insert((me, recovery)) {
+                        let votes = node.votes.range(before.base..);
+                        let votes = votes.map(|(slot, vote)| (*slot, vote.clone()));
+                        self.events.push(Event::Promised {
+                            acceptor: me,
+                            ballot: recovery,
+                            from: before.base,
+                            votes: votes.collect(),
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        has_voted
+    }
+
+    /// A fast ballot is opened, once.
+    fn open(&mut self, me: NodeId, node: &Node<P>, slot: u64, ballot: Ballot) {
+        if self.opened.insert((ballot, slot)) {
+            let heard = node.heard.get(&ballot).copied();
+            self.events.push(Event::Opened {
+                slot,
+                ballot,
+                // What somebody else's ballot rests on he does not know.
+                quorum: heard.filter(|_| ballot.node == me).unwrap_or_default(),
+            });
         }
     }
 
@@ -180,12 +262,11 @@ impl<P: Protocol> Deriver<P> {
         }
     }
 
-    /// Promises that are said, and those that a node makes to itself or by following a leader,
-    /// which show on its disk alone.
+    /// Promises that are said. (Those that a node makes to itself or by following a leader show on
+    /// its disk alone.)
     fn promise(
         &mut self,
         me: NodeId,
-        node: &mut Node<P>,
         before: &Disk<P::Value>,
         step: &StepOf<P>,
         said: &[SpeechOf<P>],
@@ -221,10 +302,20 @@ impl<P: Protocol> Deriver<P> {
                 votes,
             });
         }
+    }
+
+    /// A promise that shows on the disk alone. It speaks of the votes before this step, but for
+    /// those in fast ballots, which came first.
+    fn rise(&mut self, me: NodeId, node: &mut Node<P>, before: &Disk<P::Value>, has_voted: bool) {
         let raised = node.disk.promised.filter(|it| Some(*it) > before.promised);
         let Some(ballot) = raised else { return };
         if self.promised.insert((me, ballot)) {
-            let votes = self.numbered(&before.votes, before.base);
+            let votes = if has_voted {
+                let votes = node.votes.range(before.base..);
+                votes.map(|(slot, vote)| (*slot, vote.clone())).collect()
+            } else {
+                self.numbered(&before.votes, before.base)
+            };
             self.events.push(Event::Promised {
                 acceptor: me,
                 ballot,
@@ -248,13 +339,7 @@ impl<P: Protocol> Deriver<P> {
             if known == Some(&value) {
                 continue;
             }
-            if P::requests(&vote.value)
-                .iter()
-                .all(|it| self.asked.contains(it))
-                && self.requested.insert(value)
-            {
-                self.events.push(Event::Requested { value });
-            }
+            self.request(&vote.value, value);
             self.proposed.entry((vote.ballot, *slot)).or_insert(value);
             let ballot = vote.ballot;
             let heard = node.heard.get(&ballot).copied();
@@ -263,6 +348,28 @@ impl<P: Protocol> Deriver<P> {
                 vote: Vote { ballot, value },
                 // What somebody else's ballot rests on he does not know.
                 quorum: heard.filter(|_| ballot.node == me).unwrap_or_default(),
+            });
+        }
+    }
+
+    /// What is put to the vote was asked for, if it was.
+    fn request(&mut self, value: &P::Value, number: u64) {
+        let mut parts = P::requests(value).into_iter();
+        if parts.all(|it| self.asked.contains(&it)) && self.requested.insert(number) {
+            self.events.push(Event::Requested { value: number });
+        }
+    }
+
+    /// A vote, once.
+    fn cast(&mut self, me: NodeId, node: &mut Node<P>, slot: u64, ballot: Ballot, value: u64) {
+        let voters = self.voted.entry((slot, value)).or_default();
+        if voters.entry(ballot).or_default().insert(me) {
+            let vote = Vote { ballot, value };
+            node.votes.insert(slot, vote.clone());
+            self.events.push(Event::Voted {
+                acceptor: me,
+                slot,
+                vote,
             });
         }
     }
@@ -299,16 +406,7 @@ impl<P: Protocol> Deriver<P> {
             }
         }
         for ((slot, ballot), value) in votes {
-            let voters = self.voted.entry((slot, value)).or_default();
-            if voters.entry(ballot).or_default().insert(me) {
-                let vote = Vote { ballot, value };
-                node.votes.insert(slot, vote.clone());
-                self.events.push(Event::Voted {
-                    acceptor: me,
-                    slot,
-                    vote,
-                });
-            }
+            self.cast(me, node, slot, ballot, value);
         }
         keeps
     }
@@ -368,7 +466,8 @@ impl<P: Protocol> Deriver<P> {
         };
         let voted = self.voted.get(&(slot, value));
         let mut ballots = voted.into_iter().flatten().rev();
-        let chosen = ballots.clone().find(|(_, it)| self.quorums.is_phase2(**it));
+        let mut all = ballots.clone();
+        let chosen = all.find(|(ballot, it)| self.quorums.chooses(**ballot, **it));
         let ballot = chosen
             .or_else(|| ballots.next())
             .map_or(none, |(it, _)| *it);

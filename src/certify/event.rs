@@ -37,6 +37,15 @@ pub enum Event {
         /// Whose promises were counted.
         quorum: AcceptorSet,
     },
+    /// A fast ballot was opened to any value, on the promises of a quorum.
+    Opened {
+        /// The slot.
+        slot: u64,
+        /// The ballot.
+        ballot: Ballot,
+        /// Whose promises were counted.
+        quorum: AcceptorSet,
+    },
     /// An acceptor voted.
     Voted {
         /// Who.
@@ -92,6 +101,11 @@ impl fmt::Display for Event {
                 let Vote { ballot, value } = vote;
                 write!(f, "proposed {slot} {ballot} {value} {}", members(*quorum))
             }
+            Event::Opened {
+                slot,
+                ballot,
+                quorum,
+            } => write!(f, "opened {slot} {ballot} {}", members(*quorum)),
             Event::Voted {
                 acceptor,
                 slot,
@@ -112,7 +126,8 @@ impl fmt::Display for Event {
     }
 }
 
-/// The lines that come before the entries: the acceptors, and which of them are enough.
+/// The lines that come before the entries: the acceptors, which of them are enough, and, if any
+/// ballots are fast, which and what is enough there.
 #[must_use]
 pub fn system(quorums: &QuorumSystem) -> String {
     let enough = |quorums: &Quorums| match quorums {
@@ -124,5 +139,9 @@ pub fn system(quorums: &QuorumSystem) -> String {
     };
     let (phase1, phase2) = (enough(quorums.phase1()), enough(quorums.phase2()));
     let acceptors = members(quorums.acceptors());
-    format!("acceptors {acceptors}\nphase1 {phase1}\nphase2 {phase2}\n")
+    let fast = match quorums.fast() {
+        Some((fast, rounds)) => format!("fast {} rounds {}\n", enough(fast), rounds.fast),
+        None => String::new(),
+    };
+    format!("acceptors {acceptors}\nphase1 {phase1}\nphase2 {phase2}\n{fast}")
 }

@@ -1,7 +1,7 @@
 //! The guards of `proofs/Check.v` in Rust, so that no Coq is needed to certify a run.
 //!
 //! A mirror, and no more than that: what is proved is the checker in Coq, and the tests compare the
-//! two. Guard by guard it is that file, without fast ballots; where that says no, this says why.
+//! two. Guard by guard it is that file; where that says no, this says why.
 
 use super::event::{Event, Votes};
 use crate::ballot::{Ballot, NodeId};
@@ -23,6 +23,8 @@ pub struct Judge {
     /// What an acceptor reported when it promised a ballot: the first slot, and its log.
     reports: BTreeMap<(Ballot, NodeId), (u64, Log)>,
     proposals: HashMap<(u64, Ballot), u64>,
+    /// Fast ballots that were opened to any value.
+    openings: HashSet<(u64, Ballot)>,
     votes: HashMap<(u64, Ballot), BTreeMap<NodeId, u64>>,
 }
 
@@ -37,6 +39,7 @@ impl Judge {
             requests: HashSet::new(),
             reports: BTreeMap::new(),
             proposals: HashMap::new(),
+            openings: HashSet::new(),
             votes: HashMap::new(),
         }
     }
@@ -61,6 +64,11 @@ impl Judge {
                 votes,
             } => self.may_promise(*acceptor, *ballot, *from, votes),
             Event::Proposed { slot, vote, quorum } => self.may_propose(*slot, vote, *quorum),
+            Event::Opened {
+                slot,
+                ballot,
+                quorum,
+            } => self.may_open(*slot, *ballot, *quorum),
             Event::Voted {
                 acceptor,
                 slot,
@@ -127,37 +135,89 @@ impl Judge {
         (*from <= slot).then(|| log.get(&slot))
     }
 
-    fn may_propose(&self, slot: u64, vote: &Vote<u64>, quorum: AcceptorSet) -> Result<(), String> {
-        let Vote { ballot, value } = *vote;
-        ensure(!self.proposals.contains_key(&(slot, ballot)), || {
-            format!("a ballot is used once: another value was proposed in {ballot}, slot {slot}")
-        })?;
+    fn is_fresh(&self, slot: u64, ballot: Ballot) -> Result<(), String> {
+        let at = &(slot, ballot);
+        let is_used = self.proposals.contains_key(at) || self.openings.contains(at);
+        ensure(!is_used, || {
+            format!(
+                "a ballot is used once: {ballot}, slot {slot} was opened or had another value \
+                 proposed"
+            )
+        })
+    }
+
+    /// What a quorum that has promised a ballot told of a slot: the highest ballot of any vote,
+    /// and whose votes in that were for which value.
+    fn answers(
+        &self,
+        slot: u64,
+        ballot: Ballot,
+        quorum: AcceptorSet,
+    ) -> Result<(Option<Ballot>, BTreeMap<u64, AcceptorSet>), String> {
         let is_quorum =
             quorum.is_subset(self.quorums.acceptors()) && self.quorums.is_phase1(quorum);
         ensure(is_quorum, || {
             format!("a proposal needs the promises of a quorum, and {quorum} is none")
         })?;
-        let mut highest: Option<&Vote<u64>> = None;
+        let (mut highest, mut votes) = (None, BTreeMap::new());
         for acceptor in quorum.iter() {
             let reported = self.reported(slot, ballot, acceptor);
             let reported = reported.ok_or_else(|| {
                 format!("{acceptor} has not promised {ballot} for slot {slot}, and is counted")
             })?;
-            if reported.map(|it| it.ballot) > highest.map(|it| it.ballot) {
-                highest = reported;
+            let Some(vote) = reported else { continue };
+            if Some(vote.ballot) > highest {
+                (highest, votes) = (Some(vote.ballot), BTreeMap::new());
+            }
+            if Some(vote.ballot) == highest {
+                let voters: &mut AcceptorSet = votes.entry(vote.value).or_default();
+                voters.insert(acceptor);
             }
         }
-        match highest {
-            Some(highest) => ensure(highest.value == value, || {
-                format!(
-                    "the value of the highest vote reported is proposed: that is {} of {}",
-                    highest.value, highest.ballot
-                )
-            }),
-            None => ensure(self.requests.contains(&value), || {
+        Ok((highest, votes))
+    }
+
+    fn may_propose(&self, slot: u64, vote: &Vote<u64>, quorum: AcceptorSet) -> Result<(), String> {
+        let Vote { ballot, value } = *vote;
+        self.is_fresh(slot, ballot)?;
+        let (highest, votes) = self.answers(slot, ballot, quorum)?;
+        let Some(highest) = highest else {
+            return ensure(self.requests.contains(&value), || {
                 format!("only what was asked for is proposed, and {value} was not")
-            }),
-        }
+            });
+        };
+        ensure(votes.contains_key(&value), || {
+            let values: Vec<String> = votes.keys().map(u64::to_string).collect();
+            format!(
+                "the value of the highest vote reported is proposed: that is {} of {highest}",
+                values.join(" or ")
+            )
+        })?;
+        let mut others = votes.iter().filter(|(other, _)| **other != value);
+        let choosable = others
+            .find(|(_, voters)| !self.quorums.blocks(highest, quorum.difference(**voters)))
+            .filter(|_| self.quorums.rounds().is_fast(highest));
+        ensure(choosable.is_none(), || {
+            let (other, voters) = choosable.unwrap_or((&value, &quorum));
+            format!(
+                "what may have been chosen is proposed: {other} may have been in {highest}, for \
+                 which of {quorum} voted {voters}"
+            )
+        })
+    }
+
+    fn may_open(&self, slot: u64, ballot: Ballot, quorum: AcceptorSet) -> Result<(), String> {
+        ensure(self.quorums.rounds().is_fast(ballot), || {
+            format!("only a fast ballot is opened, and {ballot} is classic")
+        })?;
+        self.is_fresh(slot, ballot)?;
+        let (highest, _) = self.answers(slot, ballot, quorum)?;
+        ensure(highest.is_none(), || {
+            format!(
+                "a ballot is opened only if no vote was reported, and one was of {}",
+                OrNone(&highest)
+            )
+        })
     }
 
     fn may_vote(&self, acceptor: NodeId, slot: u64, vote: &Vote<u64>) -> Result<(), String> {
@@ -171,9 +231,11 @@ impl Judge {
             )
         })?;
         let proposed = self.proposals.get(&(slot, ballot));
-        ensure(proposed == Some(&value), || {
+        let is_open = self.openings.contains(&(slot, ballot)) && self.requests.contains(&value);
+        ensure(proposed == Some(&value) || is_open, || {
             format!(
-                "an acceptor votes for what was proposed: in {ballot}, slot {slot}, that is {}",
+                "an acceptor votes for what was proposed, or asked for if the ballot is open: in \
+                 {ballot}, slot {slot}, that is {}",
                 OrNone(&proposed)
             )
         })?;
@@ -194,7 +256,7 @@ impl Judge {
         let votes = self.votes.get(&(slot, vote.ballot)).into_iter().flatten();
         let voters = votes.filter(|(_, value)| **value == vote.value);
         let voters: AcceptorSet = voters.map(|(acceptor, _)| *acceptor).collect();
-        ensure(self.quorums.is_phase2(voters), || {
+        ensure(self.quorums.chooses(vote.ballot, voters), || {
             format!(
                 "a value is chosen by the votes of a quorum in one ballot: in {}, slot {slot}, {} \
                  has those of {voters}",
@@ -236,6 +298,9 @@ impl Judge {
             }
             Event::Proposed { slot, vote, .. } => {
                 self.proposals.insert((*slot, vote.ballot), vote.value);
+            }
+            Event::Opened { slot, ballot, .. } => {
+                self.openings.insert((*slot, *ballot));
             }
             Event::Voted {
                 acceptor,

@@ -65,7 +65,7 @@ use crate::multi::Clock;
 use crate::quorum::AcceptorSet;
 use crate::runtime::RecordedEvent;
 use crate::runtime::clock::now_us;
-use crate::{basic, multi};
+use crate::{basic, fast, multi};
 use derive::Deriver;
 use event::Event;
 use judge::Judge;
@@ -161,27 +161,25 @@ impl Report {
     }
 
     /// The trace in the language of the checker of the proofs: the system, and one event in each
-    /// line from line [`SYSTEM_LINES`](Self::SYSTEM_LINES) + 1 on.
+    /// line after it.
     #[must_use]
     pub fn events_as_text(&self) -> String {
-        let mut text = self
-            .run
-            .quorums()
-            .map(|it| event::system(&it))
-            .unwrap_or_default();
+        let mut text = self.system();
         for (_, event) in &self.events {
             text += &format!("{event}\n");
         }
         text
     }
 
-    /// How many lines the system takes.
-    pub const SYSTEM_LINES: usize = 3;
+    fn system(&self) -> String {
+        let quorums = self.run.quorums();
+        quorums.map(|it| event::system(&it)).unwrap_or_default()
+    }
 
     /// What was recorded where the checker of the proofs rejects a line of the trace.
     #[must_use]
     pub fn rejection_at(&self, line: usize) -> Option<Rejection> {
-        let index = line.checked_sub(Self::SYSTEM_LINES + 1)?;
+        let index = line.checked_sub(self.system().lines().count() + 1)?;
         let (place, event) = self.events.get(index)?;
         Some(self.rejection(*place, "no step of the proved protocol".to_owned(), event))
     }
@@ -225,6 +223,10 @@ pub fn certify(files: &[File]) -> Result<Report, Refused> {
         Spoken::Basic => {
             let cluster = Arc::new(run.basic().map_err(invalid)?);
             judge_with(run, files, basic::Process::Node(cluster))
+        }
+        Spoken::Fast => {
+            let cluster = Arc::new(run.fast().map_err(invalid)?);
+            judge_with(run, files, fast::Process::Node(cluster))
         }
         Spoken::Multi(replicas) => {
             let cluster = Arc::new(run.multi(replicas).map_err(invalid)?);

@@ -6,7 +6,7 @@ use crate::delta::Delta;
 use crate::machine::Machine;
 use crate::multi::{Entry, Slot};
 use crate::vote::Vote;
-use crate::{basic, multi};
+use crate::{basic, fast, multi};
 use imbl::OrdMap;
 use serde::de::DeserializeOwned;
 use stateright::actor::Actor;
@@ -43,6 +43,8 @@ pub(super) enum Speech<V, R> {
     Promise(Ballot, Vec<(u64, Vote<V>)>, u64, Option<u64>),
     /// Phase 2a.
     Proposal(u64, Vote<V>),
+    /// Phase 2a of a fast ballot: it is open to any value.
+    Any(u64, Ballot),
     /// Phase 2b; of the proposal, where no value is told.
     Accepted(u64, Ballot, Option<V>),
     /// These are chosen.
@@ -108,6 +110,48 @@ impl Protocol for basic::Process<String> {
                 let votes = vote.into_iter().map(|vote| (0, vote)).collect();
                 Speech::Promise(ballot, votes, 0, None)
             }
+            Message::Accept { vote } => Speech::Proposal(0, vote),
+            Message::Accepted { vote } => Speech::Accepted(0, vote.ballot, Some(vote.value)),
+            Message::Decided { value } => Speech::Chosen(vec![(0, value)]),
+            Message::Nack { .. } | Message::Ask => Speech::Nothing,
+        }
+    }
+
+    fn requests(value: &String) -> Vec<String> {
+        vec![value.clone()]
+    }
+}
+
+impl Protocol for fast::Process<String> {
+    type Value = String;
+    type Request = String;
+
+    fn disk(saved: &Self::Storage) -> Disk<String> {
+        let acceptor = saved.acceptor.as_ref();
+        let vote = acceptor.and_then(|acceptor| acceptor.vote.clone());
+        Disk {
+            promised: acceptor.and_then(|acceptor| acceptor.promised),
+            votes: vote.into_iter().map(|vote| (0_u64, vote)).collect(),
+            base: 0,
+        }
+    }
+
+    fn decided(before: Option<&Self::Storage>, after: &Self::Storage) -> Vec<(u64, String)> {
+        let known = before.and_then(|before| before.decided.as_ref());
+        let news = after.decided.as_ref().filter(|it| Some(*it) != known);
+        news.map(|value| (0, value.clone())).into_iter().collect()
+    }
+
+    fn speech(message: &Self::Msg) -> SpeechOf<Self> {
+        use fast::Message;
+        match message.clone() {
+            Message::Propose { value } => Speech::Request(value),
+            Message::Prepare { ballot } => Speech::Prepare(ballot, 0),
+            Message::Promise { ballot, vote } => {
+                let votes = vote.into_iter().map(|vote| (0, vote)).collect();
+                Speech::Promise(ballot, votes, 0, None)
+            }
+            Message::Any { ballot } => Speech::Any(0, ballot),
             Message::Accept { vote } => Speech::Proposal(0, vote),
             Message::Accepted { vote } => Speech::Accepted(0, vote.ballot, Some(vote.value)),
             Message::Decided { value } => Speech::Chosen(vec![(0, value)]),

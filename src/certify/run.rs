@@ -3,12 +3,14 @@
 use crate::backoff::Backoff;
 use crate::ballot::NodeId;
 use crate::kv::Store;
-use crate::quorum::{AcceptorSet, QuorumError, QuorumSystem};
-use crate::{basic, multi};
+use crate::quorum::{AcceptorSet, FastSpec, QuorumError, QuorumSystem};
+use crate::rounds::Rounds;
+use crate::{basic, fast, multi};
 use serde::{Deserialize, Serialize};
 
 /// Which cluster it was: enough to build its nodes again, and the same in every file of a run.
-/// Nodes 0 to `nodes - 1` play all roles, with majorities; other processes are clients.
+/// Nodes 0 to `nodes - 1` play all roles, with majorities and, in Fast Paxos, the smallest fast
+/// quorums that go with them; other processes are clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
@@ -28,6 +30,8 @@ pub enum Spoken {
     Basic,
     /// Multi-Paxos, with a store.
     Multi(Replicas),
+    /// Fast Paxos, about texts. The first round is fast.
+    Fast,
 }
 
 /// What replicas of a store have in common.
@@ -46,7 +50,14 @@ impl Run {
     /// # Errors
     /// If there are no nodes.
     pub fn quorums(&self) -> Result<QuorumSystem, QuorumError> {
-        QuorumSystem::majority(AcceptorSet::first(self.nodes))
+        let acceptors = AcceptorSet::first(self.nodes);
+        match self.protocol {
+            Spoken::Basic | Spoken::Multi(_) => QuorumSystem::majority(acceptors),
+            Spoken::Fast => {
+                let spec = FastSpec::majority(acceptors.len());
+                spec.over(acceptors, Rounds { fast: 1 })
+            }
+        }
     }
 
     /// The cluster, if it speaks Basic Paxos.
@@ -59,6 +70,23 @@ impl Run {
         Ok(basic::Cluster {
             quorums,
             proposers: everyone.clone(),
+            learners: everyone,
+            nacks: true,
+            round_max: u64::MAX,
+            backoff: Backoff::default(),
+        })
+    }
+
+    /// The cluster, if it speaks Fast Paxos.
+    ///
+    /// # Errors
+    /// If there are no nodes.
+    pub fn fast(&self) -> Result<fast::Cluster, QuorumError> {
+        let quorums = self.quorums()?;
+        let everyone: Vec<NodeId> = quorums.acceptors().iter().collect();
+        Ok(fast::Cluster {
+            quorums,
+            coordinators: everyone.clone(),
             learners: everyone,
             nacks: true,
             round_max: u64::MAX,

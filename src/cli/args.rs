@@ -8,6 +8,8 @@ pub(super) use certify::CertifyArgs;
 
 use super::model::Model;
 use crate::models::basic::{self, Layout};
+use crate::models::fast;
+use crate::models::fast::mutants::Mutant as FastMutant;
 use crate::models::multi::mutants::Mutant as MultiMutant;
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{self, Mutant};
@@ -21,7 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use synod::checker::search::{Engine, Limits};
 use synod::checker::{StorageMode, available_memory};
-use synod::quorum::QuorumSpec;
+use synod::quorum::{FastSpec, QuorumSpec};
 use synod::runtime::Faults;
 
 /// Paxos, written once: check it, explore it, run it.
@@ -91,6 +93,7 @@ Examples:
   synod check basic                              three acceptors, two proposers, two ballots each
   synod check basic --acceptors 5 --ballots 1 --quorums flexible:4,2
   synod check basic --mutant ignore-vote         break a rule, see the shortest counterexample
+  synod check fast --acceptors 4                 clients that ask the acceptors, and collide
 
 Exit status: 0 everything was visited and holds; 1 a counterexample, or an expected example was
 not found; 2 wrong usage or failed input or output; 3 stopped at a bound.";
@@ -167,6 +170,8 @@ pub(super) enum ModelArgs {
     Basic(BasicArgs),
     /// Multi-Paxos: a log of decrees under one leader, and the machine that it drives.
     Multi(MultiArgs),
+    /// Fast Paxos: one decree, for which clients ask the acceptors themselves.
+    Fast(FastArgs),
 }
 
 impl ModelArgs {
@@ -175,6 +180,7 @@ impl ModelArgs {
         match self {
             ModelArgs::Basic(args) => Model::Basic(args.config(), args.mutant),
             ModelArgs::Multi(args) => Model::Multi(args.config(), args.mutant),
+            ModelArgs::Fast(args) => Model::Fast(args.config(), args.mutant),
         }
     }
 }
@@ -186,6 +192,8 @@ pub(super) enum Protocol {
     Basic,
     /// Multi-Paxos: a log of decrees, and the key-value store that it drives.
     Multi,
+    /// Fast Paxos: one decree, for which clients ask the acceptors themselves.
+    Fast,
 }
 
 impl Protocol {
@@ -194,6 +202,7 @@ impl Protocol {
         match self {
             Protocol::Basic => "basic",
             Protocol::Multi => "multi",
+            Protocol::Fast => "fast",
         }
     }
 }
@@ -328,7 +337,7 @@ pub(super) struct SimulateArgs {
     /// Nodes, each of which plays all roles. By default 3, of Multi-Paxos 5.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     nodes: Option<u32>,
-    /// Clients of Multi-Paxos, 3 by default. Basic Paxos has two.
+    /// Clients of Multi-Paxos, 3 by default. Basic Paxos and Fast Paxos have two.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) clients: Option<u32>,
     /// So many runs, one seed after the other. By default 100, or one if the seed is given.
@@ -350,7 +359,7 @@ impl SimulateArgs {
     /// How many nodes there are.
     pub(super) fn nodes(&self) -> u32 {
         self.nodes.unwrap_or(match self.protocol {
-            Protocol::Basic => 3,
+            Protocol::Basic | Protocol::Fast => 3,
             Protocol::Multi => 5,
         })
     }
@@ -566,23 +575,16 @@ struct WorldArgs {
     /// Acceptors, at most 64.
     #[arg(long, value_name = "N", default_value_t = 3)]
     acceptors: u32,
-    /// Proposers; in the co-located layout at most as many as acceptors.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    proposers: u32,
-    /// Clients, each with a value of its own that any proposer may come to pursue.
+    /// Clients, each with a value of its own that any node may come to pursue.
     #[arg(long, value_name = "N", default_value_t = 2)]
     clients: u32,
     /// Crashes with recovery in one run, of any nodes but clients.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = crashes)]
     crashes: usize,
-    /// Which acceptors are enough: `majority`, or `flexible:Q1,Q2` with Q1 to prepare and Q2 to
-    /// choose.
-    #[arg(long, value_name = "SPEC", default_value = "majority")]
-    quorums: QuorumSpec,
     /// Whether a save takes effect within its step, or at a later step that a crash may forestall.
     #[arg(long, value_enum, default_value_t = StorageArg::Atomic)]
     storage: StorageArg,
-    /// Whether acceptors tell refused proposers so; if not, those find out by waiting.
+    /// Whether acceptors tell whom they refuse so; if not, those find out by waiting.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     nacks: Switch,
     /// Whether clients are part of the model and wait for an answer.
@@ -602,12 +604,26 @@ struct WorldArgs {
     postpone: Switch,
 }
 
+/// Who proposes, and which quorums it takes, where no ballot is fast.
+#[derive(Debug, Args)]
+struct ProposerArgs {
+    /// Proposers; in the co-located layout at most as many as acceptors.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    proposers: u32,
+    /// Which acceptors are enough: `majority`, or `flexible:Q1,Q2` with Q1 to prepare and Q2 to
+    /// choose.
+    #[arg(long, value_name = "SPEC", default_value = "majority")]
+    quorums: QuorumSpec,
+}
+
 /// The configuration of the model of Basic Paxos.
 #[derive(Debug, Args)]
 pub(super) struct BasicArgs {
     /// Processes with a role each, or nodes that play them all.
     #[arg(long, value_enum, default_value_t = LayoutArg::Separated)]
     layout: LayoutArg,
+    #[command(flatten)]
+    proposers: ProposerArgs,
     #[command(flatten)]
     world: WorldArgs,
     /// Ballots that each proposer may start.
@@ -626,6 +642,8 @@ pub(super) struct MultiArgs {
     /// Who plays which role.
     #[arg(long, value_enum, default_value_t = MultiLayoutArg::Separated)]
     layout: MultiLayoutArg,
+    #[command(flatten)]
+    proposers: ProposerArgs,
     #[command(flatten)]
     world: WorldArgs,
     /// Ballots that each proposer may start.
@@ -672,6 +690,35 @@ pub(super) struct MultiArgs {
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     #[arg(value_parser = multi_mutant(), long_help = multi_mutant_help())]
     mutant: Option<&'static MultiMutant>,
+}
+
+/// The configuration of the model of Fast Paxos.
+#[derive(Debug, Args)]
+pub(super) struct FastArgs {
+    /// Processes with a role each, or nodes that play them all.
+    #[arg(long, value_enum, default_value_t = LayoutArg::Separated)]
+    layout: LayoutArg,
+    /// Coordinators; in the co-located layout at most as many as acceptors.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    coordinators: u32,
+    /// Which acceptors are enough: `fast:QC,QF` with QC for a classic quorum and QF for a fast one,
+    /// or `fast:Q1,Q2,QF` with Q1 to prepare and Q2 to choose in a classic ballot. By default
+    /// majorities, and the smallest fast quorums that go with them.
+    #[arg(long, value_name = "SPEC")]
+    quorums: Option<FastSpec>,
+    #[command(flatten)]
+    world: WorldArgs,
+    /// Rounds, each of which has a ballot for each coordinator.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    ballots: u64,
+    /// How many rounds, the first ones, are fast.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    fast_rounds: u64,
+    /// Break one rule of the protocol, to see how that comes to light. Implies `--drop-stale off`,
+    /// and the crashes and the storage that the mutant takes.
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = fast_mutant(), long_help = fast_mutant_help())]
+    mutant: Option<&'static FastMutant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -766,13 +813,13 @@ impl BasicArgs {
         let config = basic::Config {
             layout: self.layout.into(),
             acceptors: world.acceptors,
-            proposers: world.proposers,
+            proposers: self.proposers.proposers,
             ballots: self.ballots,
             clients: world.clients,
             replies: world.replies.is_on(),
             nacks: world.nacks.is_on(),
             crashes: world.crashes,
-            quorums: world.quorums,
+            quorums: self.proposers.quorums,
             storage: world.storage.into(),
             symmetry: world.symmetry.is_on(),
             drops_stale: world.drop_stale.is_on(),
@@ -793,7 +840,7 @@ impl MultiArgs {
         let config = multi::Config {
             layout: self.layout.into(),
             acceptors: world.acceptors,
-            proposers: world.proposers,
+            proposers: self.proposers.proposers,
             ballots: self.ballots,
             slots: self.slots,
             clients: world.clients,
@@ -810,7 +857,35 @@ impl MultiArgs {
             clocks: self.clocks,
             nacks: world.nacks.is_on(),
             crashes: world.crashes,
-            quorums: world.quorums,
+            quorums: self.proposers.quorums,
+            storage: world.storage.into(),
+            symmetry: world.symmetry.is_on(),
+            drops_stale: world.drop_stale.is_on(),
+            forgets: world.forget.is_on(),
+            postpones: world.postpone.is_on(),
+        };
+        match self.mutant {
+            Some(mutant) => mutant.prepare(config),
+            None => config,
+        }
+    }
+}
+
+impl FastArgs {
+    /// The configuration asked for, made fit for the mutant if there is one.
+    fn config(&self) -> fast::Config {
+        let world = &self.world;
+        let config = fast::Config {
+            layout: self.layout.into(),
+            acceptors: world.acceptors,
+            coordinators: self.coordinators,
+            ballots: self.ballots,
+            fast: self.fast_rounds,
+            clients: world.clients,
+            replies: world.replies.is_on(),
+            nacks: world.nacks.is_on(),
+            crashes: world.crashes,
+            quorums: self.quorums,
             storage: world.storage.into(),
             symmetry: world.symmetry.is_on(),
             drops_stale: world.drop_stale.is_on(),
@@ -866,13 +941,21 @@ fn multi_mutant() -> impl TypedValueParser<Value = &'static MultiMutant> {
     parser.try_map(|name| MultiMutant::named(&name).ok_or("there is no such mutant"))
 }
 
+fn fast_mutant() -> impl TypedValueParser<Value = &'static FastMutant> {
+    let all = fast::mutants::ALL.iter().chain(fast::mutants::HARMLESS);
+    let parser = names(all.map(|it| (it.name, it.sentence)));
+    parser.try_map(|name| FastMutant::named(&name).ok_or("there is no such mutant"))
+}
+
 /// The mutants of all protocols, of which some share a name.
 fn any_mutant() -> PossibleValuesParser {
     let basic = mutants::ALL.iter().chain(mutants::HARMLESS);
     let basic = basic.map(|it| (it.name, it.sentence));
     let multi = multi::mutants::ALL.iter().chain(multi::mutants::HARMLESS);
     let multi = multi.map(|it| (it.name, it.sentence));
-    names(basic.chain(multi).collect::<BTreeMap<_, _>>())
+    let fast = fast::mutants::ALL.iter().chain(fast::mutants::HARMLESS);
+    let fast = fast.map(|it| (it.name, it.sentence));
+    names(basic.chain(multi).chain(fast).collect::<BTreeMap<_, _>>())
 }
 
 fn list<'a>(mutants: impl Iterator<Item = (&'a str, &'a str)>) -> String {
@@ -889,6 +972,10 @@ fn mutant_help() -> String {
 
 fn multi_mutant_help() -> String {
     list(multi::mutants::ALL.iter().map(|it| (it.name, it.sentence)))
+}
+
+fn fast_mutant_help() -> String {
+    list(fast::mutants::ALL.iter().map(|it| (it.name, it.sentence)))
 }
 
 #[cfg(test)]
@@ -922,6 +1009,13 @@ mod tests {
                  --crashes 2 --quorums flexible:3,2 --storage split --symmetry off \
                  --drop-stale off --forget off --postpone off",
                 "multi",
+            ),
+            (
+                "fast --layout colocated --acceptors 4 --coordinators 3 --ballots 3 \
+                 --fast-rounds 2 --clients 1 --crashes 2 --quorums fast:4,2,3 --storage split \
+                 --nacks on --replies on --symmetry off --drop-stale off --forget off \
+                 --postpone off",
+                "fast",
             ),
             (
                 "basic --ballots 1 --mutant ignore-vote",

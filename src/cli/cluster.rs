@@ -3,22 +3,22 @@
 mod multi;
 
 use super::args::{ClusterArgs, Protocol};
+use super::decree::Decree;
 use super::output::{Output, bad, bold, dim, good, warn};
 use super::{Error, Exit};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use stateright::actor::Id;
+use serde::Serialize;
+use stateright::actor::{Actor, Id};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
-use synod::backoff::Backoff;
-use synod::basic::{Client, Process};
 use synod::certify::{File, Run, Spoken};
 use synod::quorum::AcceptorSet;
-use synod::runtime::{Counters, Handle, NodeConfig, Recorder, spawn_watched};
+use synod::runtime::{Counters, Handle, NodeConfig, Recorder, Runnable, spawn_watched};
+use synod::{basic, fast};
 
 /// What the clients propose: one value each.
 const VALUES: [&str; 2] = ["red", "blue"];
@@ -53,28 +53,32 @@ pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error
         protocol: match args.protocol {
             Protocol::Basic => Spoken::Basic,
             Protocol::Multi => Spoken::Multi(multi::REPLICAS),
+            Protocol::Fast => Spoken::Fast,
         },
     };
     if let Some(trace) = &args.trace {
         clear(trace, &run)?;
     }
     match args.protocol {
-        Protocol::Basic => basic(args, directory, &run, seed, output),
+        Protocol::Basic => {
+            one_decree::<basic::Process<String>>(args, directory, &run, seed, output)
+        }
         Protocol::Multi => multi::run(args, directory, &run, seed, output),
+        Protocol::Fast => one_decree::<fast::Process<String>>(args, directory, &run, seed, output),
     }
 }
 
-fn basic(
+fn one_decree<P: Speaker>(
     args: &ClusterArgs,
     directory: &Path,
     run: &Run,
     seed: u64,
     output: &mut Output,
 ) -> Result<Exit, Error> {
-    let mut local = Local::bind(args, directory, run, seed)?;
+    let mut local = Local::<P>::bind(args, directory, run, seed)?;
     output.line(format_args!(
         "{} {} nodes and {} clients on loopback, which propose {}; seed {seed}, faults {}",
-        bold("Basic Paxos over UDP:"),
+        bold(format_args!("{} over UDP:", P::TITLE)),
         args.nodes,
         VALUES.len(),
         VALUES.join(" and "),
@@ -206,13 +210,31 @@ struct News {
     decided: String,
 }
 
+/// A process that chooses one value, and can be run here.
+trait Speaker:
+    Decree<String>
+    + Runnable
+    + Actor<
+        Msg: Serialize + Send,
+        Timer: Serialize + Send,
+        State: Send + Sync,
+        Random: Serialize + Send,
+        Storage: Send,
+    > + Clone
+    + Send
+{
+}
+
+impl Speaker for basic::Process<String> {}
+impl Speaker for fast::Process<String> {}
+
 /// The processes of a local cluster. Nodes come first, then clients.
-struct Local<'a> {
+struct Local<'a, P> {
     args: &'a ClusterArgs,
     directory: &'a Path,
     run: &'a Run,
     seed: u64,
-    processes: Vec<Process<String>>,
+    processes: Vec<P>,
     /// Kept open while a node is down: what is sent to it meanwhile arrives late, not never.
     sockets: Vec<UdpSocket>,
     peers: BTreeMap<Id, SocketAddr>,
@@ -229,24 +251,14 @@ struct Local<'a> {
     value: Option<String>,
 }
 
-impl<'a> Local<'a> {
+impl<'a, P: Speaker> Local<'a, P> {
     fn bind(
         args: &'a ClusterArgs,
         directory: &'a Path,
         run: &'a Run,
         seed: u64,
     ) -> Result<Self, Error> {
-        let cluster = Arc::new(run.basic().map_err(Error::other)?);
-        let nodes = cluster.proposers.clone();
-        let clients = VALUES.iter().map(|value| {
-            Process::Client(Client {
-                value: (*value).to_owned(),
-                proposers: nodes.clone(),
-                backoff: Backoff::default(),
-            })
-        });
-        let servers = nodes.iter().map(|_| Process::Node(Arc::clone(&cluster)));
-        let processes: Vec<_> = servers.chain(clients).collect();
+        let processes = P::cast(run, &VALUES.map(str::to_owned))?;
         let sockets: Result<Vec<_>, _> = processes.iter().map(|_| socket()).collect();
         let sockets = sockets?;
         let mut peers = BTreeMap::new();
@@ -303,7 +315,7 @@ impl<'a> Local<'a> {
         let recorder = recorder(self.args, self.run, id)?;
         let process = self.processes[id].clone();
         let handle = spawn_watched(process, config, recorder, move |state| {
-            let decided = state.decided();
+            let decided = P::decided(state);
             if decided != reported.as_ref() {
                 reported = decided.cloned();
                 let news = reported.clone().map(|decided| News {

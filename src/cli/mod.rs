@@ -6,6 +6,7 @@ mod certify;
 mod check;
 mod cluster;
 mod config;
+mod decree;
 mod explore;
 mod kv;
 mod manual;

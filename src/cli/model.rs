@@ -4,6 +4,8 @@ use super::output::{Output, warn};
 use super::{Error, explore};
 use crate::models::basic;
 use crate::models::calls::{Calls, Recorder};
+use crate::models::fast;
+use crate::models::fast::mutants::Subject as FastSubject;
 use crate::models::multi::mutants::Subject as MultiSubject;
 use crate::models::multi::{self, Reads};
 use crate::models::mutants::{Mutant, Subject};
@@ -21,6 +23,36 @@ pub(super) enum Model {
     Basic(basic::Config, Option<&'static Mutant>),
     /// Multi-Paxos, or with one rule broken.
     Multi(multi::Config, Option<&'static multi::mutants::Mutant>),
+    /// Fast Paxos, or with one rule broken.
+    Fast(fast::Config, Option<&'static fast::mutants::Mutant>),
+}
+
+/// The same for every protocol: `$body`, with the configuration, the mutant if there is one, and
+/// the module of the model.
+macro_rules! each {
+    ($model:expr, |$config:ident, $mutant:ident, $module:ident| $body:expr) => {
+        match $model {
+            Model::Basic($config, $mutant) => {
+                use basic as $module;
+                $body
+            }
+            Model::Multi($config, $mutant) => {
+                use multi as $module;
+                $body
+            }
+            Model::Fast($config, $mutant) => {
+                use fast as $module;
+                $body
+            }
+        }
+    };
+    ($model:expr, |$config:ident, $mutant:ident| $body:expr) => {
+        match $model {
+            Model::Basic($config, $mutant) => $body,
+            Model::Multi($config, $mutant) => $body,
+            Model::Fast($config, $mutant) => $body,
+        }
+    };
 }
 
 /// A rule that is broken.
@@ -52,6 +84,7 @@ impl Model {
         match self {
             Model::Basic(..) => "basic",
             Model::Multi(..) => "multi",
+            Model::Fast(..) => "fast",
         }
     }
 
@@ -60,25 +93,18 @@ impl Model {
         match self {
             Model::Basic(..) => "Basic Paxos",
             Model::Multi(..) => "Multi-Paxos",
+            Model::Fast(..) => "Fast Paxos",
         }
     }
 
     /// The rule that is broken, if one is.
     pub(super) fn mutant(&self) -> Option<BrokenRule> {
-        match self {
-            Model::Basic(_, mutant) => mutant.map(|it| BrokenRule {
-                name: it.name,
-                sentence: it.sentence,
-                breaks: it.breaks,
-                seen: it.seen,
-            }),
-            Model::Multi(_, mutant) => mutant.map(|it| BrokenRule {
-                name: it.name,
-                sentence: it.sentence,
-                breaks: it.breaks,
-                seen: it.seen,
-            }),
-        }
+        each!(self, |_config, mutant| mutant.map(|it| BrokenRule {
+            name: it.name,
+            sentence: it.sentence,
+            breaks: it.breaks,
+            seen: it.seen,
+        }))
     }
 
     /// The smallest model that is known to show what the broken rule leads to, if one is broken.
@@ -86,6 +112,7 @@ impl Model {
         match self {
             Model::Basic(_, mutant) => mutant.map(|it| Model::Basic(it.smallest(), Some(it))),
             Model::Multi(_, mutant) => mutant.map(|it| Model::Multi(it.smallest(), Some(it))),
+            Model::Fast(_, mutant) => mutant.map(|it| Model::Fast(it.smallest(), Some(it))),
         }
     }
 
@@ -110,6 +137,11 @@ impl Model {
                 let plain = multi::Config::default();
                 let plain = mutant.map_or(plain.clone(), |mutant| mutant.prepare(plain));
                 (multi_flags(config), multi_flags(&plain))
+            }
+            Model::Fast(config, mutant) => {
+                let plain = fast::Config::default();
+                let plain = mutant.map_or(plain.clone(), |mutant| mutant.prepare(plain));
+                (fast_flags(config), fast_flags(&plain))
             }
         };
         let mut command = self.name().to_owned();
@@ -137,15 +169,16 @@ impl Model {
         match self {
             Model::Basic(config, _) => describe_basic(config),
             Model::Multi(config, _) => describe_multi(config),
+            Model::Fast(config, _) => describe_fast(config),
         }
     }
 
     /// The same with every message kept that was ever sent, however late it would come.
     pub(super) fn with_all_messages(mut self) -> Self {
-        let (drops_stale, forgets) = match &mut self {
-            Model::Basic(config, _) => (&mut config.drops_stale, &mut config.forgets),
-            Model::Multi(config, _) => (&mut config.drops_stale, &mut config.forgets),
-        };
+        let (drops_stale, forgets) = each!(&mut self, |config, _mutant| (
+            &mut config.drops_stale,
+            &mut config.forgets
+        ));
         (*drops_stale, *forgets) = (false, false);
         self
     }
@@ -159,30 +192,17 @@ impl Model {
         focus: Option<&'static str>,
         progress: impl FnMut(Progress),
     ) -> Result<Report, Error> {
-        let result = match self {
-            Model::Basic(config, mutant) => {
-                let (system, options) = (basic_system(config, *mutant)?, config.options());
-                match calls {
-                    None => search_in(&system, options, focus, limits, progress),
-                    Some(calls) => {
-                        calls.begin(system.cluster()).map_err(Error::other)?;
-                        let recorded = system.map(|actor| Recorder::new(actor, calls));
-                        search_in(&recorded, options, focus, limits, progress)
-                    }
+        let result = each!(self, |config, mutant| {
+            let (system, options) = (config.subject(*mutant)?, config.options());
+            match calls {
+                None => search_in(&system, options, focus, limits, progress),
+                Some(calls) => {
+                    calls.begin(system.cluster()).map_err(Error::other)?;
+                    let recorded = system.map(|actor| Recorder::new(actor, calls));
+                    search_in(&recorded, options, focus, limits, progress)
                 }
             }
-            Model::Multi(config, mutant) => {
-                let (system, options) = (multi_system(config, *mutant)?, config.options());
-                match calls {
-                    None => search_in(&system, options, focus, limits, progress),
-                    Some(calls) => {
-                        calls.begin(system.cluster()).map_err(Error::other)?;
-                        let recorded = system.map(|actor| Recorder::new(actor, calls));
-                        search_in(&recorded, options, focus, limits, progress)
-                    }
-                }
-            }
-        };
+        });
         result.map_err(|error| match error {
             search::Error::Unsound(_) => Error::Other(format!(
                 "{error}\nWhich messages can never matter again, and who is interchangeable, are \
@@ -197,61 +217,59 @@ impl Model {
 
     /// Whether it makes a system at all.
     pub(super) fn validate(&self) -> Result<(), Error> {
-        match self {
-            Model::Basic(config, _) => config.system().map(|_| ()).map_err(Error::other),
-            Model::Multi(config, _) => config.system().map(|_| ()).map_err(Error::other),
-        }
+        each!(self, |config, _mutant| config
+            .system()
+            .map(|_| ())
+            .map_err(Error::other))
     }
 
     /// Serves it in the Explorer, for ever.
     pub(super) fn serve(&self, address: SocketAddr) -> Result<(), Error> {
-        match self {
-            Model::Basic(config, mutant) => {
-                let system = basic_system(config, *mutant)?;
-                let world = || World::new(system.clone(), config.options()).unfolded();
-                explore::serve(address, world);
-            }
-            Model::Multi(config, mutant) => {
-                let system = multi_system(config, *mutant)?;
-                let world = || World::new(system.clone(), config.options()).unfolded();
-                explore::serve(address, world);
-            }
-        }
+        each!(self, |config, mutant| {
+            let system = config.subject(*mutant)?;
+            let world = || World::new(system.clone(), config.options()).unfolded();
+            explore::serve(address, world);
+        });
         Ok(())
     }
 
     /// Plays a scenario in it, in the world that [`serve`](Self::serve) shows.
     pub(super) fn play(&self, scenario: &Scenario) -> Result<Run, Error> {
-        let run = match self {
-            Model::Basic(config, mutant) => {
-                let system = basic_system(config, *mutant)?;
-                let world = World::new(system, config.options()).unfolded();
-                scenarios::play(scenario, &world, basic::chosen)
-            }
-            Model::Multi(config, mutant) => {
-                let system = multi_system(config, *mutant)?;
-                let world = World::new(system, config.options()).unfolded();
-                scenarios::play(scenario, &world, multi::chosen)
-            }
-        };
+        let run = each!(self, |config, mutant, module| {
+            let system = config.subject(*mutant)?;
+            let world = World::new(system, config.options()).unfolded();
+            scenarios::play(scenario, &world, module::chosen)
+        });
         run.map_err(Error::other)
     }
 }
 
-fn basic_system(
-    config: &basic::Config,
-    mutant: Option<&'static Mutant>,
-) -> Result<basic::Basic<Subject>, Error> {
-    let system = config.system().map_err(Error::other)?;
-    Ok(system.map(|it| Subject::perhaps(it, mutant)))
+/// A configuration, and what is checked in it: the shipped processes, or broken ones.
+trait Configured {
+    type Mutant: 'static;
+    type System;
+
+    fn subject(&self, mutant: Option<&'static Self::Mutant>) -> Result<Self::System, Error>;
 }
 
-fn multi_system(
-    config: &multi::Config,
-    mutant: Option<&'static multi::mutants::Mutant>,
-) -> Result<multi::Multi<MultiSubject>, Error> {
-    let system = config.system().map_err(Error::other)?;
-    Ok(system.map(|it| MultiSubject::perhaps(it, mutant)))
+macro_rules! configured {
+    ($($module:ident, $system:ident, $subject:ident, $mutant:ty;)+) => {
+        $(impl Configured for $module::Config {
+            type Mutant = $mutant;
+            type System = $module::$system<$subject>;
+
+            fn subject(&self, mutant: Option<&'static $mutant>) -> Result<Self::System, Error> {
+                let system = self.system().map_err(Error::other)?;
+                Ok(system.map(|it| $subject::perhaps(it, mutant)))
+            }
+        })+
+    };
+}
+
+configured! {
+    basic, Basic, Subject, Mutant;
+    multi, Multi, MultiSubject, multi::mutants::Mutant;
+    fast, Fast, FastSubject, fast::mutants::Mutant;
 }
 
 fn search_in<S: System + Clone>(
@@ -359,6 +377,26 @@ fn multi_flags(config: &multi::Config) -> Flags {
     flags
 }
 
+fn fast_flags(config: &fast::Config) -> Flags {
+    let layout = match config.layout {
+        basic::Layout::Separated => "separated",
+        basic::Layout::Colocated => "colocated",
+    };
+    let mut flags = vec![
+        ("layout", layout.to_owned()),
+        ("acceptors", config.acceptors.to_string()),
+        ("coordinators", config.coordinators.to_string()),
+        ("ballots", config.ballots.to_string()),
+        ("fast-rounds", config.fast.to_string()),
+        ("clients", config.clients.to_string()),
+        ("nacks", switch(config.nacks)),
+        ("replies", switch(config.replies)),
+    ];
+    flags.extend(config.quorums.map(|it| ("quorums", it.to_string())));
+    flags.extend(option_flags(config.options()));
+    flags
+}
+
 /// A number of things.
 fn many(count: u64, one: &str) -> String {
     match (count, one.ends_with('h')) {
@@ -390,6 +428,28 @@ fn describe_basic(config: &basic::Config) -> String {
     let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
     add(config.crashes > 0, many(config.crashes as u64, "crash"));
     add(true, format!("{} quorums", config.quorums));
+    let layout = match config.layout {
+        basic::Layout::Separated => "a role per process",
+        basic::Layout::Colocated => "all roles at each node",
+    };
+    add(true, layout.to_owned());
+    add(config.nacks, "nacks".to_owned());
+    add(config.replies, "clients wait for replies".to_owned());
+    parts.extend(describe_options(config.options()));
+    parts.join(", ")
+}
+
+fn describe_fast(config: &fast::Config) -> String {
+    let mut parts = vec![
+        many(config.acceptors.into(), "acceptor"),
+        many(config.coordinators.into(), "coordinator"),
+        format!("{} each", many(config.ballots, "ballot")),
+        many(config.clients.into(), "client"),
+    ];
+    let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
+    add(config.crashes > 0, many(config.crashes as u64, "crash"));
+    add(true, format!("{} quorums", config.spec()));
+    add(true, many(config.fast, "fast round"));
     let layout = match config.layout {
         basic::Layout::Separated => "a role per process",
         basic::Layout::Colocated => "all roles at each node",

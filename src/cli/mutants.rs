@@ -5,7 +5,7 @@ use super::check::{explorer_link, split, verdict_name};
 use super::model::{BrokenRule, Model};
 use super::output::{Output, bad, bold, dim, good, grouped};
 use super::{Error, Exit};
-use crate::models::{multi, mutants};
+use crate::models::{fast, multi, mutants};
 use serde_json::json;
 use std::time::Instant;
 use synod::checker::search::{Outcome, Report, Trace};
@@ -21,8 +21,14 @@ fn all() -> impl Iterator<Item = Model> {
         let mutants = mutants.iter();
         mutants.map(|mutant| Model::Multi(mutant.smallest(), Some(mutant)))
     };
+    let fast = |mutants: &'static [fast::mutants::Mutant]| {
+        let mutants = mutants.iter();
+        mutants.map(|mutant| Model::Fast(mutant.smallest(), Some(mutant)))
+    };
     let broken = basic(mutants::ALL).chain(multi(multi::mutants::ALL));
+    let broken = broken.chain(fast(fast::mutants::ALL));
     let harmless = basic(mutants::HARMLESS).chain(multi(multi::mutants::HARMLESS));
+    let harmless = harmless.chain(fast(fast::mutants::HARMLESS));
     broken.chain(harmless)
 }
 

@@ -3,6 +3,7 @@
 mod multi;
 
 use super::args::{Protocol, SimulateArgs};
+use super::decree::Decree;
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
 use crate::models::mutants::Subject;
@@ -11,14 +12,11 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use stateright::actor::{Actor, Id};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use synod::backoff::Backoff;
-use synod::ballot::NodeId;
-use synod::basic::{Client, Cluster, Process, ProcessState};
-use synod::quorum::{AcceptorSet, QuorumSystem};
+use synod::certify::Run;
 use synod::runtime::simulator::{Chaos, ChaosSettings, Settings, Simulation};
 use synod::runtime::{Counters, Faults, Runnable};
+use synod::{basic, fast};
 
 /// How often it is looked whether a run is over, in simulated time.
 const SLICE: Duration = Duration::from_millis(10);
@@ -29,17 +27,22 @@ const CALM_MAX: Duration = Duration::from_secs(60);
 pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Error> {
     let nodes = args.nodes();
     match (args.protocol, args.mutant) {
-        (Protocol::Basic, _) if args.clients.is_some() => Err(Error::Other(
-            "--clients is for multi: in basic there are two, which disagree".to_owned(),
+        (Protocol::Basic | Protocol::Fast, _) if args.clients.is_some() => Err(Error::Other(
+            "--clients is for multi: in basic and fast there are two, which disagree".to_owned(),
         )),
-        (Protocol::Basic, None) => all(args, output, |_| Basic::new(nodes, |node| node)),
+        (Protocol::Basic, None) => all(args, output, |_| {
+            OneDecree::<basic::Process<char>, _>::new(nodes, |node| node)
+        }),
         (Protocol::Basic, Some(mutant)) => all(args, output, |_| {
-            Basic::new(nodes, |process| Subject::new(process, mutant))
+            OneDecree::<basic::Process<char>, _>::new(nodes, |it| Subject::new(it, mutant))
+        }),
+        (Protocol::Fast, None) => all(args, output, |_| {
+            OneDecree::<fast::Process<char>, _>::new(nodes, |node| node)
         }),
         (Protocol::Multi, None) => all(args, output, |seed| {
             Multi::new(nodes, args.clients.unwrap_or(CLIENTS), seed, |node| node)
         }),
-        (Protocol::Multi, Some(_)) => Err(Error::Other(
+        (Protocol::Multi | Protocol::Fast, Some(_)) => Err(Error::Other(
             "--mutant breaks a rule of basic only".to_owned(),
         )),
     }
@@ -303,10 +306,10 @@ fn world<P: Play>(seed: u64) -> (Settings, impl FnOnce(usize) -> Chaos) {
     (settings, chaos)
 }
 
-/// Basic Paxos: nodes that play all roles, and two clients that disagree.
-struct Basic<W> {
+/// One decree: nodes that play all roles, and two clients that disagree.
+struct OneDecree<P, W> {
     nodes: usize,
-    cluster: Arc<Cluster>,
+    cast: Vec<P>,
     wrap: W,
     /// The first decision, and whose it was.
     decided: Option<(usize, char)>,
@@ -317,21 +320,17 @@ struct Basic<W> {
 /// What the clients propose: one value each.
 const VALUES: [char; 2] = ['x', 'y'];
 
-impl<A, W: Fn(Process<char>) -> A> Basic<W> {
+impl<P: Decree<char>, A, W: Fn(P) -> A> OneDecree<P, W> {
     fn new(nodes: u32, wrap: W) -> Result<Self, Error> {
-        let acceptors = AcceptorSet::first(nodes);
-        let ids: Vec<NodeId> = acceptors.iter().collect();
-        let cluster = Cluster {
-            quorums: QuorumSystem::majority(acceptors).map_err(Error::other)?,
-            proposers: ids.clone(),
-            learners: ids,
-            nacks: true,
-            round_max: u64::MAX,
-            backoff: Backoff::default(),
+        let (cluster, protocol) = (0, P::SPOKEN);
+        let run = Run {
+            cluster,
+            nodes,
+            protocol,
         };
-        Ok(Basic {
+        Ok(OneDecree {
             nodes: nodes as usize,
-            cluster: Arc::new(cluster),
+            cast: P::cast(&run, &VALUES)?,
             wrap,
             decided: None,
             has_decided: BTreeSet::new(),
@@ -339,32 +338,25 @@ impl<A, W: Fn(Process<char>) -> A> Basic<W> {
     }
 }
 
-impl<A, W> Play for Basic<W>
+impl<P, A, W> Play for OneDecree<P, W>
 where
-    A: Runnable + Actor<State = ProcessState<char>>,
-    W: Fn(Process<char>) -> A,
+    P: Decree<char>,
+    A: Runnable + Actor<State = P::State>,
+    W: Fn(P) -> A,
 {
     type Actor = A;
 
-    const NAME: &'static str = "Basic Paxos";
+    const NAME: &'static str = P::TITLE;
 
     const CHAOS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(10));
 
     fn cast(&mut self) -> (Vec<A>, usize) {
-        let nodes = (0..self.nodes).map(|_| Process::Node(Arc::clone(&self.cluster)));
-        let clients = VALUES.into_iter().map(|value| {
-            Process::Client(Client {
-                value,
-                proposers: self.cluster.proposers.clone(),
-                backoff: self.cluster.backoff,
-            })
-        });
-        let cast = nodes.chain(clients).map(&self.wrap);
+        let cast = std::mem::take(&mut self.cast).into_iter().map(&self.wrap);
         (cast.collect(), self.nodes)
     }
 
-    fn judge(&mut self, id: usize, state: &ProcessState<char>) -> Result<(), String> {
-        let Some(value) = state.decided().copied() else {
+    fn judge(&mut self, id: usize, state: &P::State) -> Result<(), String> {
+        let Some(value) = P::decided(state).copied() else {
             return match self.has_decided.contains(&id) {
                 true => Err(format!("process {id} has forgotten what it had decided")),
                 false => Ok(()),
@@ -385,7 +377,7 @@ where
     }
 
     fn is_over(&self, simulation: &Simulation<A>) -> bool {
-        let decided = |id| simulation.state(id).and_then(ProcessState::decided);
+        let decided = |id| simulation.state(id).and_then(P::decided);
         (0..simulation.len()).all(|id| decided(id).is_some())
     }
 }

@@ -1,0 +1,106 @@
+//! The world of Fast Paxos against the same witnesses: its declarations are claims of its own.
+
+use super::global::Plain;
+use super::reductions::{compare, reductions, verify_symmetry};
+use super::{UNREDUCED, by_actor_model, by_world};
+use crate::models::basic::Layout;
+use crate::models::fast::{Config, Fast};
+use std::collections::HashSet;
+use synod::checker::{Options, StorageMode};
+use synod::fast::Process;
+
+/// Fast Paxos as it is.
+type Paxos = Fast<Process<char>>;
+
+fn system(config: &Config) -> Paxos {
+    config.system().expect("the configuration is in range")
+}
+
+fn separated(acceptors: u32, coordinators: u32, ballots: u64, clients: u32) -> Config {
+    Config {
+        acceptors,
+        coordinators,
+        ballots,
+        clients,
+        ..Config::default()
+    }
+}
+
+fn cases() -> Vec<(&'static str, Config, Options)> {
+    let crash = |storage| Options {
+        crashes: 1,
+        storage,
+        ..UNREDUCED
+    };
+    let refusing = Config {
+        nacks: true,
+        replies: true,
+        ..separated(1, 2, 1, 1)
+    };
+    let nodes = Config {
+        layout: Layout::Colocated,
+        ..separated(2, 1, 2, 2)
+    };
+    vec![
+        ("a collision", separated(2, 1, 2, 2), UNREDUCED),
+        ("three acceptors", separated(3, 1, 1, 2), UNREDUCED),
+        ("two coordinators", separated(2, 2, 1, 1), UNREDUCED),
+        ("refusals and a client", refusing, UNREDUCED),
+        ("nodes that collide", nodes, UNREDUCED),
+        ("a crash", separated(2, 1, 1, 2), crash(StorageMode::Atomic)),
+        (
+            "a slow disk and a crash",
+            separated(2, 1, 1, 1),
+            crash(StorageMode::Split),
+        ),
+    ]
+}
+
+/// Red if a message is dropped that still mattered (a vote that tells a coordinator of a
+/// collision), if what a vote was for is forgotten too soon, or if states are merged that differ.
+#[test]
+fn with_reductions_fast_paxos_reaches_the_same_up_to_permutation() {
+    for (name, config, options) in cases() {
+        let unreduced = by_world(system(&config), options);
+        println!("{name}: {} states", unreduced.len());
+        assert!(unreduced.len() > 50, "{name}: nothing happens");
+        for options in reductions(options) {
+            let size = compare(&unreduced, || system(&config), options);
+            println!("- {options:?}: {size:?}");
+            assert!(size.is_ok(), "{name}, {options:?}: {size:?}");
+        }
+    }
+}
+
+/// Red if anything tells acceptors or clients apart: a poll that is relabelled wrongly, a value
+/// that is preferred for what it is.
+#[test]
+fn acceptors_and_clients_of_fast_paxos_are_interchangeable() {
+    for (name, config, options) in cases() {
+        let options = Options {
+            symmetry: true,
+            ..options
+        };
+        let examined = verify_symmetry(system(&config), options);
+        println!("{name}: {examined:?}");
+        assert!(examined.is_ok(), "{name}: {examined:?}");
+    }
+}
+
+/// Red if the world withholds a step of Fast Paxos that stateright's `ActorModel` takes, or takes
+/// one that it does not.
+#[test]
+fn the_world_of_fast_paxos_is_that_of_plain_actor_model() {
+    for (name, config, options) in cases() {
+        if options.crashes > 0 {
+            continue;
+        }
+        let world: HashSet<Plain<Paxos>> = by_world(system(&config), UNREDUCED)
+            .into_iter()
+            .map(Plain::<Paxos>::unobserved)
+            .collect();
+        let plain = by_actor_model(&system(&config));
+        println!("{name}: {} states", plain.len());
+        assert!(world == plain, "{name}: not the same world");
+    }
+}

@@ -1,0 +1,569 @@
+//! Fast Paxos as a closed system.
+//!
+//! Every client sends its value to every acceptor and coordinator: so in a fast ballot any acceptor
+//! may come to vote for any value, and values are free of the order of ballots.
+
+pub mod mutants;
+mod relabel;
+
+use super::basic::{ConfigError, Layout};
+use super::observer::Record;
+use relabel::Relabel;
+use stateright::Property;
+use stateright::actor::{Actor, Envelope, Id};
+use std::sync::Arc;
+use synod::backoff::Backoff;
+use synod::ballot::NodeId;
+use synod::checker::{Options, Permutation, StepProperty, StorageMode, System, World, WorldState};
+use synod::fast::{
+    Acceptor, Client, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Poll,
+    Process, ProcessState, Timer,
+};
+use synod::invariant::{
+    self, Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
+    Validity, View, VotesSafe,
+};
+use synod::quorum::{AcceptorSet, FastSpec};
+use synod::rounds::Rounds;
+use synod::vote::Vote;
+
+/// A configuration to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Who plays which role.
+    pub layout: Layout,
+    /// The number of acceptors.
+    pub acceptors: u32,
+    /// The number of coordinators.
+    pub coordinators: u32,
+    /// The rounds, each of which has one ballot per coordinator.
+    pub ballots: u64,
+    /// How many rounds, the first ones, are fast.
+    pub fast: u64,
+    /// The number of clients, each with a value of its own.
+    pub clients: u32,
+    /// Whether clients are actors that wait for an answer. If not, they stand outside: all that
+    /// they propose is in the network from the start.
+    pub replies: bool,
+    /// Whether refused coordinators are told.
+    pub nacks: bool,
+    /// The number of crashes in a run, of any nodes but clients.
+    pub crashes: usize,
+    /// Which acceptors are enough; if it is left open, majorities and the smallest fast quorums
+    /// that go with them.
+    pub quorums: Option<FastSpec>,
+    /// When a save takes effect.
+    pub storage: StorageMode,
+    /// Whether acceptors that differ in nothing count as interchangeable, and clients likewise.
+    pub symmetry: bool,
+    /// Whether messages that can never matter again are dropped.
+    pub drops_stale: bool,
+    /// Whether votes that can never matter again are forgotten, and messages about them dropped.
+    pub forgets: bool,
+    /// Whether steps that nobody sees are postponed.
+    pub postpones: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            layout: Layout::Separated,
+            acceptors: 3,
+            coordinators: 1,
+            ballots: 2,
+            fast: 1,
+            clients: 2,
+            replies: false,
+            nacks: false,
+            crashes: 0,
+            quorums: None,
+            storage: StorageMode::Atomic,
+            symmetry: true,
+            drops_stale: true,
+            forgets: true,
+            postpones: true,
+        }
+    }
+}
+
+impl Config {
+    /// Which acceptors are enough.
+    #[must_use]
+    pub fn spec(&self) -> FastSpec {
+        let majority = || FastSpec::majority(self.acceptors as usize);
+        self.quorums.unwrap_or_else(majority)
+    }
+
+    /// The nodes' ids by role: acceptors, coordinators, learners.
+    fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>) {
+        let acceptors = AcceptorSet::first(self.acceptors);
+        match self.layout {
+            Layout::Separated => {
+                let learner = self.acceptors + self.coordinators;
+                let coordinators = (self.acceptors..learner).map(NodeId).collect();
+                (acceptors, coordinators, vec![NodeId(learner)])
+            }
+            Layout::Colocated => {
+                let coordinators = (0..self.coordinators).map(NodeId).collect();
+                (acceptors, coordinators, acceptors.iter().collect())
+            }
+        }
+    }
+
+    /// What each client proposes: x, y, z, a, b, …
+    fn values(&self) -> impl Iterator<Item = char> + use<> {
+        (0..self.clients).map(|client| char::from(b'a' + ((23 + client) % 26) as u8))
+    }
+
+    /// The system of this configuration.
+    ///
+    /// # Errors
+    /// If a count is out of range, or the quorums do not intersect.
+    pub fn system(&self) -> Result<Fast<Process<char>>, ConfigError> {
+        ConfigError::count(
+            "--acceptors",
+            self.acceptors.into(),
+            AcceptorSet::CAPACITY.into(),
+        )?;
+        let coordinators_max = match self.layout {
+            Layout::Separated => 64,
+            Layout::Colocated => self.acceptors.into(),
+        };
+        ConfigError::count("--coordinators", self.coordinators.into(), coordinators_max)?;
+        ConfigError::count("--ballots", self.ballots, u64::MAX)?;
+        ConfigError::count("--clients", self.clients.into(), 26)?;
+        let (acceptors, coordinators, learners) = self.roles();
+        let nodes = match self.layout {
+            Layout::Separated => self.acceptors + self.coordinators + 1,
+            Layout::Colocated => self.acceptors,
+        };
+        let cluster = Arc::new(Cluster {
+            quorums: self.spec().over(acceptors, Rounds { fast: self.fast })?,
+            coordinators,
+            learners,
+            nacks: self.nacks,
+            round_max: self.ballots,
+            backoff: Backoff::default(),
+        });
+        let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
+        let client = |value| Client {
+            value,
+            nodes: cluster.asked(),
+            backoff: Backoff::default(),
+        };
+        let clients: Vec<Client<char>> = self.values().map(client).collect();
+        let actors = if self.replies {
+            servers
+                .chain(clients.iter().cloned().map(Process::Client))
+                .collect()
+        } else {
+            servers.collect()
+        };
+        Ok(Fast {
+            actors,
+            clients,
+            nodes: nodes as usize,
+            cluster,
+        })
+    }
+
+    /// What may happen in the world of this configuration.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            crashes: self.crashes,
+            storage: self.storage,
+            drops_stale: self.drops_stale,
+            forgets: self.forgets,
+            postpones: self.postpones,
+            symmetry: self.symmetry,
+        }
+    }
+}
+
+/// What is seen of a node: all that it shows, what it decided, what it promised, that and its vote,
+/// or nothing, where what the observer recorded is enough.
+const EVERYTHING: usize = 0;
+const DECISIONS: usize = 1;
+const PROMISES: usize = 2;
+const VOTES: usize = 3;
+const NOTHING: usize = 4;
+
+/// Fast Paxos: nodes, clients and an observer. `A` is the process, or a broken one.
+#[derive(Clone, Debug)]
+pub struct Fast<A> {
+    actors: Vec<A>,
+    /// The clients, whether they are actors or not; their ids follow those of the nodes.
+    clients: Vec<Client<char>>,
+    nodes: usize,
+    cluster: Arc<Cluster>,
+}
+
+impl<A> Fast<A> {
+    /// How a permutation changes ids, and the values that go with clients.
+    fn relabel<'a>(&'a self, by: &'a Permutation) -> Relabel<'a> {
+        Relabel::new(by, self.nodes, &self.clients)
+    }
+
+    /// Whether one vote chooses, in a fast ballot or in a classic one.
+    fn one_vote_chooses(&self) -> bool {
+        let quorums = &self.cluster.quorums;
+        let mut acceptors = quorums.acceptors().iter();
+        acceptors.any(|acceptor| {
+            !quorums.blocks_all(
+                quorums
+                    .acceptors()
+                    .difference([acceptor].into_iter().collect()),
+            )
+        })
+    }
+
+    /// Who plays which role.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The same system with each actor replaced.
+    pub fn map<B>(self, change: impl FnMut(A) -> B) -> Fast<B> {
+        Fast {
+            actors: self.actors.into_iter().map(change).collect(),
+            clients: self.clients,
+            nodes: self.nodes,
+            cluster: self.cluster,
+        }
+    }
+}
+
+/// An actor that speaks Fast Paxos: the shipped process, or one that breaks its rules.
+pub trait Speaker:
+    Actor<
+        Msg = Message<char>,
+        Timer = Timer,
+        State = ProcessState<char>,
+        Storage = Durable<char>,
+        Random = (),
+    > + Send
+    + Sync
+    + 'static
+{
+}
+
+impl Speaker for Process<char> {}
+
+/// The refinement map: what the observer sees in a global state.
+fn view<'a, A: Speaker>(system: &'a Fast<A>, state: &'a WorldState<Fast<A>>) -> View<'a, char> {
+    let nodes = || (0..).map(NodeId).zip(state.states());
+    let promised = nodes().filter_map(|(id, state)| {
+        let promised = state.node()?.acceptor.as_ref()?.promised?;
+        Some((id, promised))
+    });
+    let decided = nodes().filter_map(|(id, state)| Some((id, *state.decided()?)));
+    state.history.view(
+        &system.cluster.quorums,
+        system.clients.iter().map(|client| client.value).collect(),
+        promised.collect(),
+        decided.collect(),
+    )
+}
+
+/// The values that are chosen.
+pub fn chosen<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> Vec<String> {
+    let view = view(system, state);
+    let chosen = view.chosen();
+    chosen.into_iter().map(char::to_string).collect()
+}
+
+fn always<I: Invariant, A: Speaker>() -> Property<World<Fast<A>>> {
+    Property::always(I::PROPERTY, |world, state| {
+        I::holds(&view(world.system(), state))
+    })
+}
+
+/// The nodes' states.
+fn nodes<A: Speaker>(state: &WorldState<Fast<A>>) -> impl Iterator<Item = &NodeState<char>> {
+    state.states().filter_map(ProcessState::node)
+}
+
+/// The name of the example that a value gets chosen.
+pub const CHOSEN: &str = "Chosen: some value is chosen.";
+/// The name of the example that it takes no coordinator to choose one.
+pub const FAST: &str = "Fast: a value is chosen in a fast ballot.";
+/// The name of the example that clients collide.
+pub const COLLIDED: &str = "Collided: acceptors vote for several values, and one is picked.";
+/// The name of the example that a ballot is cut short by a higher one.
+pub const PREEMPTED: &str =
+    "Preempted: an acceptor leaves a ballot, not yet chosen, for another's.";
+/// The name of the example that a coordinator hears of it.
+pub const ABANDONED: &str = "Abandoned: a coordinator that is refused gives up its ballot.";
+
+fn fast<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
+    let quorums = &system.cluster.quorums;
+    let mut votes = state.history.votes.iter();
+    let mut before = state.history.chosen.values();
+    before.any(|ballot| quorums.rounds().is_fast(*ballot))
+        || votes.any(|(vote, voters)| {
+            quorums.rounds().is_fast(vote.ballot) && quorums.chooses(vote.ballot, *voters)
+        })
+}
+
+/// Whether an acceptor voted in a fast ballot, and another for another value in the one that
+/// resolves it.
+fn collided<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
+    let rounds = system.cluster.quorums.rounds();
+    let votes = || nodes(state).filter_map(|node| node.acceptor.as_ref()?.vote.as_ref());
+    votes().any(|lost| {
+        let recovery = rounds.recovery(lost.ballot);
+        votes().any(|won| Some(won.ballot) == recovery && won.value != lost.value)
+    })
+}
+
+fn preempted<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
+    let is_chosen = !view(system, state).chosen().is_empty();
+    let mut acceptors = nodes(state).filter_map(|node| node.acceptor.as_ref());
+    !is_chosen
+        && acceptors.any(|acceptor| match (acceptor.promised, &acceptor.vote) {
+            (Some(promised), Some(vote)) => promised.node != vote.ballot.node,
+            _ => false,
+        })
+}
+
+impl<A: Speaker> System for Fast<A> {
+    type Actor = A;
+    type History = Record;
+
+    fn actors(&self) -> &[A] {
+        &self.actors
+    }
+
+    fn outside(&self) -> Vec<Envelope<Message<char>>> {
+        if self.actors.len() > self.nodes {
+            return Vec::new();
+        }
+        let ids = (self.nodes..).map(Id::from);
+        let request = |(src, client): (Id, &Client<char>)| {
+            let msg = client.request();
+            let nodes = client.nodes.clone().into_iter().map(Id::from);
+            nodes.map(move |dst| Envelope {
+                src,
+                dst,
+                msg: msg.clone(),
+            })
+        };
+        ids.zip(&self.clients).flat_map(request).collect()
+    }
+
+    fn properties(&self) -> Vec<Property<World<Self>>> {
+        let mut properties = vec![
+            always::<Agreement, A>(),
+            always::<Validity, A>(),
+            always::<OneValuePerBallot, A>(),
+            always::<VotesSafe, A>(),
+            always::<PromiseKept, A>(),
+            always::<DecidedIsChosen, A>(),
+            Property::sometimes(CHOSEN, |world: &World<Self>, state| {
+                !view(world.system(), state).chosen().is_empty()
+            }),
+        ];
+        if self.cluster.quorums.rounds().fast > 0 {
+            properties.push(Property::sometimes(FAST, |world: &World<Self>, state| {
+                fast(world.system(), state)
+            }));
+            // The first round may be the last one; and one value does not collide.
+            let is_resolved = self.cluster.round_max > 1;
+            if is_resolved && self.clients.len() > 1 && !self.one_vote_chooses() {
+                properties.push(Property::sometimes(
+                    COLLIDED,
+                    |world: &World<Self>, state| collided(world.system(), state),
+                ));
+            }
+        }
+        // A lone coordinator meets nobody to outbid it; where one vote chooses, no ballot is left
+        // between its first vote and its choice; and where the first round is fast, the second is
+        // there to resolve it, so that it takes a third to leave it for another's.
+        if self.cluster.coordinators.len() > 1 {
+            let is_short = self.cluster.quorums.rounds().fast > 0 && self.cluster.round_max < 3;
+            if !self.one_vote_chooses() && !is_short {
+                properties.push(Property::sometimes(
+                    PREEMPTED,
+                    |world: &World<Self>, state| preempted(world.system(), state),
+                ));
+            }
+            if self.cluster.nacks {
+                properties.push(Property::sometimes(ABANDONED, |_, state| {
+                    let mut coordinators =
+                        nodes(state).filter_map(|node| node.coordinator.as_ref());
+                    coordinators.any(|it| matches!(it.phase, Phase::Preempted { .. }))
+                }));
+            }
+        }
+        properties
+    }
+
+    fn record(
+        &self,
+        history: &Record,
+        id: Id,
+        before: &ProcessState<char>,
+        after: &ProcessState<char>,
+    ) -> Option<Record> {
+        let before = before.node()?.acceptor.as_ref()?;
+        let after = after.node()?.acceptor.as_ref()?;
+        history.after(
+            id.into(),
+            (before.promised, before.vote.as_ref()),
+            (after.promised, after.vote.as_ref()),
+        )
+    }
+
+    fn can_crash(&self, id: Id) -> bool {
+        usize::from(id) < self.nodes
+    }
+
+    fn is_stale(
+        &self,
+        _: Id,
+        state: &ProcessState<char>,
+        src: Id,
+        message: &Message<char>,
+    ) -> bool {
+        state.is_stale(&self.cluster, src.into(), message)
+    }
+
+    fn visible(&self, state: &ProcessState<char>) -> ProcessState<char> {
+        let mut state = state.clone();
+        if let ProcessState::Node(node) = &mut state {
+            // Whose promises and votes are counted so far, no property asks.
+            match node.coordinator.as_mut().map(|it| &mut it.phase) {
+                Some(Phase::Preparing { promises, poll }) => {
+                    (*promises, *poll) = (AcceptorSet::new(), Poll::default());
+                }
+                Some(Phase::Watching { poll }) => *poll = Poll::default(),
+                _ => {}
+            }
+            if let Some(learner) = &mut node.learner {
+                learner.poll = Poll::default();
+            }
+        }
+        state
+    }
+
+    fn step_properties(&self) -> Vec<StepProperty<Self>> {
+        vec![StepProperty {
+            name: DecisionStands::PROPERTY,
+            condition: |_, _, before, after| {
+                DecisionStands::holds(before.decided(), after.decided())
+            },
+        }]
+    }
+
+    fn records_commute(&self) -> bool {
+        true
+    }
+
+    const ASPECTS: usize = 5;
+    const ASPECT_OF_MEMORY: usize = PROMISES;
+    const ASPECT_OF_RECORD: usize = VOTES;
+
+    fn aspect_of(&self, property: &str) -> usize {
+        if property == VotesSafe::PROPERTY {
+            PROMISES
+        } else if [OneValuePerBallot::PROPERTY, PromiseKept::PROPERTY].contains(&property) {
+            NOTHING
+        } else if invariant::ALL.iter().any(|it| it.property == property) {
+            DECISIONS
+        } else {
+            EVERYTHING
+        }
+    }
+
+    fn aspect(&self, aspect: usize, shown: &ProcessState<char>) -> ProcessState<char> {
+        let ProcessState::Node(node) = shown else {
+            return ProcessState::Client(ClientState { decided: None });
+        };
+        if aspect == EVERYTHING {
+            return shown.clone();
+        }
+        let seen = |acceptor: &Acceptor<char>| Acceptor {
+            promised: acceptor.promised,
+            open: false,
+            vote: acceptor.vote.clone().filter(|_| aspect == VOTES),
+        };
+        let acceptor = node.acceptor.as_ref();
+        let acceptor = acceptor.filter(|_| [PROMISES, VOTES].contains(&aspect));
+        let decided = node.decided().filter(|_| aspect == DECISIONS);
+        ProcessState::Node(NodeState {
+            acceptor: acceptor.map(seen),
+            coordinator: None,
+            learner: Some(Learner::restart(decided.copied())),
+        })
+    }
+
+    fn forget(&self, history: &Record, seen: &[&ProcessState<char>]) -> Option<Record> {
+        history.forget(&self.cluster.quorums, |node| {
+            let state = seen.get(usize::from(Id::from(node)))?;
+            state.node()?.acceptor.as_ref()?.promised
+        })
+    }
+
+    fn is_moot(&self, history: &Record, envelope: &Envelope<Message<char>>) -> bool {
+        // To the coordinator of a fast ballot even votes that cannot choose any more tell
+        // something: that clients have collided.
+        let is_watched = |vote: &Vote<char>| {
+            let is_fast = self.cluster.quorums.rounds().is_fast(vote.ballot);
+            is_fast && NodeId::from(envelope.dst) == vote.ballot.node
+        };
+        match &envelope.msg {
+            Message::Accepted { vote } => !is_watched(vote) && history.is_moot(vote),
+            _ => false,
+        }
+    }
+
+    fn interchangeable(&self) -> Vec<Vec<Id>> {
+        let clients = (self.nodes..)
+            .map(Id::from)
+            .take(self.clients.len())
+            .collect();
+        if !self.cluster.quorums.is_symmetric() {
+            return vec![clients];
+        }
+        let acceptors = self.cluster.quorums.acceptors().iter();
+        let alike = acceptors.filter(|node| !self.cluster.coordinators.contains(node));
+        vec![alike.map(Id::from).collect(), clients]
+    }
+
+    fn relabel_state(&self, state: &ProcessState<char>, by: &Permutation) -> ProcessState<char> {
+        self.relabel(by).state(state)
+    }
+
+    fn relabel_message(&self, message: &Message<char>, by: &Permutation) -> Message<char> {
+        self.relabel(by).message(message)
+    }
+
+    fn relabel_storage(&self, storage: &Durable<char>, by: &Permutation) -> Durable<char> {
+        self.relabel(by).durable(storage)
+    }
+
+    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
+        let relabel = self.relabel(by);
+        history.relabel(by, |value| relabel.value(value))
+    }
+
+    fn label(&self, id: Id) -> String {
+        let node = NodeId::from(id);
+        let roles = [
+            (self.cluster.quorums.acceptors().contains(node), "acceptor"),
+            (self.cluster.coordinators.contains(&node), "coordinator"),
+            (self.cluster.learners.contains(&node), "learner"),
+        ];
+        let played: Vec<&str> = roles
+            .iter()
+            .filter(|(plays, _)| *plays)
+            .map(|(_, r)| *r)
+            .collect();
+        match played.as_slice() {
+            [] => format!("{node} client"),
+            [role] => format!("{node} {role}"),
+            _ => format!("{node} node"),
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Fast Paxos: one decree, and no detour by a leader as long as clients do not collide.
+//!
+//! ```text
+//!  client    coordinator         acceptors            learners
+//!    │            │ Prepare b   (1a) │                    │
+//!    │            ├─────────────────▶│                    │
+//!    │            │ Promise b, vote  │                    │
+//!    │   a quorum │◀─────────────────┤             (1b)   │  beforehand,
+//!    │   promised │                  │                    │  once
+//!    │  and none  │ Any b       (2a) │  b is open: vote   │
+//!    │ has voted: ├─────────────────▶│  for whatever a    │
+//!    │            │                  │  client asks for   │
+//!    │ Propose v  │                  │                    │
+//!    ├────────────┼─────────────────▶│ Accepted b:v  (2b) │
+//!    │            │◀─────────────────┼───────────────────▶│ a fast quorum
+//!    │            │                  │          Decided v │ voted for v:
+//!    │◀───────────┼──────────────────┼────────────────────┤ v is chosen
+//!    │            │                  │                    │
+//!    │            │ Accept b⁺:w (2a) │  clients collided: │
+//!    │            ├─────────────────▶│  no value can get  │
+//!    │            │                  │  a fast quorum     │
+//! ```
+//!
+//! [`Acceptor`], [`Coordinator`] and [`Learner`] are plain state machines, one method per message,
+//! each method headed by its rule and its source; [`Poll`] is the rule for picking a value.
+//! [`node`] joins the roles that a process plays. This file knows the messages and stateright's
+//! `Actor`, and no rule. Which ballots are fast, and what resolves a collision:
+//! [`Rounds`](crate::rounds::Rounds).
+//!
+//! Source: `[Fast]` is Lamport, *Fast Paxos* (2005). What the paper calls rounds are ballots here.
+//!
+//! # Where we differ from the paper
+//! - A vote in a fast ballot promises the ballot that resolves a collision in it, because another
+//!   coordinator's ballot may lie between the two: that is what makes it safe for the vote to serve
+//!   as a promise (coordinated recovery). Acceptors do not resolve collisions by themselves
+//!   (uncoordinated recovery).
+//! - A coordinator opens a fast ballot only if no vote was reported at all. If votes were, and none
+//!   of their values may have been chosen, the paper lets it open the ballot again; that invites
+//!   the same clients to collide once more.
+//! - That a ballot is open is durable, like a promise.
+//! - As in [`basic`](crate::basic): requests are answered once, votes raise promises, refusals are
+//!   told ([`Message::Nack`]), a learner follows the highest ballot that it has heard of, and what
+//!   nobody seems to finish is finished by a node that voted.
+
+mod acceptor;
+mod client;
+mod coordinator;
+mod learner;
+pub mod node;
+mod poll;
+
+pub use acceptor::Acceptor;
+pub use client::{Client, ClientState};
+pub use coordinator::{Coordinator, Phase, Request};
+pub use learner::Learner;
+pub use node::{Durable, NodeState, Timer};
+pub use poll::Poll;
+
+use crate::actor::update;
+use crate::backoff::Backoff;
+use crate::ballot::{Ballot, NodeId};
+use crate::quorum::QuorumSystem;
+use crate::vote::{OrNone, Value, Vote};
+use node::{Effects, Step};
+use serde::{Deserialize, Serialize};
+use stateright::actor::{Actor, Id, Out};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// Everything that is ever said.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Message<V> {
+    /// Client to acceptors and coordinators: a value to be chosen.
+    Propose {
+        /// The value.
+        value: V,
+    },
+    /// Phase 1a, coordinator to acceptors: vote in no lower ballot, and say how you voted.
+    Prepare {
+        /// The ballot, and nothing else.
+        ballot: Ballot,
+    },
+    /// Phase 1b, acceptor to coordinator: a promise, and the highest vote cast below the ballot.
+    Promise {
+        /// The ballot promised.
+        ballot: Ballot,
+        /// The acceptor's highest vote.
+        vote: Option<Vote<V>>,
+    },
+    /// Phase 2a of a fast ballot, coordinator to acceptors: vote for what a client asks for.
+    Any {
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// Phase 2a, coordinator to acceptors: vote for this.
+    Accept {
+        /// The proposal.
+        vote: Vote<V>,
+    },
+    /// Phase 2b, acceptor to learners, and in a fast ballot to its coordinator: voted for this.
+    Accepted {
+        /// The vote.
+        vote: Vote<V>,
+    },
+    /// Acceptor to coordinator: refused, for a higher ballot was promised.
+    Nack {
+        /// The higher ballot.
+        promised: Ballot,
+    },
+    /// Learner to whoever has not learned: this value is chosen.
+    Decided {
+        /// The value.
+        value: V,
+    },
+    /// To learners and coordinators: has anything been chosen?
+    Ask,
+}
+
+impl<V: fmt::Display> fmt::Debug for Message<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Message::Propose { value } => write!(f, "Propose {value}"),
+            Message::Prepare { ballot } => write!(f, "Prepare {ballot}"),
+            Message::Promise { ballot, vote } => write!(f, "Promise {ballot} {}", OrNone(vote)),
+            Message::Any { ballot } => write!(f, "Any {ballot}"),
+            Message::Accept { vote } => write!(f, "Accept {vote}"),
+            Message::Accepted { vote } => write!(f, "Accepted {vote}"),
+            Message::Nack { promised } => write!(f, "Nack {promised}"),
+            Message::Decided { value } => write!(f, "Decided {value}"),
+            Message::Ask => f.write_str("Ask"),
+        }
+    }
+}
+
+/// Who plays which role. The same for every process; a process may play any of them, or all.
+///
+/// It must not change as long as anything saved under it is in use: quorums of two different
+/// clusters need not meet, and a node that lost a role would forget what it saved for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cluster {
+    /// The acceptors, which of them are enough, and which ballots are fast.
+    pub quorums: QuorumSystem,
+    /// The coordinators. The first one opens a ballot unasked.
+    pub coordinators: Vec<NodeId>,
+    /// The learners: every vote is sent to each.
+    pub learners: Vec<NodeId>,
+    /// Whether a coordinator that is refused is told so ([`Message::Nack`]). Off, it finds out by
+    /// waiting: as safe, and slower, but with far fewer states to check.
+    pub nacks: bool,
+    /// No ballot is started in a higher round: `u64::MAX` in earnest, a few in a model.
+    pub round_max: u64,
+    /// How long to wait before trying again.
+    pub backoff: Backoff,
+}
+
+impl Cluster {
+    /// The processes that are told the decision: learners, and coordinators so that they stop.
+    fn told(&self) -> Vec<NodeId> {
+        let mut told = [self.learners.as_slice(), self.coordinators.as_slice()].concat();
+        told.sort_unstable();
+        told.dedup();
+        told
+    }
+
+    fn is_told(&self, node: NodeId) -> bool {
+        self.learners.contains(&node) || self.coordinators.contains(&node)
+    }
+
+    /// The nodes that a client asks: acceptors and coordinators.
+    #[must_use]
+    pub fn asked(&self) -> Vec<NodeId> {
+        let acceptors: Vec<NodeId> = self.quorums.acceptors().iter().collect();
+        let mut asked = [acceptors.as_slice(), self.coordinators.as_slice()].concat();
+        asked.sort_unstable();
+        asked.dedup();
+        asked
+    }
+}
+
+/// A process: a node of the cluster, whose roles follow from its id, or a client.
+#[derive(Clone, Debug)]
+pub enum Process<V> {
+    /// A node that plays the roles which the cluster gives it.
+    Node(Arc<Cluster>),
+    /// A client.
+    Client(Client<V>),
+}
+
+/// The state of a [`Process`].
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum ProcessState<V> {
+    /// A node's roles.
+    Node(NodeState<V>),
+    /// A client's knowledge.
+    Client(ClientState<V>),
+}
+
+impl<V: Value> ProcessState<V> {
+    /// The value that the process knows to be chosen.
+    #[must_use]
+    pub fn decided(&self) -> Option<&V> {
+        match self {
+            ProcessState::Node(node) => node.decided(),
+            ProcessState::Client(client) => client.decided.as_ref(),
+        }
+    }
+
+    /// Whether `message` from `from` can never again change this process or make it speak,
+    /// whatever it does next: not even after a restart.
+    ///
+    /// The checker drops such messages, and verifies the claim on every step that it explores.
+    /// Nothing else depends on it.
+    #[must_use]
+    pub fn is_stale(&self, cluster: &Cluster, from: NodeId, message: &Message<V>) -> bool {
+        match self {
+            ProcessState::Node(node) => node.is_stale(cluster, from, message),
+            ProcessState::Client(client) => client.decided.is_some(),
+        }
+    }
+
+    /// The node, unless the process is a client.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodeState<V>> {
+        match self {
+            ProcessState::Node(node) => Some(node),
+            ProcessState::Client(_) => None,
+        }
+    }
+}
+
+impl<V: fmt::Display> fmt::Debug for ProcessState<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProcessState::Node(node) => node.fmt(f),
+            ProcessState::Client(client) => client.fmt(f),
+        }
+    }
+}
+
+/// Runs `step` on a node and hands its effects on: first what must be durable, then the rest.
+///
+/// This is the one place where a state is saved, so no message can leave before the promise or
+/// the vote behind it is on disk.
+fn run<V: Value>(
+    state: &mut Cow<ProcessState<V>>,
+    out: &mut Out<Process<V>>,
+    step: impl FnOnce(&mut NodeState<V>) -> Effects<V>,
+) {
+    let Some(before) = state.node().map(NodeState::durable) else {
+        return;
+    };
+    let mut effects = None;
+    update(state, |state| {
+        if let ProcessState::Node(node) = state {
+            effects = Some(step(node));
+        }
+    });
+    let after = state.node().map(NodeState::durable);
+    if let Some(after) = after.filter(|after| *after != before) {
+        out.save(after);
+    }
+    if let Some(effects) = effects {
+        emit(effects, out);
+    }
+}
+
+fn emit<V: Value>(effects: Effects<V>, out: &mut Out<Process<V>>) {
+    for (to, message) in effects.sends {
+        out.send(to.into(), message);
+    }
+    for (timer, wait) in effects.timers {
+        match wait {
+            Some(range) => out.set_timer(timer, range),
+            None => out.cancel_timer(timer),
+        }
+    }
+}
+
+impl<V: Value> Process<V> {
+    /// A client's request, sent until it is answered.
+    fn request(client: &Client<V>, out: &mut Out<Self>) {
+        for node in &client.nodes {
+            out.send((*node).into(), client.request());
+        }
+        out.set_timer(Timer::Retry, client.backoff.pace());
+    }
+}
+
+impl<V: Value> Actor for Process<V> {
+    type Msg = Message<V>;
+    type Timer = Timer;
+    type State = ProcessState<V>;
+    type Storage = Durable<V>;
+    type Random = ();
+
+    fn on_start(&self, id: Id, storage: &Option<Durable<V>>, out: &mut Out<Self>) -> Self::State {
+        match self {
+            Process::Node(cluster) => {
+                let mut node = Step::start_state(cluster, id.into(), storage.as_ref());
+                emit(Step::new(cluster, id.into(), &mut node).on_start(), out);
+                ProcessState::Node(node)
+            }
+            Process::Client(client) => {
+                Self::request(client, out);
+                ProcessState::Client(ClientState { decided: None })
+            }
+        }
+    }
+
+    fn on_msg(
+        &self,
+        id: Id,
+        state: &mut Cow<Self::State>,
+        src: Id,
+        msg: Message<V>,
+        out: &mut Out<Self>,
+    ) {
+        match self {
+            Process::Node(cluster) => run(state, out, |node| {
+                Step::new(cluster, id.into(), node).on_message(src.into(), msg)
+            }),
+            Process::Client(_) => {
+                let mut is_told = false;
+                update(state, |state| {
+                    if let ProcessState::Client(client) = state {
+                        is_told = client.on_message(msg);
+                    }
+                });
+                if is_told {
+                    out.cancel_timer(Timer::Retry);
+                }
+            }
+        }
+    }
+
+    fn on_timeout(&self, id: Id, state: &mut Cow<Self::State>, timer: &Timer, out: &mut Out<Self>) {
+        match self {
+            Process::Node(cluster) => run(state, out, |node| {
+                Step::new(cluster, id.into(), node).on_timer(*timer)
+            }),
+            Process::Client(client) => Self::request(client, out),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Process::Node(_) => "node".to_owned(),
+            Process::Client(_) => "client".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    //! Ballots, votes and quorums, written short.
+
+    use super::{Ballot, NodeId, QuorumSystem, Vote};
+    use crate::quorum::{AcceptorSet, FastSpec};
+    use crate::rounds::Rounds;
+
+    /// Quorums of `spec` over the first `acceptors` nodes, with `fast` rounds of fast ballots.
+    pub(super) fn system(acceptors: u32, spec: &str, fast: u64) -> QuorumSystem {
+        let spec: FastSpec = spec.parse().expect("well-formed");
+        let acceptors = AcceptorSet::first(acceptors);
+        spec.over(acceptors, Rounds { fast }).expect("lawful")
+    }
+
+    pub(super) fn ballot(round: u64, node: u32) -> Ballot {
+        let node = NodeId(node);
+        Ballot { round, node }
+    }
+
+    pub(super) fn vote(round: u64, node: u32, value: char) -> Vote<char> {
+        let ballot = ballot(round, node);
+        Vote { ballot, value }
+    }
+}

@@ -1,0 +1,429 @@
+//! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
+
+use super::super::testing::{ballot, system, vote};
+use super::super::{Client, Process, ProcessState};
+use super::*;
+use crate::backoff::Backoff;
+use stateright::actor::{Actor, Command, Id, Out};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+const CLIENT: u32 = 9;
+
+/// What one step commanded.
+#[derive(Default)]
+struct Did {
+    saved: Option<Durable<char>>,
+    sent: Vec<(u32, Message<char>)>,
+    timers: Vec<(Timer, Option<Range<Duration>>)>,
+}
+
+impl Did {
+    /// Sorts the commands out, and checks what holds for every step of every node: at most one
+    /// save, and nothing sent before it; nothing sent to itself.
+    fn of(me: NodeId, out: Out<Process<char>>) -> Self {
+        let mut did = Did::default();
+        for command in out {
+            match command {
+                Command::Save(durable) => {
+                    assert!(did.sent.is_empty(), "sent before it saved");
+                    assert!(did.saved.replace(durable).is_none(), "saved twice");
+                }
+                Command::Send(to, message) => {
+                    assert_ne!(NodeId::from(to), me, "sent to itself");
+                    did.sent.push((NodeId::from(to).0, message));
+                }
+                Command::SetTimer(timer, range) => did.timers.push((timer, Some(range))),
+                Command::CancelTimer(timer) => did.timers.push((timer, None)),
+                Command::ChooseRandom(..) => panic!("a node leaves nothing to chance"),
+            }
+        }
+        did
+    }
+
+    /// Who was sent this, in order.
+    fn told(&self, message: &Message<char>) -> Vec<u32> {
+        let told = self.sent.iter().filter(|(_, it)| it == message);
+        told.map(|(to, _)| *to).collect()
+    }
+
+    /// What became of a timer: nothing, or cancelled, or set to a time from a range.
+    fn timer(&self, timer: Timer) -> Option<&Option<Range<Duration>>> {
+        let of_timer = self.timers.iter().filter(|(it, _)| *it == timer);
+        of_timer.map(|(_, wait)| wait).next_back()
+    }
+
+    fn has_set(&self, timer: Timer) -> bool {
+        matches!(self.timer(timer), Some(Some(_)))
+    }
+}
+
+/// One node, driven step by step.
+struct Node {
+    me: NodeId,
+    process: Process<char>,
+    state: ProcessState<char>,
+}
+
+impl Node {
+    fn start(cluster: &Cluster, me: u32, saved: Option<Durable<char>>) -> (Self, Did) {
+        let me = NodeId(me);
+        let process = Process::Node(Arc::new(cluster.clone()));
+        let mut out = Out::new();
+        let state = process.on_start(me.into(), &saved, &mut out);
+        (Node { me, process, state }, Did::of(me, out))
+    }
+
+    fn new(cluster: &Cluster, me: u32) -> Self {
+        Node::start(cluster, me, None).0
+    }
+
+    /// Handles one event. What is durable is saved if, and only if, it changed.
+    fn step(
+        &mut self,
+        event: impl FnOnce(&Self, &mut Cow<ProcessState<char>>, &mut Out<Process<char>>),
+    ) -> Did {
+        let before = self.node().durable();
+        let mut state = Cow::Borrowed(&self.state);
+        let mut out = Out::new();
+        event(self, &mut state, &mut out);
+        self.state = state.into_owned();
+        let after = self.node().durable();
+        let did = Did::of(self.me, out);
+        let expected = (after != before).then_some(after);
+        assert_eq!(did.saved, expected, "what changed is not what was saved");
+        did
+    }
+
+    fn hear(&mut self, from: u32, message: Message<char>) -> Did {
+        let from = Id::from(from as usize);
+        self.step(|node, state, out| {
+            node.process
+                .on_msg(node.me.into(), state, from, message, out);
+        })
+    }
+
+    fn time_out(&mut self, timer: Timer) -> Did {
+        self.step(|node, state, out| {
+            node.process.on_timeout(node.me.into(), state, &timer, out);
+        })
+    }
+
+    fn node(&self) -> &NodeState<char> {
+        self.state.node().expect("a node")
+    }
+
+    fn coordinator(&self) -> &Coordinator<char> {
+        self.node().coordinator.as_ref().expect("a coordinator")
+    }
+}
+
+/// Acceptors 0 to 2, of which all choose in round 1, which is fast, and two in later rounds.
+fn cluster(coordinators: &[u32], learners: &[u32]) -> Cluster {
+    let nodes = |ids: &[u32]| ids.iter().copied().map(NodeId).collect();
+    Cluster {
+        quorums: system(3, "fast:2,3", 1),
+        coordinators: nodes(coordinators),
+        learners: nodes(learners),
+        nacks: true,
+        round_max: u64::MAX,
+        backoff: Backoff::default(),
+    }
+}
+
+/// Three nodes that play all roles.
+fn colocated() -> Cluster {
+    cluster(&[0, 1, 2], &[0, 1, 2])
+}
+
+/// Acceptors 0 to 2, coordinators 3 and 4, learner 5.
+fn separated() -> Cluster {
+    cluster(&[3, 4], &[5])
+}
+
+fn propose(value: char) -> Message<char> {
+    Message::Propose { value }
+}
+
+fn any(round: u64, node: u32) -> Message<char> {
+    let ballot = ballot(round, node);
+    Message::Any { ballot }
+}
+
+fn promise(round: u64, node: u32) -> Message<char> {
+    let (ballot, vote) = (ballot(round, node), None);
+    Message::Promise { ballot, vote }
+}
+
+fn accept(round: u64, node: u32, value: char) -> Message<char> {
+    let vote = vote(round, node, value);
+    Message::Accept { vote }
+}
+
+fn accepted(round: u64, node: u32, value: char) -> Message<char> {
+    let vote = vote(round, node, value);
+    Message::Accepted { vote }
+}
+
+fn decided(value: char) -> Message<char> {
+    Message::Decided { value }
+}
+
+/// Node 0 of the co-located cluster, whose ballot 1.0 is open.
+fn opened() -> Node {
+    let mut node = Node::new(&colocated(), 0);
+    node.time_out(Timer::Retry);
+    let did = node.hear(1, promise(1, 0));
+    assert_eq!(did.told(&any(1, 0)), [1, 2]);
+    node
+}
+
+#[test]
+fn the_first_coordinator_opens_a_ballot_unasked_and_the_others_wait() {
+    let (mut first, did) = Node::start(&separated(), 3, None);
+    assert!(did.has_set(Timer::Retry) && did.sent == [(4, Message::Ask), (5, Message::Ask)]);
+    let did = first.time_out(Timer::Retry);
+    let prepare = Message::Prepare {
+        ballot: ballot(1, 3),
+    };
+    assert_eq!(did.told(&prepare), [0, 1, 2]);
+    assert!(did.has_set(Timer::Retry));
+    first.hear(0, promise(1, 3));
+    assert_eq!(first.hear(1, promise(1, 3)).told(&any(1, 3)), [0, 1, 2]);
+    let (_, did) = Node::start(&separated(), 4, None);
+    assert!(!did.has_set(Timer::Retry));
+}
+
+#[test]
+fn a_request_starts_the_first_coordinator_at_once_and_gives_others_patience() {
+    let mut first = Node::new(&separated(), 3);
+    let prepare = Message::Prepare {
+        ballot: ballot(1, 3),
+    };
+    assert_eq!(first.hear(CLIENT, propose('x')).told(&prepare), [0, 1, 2]);
+    let mut second = Node::new(&separated(), 4);
+    let did = second.hear(CLIENT, propose('x'));
+    assert!(did.sent.is_empty() && did.has_set(Timer::Retry));
+    // Once is enough.
+    assert!(second.hear(CLIENT, propose('y')).timers.is_empty());
+}
+
+#[test]
+fn an_open_acceptor_votes_for_a_request_and_tells_learners_and_the_coordinator() {
+    let mut acceptor = Node::new(&separated(), 0);
+    assert!(acceptor.hear(CLIENT, propose('x')).sent.is_empty());
+    acceptor.hear(3, any(1, 3));
+    let did = acceptor.hear(CLIENT, propose('x'));
+    assert_eq!(did.told(&accepted(1, 3, 'x')), [5, 3]);
+    assert!(did.saved.is_some());
+    assert!(acceptor.hear(CLIENT, propose('y')).sent.is_empty());
+    // In a classic ballot there is nothing for the coordinator to watch.
+    let did = acceptor.hear(3, accept(2, 3, 'y'));
+    assert_eq!(did.told(&accepted(2, 3, 'y')), [5]);
+}
+
+#[test]
+fn a_fast_ballot_decides_by_the_votes_alone() {
+    let mut node = opened();
+    assert_eq!(
+        node.hear(CLIENT, propose('x')).told(&accepted(1, 0, 'x')),
+        [1, 2]
+    );
+    node.hear(1, accepted(1, 0, 'x'));
+    assert_eq!(node.node().decided(), None);
+    let did = node.hear(2, accepted(1, 0, 'x'));
+    assert_eq!(did.told(&decided('x')), [1, 2, CLIENT]);
+    assert_eq!(did.timer(Timer::Retry), Some(&None));
+    assert_eq!(node.node().decided(), Some(&'x'));
+    // Whoever asks later is told.
+    assert_eq!(
+        node.hear(CLIENT, propose('y')).told(&decided('x')),
+        [CLIENT]
+    );
+}
+
+#[test]
+fn a_collision_is_resolved_and_given_time() {
+    let mut node = opened();
+    node.hear(CLIENT, propose('x'));
+    // Two of three differ: none can have all three, and two are a phase-1 quorum.
+    let did = node.hear(1, accepted(1, 0, 'y'));
+    assert_eq!(did.told(&accept(2, 0, 'x')), [1, 2]);
+    assert!(did.has_set(Timer::Retry));
+    assert_eq!(node.coordinator().ballot, Some(ballot(2, 0)));
+    let did = node.hear(1, accepted(2, 0, 'x'));
+    assert_eq!(did.told(&decided('x')), [1, 2, CLIENT]);
+}
+
+#[test]
+fn a_coordinator_that_is_no_learner_hears_of_the_votes_in_its_own_ballots() {
+    let mut coordinator = Node::new(&separated(), 3);
+    coordinator.time_out(Timer::Retry);
+    coordinator.hear(0, promise(1, 3));
+    coordinator.hear(1, promise(1, 3));
+    coordinator.hear(0, accepted(1, 3, 'x'));
+    let did = coordinator.hear(1, accepted(1, 3, 'y'));
+    assert_eq!(did.told(&accept(2, 3, 'x')), [0, 1, 2]);
+}
+
+#[test]
+fn a_ballot_that_does_not_succeed_is_followed_by_one_above_its_recovery() {
+    let mut node = opened();
+    node.hear(CLIENT, propose('x'));
+    let did = node.time_out(Timer::Retry);
+    let prepare = Message::Prepare {
+        ballot: ballot(3, 0),
+    };
+    assert_eq!(did.told(&prepare), [1, 2]);
+}
+
+#[test]
+fn a_refused_coordinator_waits_anew_and_goes_above() {
+    let mut node = opened();
+    let promised = ballot(4, 1);
+    let did = node.hear(1, Message::Nack { promised });
+    assert!(did.has_set(Timer::Retry) && did.sent.is_empty());
+    let did = node.time_out(Timer::Retry);
+    let prepare = Message::Prepare {
+        ballot: ballot(5, 0),
+    };
+    assert_eq!(did.told(&prepare), [1, 2]);
+}
+
+#[test]
+fn an_acceptor_refuses_aloud_only_if_the_cluster_has_nacks() {
+    let promised = ballot(2, 4);
+    for nacks in [true, false] {
+        let cluster = Cluster {
+            nacks,
+            ..separated()
+        };
+        let mut acceptor = Node::new(&cluster, 0);
+        acceptor.hear(4, Message::Prepare { ballot: promised });
+        for request in [any(1, 3), accept(1, 3, 'x')] {
+            let did = acceptor.hear(3, request);
+            let expected: &[u32] = if nacks { &[3] } else { &[] };
+            assert_eq!(did.told(&Message::Nack { promised }), expected);
+        }
+    }
+}
+
+#[test]
+fn a_coordinator_that_finds_nothing_to_do_rests() {
+    let cluster = Cluster {
+        quorums: system(3, "fast:2,3", 0),
+        ..separated()
+    };
+    let mut coordinator = Node::new(&cluster, 3);
+    coordinator.time_out(Timer::Retry);
+    coordinator.hear(0, promise(1, 3));
+    let did = coordinator.hear(1, promise(1, 3));
+    assert!(did.sent.is_empty());
+    assert_eq!(did.timer(Timer::Retry), Some(&None));
+}
+
+#[test]
+fn a_restarted_node_keeps_votes_ballots_and_decisions_and_an_open_ballot_open() {
+    let mut acceptor = Node::new(&separated(), 0);
+    let saved = acceptor.hear(3, any(1, 3)).saved;
+    let (mut acceptor, _) = Node::start(&separated(), 0, saved);
+    let did = acceptor.hear(CLIENT, propose('x'));
+    assert_eq!(did.told(&accepted(1, 3, 'x')), [5, 3]);
+
+    let mut coordinator = Node::new(&separated(), 4);
+    let saved = coordinator.time_out(Timer::Retry).saved;
+    let (coordinator, did) = Node::start(&separated(), 4, saved);
+    assert!(did.has_set(Timer::Retry));
+    assert_eq!(coordinator.coordinator().ballot, Some(ballot(1, 4)));
+
+    let mut learner = Node::new(&separated(), 5);
+    let saved = learner.hear(3, decided('x')).saved;
+    let (learner, did) = Node::start(&separated(), 5, saved);
+    assert_eq!(learner.node().decided(), Some(&'x'));
+    assert!(did.sent.is_empty() && did.timers.is_empty());
+}
+
+#[test]
+fn a_node_that_waits_in_vain_for_the_fate_of_its_vote_starts_a_ballot() {
+    let mut node = Node::new(&colocated(), 1);
+    node.hear(0, any(1, 0));
+    node.hear(2, accept(1, 0, 'x'));
+    assert!(node.time_out(Timer::Ask).has_set(Timer::Retry));
+    let did = node.time_out(Timer::Retry);
+    // Above the promise that its own vote made.
+    let prepare = Message::Prepare {
+        ballot: ballot(3, 1),
+    };
+    assert_eq!(did.told(&prepare), [0, 2]);
+}
+
+#[test]
+fn a_node_without_a_decision_asks_again_and_answers_nobody() {
+    let mut learner = Node::new(&separated(), 5);
+    let did = learner.time_out(Timer::Ask);
+    assert_eq!(did.told(&Message::Ask), [3, 4]);
+    assert!(did.has_set(Timer::Ask));
+    assert!(learner.hear(3, Message::Ask).sent.is_empty());
+    learner.hear(3, decided('x'));
+    assert_eq!(learner.hear(3, Message::Ask).told(&decided('x')), [3]);
+}
+
+#[test]
+fn what_is_stale_changes_nothing() {
+    let mut acceptor = Node::new(&separated(), 0);
+    let cluster = Cluster {
+        nacks: false,
+        ..separated()
+    };
+    let stale = |node: &Node, message| node.state.is_stale(&cluster, NodeId(3), &message);
+    assert!(!stale(&acceptor, propose('x')) && !stale(&acceptor, any(1, 3)));
+    acceptor.hear(3, any(1, 3));
+    assert!(stale(&acceptor, any(1, 3)) && !stale(&acceptor, accept(1, 3, 'x')));
+    acceptor.hear(CLIENT, propose('x'));
+    for message in [propose('y'), any(1, 3), accept(1, 3, 'y'), any(1, 4)] {
+        assert!(stale(&acceptor, message.clone()), "{message:?}");
+        assert!(acceptor.hear(3, message).saved.is_none());
+    }
+    assert!(!stale(&acceptor, accept(2, 3, 'y')));
+}
+
+#[test]
+fn a_client_asks_every_node_until_it_is_told() {
+    let nodes = separated().asked();
+    let client = Process::Client(Client {
+        value: 'x',
+        nodes: nodes.clone(),
+        backoff: Backoff::default(),
+    });
+    let me = Id::from(CLIENT as usize);
+    let mut out = Out::new();
+    let state = client.on_start(me, &None, &mut out);
+    let did = Did::of(NodeId(CLIENT), out);
+    assert_eq!(did.told(&propose('x')), [0, 1, 2, 3, 4]);
+    let mut state = Cow::Owned(state);
+    let mut out = Out::new();
+    client.on_timeout(me, &mut state, &Timer::Retry, &mut out);
+    assert_eq!(Did::of(NodeId(CLIENT), out).sent.len(), nodes.len());
+    let mut out = Out::new();
+    client.on_msg(me, &mut state, Id::from(5), decided('y'), &mut out);
+    assert_eq!(state.decided(), Some(&'y'));
+    assert_eq!(
+        Did::of(NodeId(CLIENT), out).timer(Timer::Retry),
+        Some(&None)
+    );
+}
+
+#[test]
+fn states_and_messages_read_like_the_paper() {
+    let mut node = opened();
+    node.hear(CLIENT, propose('x'));
+    assert_eq!(
+        format!("{:?}", node.state),
+        "promised 2.0 voted 1.0:x · ballot 1.0 watching 1.0 x from {0} for 9→x · \
+         decided ∅ heard 1.0 x from {0}"
+    );
+    assert_eq!(format!("{:?}", any(1, 0)), "Any 1.0");
+    let durable = node.node().durable();
+    let expected = "promised 2.0 voted 1.0:x · ballot 1.0 · decided ∅";
+    assert_eq!(format!("{durable:?}"), expected);
+}
