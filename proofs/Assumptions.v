@@ -6,6 +6,7 @@
 From Synod Require BasicProof CoreProof Quorum Fast CheckProof.
 From Synod.basic Require NetworkProof.
 From Synod.multi Require NetworkProof SessionProof.
+From Synod.fast Require NetworkProof.
 
 Print Assumptions BasicProof.agreement.
 Print Assumptions BasicProof.validity.
@@ -45,6 +46,14 @@ Print Assumptions multi.NetworkProof.decision_stands.
 Print Assumptions multi.NetworkProof.same_state.
 Print Assumptions multi.SessionProof.effects_only.
 Print Assumptions multi.SessionProof.exactly_once.
+
+Print Assumptions fast.NetworkProof.agreement.
+Print Assumptions fast.NetworkProof.chosen_agreement.
+Print Assumptions fast.NetworkProof.validity.
+Print Assumptions fast.NetworkProof.decided_is_chosen.
+Print Assumptions fast.NetworkProof.one_value_per_ballot.
+Print Assumptions fast.NetworkProof.promise_kept.
+Print Assumptions fast.NetworkProof.decision_stands.
 
 Print Assumptions CheckProof.sound.
 Print Assumptions CheckProof.agreement.

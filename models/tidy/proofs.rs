@@ -11,8 +11,10 @@ fn files(kind: &str) -> Vec<Source> {
         "proofs",
         "proofs/basic",
         "proofs/multi",
+        "proofs/fast",
         "proofs/driver",
         "proofs/driver/multi",
+        "proofs/driver/fast",
     ];
     for folder in folders {
         let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
@@ -69,18 +71,26 @@ fn the_proofs_have_every_invariant_its_sentence_theorem_and_handler() {
             .expect("a heading");
         rest.split("\n#").next().unwrap_or_default().to_owned()
     };
-    let (basic, multi) = (table("Basic Paxos"), table("Multi-Paxos"));
+    let (basic, multi, fast) = (
+        table("Basic Paxos"),
+        table("Multi-Paxos"),
+        table("Fast Paxos"),
+    );
     let all = synod::invariant::ALL.iter();
     let of_basic = all
         .clone()
         .map(|it| ("basic", &basic, it.name, it.statement));
-    let of_multi = all.map(|it| ("multi", &multi, it.name, it.statement));
+    let of_multi = all
+        .clone()
+        .map(|it| ("multi", &multi, it.name, it.statement));
+    let of_fast = all.map(|it| ("fast", &fast, it.name, it.statement));
     let of_logs = [
         &synod::invariant::SAME_STATE,
         &synod::invariant::EXACTLY_ONCE,
     ];
     let of_logs = of_logs.map(|it| ("multi", &multi, it.name, it.statement));
-    for (protocol, table, name, statement) in of_basic.chain(of_multi).chain(of_logs) {
+    let rows = of_basic.chain(of_multi).chain(of_logs).chain(of_fast);
+    for (protocol, table, name, statement) in rows {
         let begins = format!("| {name} | {statement} |");
         let row = table.lines().find(|line| line.starts_with(&begins));
         let row = row.unwrap_or_else(|| panic!("{protocol}: no row begins {begins}"));
@@ -114,6 +124,10 @@ fn every_handler_of_a_role_is_in_the_proofs() {
         ("multi", "Leader"),
         ("multi", "Reign"),
         ("multi", "Learner"),
+        ("fast", "Acceptor"),
+        ("fast", "Coordinator"),
+        ("fast", "Learner"),
+        ("fast", "Poll"),
     ];
     for (protocol, role) in roles {
         let rust = Source::read(&format!("src/{protocol}/{}.rs", role.to_lowercase()));
