@@ -139,7 +139,7 @@ pub const ALL: &[Mutant] = &[
         "A coordinator adopts a value only if one report more than enough names it.",
         Agreement::PROPERTY,
         Rule::HighThreshold,
-        "> for >= in |Q| + QF - N",
+        "> for >= in what O4 asks: Q + QF - N reports of Q",
     ),
     mutant(
         "majority-of-all",

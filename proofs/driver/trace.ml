@@ -8,7 +8,7 @@
 
      requested 120
      promised 0 1.3 0           acceptor, ballot, first slot; then slot ballot value ...
-     proposed 0 1.3 120 0,1     slot, ballot, value, quorum
+     proposed 0 1.3 120 0,1     slot, ballot, value, quorum (- for nobody)
      opened 0 1.0 0,1,2         slot, ballot, quorum
      voted 0 0 1.3 120          acceptor, slot, ballot, value
      learned 0 1.3 120          slot, ballot, value
@@ -30,8 +30,10 @@ let member text =
   | _ -> malformed "an acceptor" text
 
 let set text =
-  List.fold_left (fun s a -> Quorum.insert s (member a)) BinNums.N0
-    (String.split_on_char ',' text)
+  if text = "-" then BinNums.N0
+  else
+    List.fold_left (fun s a -> Quorum.insert s (member a)) BinNums.N0
+      (String.split_on_char ',' text)
 
 let rec report = function
   | [] -> []

@@ -82,7 +82,11 @@ impl fmt::Display for Spelt<'_> {
     }
 }
 
+/// Ids, or `-` for none.
 fn members(set: AcceptorSet) -> String {
+    if set.is_empty() {
+        return "-".to_owned();
+    }
     let ids: Vec<String> = set.iter().map(|node| node.to_string()).collect();
     ids.join(",")
 }

@@ -81,24 +81,35 @@ pub(super) trait Protocol:
 /// What a message of a protocol says.
 pub(super) type SpeechOf<P> = Speech<<P as Protocol>::Value, <P as Protocol>::Request>;
 
+/// What an acceptor of one decree has on disk, which is slot 0: its promise and its vote.
+fn disk_of_one(acceptor: Option<(Option<Ballot>, Option<Vote<String>>)>) -> Disk<String> {
+    let (promised, vote) = acceptor.unwrap_or_default();
+    Disk {
+        promised,
+        votes: vote.into_iter().map(|vote| (0_u64, vote)).collect(),
+        base: 0,
+    }
+}
+
+/// What is known to be decided of one decree, if that is news.
+fn news_of_one(known: Option<&String>, decided: Option<&String>) -> Vec<(u64, String)> {
+    let news = decided.filter(|it| Some(*it) != known);
+    news.map(|value| (0, value.clone())).into_iter().collect()
+}
+
 impl Protocol for basic::Process<String> {
     type Value = String;
     type Request = String;
 
     fn disk(saved: &Self::Storage) -> Disk<String> {
         let acceptor = saved.acceptor.as_ref();
-        let vote = acceptor.and_then(|acceptor| acceptor.vote.clone());
-        Disk {
-            promised: acceptor.and_then(|acceptor| acceptor.promised),
-            votes: vote.into_iter().map(|vote| (0_u64, vote)).collect(),
-            base: 0,
-        }
+        let acceptor = acceptor.map(|acceptor| (acceptor.promised, acceptor.vote.clone()));
+        disk_of_one(acceptor)
     }
 
     fn decided(before: Option<&Self::Storage>, after: &Self::Storage) -> Vec<(u64, String)> {
         let known = before.and_then(|before| before.decided.as_ref());
-        let news = after.decided.as_ref().filter(|it| Some(*it) != known);
-        news.map(|value| (0, value.clone())).into_iter().collect()
+        news_of_one(known, after.decided.as_ref())
     }
 
     fn speech(message: &Self::Msg) -> SpeechOf<Self> {
@@ -128,18 +139,13 @@ impl Protocol for fast::Process<String> {
 
     fn disk(saved: &Self::Storage) -> Disk<String> {
         let acceptor = saved.acceptor.as_ref();
-        let vote = acceptor.and_then(|acceptor| acceptor.vote.clone());
-        Disk {
-            promised: acceptor.and_then(|acceptor| acceptor.promised),
-            votes: vote.into_iter().map(|vote| (0_u64, vote)).collect(),
-            base: 0,
-        }
+        let acceptor = acceptor.map(|acceptor| (acceptor.promised, acceptor.vote.clone()));
+        disk_of_one(acceptor)
     }
 
     fn decided(before: Option<&Self::Storage>, after: &Self::Storage) -> Vec<(u64, String)> {
         let known = before.and_then(|before| before.decided.as_ref());
-        let news = after.decided.as_ref().filter(|it| Some(*it) != known);
-        news.map(|value| (0, value.clone())).into_iter().collect()
+        news_of_one(known, after.decided.as_ref())
     }
 
     fn speech(message: &Self::Msg) -> SpeechOf<Self> {

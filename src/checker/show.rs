@@ -118,8 +118,11 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
     }
 }
 
-/// The number of pixels between two actors' lines.
-const LANE: usize = 64;
+/// The least number of pixels between two actors' lines.
+const LANE_MIN: usize = 64;
+/// The pixels that a character of an actor's name takes, and those between two names.
+const CHARACTER: usize = 7;
+const GAP: usize = 12;
 /// The number of pixels above the first step.
 const TOP: usize = 46;
 /// The number of pixels between two lines of text.
@@ -127,10 +130,6 @@ const LINE: usize = 15;
 /// The number of characters in a line of text, and the pixels for them.
 const COLUMNS: usize = 56;
 const TEXT: usize = COLUMNS * 15 / 2;
-
-fn lane(id: Id) -> usize {
-    LANE / 2 + usize::from(id) * LANE
-}
 
 /// A text in lines of at most so many characters, unless a word alone has more.
 fn lines(text: &str) -> Vec<String> {
@@ -239,10 +238,24 @@ impl<S: System> World<S> {
         svg.write_str("</svg>")
     }
 
+    /// The number of pixels between two actors' lines: wide enough for their names.
+    fn lane_width(&self) -> usize {
+        let ids = (0..self.lanes()).map(Id::from);
+        let labels = ids.map(|id| self.system().label(id));
+        let parts = labels.map(|label| label.splitn(2, ' ').map(str::len).max());
+        let longest = parts.flatten().max().unwrap_or_default();
+        LANE_MIN.max(longest * CHARACTER + GAP)
+    }
+
+    fn lane(&self, id: Id) -> usize {
+        let width = self.lane_width();
+        width / 2 + usize::from(id) * width
+    }
+
     /// The lines of the actors, down to `end`, and their names.
     fn write_svg_frame(&self, svg: &mut String, end: usize) -> fmt::Result {
         let lanes = self.lanes();
-        let (width, height) = (lanes * LANE + TEXT, end + LINE);
+        let (width, height) = (lanes * self.lane_width() + TEXT, end + LINE);
         write!(
             svg,
             "<svg xmlns='http://www.w3.org/2000/svg' width='100%' \
@@ -253,7 +266,7 @@ impl<S: System> World<S> {
              <polygon points='0 0, 12 5, 0 10'/></marker></defs>"
         )?;
         for id in (0..lanes).map(Id::from) {
-            let x = lane(id);
+            let x = self.lane(id);
             write!(
                 svg,
                 "<line class='svg-actor-timeline' x1='{x}' y1='{TOP}' x2='{x}' y2='{end}'/>"
@@ -281,7 +294,7 @@ impl<S: System> World<S> {
         step: usize,
         action: &Action<S>,
     ) -> fmt::Result {
-        let (x, y) = (lane(action.actor()), rows[step]);
+        let (x, y) = (self.lane(action.actor()), rows[step]);
         let Action::Deliver(envelope) = action else {
             return write!(
                 svg,
@@ -291,7 +304,7 @@ impl<S: System> World<S> {
         let sent = path
             .iter()
             .position(|(state, _)| state.network.contains(envelope));
-        let (from, sent) = (lane(envelope.src), rows[sent.unwrap_or(step)]);
+        let (from, sent) = (self.lane(envelope.src), rows[sent.unwrap_or(step)]);
         write!(
             svg,
             "<line class='svg-event-line' x1='{from}' y1='{sent}' x2='{x}' y2='{y}' \
@@ -308,7 +321,7 @@ impl<S: System> World<S> {
         action: &Action<S>,
         state: &[String],
     ) -> fmt::Result {
-        let x = self.lanes() * LANE;
+        let x = self.lanes() * self.lane_width();
         let caption = format!("{step}. {action:?}");
         let caption = Escaped(caption);
         write!(

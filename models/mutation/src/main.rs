@@ -21,9 +21,11 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 /// The files that the rules of the protocols stand in.
-const FILES: [&str; 5] = [
+const FILES: [&str; 7] = [
     "src/basic/**",
     "src/multi/**",
+    "src/fast/**",
+    "src/rounds.rs",
     "src/ballot.rs",
     "src/quorum.rs",
     "src/vote.rs",
