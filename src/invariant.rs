@@ -259,6 +259,7 @@ of_logs! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rounds::Rounds;
 
     /// A view of three acceptors and proposed values `x` and `y`, from votes written
     /// `(acceptor, round, value)` and promises written `(acceptor, round)`.
@@ -374,6 +375,42 @@ mod tests {
         // Acceptor 1 voted x below before it left: with acceptor 2 that may choose x.
         assert!(!Case::new(&[(1, 1, 'x'), (0, 2, 'y')], &promised).holds::<VotesSafe>());
         assert!(Case::new(&[(1, 1, 'x'), (0, 2, 'x')], &promised).holds::<VotesSafe>());
+    }
+
+    #[test]
+    fn in_a_fast_ballot_each_other_value_must_be_out_of_reach_by_itself() {
+        // Round 1 is fast: of five acceptors it takes four to choose there, and three later.
+        let fast = |votes: &[(u32, u64, char)], promised: &[(u32, u64)]| {
+            let quorums = QuorumSystem::flexible(AcceptorSet::first(5), 3, 3);
+            let quorums = quorums.and_then(|it| it.with_fast(4, Rounds { fast: 1 }));
+            Case {
+                quorums: quorums.expect("3 + 2 * 4 > 10"),
+                ..Case::new(votes, promised)
+            }
+        };
+        let all = [(0, 2), (1, 2), (2, 2), (3, 2), (4, 2)];
+        let collided = [
+            (0, 1, 'x'),
+            (1, 1, 'x'),
+            (2, 1, 'y'),
+            (3, 1, 'z'),
+            (4, 1, 'z'),
+        ];
+        let case = fast(&collided, &all);
+        assert!(case.holds::<OneValuePerBallot>() && case.view().chosen().is_empty());
+        // Four voted otherwise, but not for one value: y is as good as any.
+        let picked = |votes: &[(u32, u64, char)], value| [votes, &[(0, 2, value)]].concat();
+        assert!(fast(&picked(&collided, 'y'), &all).holds::<VotesSafe>());
+        // Three voted for x, and the last acceptor may have.
+        let open = &[(0, 1, 'x'), (1, 1, 'x'), (2, 1, 'x'), (3, 1, 'y')];
+        assert!(!fast(&picked(open, 'y'), &all[..4]).holds::<VotesSafe>());
+        assert!(fast(&picked(open, 'x'), &all[..4]).holds::<VotesSafe>());
+        // It has left the ballot without a vote.
+        assert!(fast(&picked(open, 'y'), &all).holds::<VotesSafe>());
+        let chosen = &[(0, 1, 'x'), (1, 1, 'x'), (2, 1, 'x'), (3, 1, 'x')];
+        assert_eq!(fast(chosen, &all).view().chosen(), BTreeSet::from([&'x']));
+        assert!(!fast(&picked(chosen, 'y'), &all).holds::<VotesSafe>());
+        assert!(!fast(&[(0, 2, 'x'), (1, 2, 'y')], &all).holds::<OneValuePerBallot>());
     }
 
     #[test]
