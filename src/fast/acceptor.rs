@@ -260,6 +260,7 @@ mod tests {
         let mut acceptor = open(1, 0);
         assert!(acceptor.is_past_any(ballot(1, 0)) && !acceptor.is_past_any(ballot(1, 1)));
         assert!(!promised(1, 0).is_past_any(ballot(1, 0)));
+        assert!(acceptor.is_past_prepare(ballot(1, 0)) && !acceptor.is_past_prepare(ballot(1, 1)));
         assert!(!acceptor.is_past_fast(ROUNDS));
         acceptor.on_propose('x', ROUNDS);
         assert!(acceptor.is_past_any(ballot(1, 1)) && acceptor.is_past_fast(ROUNDS));

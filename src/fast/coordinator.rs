@@ -460,6 +460,7 @@ mod tests {
         assert_eq!(votes(&mut coordinator, &COLLISION, &quorums, 1), None);
         assert_eq!(coordinator.ballot, Some(ballot(1, 9)));
         assert_eq!(coordinator.prepare(ME, None, &quorums, 2), None);
+        assert!(coordinator.prepare(ME, None, &quorums, 3).is_some());
     }
 
     #[test]

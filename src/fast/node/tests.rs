@@ -411,11 +411,23 @@ fn a_client_asks_every_node_until_it_is_told() {
         Did::of(NodeId(CLIENT), out).timer(Timer::Retry),
         Some(&None)
     );
+    assert_eq!(format!("{state:?}"), "told y");
+    // It is told once.
+    let mut out = Out::new();
+    client.on_msg(me, &mut state, Id::from(5), decided('x'), &mut out);
+    assert_eq!(state.decided(), Some(&'y'));
+    assert!(Did::of(NodeId(CLIENT), out).timers.is_empty());
 }
 
 #[test]
 fn states_and_messages_read_like_the_paper() {
     let mut node = opened();
+    let client = Process::Client(Client {
+        value: 'x',
+        nodes: Vec::new(),
+        backoff: Backoff::default(),
+    });
+    assert_eq!([node.process.name(), client.name()], ["node", "client"]);
     node.hear(CLIENT, propose('x'));
     assert_eq!(
         format!("{:?}", node.state),
