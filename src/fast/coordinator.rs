@@ -434,9 +434,11 @@ mod tests {
         let mut coordinator = watching(&quorums);
         let heard = [(0, 'x'), (1, 'y'), (2, 'x'), (1, 'y'), (7, 'y')];
         assert_eq!(votes(&mut coordinator, &heard, &quorums, u64::MAX), None);
-        let other = vote(1, 8, 'y');
+        let other = vote(2, 8, 'y');
         let other = coordinator.on_accepted(NodeId(3), other, &quorums, u64::MAX);
         assert_eq!(other, None);
+        let heard = "ballot 1.9 watching 1.9 x from {0,2} y from {1} for 20→o";
+        assert_eq!(format!("{coordinator:?}"), heard);
     }
 
     #[test]
@@ -476,7 +478,7 @@ mod tests {
     fn a_new_ballot_is_above_what_outbid_the_last_and_what_the_node_heard_of() {
         let quorums = quorums(1);
         let mut coordinator = preparing(Some('x'), &quorums);
-        assert!(!coordinator.on_nack(ballot(1, 8)));
+        assert!(!coordinator.on_nack(ballot(1, 8)) && !coordinator.on_nack(ballot(1, 9)));
         assert!(coordinator.on_nack(ballot(7, 3)));
         assert!(!coordinator.on_nack(ballot(8, 3)));
         let mut heard = coordinator.clone();
@@ -503,6 +505,20 @@ mod tests {
         );
         let answers = [(0, None), (1, None), (2, None)];
         assert_eq!(promise(&mut coordinator, &answers, &quorums), None);
+    }
+
+    #[test]
+    fn a_promise_is_past_once_it_is_counted_or_its_ballot_is_over() {
+        let quorums = quorums(1);
+        let mut coordinator = preparing(None, &quorums);
+        promise(&mut coordinator, &[(0, None)], &quorums);
+        let is_past = |it: &Coordinator<char>, from, round| {
+            it.is_past_promise(NodeId(from), ballot(round, 9))
+        };
+        assert!(is_past(&coordinator, 0, 1) && !is_past(&coordinator, 1, 1));
+        assert!(is_past(&coordinator, 1, 0) && !is_past(&coordinator, 0, 2));
+        promise(&mut coordinator, &[(1, None), (2, None)], &quorums);
+        assert!(is_past(&coordinator, 3, 1) && !is_past(&coordinator, 3, 2));
     }
 
     #[test]

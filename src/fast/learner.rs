@@ -121,5 +121,9 @@ mod tests {
             assert_eq!(news, None);
         }
         assert_eq!(learner.decided, Some('x'));
+        assert!(learner.poll == Poll::default());
+        let mut learner = Learner::restart(None);
+        learner.on_accepted(NodeId(7), vote(2, 3, 'y'), &quorums);
+        assert!(learner.poll == Poll::default());
     }
 }

@@ -175,6 +175,7 @@ fn opened() -> Node {
     node.time_out(Timer::Retry);
     let did = node.hear(1, promise(1, 0));
     assert_eq!(did.told(&any(1, 0)), [1, 2]);
+    assert_eq!(did.timer(Timer::Retry), None);
     node
 }
 
@@ -341,6 +342,16 @@ fn a_restarted_node_keeps_votes_ballots_and_decisions_and_an_open_ballot_open() 
     let (learner, did) = Node::start(&separated(), 5, saved);
     assert_eq!(learner.node().decided(), Some(&'x'));
     assert!(did.sent.is_empty() && did.timers.is_empty());
+}
+
+#[test]
+fn what_is_saved_is_led_to_by_its_changes() {
+    let mut acceptor = Node::new(&separated(), 0);
+    let before = acceptor.hear(3, any(1, 3)).saved.expect("a promise");
+    let after = acceptor.hear(CLIENT, propose('x')).saved.expect("a vote");
+    let changes = after.changes(Some(&before));
+    assert_eq!(Durable::replay(Some(before.clone()), changes), Some(after));
+    assert!(before.changes(Some(&before)).is_empty());
 }
 
 #[test]
