@@ -1,8 +1,11 @@
-//! What the protocols' actors have in common: ids, and how a state is changed. No rule of any.
+//! What the protocols' actors have in common: ids, how a state is changed, and how effects are
+//! handed on. No rule of any.
 
 use crate::ballot::NodeId;
-use stateright::actor::Id;
+use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;
+use std::ops::Range;
+use std::time::Duration;
 
 impl From<Id> for NodeId {
     fn from(id: Id) -> Self {
@@ -29,6 +32,24 @@ pub(crate) fn update<S: Clone + PartialEq>(state: &mut Cow<S>, change: impl FnOn
             if changed != **borrowed {
                 *state = Cow::Owned(changed);
             }
+        }
+    }
+}
+
+/// Hands on what a step wants done: messages, and alarms to set to a time from a range or (`None`)
+/// to cancel.
+pub(crate) fn emit<A: Actor>(
+    sends: impl IntoIterator<Item = (NodeId, A::Msg)>,
+    timers: impl IntoIterator<Item = (A::Timer, Option<Range<Duration>>)>,
+    out: &mut Out<A>,
+) {
+    for (to, message) in sends {
+        out.send(to.into(), message);
+    }
+    for (timer, wait) in timers {
+        match wait {
+            Some(range) => out.set_timer(timer, range),
+            None => out.cancel_timer(timer),
         }
     }
 }

@@ -518,7 +518,8 @@ impl FromStr for QuorumSpec {
         match sizes {
             Some((q1, q2)) => Ok(QuorumSpec::Flexible(q1, q2)),
             None => Err("expected `majority`, or `flexible:Q1,Q2` with two numbers \
-                         (acceptors to prepare, acceptors to choose), such as flexible:4,2"
+                         (acceptors to prepare, acceptors to choose), such as flexible:4,2; \
+                         fast quorums are for Fast Paxos"
                 .to_owned()),
         }
     }

@@ -56,7 +56,7 @@ pub use learner::Learner;
 pub use node::{Durable, NodeState, Timer};
 pub use poll::Poll;
 
-use crate::actor::update;
+use crate::actor::{emit, update};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::QuorumSystem;
@@ -261,19 +261,7 @@ fn run<V: Value>(
         out.save(after);
     }
     if let Some(effects) = effects {
-        emit(effects, out);
-    }
-}
-
-fn emit<V: Value>(effects: Effects<V>, out: &mut Out<Process<V>>) {
-    for (to, message) in effects.sends {
-        out.send(to.into(), message);
-    }
-    for (timer, wait) in effects.timers {
-        match wait {
-            Some(range) => out.set_timer(timer, range),
-            None => out.cancel_timer(timer),
-        }
+        emit(effects.sends, effects.timers, out);
     }
 }
 
@@ -298,7 +286,8 @@ impl<V: Value> Actor for Process<V> {
         match self {
             Process::Node(cluster) => {
                 let mut node = Step::start_state(cluster, id.into(), storage.as_ref());
-                emit(Step::new(cluster, id.into(), &mut node).on_start(), out);
+                let effects = Step::new(cluster, id.into(), &mut node).on_start();
+                emit(effects.sends, effects.timers, out);
                 ProcessState::Node(node)
             }
             Process::Client(client) => {

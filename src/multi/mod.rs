@@ -185,7 +185,7 @@ pub use reign::Limits;
 pub use session::{Order, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};
 
-use crate::actor::update;
+use crate::actor::{emit, update};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
@@ -584,15 +584,9 @@ impl<M: Machine> Process<M> {
     }
 
     fn emit(effects: Effects<M>, out: &mut Out<Self>) {
-        for (to, message) in effects.sends {
-            out.send(to.into(), message);
-        }
-        for (timer, wait) in effects.timers {
-            match wait {
-                Some(range) => out.set_timer(Alarm::Node(timer), range),
-                None => out.cancel_timer(Alarm::Node(timer)),
-            }
-        }
+        let timers = effects.timers.into_iter();
+        let timers = timers.map(|(timer, wait)| (Alarm::Node(timer), wait));
+        emit(effects.sends, timers, out);
     }
 
     /// A client says what it wants, and will say it again.
