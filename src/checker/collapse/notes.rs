@@ -6,30 +6,28 @@
 //! others find it close at hand. Each thread has notes of its own and takes no lock for them.
 
 use super::super::system::System;
-use super::parts::{Effect, Parts};
+use super::parts::{Menu, Parts, Sent};
 use super::symmetry::Marks;
 use super::table::{Cache, Index, NONE, pair};
 use hashbrown::HashMap;
-use std::ops::Range;
 
 /// With more permutations than this, images are kept in a cache of limited size instead.
 const ORDER_MAX: usize = 24;
 
-/// What is known of a cell.
-#[derive(Default)]
-struct CellNote {
-    /// Where its effects begin and end, in the notes on effects.
-    effects: [Index; 2],
-    /// Messages, and what it becomes when they arrive.
-    arrivals: Vec<(Index, Index)>,
+/// What is known of a cell: a line of the processor's cache, with what nearly all steps ask for.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct CellNote<'a> {
+    menu: Option<&'a Menu>,
+    /// The ranks of messages that are known not to change it.
+    deaf: [u32; 3],
+    is_known: bool,
     facts: Facts,
 }
 
 /// What steps ask of a cell most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
-    is_known: bool,
-    knows_effects: bool,
     /// Whether a message in the inbox may ever be moot.
     pub(super) may_be_moot: bool,
     /// What the observer's memory depends on.
@@ -57,18 +55,18 @@ struct RecordNote {
 /// A thread's notes.
 pub(super) struct Notes<'a, S: System> {
     parts: &'a Parts<'a, S>,
-    cells: Vec<CellNote>,
-    effects: Vec<Effect>,
-    /// Receivers and messages, of all effects.
-    sent: Vec<(u32, Index)>,
-    /// What effects need to have heard.
-    needs: Vec<Index>,
+    cells: Vec<CellNote<'a>>,
+    /// Messages, and what a cell becomes when they arrive.
+    arrivals: Vec<Vec<(Index, Index)>>,
     records: Vec<RecordNote>,
     messages: Vec<Option<MessageFacts>>,
     /// The images of cells and of records under every permutation, as far as they are known, if
     /// there are few permutations.
     cell_images: Vec<Index>,
     record_images: Vec<Index>,
+    saying_images: Vec<Index>,
+    /// What is seen of cells, in every aspect.
+    aspects: Vec<Index>,
     image_cache: Cache<1>,
 }
 
@@ -77,23 +75,41 @@ impl<'a, S: System> Notes<'a, S> {
         Self {
             parts,
             cells: Vec::new(),
-            effects: Vec::new(),
-            sent: Vec::new(),
-            needs: Vec::new(),
+            arrivals: Vec::new(),
             records: Vec::new(),
             messages: Vec::new(),
             cell_images: Vec::new(),
             record_images: Vec::new(),
+            saying_images: Vec::new(),
+            aspects: Vec::new(),
             image_cache: Cache::new(),
         }
     }
 
-    fn cell(&mut self, cell: Index) -> &mut CellNote {
+    /// What is known of a cell, which is written down if it is not yet.
+    fn cell(&mut self, cell: Index) -> &mut CellNote<'a> {
         let at = cell as usize;
         if at >= self.cells.len() {
-            self.cells.resize_with(at + 1 + at / 4, CellNote::default);
+            let unknown = CellNote {
+                menu: None,
+                deaf: [0; 3],
+                is_known: false,
+                facts: Facts::default(),
+            };
+            self.cells.resize(at + 1 + at / 4, unknown);
         }
-        &mut self.cells[at]
+        let (parts, note) = (self.parts, &mut self.cells[at]);
+        if !note.is_known {
+            note.is_known = true;
+            let it = parts.cell(cell);
+            note.facts = Facts {
+                may_be_moot: it.may_be_moot,
+                memory: parts.aspect(cell, S::ASPECT_OF_MEMORY),
+                look: it.look,
+                marks: it.marks,
+            };
+        }
+        note
     }
 
     fn record(&mut self, record: Index) -> &mut RecordNote {
@@ -108,74 +124,49 @@ impl<'a, S: System> Notes<'a, S> {
         &mut self.records[at]
     }
 
-    /// The places of all that the actor may do in a cell.
-    pub(super) fn effects(&mut self, cell: Index) -> Range<usize> {
-        if !self.cell(cell).facts.knows_effects {
-            let first = self.effects.len() as Index;
-            for effect in self.parts.effects(cell) {
-                let first = self.sent.len() as Index;
-                self.sent.extend_from_slice(&effect.sent);
-                let sent = [first, self.sent.len() as Index];
-                let first = self.needs.len() as Index;
-                self.needs.extend_from_slice(&effect.needs);
-                let needs = [first, self.needs.len() as Index];
-                self.effects.push(Effect {
-                    sent,
-                    needs,
-                    ..effect.step
-                });
-            }
-            let end = self.effects.len() as Index;
-            let note = self.cell(cell);
-            note.effects = [first, end];
-            note.facts.knows_effects = true;
-        }
-        let [first, end] = self.cells[cell as usize].effects;
-        first as usize..end as usize
-    }
-
-    /// The effect at a place.
-    pub(super) fn effect(&self, place: usize) -> Effect {
-        self.effects[place]
-    }
-
-    /// The receiver and the message at a place, of those that [`Effect::sent`] names.
-    pub(super) fn sent(&self, place: Index) -> (u32, Index) {
-        self.sent[place as usize]
-    }
-
-    /// Whether an effect needs to have heard this.
-    pub(super) fn needs(&self, effect: &Effect, saying: Index) -> bool {
-        let [first, end] = effect.needs;
-        self.needs[first as usize..end as usize].contains(&saying)
+    /// What the actor may do in a cell.
+    pub(super) fn menu(&mut self, cell: Index) -> &'a Menu {
+        let parts = self.parts;
+        self.cell(cell).menu.get_or_insert_with(|| parts.menu(cell))
     }
 
     pub(super) fn facts(&mut self, cell: Index) -> Facts {
-        let parts = self.parts;
-        let note = self.cell(cell);
-        if !note.facts.is_known {
-            let it = parts.cell(cell);
-            note.facts = Facts {
-                is_known: true,
-                knows_effects: false,
-                may_be_moot: it.may_be_moot,
-                memory: parts.aspect(cell, S::ASPECT_OF_MEMORY),
-                look: it.look,
-                marks: it.marks,
-            };
-        }
-        note.facts
+        self.cell(cell).facts
+    }
+
+    /// What is seen of a cell in an aspect.
+    pub(super) fn aspect(&mut self, cell: Index, aspect: usize) -> Index {
+        let (parts, at) = (self.parts, cell as usize * S::ASPECTS + aspect);
+        look_up(&mut self.aspects, at, || parts.aspect(cell, aspect))
     }
 
     /// What a cell becomes when a message arrives: itself, if the message is of no use there.
-    pub(super) fn arrival(&mut self, cell: Index, message: Index) -> Index {
-        let parts = self.parts;
-        let arrivals = &mut self.cell(cell).arrivals;
-        if let Some((_, after)) = arrivals.iter().find(|(it, _)| *it == message) {
+    #[inline]
+    pub(super) fn arrival(&mut self, cell: Index, sent: Sent) -> Index {
+        let (word, bit) = (sent.rank as usize / 32, 1 << (sent.rank % 32));
+        let note = self.cells.get(cell as usize);
+        let deaf = note.and_then(|note| note.deaf.get(word));
+        if deaf.is_some_and(|deaf| deaf & bit != 0) {
+            return cell;
+        }
+        self.look_up_arrival(cell, sent)
+    }
+
+    fn look_up_arrival(&mut self, cell: Index, sent: Sent) -> Index {
+        let at = cell as usize;
+        if at >= self.arrivals.len() {
+            self.arrivals.resize_with(at + 1 + at / 4, Vec::new);
+        }
+        let arrivals = &mut self.arrivals[at];
+        if let Some((_, after)) = arrivals.iter().find(|(it, _)| *it == sent.message) {
             return *after;
         }
-        let after = parts.receive(cell, message);
-        arrivals.push((message, after));
+        let after = self.parts.receive(cell, sent.message);
+        let (word, bit) = (sent.rank as usize / 32, 1 << (sent.rank % 32));
+        match self.cell(cell).deaf.get_mut(word) {
+            Some(deaf) if after == cell => *deaf |= bit,
+            _ => self.arrivals[at].push((sent.message, after)),
+        }
         after
     }
 
@@ -191,16 +182,6 @@ impl<'a, S: System> Notes<'a, S> {
                 marks: it.marks,
             }
         })
-    }
-
-    /// Touches what is noted of an actor's effects, so that it is at hand when they are taken.
-    pub(super) fn touch(&self, effects: &Range<usize>) -> Index {
-        let Some(first) = self.effects.get(effects.start) else {
-            return NONE;
-        };
-        let last = &self.effects[effects.end.max(1) - 1];
-        let sent = self.sent.get(first.sent[0] as usize);
-        first.cell ^ last.cell ^ sent.map_or(0, |(_, message)| *message)
     }
 
     pub(super) fn record_marks(&mut self, record: Index) -> Marks {
@@ -229,6 +210,20 @@ impl<'a, S: System> Notes<'a, S> {
             return self.image_cache.get(pair(cell, place as Index), make);
         }
         look_up(&mut self.cell_images, cell as usize * order + place, make)
+    }
+
+    /// The image of what was said, under the permutation at `place` in the group.
+    pub(super) fn saying_image(&mut self, saying: Index, place: usize) -> Index {
+        let (parts, order) = (self.parts, self.parts.symmetry.order());
+        let make = || parts.saying_image(saying, place);
+        if order > ORDER_MAX {
+            return make();
+        }
+        look_up(
+            &mut self.saying_images,
+            saying as usize * order + place,
+            make,
+        )
     }
 
     /// A record's image under the permutation at `place` in the group.

@@ -44,6 +44,8 @@ pub(super) struct Message<S: System> {
     pub(super) may_be_moot: bool,
     /// The number of what it says, or [`NONE`] if nobody asked yet.
     saying: AtomicU32,
+    /// Its number among the messages to the same actor, or [`NONE`] if nobody sent it yet.
+    rank: AtomicU32,
 }
 
 /// The numbers of a part's images under each permutation, as far as anybody asked.
@@ -83,7 +85,7 @@ pub(super) struct Cell {
     pub(super) may_be_moot: bool,
     /// What it looks like, whatever ids are called.
     pub(super) look: u32,
-    effects: OnceLock<Vec<Sending>>,
+    menu: OnceLock<Menu>,
 }
 
 /// What an actor does in one step, whoever else is there.
@@ -109,22 +111,21 @@ pub(super) const BROKEN: u32 = 16;
 pub(super) struct Effect {
     /// Its cell afterwards.
     pub(super) cell: Index,
-    /// Whether it changes what the actor shows.
-    pub(super) shows: bool,
     /// The number of the change in what the observer sees of the actor, or [`NONE`].
     pub(super) change: Index,
     /// What the observer's memory depends on afterwards.
     pub(super) memory: Index,
-    /// Where what it sends begins and ends, among what is noted to be sent.
-    pub(super) sent: [u32; 2],
     /// What the cell looks like afterwards, whatever ids are called.
     pub(super) look: u32,
-    /// The crashes that it takes and the step properties that it breaks.
-    pub(super) tally: u32,
-    /// Where what it needs to have heard begins and ends, among what is noted to be needed.
-    pub(super) needs: [u32; 2],
     /// What it says, if that is one thing, to one actor or to many; otherwise [`NONE`].
     pub(super) says: Index,
+    /// The crashes that it takes and the step properties that it breaks.
+    pub(super) tally: u32,
+    /// Where what it sends begins and ends, and what it needs to have heard, in its menu.
+    sent: [u32; 2],
+    needs: [u32; 2],
+    /// Whether it changes what the actor shows.
+    pub(super) shows: bool,
     /// Whether more than the inbox changes.
     pub(super) moves: bool,
     /// Whether the last step leaves the cell as it is, so that it counts only if what it sends is
@@ -132,16 +133,85 @@ pub(super) struct Effect {
     pub(super) is_loop: bool,
     /// Whether a message in the cell may ever be moot.
     pub(super) may_be_moot: bool,
-    /// What the step adds to the marks of a state.
-    pub(super) marks: Marks,
 }
 
-/// An effect, the receivers and the messages that it sends, and what it needs to have heard: what
-/// all ways to it use.
-pub(super) struct Sending {
-    pub(super) step: Effect,
-    pub(super) sent: Box<[(u32, Index)]>,
-    pub(super) needs: Vec<Index>,
+/// A message on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) message: Index,
+    /// Its receiver.
+    pub(super) to: u32,
+    /// Its number among the messages to that receiver.
+    pub(super) rank: u32,
+}
+
+/// A message of an effect that counts for nothing but its messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Echo {
+    pub(super) sent: Sent,
+    /// The place of the effect.
+    pub(super) effect: u32,
+}
+
+/// All that an actor may do in a cell.
+#[derive(Debug, Default)]
+pub(super) struct Menu {
+    /// First those that may change a state even if nobody hears of it.
+    effects: Box<[Effect]>,
+    plain: usize,
+    /// What the others send, effect by effect. Most messages were sent before and are no news, so
+    /// that this is all that is ever looked at of most effects.
+    pub(super) echoes: Box<[Echo]>,
+    sent: Box<[Sent]>,
+    needs: Box<[Index]>,
+}
+
+impl Menu {
+    /// The effects that may change a state even if nobody hears of it.
+    pub(super) fn plain(&self) -> &[Effect] {
+        &self.effects[..self.plain]
+    }
+
+    /// The effect at a place.
+    pub(super) fn effect(&self, place: u32) -> &Effect {
+        &self.effects[place as usize]
+    }
+
+    /// What an effect sends.
+    pub(super) fn sent(&self, effect: &Effect) -> &[Sent] {
+        &self.sent[effect.sent[0] as usize..effect.sent[1] as usize]
+    }
+
+    /// What an effect needs to have heard.
+    pub(super) fn needs(&self, effect: &Effect) -> &[Index] {
+        &self.needs[effect.needs[0] as usize..effect.needs[1] as usize]
+    }
+
+    /// Reads some of it, so that it is at hand when it is needed.
+    pub(super) fn touch(&self) -> Index {
+        let effect = self.effects.first().map_or(0, |it| it.cell);
+        let echo = self.echoes.first().map_or(0, |it| it.effect);
+        effect ^ echo ^ self.sent.first().map_or(0, |it| it.message)
+    }
+}
+
+/// An effect, the messages that it sends, and what it needs to have heard: what all ways to it use.
+struct Sending {
+    step: Effect,
+    sent: Box<[Index]>,
+    needs: Vec<Index>,
+}
+
+impl Sending {
+    /// Whether it counts for nothing but its messages, if it begins in a cell with this memory.
+    fn is_echo(&self, cell: Index, memory: Index) -> bool {
+        let Effect {
+            shows, may_be_moot, ..
+        } = self.step;
+        let reminds = shows && self.step.memory != memory;
+        let is_pure = self.step.cell == cell || !(reminds || may_be_moot);
+        self.step.is_loop && self.step.change == NONE && is_pure
+    }
 }
 
 /// The crashes in a tally.
@@ -166,6 +236,8 @@ pub(super) struct Parts<'w, S: System> {
     aspects: Table<Part<At<StateOf<S>>>>,
     observed: Memo,
     record_images: Memo,
+    /// How many messages to each actor have a rank.
+    ranks: Box<[AtomicU32]>,
     reactions: Mutex<HashMap<(Index, Index), Arc<Reaction>>>,
 }
 
@@ -193,6 +265,7 @@ impl<'w, S: System> Parts<'w, S> {
         let parts = Self {
             world,
             symmetry: Symmetry::new(world.symmetries()),
+            ranks: blank.locals.iter().map(|_| AtomicU32::new(0)).collect(),
             blank,
             cores: Table::new(),
             messages: Table::new(),
@@ -375,6 +448,7 @@ impl<'w, S: System> Parts<'w, S> {
                 .system()
                 .is_moot(&S::History::default(), &envelope),
             saying: AtomicU32::new(NONE),
+            rank: AtomicU32::new(NONE),
             envelope,
         })
     }
@@ -433,7 +507,7 @@ impl<'w, S: System> Parts<'w, S> {
                 look: self.symmetry.look(&marks, self.core(core).id),
                 marks,
                 may_be_moot: inbox.iter().any(|it| self.message(*it).may_be_moot),
-                effects: OnceLock::new(),
+                menu: OnceLock::new(),
             }
         })
     }
@@ -618,56 +692,123 @@ impl<'w, S: System> Parts<'w, S> {
     }
 
     /// All that an actor may do in a cell, up to and with a step that others may see.
-    pub(super) fn effects(&self, cell: Index) -> &[Sending] {
-        self.cell(cell).effects.get_or_init(|| {
-            let options = self.world.options();
-            let mut effects: Vec<Sending> = Vec::new();
-            let mut places = HashMap::new();
-            let mut hidden = vec![(cell, 0, Vec::new())];
-            let mut known = HashSet::from([(cell, 0)]);
-            while let Some((at, before, heard)) = hidden.pop() {
-                self.reactions(at, |reaction, after, message| {
-                    let tally = before + reaction.tally;
-                    let is_silent = reaction.sent.is_empty() && !reaction.shows;
-                    let is_loop = after == at;
-                    if is_silent && is_loop || crashes(tally) as usize > options.crashes {
-                        return;
-                    }
-                    if is_silent && options.postpones {
-                        if known.insert((after, tally)) {
-                            hidden.push((after, tally, self.hear(&heard, message)));
-                        }
-                        return;
-                    }
-                    let needs = self.hear(&heard, message);
-                    // Different ways to the same end are one burst.
-                    let end = (after, reaction.sent.clone(), tally);
-                    match places.get(&end).filter(|_| options.postpones) {
-                        Some(place) => {
-                            let Sending {
-                                step, needs: known, ..
-                            }: &mut Sending = &mut effects[*place];
-                            step.is_loop &= is_loop;
-                            known.retain(|it| needs.contains(it));
-                        }
-                        None => {
-                            places.insert(end, effects.len());
-                            let effect = self.effect(cell, reaction, after);
-                            effects.push(Sending {
-                                step: Effect {
-                                    tally,
-                                    is_loop,
-                                    ..effect.step
-                                },
-                                needs,
-                                ..effect
-                            });
-                        }
-                    }
-                });
+    pub(super) fn menu(&self, cell: Index) -> &Menu {
+        let it = self.cell(cell);
+        it.menu.get_or_init(|| self.arrange(cell))
+    }
+
+    fn arrange(&self, cell: Index) -> Menu {
+        let memory = self.aspect(cell, S::ASPECT_OF_MEMORY);
+        let mut all: Vec<(bool, Sending)> = Vec::new();
+        for sending in self.sendings(cell) {
+            let mut receivers = sending.sent.iter().map(|it| self.message(*it).envelope.dst);
+            let own = self.core(self.cell(cell).core).id;
+            // What it says to itself arrives in the cell that it has by then.
+            let is_own = sending.step.cell != cell && receivers.any(|to| to == own);
+            all.push((!is_own && sending.is_echo(cell, memory), sending));
+        }
+        all.sort_by_key(|(is_echo, _)| *is_echo);
+        let plain = all.partition_point(|(is_echo, _)| !is_echo);
+        let (mut effects, mut echoes) = (Vec::new(), Vec::new());
+        let (mut sent, mut needs) = (Vec::new(), Vec::new());
+        for (place, (is_echo, sending)) in all.into_iter().enumerate() {
+            let first = [sent.len() as u32, needs.len() as u32];
+            sent.extend(sending.sent.iter().map(|message| self.send(*message)));
+            needs.extend(sending.needs);
+            let effect = place as u32;
+            if is_echo {
+                let sent = sent[first[0] as usize..].iter();
+                echoes.extend(sent.map(|sent| Echo {
+                    sent: *sent,
+                    effect,
+                }));
             }
-            effects
-        })
+            effects.push(Effect {
+                sent: [first[0], sent.len() as u32],
+                needs: [first[1], needs.len() as u32],
+                ..sending.step
+            });
+        }
+        Menu {
+            effects: effects.into(),
+            plain,
+            echoes: echoes.into(),
+            sent: sent.into(),
+            needs: needs.into(),
+        }
+    }
+
+    fn send(&self, message: Index) -> Sent {
+        let it = self.message(message);
+        let to = usize::from(it.envelope.dst);
+        let mut rank = it.rank.load(Ordering::Acquire);
+        if rank == NONE {
+            let next = self
+                .ranks
+                .get(to)
+                .map(|it| it.fetch_add(1, Ordering::Relaxed));
+            let next = next.unwrap_or(0);
+            let set = it
+                .rank
+                .compare_exchange(NONE, next, Ordering::AcqRel, Ordering::Acquire);
+            rank = set.map_or_else(|known| known, |_| next);
+        }
+        Sent {
+            message,
+            to: to as u32,
+            rank,
+        }
+    }
+
+    /// Each burst from a cell: steps that nobody sees, and one that others may see.
+    fn sendings(&self, cell: Index) -> Vec<Sending> {
+        let options = self.world.options();
+        let mut all: Vec<Sending> = Vec::new();
+        let mut places = HashMap::new();
+        let mut hidden = vec![(cell, 0, Vec::new())];
+        let mut known = HashSet::from([(cell, 0)]);
+        while let Some((at, before, heard)) = hidden.pop() {
+            self.reactions(at, |reaction, after, message| {
+                let tally = before + reaction.tally;
+                let is_silent = reaction.sent.is_empty() && !reaction.shows;
+                let is_loop = after == at;
+                if is_silent && is_loop || crashes(tally) as usize > options.crashes {
+                    return;
+                }
+                if is_silent && options.postpones {
+                    if known.insert((after, tally)) {
+                        hidden.push((after, tally, self.hear(&heard, message)));
+                    }
+                    return;
+                }
+                let needs = self.hear(&heard, message);
+                // Different ways to the same end are one burst.
+                let end = (after, reaction.sent.clone(), tally);
+                match places.get(&end).filter(|_| options.postpones) {
+                    Some(place) => {
+                        let Sending {
+                            step, needs: known, ..
+                        }: &mut Sending = &mut all[*place];
+                        step.is_loop &= is_loop;
+                        known.retain(|it| needs.contains(it));
+                    }
+                    None => {
+                        places.insert(end, all.len());
+                        let step = self.effect(cell, reaction, after);
+                        all.push(Sending {
+                            step: Effect {
+                                tally,
+                                is_loop,
+                                ..step
+                            },
+                            sent: reaction.sent.clone(),
+                            needs,
+                        });
+                    }
+                }
+            });
+        }
+        all
     }
 
     /// What was heard, and what a message says.
@@ -689,27 +830,20 @@ impl<'w, S: System> Parts<'w, S> {
     }
 
     /// The effect of a burst from one cell to another that ends with this reaction.
-    fn effect(&self, from: Index, reaction: &Reaction, after: Index) -> Sending {
-        let to = |message: &Index| usize::from(self.message(*message).envelope.dst) as u32;
-        let sent = reaction.sent.iter().map(|message| (to(message), *message));
-        Sending {
-            sent: sent.collect(),
-            needs: Vec::new(),
-            step: Effect {
-                cell: after,
-                shows: reaction.shows,
-                change: reaction.change,
-                memory: self.aspect(after, S::ASPECT_OF_MEMORY),
-                sent: [0; 2],
-                needs: [0; 2],
-                says: self.says(&reaction.sent),
-                look: self.cell(after).look,
-                moves: self.cell(after).core != self.cell(from).core,
-                tally: reaction.tally,
-                is_loop: false,
-                may_be_moot: self.cell(after).may_be_moot,
-                marks: self.cell(after).marks.minus(self.cell(from).marks),
-            },
+    fn effect(&self, from: Index, reaction: &Reaction, after: Index) -> Effect {
+        Effect {
+            cell: after,
+            shows: reaction.shows,
+            change: reaction.change,
+            memory: self.aspect(after, S::ASPECT_OF_MEMORY),
+            sent: [0; 2],
+            needs: [0; 2],
+            says: self.says(&reaction.sent),
+            look: self.cell(after).look,
+            moves: self.cell(after).core != self.cell(from).core,
+            tally: reaction.tally,
+            is_loop: false,
+            may_be_moot: self.cell(after).may_be_moot,
         }
     }
 

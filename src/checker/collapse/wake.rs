@@ -22,13 +22,11 @@ use super::table::{Index, NONE};
 /// No state is lost, and none is found later. Of the steps to *u* from all states one level above,
 /// consider one whose actor comes last. It is taken, for if it were not, there would be a step to
 /// *u* from that level whose actor comes even later.
+///
+/// Written down as one number: the lower half is the number of what it said, if it said one thing, to
+/// one actor or to many, changed no cell but its own in any other way, and counts whoever hears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wake {
-    flags: u32,
-    /// What it said, if it said one thing, to one actor or to many, changed no cell but its own in
-    /// any other way, and counts whoever hears it; otherwise [`NONE`].
-    said: Index,
-}
+pub(super) struct Wake(u32);
 
 impl Wake {
     /// The step can be the last.
@@ -37,20 +35,21 @@ impl Wake {
     const RECORDS: u32 = 1 << 30;
     /// It may have used a message that another step would have made moot.
     const FRAGILE: u32 = 1 << 29;
-    /// No last step is known.
-    pub(super) const NONE: Self = Self {
-        flags: 0,
-        said: NONE,
-    };
     /// How many flags there are, below the others, for the other actors whose cells it changed.
-    const FLAGS: usize = 29;
-    /// How many numbers it is written down as.
-    pub(super) const WORDS: usize = 2;
+    const FLAGS: usize = 13;
+    /// It said more than one thing, or something whose number is too large, or nothing.
+    const UNSAID: u32 = 0xFFFF;
+    /// No last step is known.
+    pub(super) const NONE: Self = Self(Self::UNSAID);
 
     /// The flag of an actor, which it may share with others if there are many.
     #[inline]
     fn flag(actor: usize) -> u32 {
-        1 << (actor % Self::FLAGS)
+        1 << (16 + actor % Self::FLAGS)
+    }
+
+    fn new(flags: u32, said: Index) -> Self {
+        Self(flags | said.min(Self::UNSAID))
     }
 
     /// A step of `actor` from one state to another, which said one thing or did not; fragile if its
@@ -67,28 +66,36 @@ impl Wake {
         let touched = touched.fold(0, |all, (other, _)| all | Self::flag(other));
         let records = if from[0] != to[0] { Self::RECORDS } else { 0 };
         let fragile = if is_fragile { Self::FRAGILE } else { 0 };
-        Self {
-            flags: Self::LAST | records | fragile | touched,
-            said,
-        }
+        Self::new(Self::LAST | records | fragile | touched, said)
     }
 
-    /// The two numbers that it is written down as.
-    pub(super) fn words(self) -> [u32; 2] {
-        [self.flags, self.said]
+    /// The number that it is written down as.
+    pub(super) fn word(self) -> u32 {
+        self.0
     }
 
     /// Reads what is written down of one or more last steps.
     pub(super) fn read(words: &[u32]) -> impl Iterator<Item = Self> {
-        words.chunks_exact(Self::WORDS).map(|words| Self {
-            flags: words[0],
-            said: words[1],
-        })
+        words.iter().map(|word| Self(*word))
+    }
+
+    /// What it said, or [`NONE`].
+    fn said(self) -> Index {
+        match self.0 & Self::UNSAID {
+            Self::UNSAID => NONE,
+            said => said,
+        }
     }
 
     #[inline]
     fn is(self, flag: u32) -> bool {
-        self.flags & flag != 0
+        self.0 & flag != 0
+    }
+
+    /// Whether a last step is known.
+    #[inline]
+    pub(super) fn is_last(self) -> bool {
+        self.is(Self::LAST)
     }
 
     /// Whether the step can be the last even after an effect of `actor`, whose cell had `memory` in
@@ -104,10 +111,10 @@ impl Wake {
     ) -> bool {
         let is_recorded = effect.change != NONE;
         let reminds = is_recorded || effect.memory != memory;
-        if !self.is(Self::LAST) {
+        if !self.is_last() {
             return false;
         }
-        if self.is(Self::flag(actor)) && (self.said == NONE || needs(self.said)) {
+        if self.is(Self::flag(actor)) && (self.said() == NONE || needs(self.said())) {
             return false;
         }
         let is_in_order = commutes || !self.is(Self::RECORDS) || !is_recorded;
@@ -125,14 +132,12 @@ impl Wake {
         // A flag that is shared goes wherever any of those goes who may have raised it.
         let others = (0..actors).filter(|other| self.is(Self::flag(*other)));
         let images = others.map(|other| Self::flag(usize::from(by.apply(other.into()))));
-        let flags = Self::LAST | Self::RECORDS | Self::FRAGILE;
-        Self {
-            flags: images.fold(self.flags & flags, |all, flag| all | flag),
-            said: match self.said {
-                NONE => NONE,
-                it => said(it),
-            },
-        }
+        let flags = self.0 & (Self::LAST | Self::RECORDS | Self::FRAGILE);
+        let said = match self.said() {
+            NONE => NONE,
+            it => said(it),
+        };
+        Self::new(images.fold(flags, |all, flag| all | flag), said)
     }
 }
 
@@ -144,13 +149,11 @@ mod tests {
     #[test]
     fn flags_that_are_shared_follow_all_who_share_them() {
         let group = Permutation::within(&[Id::vec_from([1usize, 2])], 40);
-        let touched = Wake {
-            flags: Wake::LAST | Wake::flag(1),
-            said: 7,
-        };
+        let touched = Wake::new(Wake::LAST | Wake::flag(1), 7);
         assert!(Wake::flag(1) == Wake::flag(1 + Wake::FLAGS));
         let image = touched.image(&group[1], 40, |said| said + 1);
-        assert_eq!(image.said, 8);
+        assert_eq!(image.said(), 8);
+        assert_eq!(touched.image(&group[1], 40, |_| 70_000).said(), NONE);
         assert!(image.is(Wake::flag(2)) && image.is(Wake::flag(1)) && image.is(Wake::LAST));
         let few = touched.image(&group[1], 5, |said| said);
         assert!(few.is(Wake::flag(2)) && !few.is(Wake::flag(1)));

@@ -3,14 +3,13 @@
 use super::super::system::System;
 use super::super::world::{StorageMode, World};
 use super::notes::Notes;
-use super::parts::{BROKEN, CELLS, Effect, Parts, crashes};
+use super::parts::{BROKEN, CELLS, Effect, Menu, Parts, Sent, crashes};
 use super::seen::{Fingerprint, SHARDS, Seen};
 use super::symmetry::Marks;
 use super::table::{Cache, Index, NONE, fingerprint, pair};
 use super::wake::Wake;
 use super::{Level, Shared};
 use stateright::{Expectation, Property};
-use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 /// States are inserted so many at a time: enough to hide that each insertion waits for memory,
@@ -39,7 +38,7 @@ const AHEAD: usize = 16;
 
 /// What the steps from a state have in common.
 #[derive(Clone, Default)]
-struct Outlook {
+struct Outlook<'a> {
     marks: Marks,
     /// Flags of the actors in whose inboxes messages may be moot.
     moot: u64,
@@ -49,8 +48,29 @@ struct Outlook {
     looks: Vec<u32>,
     /// What each actor's clock shows, if they have clocks.
     clocks: Vec<Option<u64>>,
-    /// The places of what each actor may do.
-    effects: Vec<Range<usize>>,
+    /// What each actor may do.
+    menus: Vec<&'a Menu>,
+}
+
+/// A step that an actor may take from a state.
+#[derive(Clone, Copy)]
+struct Ahead<'s, 'a> {
+    from: &'s [u32],
+    /// What is known of last steps.
+    wakes: &'s [u32],
+    /// Half of the fingerprint of the state, if it is kept.
+    predecessor: u64,
+    outlook: &'s Outlook<'a>,
+    actor: usize,
+    menu: &'a Menu,
+    effect: &'a Effect,
+}
+
+impl Ahead<'_, '_> {
+    fn sends_to(&self, actor: usize) -> bool {
+        let mut sent = self.menu.sent(self.effect).iter();
+        sent.any(|sent| sent.to as usize == actor)
+    }
 }
 
 /// One thread of the search.
@@ -91,7 +111,7 @@ pub(super) struct Worker<'a, S: System, const WORDS: usize> {
     image: Vec<u32>,
     seen_as: Vec<u32>,
     turned: Vec<u32>,
-    outlooks: Vec<Outlook>,
+    outlooks: Vec<Outlook<'a>>,
     /// Steps taken.
     pub(super) transitions: u64,
     /// Concrete states that the states inserted here stand for.
@@ -141,7 +161,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
                 .collect(),
             batches: (0..SHARDS).map(|_| Batch::default()).collect(),
             new: Vec::new(),
-            next: Level::new(width + Wake::WORDS * parts.actors()),
+            next: Level::new(width + parts.actors()),
             notes: Notes::new(parts),
             cleared: Cache::new(),
             forgotten: Cache::new(),
@@ -155,7 +175,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             outlooks: vec![Outlook::default(); AHEAD],
             marks: Marks::default(),
             moot: 0,
-            wakes: Vec::with_capacity(Wake::WORDS * width),
+            wakes: Vec::with_capacity(width),
             has_cleared: false,
             transitions: 0,
             concrete: 0,
@@ -183,9 +203,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         self.state.extend_from_slice(words);
         self.mark();
         self.wakes.clear();
-        let none = Wake::NONE.words().into_iter();
-        let actors = self.parts.actors();
-        self.wakes.extend(none.cycle().take(Wake::WORDS * actors));
+        self.wakes.resize(self.parts.actors(), Wake::NONE.word());
         let start = self.push(0, true);
         self.flush_all();
         start
@@ -220,67 +238,99 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     }
 
     /// Looks up what the steps from a state have in common.
-    fn look_ahead(&mut self, from: &[u32], outlook: &mut Outlook) {
+    fn look_ahead(&mut self, from: &[u32], outlook: &mut Outlook<'a>) {
         outlook.marks = self.notes.record_marks(from[0]);
         outlook.moot = 0;
         outlook.memory.clear();
         outlook.looks.clear();
         outlook.clocks.clear();
-        outlook.effects.clear();
+        outlook.menus.clear();
         for (actor, cell) in from[CELLS..].iter().enumerate() {
             let facts = self.notes.facts(*cell);
             outlook.marks = outlook.marks.plus(facts.marks);
             outlook.moot |= flag(facts.may_be_moot, actor);
             outlook.memory.push(facts.memory);
             outlook.looks.push(facts.look);
-            outlook.effects.push(self.notes.effects(*cell));
+            outlook.menus.push(self.notes.menu(*cell));
             if self.has_clocks {
                 outlook.clocks.push(self.parts.clock(*cell));
             }
         }
-        let touch = |effects| self.notes.touch(effects);
-        std::hint::black_box(outlook.effects.iter().map(touch).fold(0, |a, b| a ^ b));
+        let touched = outlook.menus.iter().map(|menu| menu.touch());
+        std::hint::black_box(touched.fold(0, |a, b| a ^ b));
     }
 
-    fn expand_one(&mut self, state: &[u32], outlook: &Outlook) {
+    fn expand_one(&mut self, state: &[u32], outlook: &Outlook<'a>) {
         let (from, wakes) = state.split_at(self.width);
         let predecessor = if WORDS > 2 { fingerprint(from)[0] } else { 0 };
-        let crashes_max = self.parts.world.options().crashes as u32;
-        for (actor, effects) in outlook.effects.iter().enumerate() {
-            for place in effects.clone() {
-                let effect = self.notes.effect(place);
-                if crashes(from[1]) + crashes(effect.tally) > crashes_max {
+        for (actor, menu) in outlook.menus.iter().enumerate() {
+            for effect in menu.plain() {
+                let ahead = Ahead {
+                    from,
+                    wakes,
+                    predecessor,
+                    outlook,
+                    actor,
+                    menu,
+                    effect,
+                };
+                self.take(&ahead);
+            }
+            let mut taken = NONE;
+            for echo in &menu.echoes {
+                let cell = from[CELLS + echo.sent.to as usize];
+                if echo.effect == taken || self.notes.arrival(cell, echo.sent) == cell {
                     continue;
                 }
-                if self.has_clocks && !self.is_in_time(actor, &effect, outlook) {
-                    continue;
-                }
-                if self.shared.commutes && self.is_covered(wakes, actor, &effect, outlook) {
-                    self.transitions += 1;
-                    continue;
-                }
-                if effect.is_loop
-                    && effect.cell == from[CELLS + actor]
-                    && !self.is_news(from, &effect)
-                {
-                    continue;
-                }
-                self.apply(from, outlook, actor, &effect);
-                if self.is_still(from, actor, &effect) {
-                    continue;
-                }
-                let broken = (from[1] | effect.tally) >> BROKEN << BROKEN;
-                self.state[1] = broken | (crashes(from[1]) + crashes(effect.tally));
-                self.transitions += 1;
-                let records = self.state[0] != from[0];
-                self.wake(wakes, actor, &effect, outlook, from);
-                self.push(predecessor, effect.shows || records);
+                taken = echo.effect;
+                let effect = menu.effect(taken);
+                let ahead = Ahead {
+                    from,
+                    wakes,
+                    predecessor,
+                    outlook,
+                    actor,
+                    menu,
+                    effect,
+                };
+                self.take(&ahead);
             }
         }
     }
 
+    /// Takes a step, unless it may not be taken, need not be, or changes nothing.
+    fn take(&mut self, ahead: &Ahead<'_, 'a>) {
+        let Ahead {
+            from,
+            effect,
+            actor,
+            ..
+        } = *ahead;
+        let crashed = crashes(from[1]) + crashes(effect.tally);
+        if crashed > self.parts.world.options().crashes as u32 {
+            return;
+        }
+        if self.has_clocks && !self.is_in_time(actor, effect, ahead.outlook) {
+            return;
+        }
+        if self.shared.commutes && self.is_covered(ahead) {
+            self.transitions += 1;
+            return;
+        }
+        self.apply(ahead);
+        if self.is_still(from, actor, effect) {
+            return;
+        }
+        let broken = (from[1] | effect.tally) >> BROKEN << BROKEN;
+        self.state[1] = broken | crashed;
+        self.transitions += 1;
+        let records = self.state[0] != from[0];
+        self.wake(ahead);
+        self.push(ahead.predecessor, effect.shows || records);
+    }
+
     /// Whether the actor's clock is not too far ahead of any other after an effect.
-    fn is_in_time(&self, actor: usize, effect: &Effect, outlook: &Outlook) -> bool {
+    fn is_in_time(&self, actor: usize, effect: &Effect, outlook: &Outlook<'a>) -> bool {
         let clocks = &outlook.clocks;
         self.parts
             .world
@@ -288,71 +338,64 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     }
 
     /// Whether a step need not be taken, because it is enough to take another to the same state.
-    fn is_covered(&self, wakes: &[u32], actor: usize, effect: &Effect, outlook: &Outlook) -> bool {
+    fn is_covered(&self, ahead: &Ahead<'_, 'a>) -> bool {
         // A step is counted, and so it must be certain that it changes something.
-        if !effect.moves || effect.is_loop {
+        if !ahead.effect.moves || ahead.effect.is_loop {
             return false;
         }
-        let class = self.classes[actor];
-        let comes_later = |(other, _): &(usize, Wake)| match self.classes[*other].cmp(&class) {
+        let class = self.classes[ahead.actor];
+        let comes_later = |other: usize| match self.classes[other].cmp(&class) {
             std::cmp::Ordering::Less => false,
             std::cmp::Ordering::Greater => true,
-            std::cmp::Ordering::Equal => {
-                *other != actor && self.looks_later(*other, actor, effect, outlook)
-            }
+            std::cmp::Ordering::Equal => other != ahead.actor && self.looks_later(other, ahead),
         };
-        let wakes = Wake::read(wakes).enumerate();
-        let mut outlasting =
-            wakes.filter(|(other, wake)| self.outlasts(*other, *wake, actor, effect, outlook));
-        outlasting.any(|wake| comes_later(&wake))
+        let mut wakes = Wake::read(ahead.wakes).enumerate();
+        wakes.any(|(other, wake)| {
+            wake.is_last() && comes_later(other) && self.outlasts(other, wake, ahead)
+        })
     }
 
-    /// Whether the last step of another actor can be the last even after an effect.
-    fn outlasts(
-        &self,
-        other: usize,
-        wake: Wake,
-        actor: usize,
-        effect: &Effect,
-        outlook: &Outlook,
-    ) -> bool {
+    /// Whether the last step of another actor can be the last even after a step.
+    fn outlasts(&self, other: usize, wake: Wake, ahead: &Ahead<'_, 'a>) -> bool {
         // While a save is pending nothing is dropped, so that it matters whether a message arrives
         // before or after the step that saves.
         let is_split = self.parts.world.options().storage == StorageMode::Split;
-        let needs = |saying| is_split || self.notes.needs(effect, saying);
-        let memory = outlook.memory[actor];
-        other != actor
-            && wake.outlasts(actor, effect, memory, self.records_commute, needs)
-            && !(is_split && self.sends_to(effect, other))
+        let (menu, effect) = (ahead.menu, ahead.effect);
+        let needs = |saying| is_split || menu.needs(effect).contains(&saying);
+        let memory = ahead.outlook.memory[ahead.actor];
+        other != ahead.actor
+            && wake.outlasts(ahead.actor, effect, memory, self.records_commute, needs)
+            && !(is_split && ahead.sends_to(other))
     }
 
-    fn sends_to(&self, effect: &Effect, actor: usize) -> bool {
-        let mut sent = (effect.sent[0]..effect.sent[1]).map(|place| self.notes.sent(place));
-        sent.any(|(to, _)| to as usize == actor)
-    }
-
-    /// Whether another actor of the same class comes later than the actor of an effect, by their
+    /// Whether another actor of the same class comes later than the actor of a step, by their
     /// looks after it. If it changes the other too, that is not known.
-    fn looks_later(&self, other: usize, actor: usize, effect: &Effect, outlook: &Outlook) -> bool {
+    fn looks_later(&self, other: usize, ahead: &Ahead<'_, 'a>) -> bool {
+        let Ahead {
+            actor,
+            effect,
+            outlook,
+            ..
+        } = *ahead;
         let moot = outlook.moot | flag(effect.may_be_moot, actor);
         let is_clear = moot & (flag(true, actor) | flag(true, other)) == 0;
-        effect.look < outlook.looks[other] && is_clear && !self.sends_to(effect, other)
+        effect.look < outlook.looks[other] && is_clear && !ahead.sends_to(other)
     }
 
     /// Notes which steps can be the last before the state at hand.
-    fn wake(
-        &mut self,
-        wakes: &[u32],
-        actor: usize,
-        effect: &Effect,
-        outlook: &Outlook,
-        from: &[u32],
-    ) {
+    fn wake(&mut self, ahead: &Ahead<'_, 'a>) {
+        let Ahead {
+            from,
+            actor,
+            effect,
+            outlook,
+            ..
+        } = *ahead;
         let mut kept = std::mem::take(&mut self.wakes);
         kept.clear();
-        kept.extend(Wake::read(wakes).enumerate().flat_map(|(other, wake)| {
-            let outlasts = self.outlasts(other, wake, actor, effect, outlook);
-            if outlasts { wake } else { Wake::NONE }.words()
+        kept.extend(Wake::read(ahead.wakes).enumerate().map(|(other, wake)| {
+            let outlasts = wake.is_last() && self.outlasts(other, wake, ahead);
+            if outlasts { wake } else { Wake::NONE }.word()
         }));
         let is_fragile = outlook.moot & flag(true, actor) != 0;
         // A burst that counts only for what its last step says would not count after a step by
@@ -364,21 +407,28 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             effect.says
         };
         let wake = Wake::of(actor, is_fragile, said, from, &self.state);
-        kept[Wake::WORDS * actor..][..Wake::WORDS].copy_from_slice(&wake.words());
+        kept[actor] = wake.word();
         self.wakes = kept;
     }
 
-    /// Makes the state that an effect leads to, but for its crashes.
-    fn apply(&mut self, from: &[u32], outlook: &Outlook, actor: usize, effect: &Effect) {
+    /// Makes the state that a step leads to, but for its crashes.
+    fn apply(&mut self, ahead: &Ahead<'_, 'a>) {
+        let Ahead {
+            from,
+            actor,
+            effect,
+            outlook,
+            ..
+        } = *ahead;
         self.state.clear();
         self.state.extend_from_slice(from);
-        self.state[CELLS + actor] = effect.cell;
-        self.marks = outlook.marks.plus(effect.marks);
+        let before = std::mem::replace(&mut self.state[CELLS + actor], effect.cell);
+        let [less, more] = [before, effect.cell].map(|cell| self.notes.facts(cell).marks);
+        self.marks = outlook.marks.minus(less).plus(more);
         self.has_cleared = false;
         self.moot = outlook.moot | flag(effect.may_be_moot, actor);
-        for place in effect.sent[0]..effect.sent[1] {
-            let (to, message) = self.notes.sent(place);
-            self.deliver(to as usize, message);
+        for sent in ahead.menu.sent(effect) {
+            self.deliver(*sent);
         }
         if effect.change != NONE {
             self.observe(effect.change);
@@ -394,17 +444,6 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         }
     }
 
-    /// Whether an effect that leaves its own cell as it is may change anything at all: a message
-    /// that is sent again, as most are, is in its receiver's inbox already, or is dropped again.
-    fn is_news(&mut self, from: &[u32], effect: &Effect) -> bool {
-        effect.change != NONE
-            || (effect.sent[0]..effect.sent[1]).any(|place| {
-                let (to, message) = self.notes.sent(place);
-                let cell = from[CELLS + to as usize];
-                self.notes.arrival(cell, message) != cell
-            })
-    }
-
     /// Whether an effect changes nothing.
     fn is_still(&self, from: &[u32], actor: usize, effect: &Effect) -> bool {
         let at = CELLS + actor;
@@ -417,11 +456,12 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     }
 
     /// A message arrives in its receiver's inbox.
-    fn deliver(&mut self, to: usize, message: Index) {
+    fn deliver(&mut self, sent: Sent) {
+        let to = sent.to as usize;
         let cell = self.state[CELLS + to];
-        let after = self.notes.arrival(cell, message);
+        let after = self.notes.arrival(cell, sent);
         if after != cell {
-            let facts = self.notes.message(message);
+            let facts = self.notes.message(sent.message);
             self.state[CELLS + to] = after;
             self.marks = self.marks.plus(facts.marks);
             self.moot |= flag(facts.may_be_moot, to);
@@ -551,12 +591,15 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         let by = &self.parts.world.symmetries()[place];
         let actors = self.parts.actors();
         self.turned.clear();
-        self.turned.resize(self.wakes.len(), 0);
+        self.turned.resize(self.wakes.len(), Wake::NONE.word());
+        let notes = &mut self.notes;
         for (actor, wake) in Wake::read(&self.wakes).enumerate() {
+            if !wake.is_last() {
+                continue;
+            }
             let to = usize::from(by.apply(actor.into()));
-            let said = |it| self.parts.saying_image(it, place);
-            let image = wake.image(by, actors, said).words();
-            self.turned[Wake::WORDS * to..][..Wake::WORDS].copy_from_slice(&image);
+            let said = |it| notes.saying_image(it, place);
+            self.turned[to] = wake.image(by, actors, said).word();
         }
         std::mem::swap(&mut self.wakes, &mut self.turned);
     }
@@ -688,9 +731,9 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     fn see(&mut self, words: &[u32], aspect: usize) {
         self.seen_as.clear();
         self.seen_as.extend_from_slice(&[aspect as u32, words[0]]);
-        let cells = words[CELLS..].iter();
+        let (cells, notes) = (words[CELLS..].iter(), &mut self.notes);
         self.seen_as
-            .extend(cells.map(|cell| self.parts.aspect(*cell, aspect)));
+            .extend(cells.map(|cell| notes.aspect(*cell, aspect)));
     }
 }
 
