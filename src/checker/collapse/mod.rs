@@ -27,7 +27,7 @@ use parts::{CELLS, Parts};
 use seen::{Fingerprint, Seen};
 use stateright::{Model, Path};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use worker::{CHUNK, Worker, bits};
 
@@ -44,32 +44,67 @@ impl Level {
         Self { width, chunks }
     }
 
+    /// Both levels, neither of which is changed. States of both are in no order.
+    fn and(mut self, mut more: Self) -> Self {
+        self.width = more.width;
+        self.chunks.append(&mut more.chunks);
+        self
+    }
+
     fn push(&mut self, state: &[u32]) {
         let room = CHUNK * self.width;
         match self.chunks.last_mut().filter(|chunk| chunk.len() < room) {
             Some(chunk) => chunk.extend_from_slice(state),
-            None => self.chunks.push(state.to_vec()),
+            None => {
+                let mut chunk = Vec::with_capacity(room);
+                chunk.extend_from_slice(state);
+                self.chunks.push(chunk);
+            }
         }
     }
 
+    fn at(&self, place: usize) -> &[u32] {
+        &self.chunks[place / CHUNK][place % CHUNK * self.width..][..self.width]
+    }
+
+    fn set(&mut self, place: usize, state: &[u32]) {
+        self.chunks[place / CHUNK][place % CHUNK * self.width..][..self.width]
+            .copy_from_slice(state);
+    }
+
     /// Brings states that have much in common together, which were found in no particular order.
+    ///
+    /// The record and one cell are told apart; to sort by more takes longer than it saves. A level
+    /// is much of what a search has in memory, so that it is sorted where it is.
     fn sort(&mut self) {
-        let at =
-            |place: usize| &self.chunks[place / CHUNK][place % CHUNK * self.width..][..self.width];
-        // The record and one cell are told apart; to sort by more takes longer than it saves.
         let key = |place| {
-            (
-                u64::from(at(place)[0]) << 32 | u64::from(at(place)[CELLS]),
-                place as u32,
-            )
+            let state = self.at(place);
+            u64::from(state[0]) << 32 | u64::from(state[CELLS])
         };
-        let mut order: Vec<(u64, u32)> = (0..self.len()).map(key).collect();
+        let mut order: Vec<(u64, u32)> = (0..self.len())
+            .map(|place| (key(place), place as u32))
+            .collect();
         order.sort_unstable();
-        let mut sorted = Level::new(self.width);
-        order
-            .iter()
-            .for_each(|(_, place)| sorted.push(at(*place as usize)));
-        self.chunks = sorted.chunks;
+        let (mut first, mut moved) = (Vec::new(), Vec::new());
+        for start in 0..order.len() {
+            // What is to come to each place of a cycle comes there, and is then where it is to be.
+            first.clear();
+            first.extend_from_slice(self.at(start));
+            let mut to = start;
+            loop {
+                let from = std::mem::replace(&mut order[to].1, to as u32) as usize;
+                if from == start {
+                    break;
+                }
+                moved.clear();
+                moved.extend_from_slice(self.at(from));
+                self.set(to, &moved);
+                to = from;
+            }
+            if to != start {
+                self.set(to, &first);
+            }
+        }
     }
 
     fn len(&self) -> usize {
@@ -255,26 +290,24 @@ fn explore<S: System, const WORDS: usize>(
         progress,
     };
     let start = workers[0].begin(start);
-    let (mut level, mut depth) = (workers[0].take_next(), 0);
+    let mut level = workers[0].take_next();
+    let (mut frontier, mut depth) = (level.len(), 0);
     watch.tick(0, 1, parts.world);
     while !shared.is_stopped() && !shared.has_violation.load(Ordering::Relaxed) {
-        let frontier = level.len();
-        run_level(&mut workers, &level, &shared, &mut || {
+        run_level(&mut workers, level, &shared, &mut || {
             watch.tick(depth, frontier, parts.world);
         })?;
         if shared.is_stopped() {
             break;
         }
-        let mut next = Level::new(level.width);
-        for worker in &mut workers {
-            next.chunks.append(&mut worker.take_next().chunks);
-        }
-        if next.chunks.is_empty() {
+        let found = workers.iter_mut().map(Worker::take_next);
+        level = found.fold(Level::new(0), Level::and);
+        if level.chunks.is_empty() {
             break;
         }
-        (level, depth) = (next, depth + 1);
+        (frontier, depth) = (level.len(), depth + 1);
     }
-    let reached = watch.tick(depth, level.len(), parts.world);
+    let reached = watch.tick(depth, frontier, parts.world);
     if let Some(error) = shared.error(parts.world) {
         return Err(error);
     }
@@ -338,21 +371,26 @@ const TICK: Duration = Duration::from_millis(20);
 /// Expands every state of a level, on as many workers as it has chunks for.
 fn run_level<S: System, const WORDS: usize>(
     workers: &mut [Worker<S, WORDS>],
-    level: &Level,
+    level: Level,
     shared: &Shared,
     tick: &mut impl FnMut(),
 ) -> Result<(), Error> {
-    let cursor = AtomicUsize::new(0);
+    let needed = level.chunks.len().min(workers.len());
+    let chunks = Mutex::new(level.chunks.into_iter());
+    let take = || {
+        let mut chunks = chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        chunks.next()
+    };
     let run = |worker: &mut Worker<S, WORDS>| {
-        while let Some(chunk) = level.chunks.get(cursor.fetch_add(1, Ordering::Relaxed)) {
+        // Each chunk's memory is free for the next level as soon as it is expanded.
+        while let Some(chunk) = take() {
             let before = worker.transitions;
-            worker.expand(chunk);
+            worker.expand(&chunk);
             let taken = (worker.transitions - before) as usize;
             shared.transitions.fetch_add(taken, Ordering::Relaxed);
         }
         worker.finish_level();
     };
-    let needed = level.chunks.len().min(workers.len());
     let workers = &mut workers[..needed];
     std::thread::scope(|scope| {
         let (done, is_done) = mpsc::channel::<()>();

@@ -21,13 +21,15 @@ struct CellNote<'a> {
     menu: Option<&'a Menu>,
     /// The ranks of messages that are known not to change it.
     deaf: [u32; 3],
-    is_known: bool,
     facts: Facts,
 }
+
+const _: () = assert!(size_of::<CellNote<'_>>() == 64);
 
 /// What steps ask of a cell most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
+    is_known: bool,
     /// Whether a message in the inbox may ever be moot.
     pub(super) may_be_moot: bool,
     /// What the observer's memory depends on.
@@ -93,16 +95,15 @@ impl<'a, S: System> Notes<'a, S> {
             let unknown = CellNote {
                 menu: None,
                 deaf: [0; 3],
-                is_known: false,
                 facts: Facts::default(),
             };
             self.cells.resize(at + 1 + at / 4, unknown);
         }
         let (parts, note) = (self.parts, &mut self.cells[at]);
-        if !note.is_known {
-            note.is_known = true;
+        if !note.facts.is_known {
             let it = parts.cell(cell);
             note.facts = Facts {
+                is_known: true,
                 may_be_moot: it.may_be_moot,
                 memory: parts.aspect(cell, S::ASPECT_OF_MEMORY),
                 look: it.look,
