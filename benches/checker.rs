@@ -29,9 +29,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 struct Scale {
     rounds: usize,
     pace_rounds: usize,
-    /// The rounds of ballots where stateright takes part, and where it does not.
+    /// The rounds of ballots, and the proposers where stateright takes no part.
     ballots: u64,
-    ballots_large: u64,
+    proposers_large: u32,
     /// What plain `ActorModel` is to exhaust, and how long it may take.
     plain: Config,
     plain_max: Duration,
@@ -43,9 +43,9 @@ impl Scale {
     fn full() -> Self {
         Self {
             rounds: 3,
-            pace_rounds: 5,
+            pace_rounds: 3,
             ballots: 2,
-            ballots_large: 3,
+            proposers_large: 3,
             plain: Config {
                 acceptors: 4,
                 ballots: 1,
@@ -62,7 +62,7 @@ impl Scale {
             rounds: 1,
             pace_rounds: 1,
             ballots: 1,
-            ballots_large: 1,
+            proposers_large: 2,
             plain: Config {
                 acceptors: 2,
                 proposers: 1,
@@ -461,7 +461,8 @@ fn main() -> Result<()> {
         Scale::full()
     };
     let large = Config {
-        ballots: scale.ballots_large,
+        proposers: scale.proposers_large,
+        ballots: scale.ballots,
         ..Config::default()
     };
     memory(&large)?;

@@ -2,6 +2,7 @@
 //!
 //! Every client sends its value to every proposer, and a proposer pursues the first that reaches
 //! it: so any proposer may come to pursue any value, and values are free of the order of ballots.
+//! If each asks one proposer only, there is much less to visit, and values go with proposers.
 
 mod relabel;
 
@@ -26,11 +27,21 @@ use synod::quorum::{AcceptorSet, QuorumError, QuorumSpec};
 /// Who plays which role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// Acceptors, proposers and one learner are processes of their own.
+    /// Acceptors, proposers and learners are processes of their own.
     #[default]
     Separated,
     /// Each node is an acceptor and a learner, and the first few are proposers too.
     Colocated,
+}
+
+/// Whom a client asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asks {
+    /// Every proposer.
+    #[default]
+    All,
+    /// One proposer: clients take them in turn.
+    One,
 }
 
 /// A configuration to check.
@@ -42,10 +53,15 @@ pub struct Config {
     pub acceptors: u32,
     /// The number of proposers.
     pub proposers: u32,
+    /// The number of learners, if they are processes of their own. Without any, nobody comes to
+    /// know what is chosen, and what is checked is the votes.
+    pub learners: u32,
     /// The rounds, each of which has one ballot per proposer.
     pub ballots: u64,
     /// The number of clients, each with a value of its own.
     pub clients: u32,
+    /// Whom each of them asks.
+    pub asks: Asks,
     /// Whether clients are actors that wait for an answer. If not, they stand outside: all that
     /// they propose is in the network from the start.
     pub replies: bool,
@@ -57,7 +73,8 @@ pub struct Config {
     pub quorums: QuorumSpec,
     /// When a save takes effect.
     pub storage: StorageMode,
-    /// Whether acceptors that differ in nothing count as interchangeable, and clients likewise.
+    /// Whether acceptors that differ in nothing count as interchangeable, and clients and learners
+    /// likewise.
     pub symmetry: bool,
     /// Whether messages that can never matter again are dropped.
     pub drops_stale: bool,
@@ -67,14 +84,19 @@ pub struct Config {
     pub postpones: bool,
 }
 
+/// More learners than this are of no use: each decides by itself.
+const LEARNERS_MAX: u32 = 8;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             layout: Layout::Separated,
             acceptors: 3,
             proposers: 2,
+            learners: 1,
             ballots: 2,
             clients: 2,
+            asks: Asks::All,
             replies: false,
             nacks: false,
             crashes: 0,
@@ -138,9 +160,10 @@ impl Config {
         let acceptors = AcceptorSet::first(self.acceptors);
         match self.layout {
             Layout::Separated => {
-                let learner = self.acceptors + self.proposers;
-                let proposers = (self.acceptors..learner).map(NodeId).collect();
-                (acceptors, proposers, vec![NodeId(learner)])
+                let first = self.acceptors + self.proposers;
+                let proposers = (self.acceptors..first).map(NodeId).collect();
+                let learners = first..first + self.learners;
+                (acceptors, proposers, learners.map(NodeId).collect())
             }
             Layout::Colocated => {
                 let proposers = (0..self.proposers).map(NodeId).collect();
@@ -171,9 +194,22 @@ impl Config {
         ConfigError::count("--proposers", self.proposers.into(), proposers_max)?;
         ConfigError::count("--ballots", self.ballots, u64::MAX)?;
         ConfigError::count("--clients", self.clients.into(), 26)?;
+        if self.learners > LEARNERS_MAX {
+            return Err(ConfigError::Count {
+                flag: "--learners",
+                expected: format!("a number from 0 to {LEARNERS_MAX}"),
+                given: self.learners.into(),
+            });
+        }
+        if self.layout == Layout::Colocated && self.learners != Self::default().learners {
+            return Err(ConfigError::Needs {
+                flag: "--learners",
+                needed: "--layout separated: co-located, every node learns",
+            });
+        }
         let (acceptors, proposers, learners) = self.roles();
         let nodes = match self.layout {
-            Layout::Separated => self.acceptors + self.proposers + 1,
+            Layout::Separated => self.acceptors + self.proposers + self.learners,
             Layout::Colocated => self.acceptors,
         };
         let cluster = Arc::new(Cluster {
@@ -185,12 +221,15 @@ impl Config {
             backoff: Backoff::default(),
         });
         let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
-        let client = |value| Client {
+        let client = |(place, value): (usize, char)| Client {
             value,
-            proposers: proposers.clone(),
+            proposers: match self.asks {
+                Asks::All => proposers.clone(),
+                Asks::One => vec![proposers[place % proposers.len()]],
+            },
             backoff: Backoff::default(),
         };
-        let clients: Vec<Client<char>> = self.values().map(client).collect();
+        let clients: Vec<Client<char>> = self.values().enumerate().map(client).collect();
         let actors = if self.replies {
             servers
                 .chain(clients.iter().cloned().map(Process::Client))
@@ -520,16 +559,30 @@ impl<A: Speaker> System for Basic<A> {
     }
 
     fn interchangeable(&self) -> Vec<Vec<Id>> {
-        let clients = (self.nodes..)
-            .map(Id::from)
-            .take(self.clients.len())
-            .collect();
+        // Clients that ask the same proposers, in the order of their ids.
+        let mut classes: Vec<(&[NodeId], Vec<Id>)> = Vec::new();
+        for (client, id) in self.clients.iter().zip(self.nodes..) {
+            let asked = client.proposers.as_slice();
+            match classes.iter_mut().find(|(others, _)| *others == asked) {
+                Some((_, class)) => class.push(id.into()),
+                None => classes.push((asked, vec![id.into()])),
+            }
+        }
+        let mut classes: Vec<Vec<Id>> = classes.into_iter().map(|(_, class)| class).collect();
+        let is_apart = |learner: &NodeId| {
+            let nodes = &self.cluster;
+            let is_acceptor = nodes.quorums.acceptors().contains(*learner);
+            !is_acceptor && !nodes.proposers.contains(learner)
+        };
+        let learners = self.cluster.learners.iter().filter(|it| is_apart(it));
+        classes.push(learners.map(|learner| Id::from(*learner)).collect());
         if !self.cluster.quorums.is_symmetric() {
-            return vec![clients];
+            return classes;
         }
         let acceptors = self.cluster.quorums.acceptors().iter();
         let alike = acceptors.filter(|node| !self.cluster.proposers.contains(node));
-        vec![alike.map(Id::from).collect(), clients]
+        classes.insert(0, alike.map(Id::from).collect());
+        classes
     }
 
     fn relabel_state(&self, state: &ProcessState<char>, by: &Permutation) -> ProcessState<char> {

@@ -8,7 +8,7 @@ mod global;
 mod reductions;
 mod toys;
 
-use crate::models::basic::{Basic, CHOSEN, Config, Layout};
+use crate::models::basic::{Asks, Basic, CHOSEN, Config, Layout};
 use brute::explore;
 use global::{Plain, of_actor_model, of_world};
 use stateright::actor::{ActorModel, ActorModelState, Network};
@@ -111,8 +111,19 @@ fn configurations() -> Vec<(&'static str, Config)> {
         nacks: true,
         ..separated(2, 2, 1, 1)
     };
+    let votes_alone = Config {
+        learners: 0,
+        asks: Asks::One,
+        ..separated(3, 2, 1, 3)
+    };
+    let two_learn = Config {
+        learners: 2,
+        ..separated(2, 1, 1, 1)
+    };
     vec![
         ("3 acceptors, 2 proposers", separated(3, 2, 1, 1)),
+        ("no learner, 3 clients that ask one proposer", votes_alone),
+        ("2 learners", two_learn),
         ("2 acceptors, 2 proposers, 2 values", separated(2, 2, 1, 2)),
         ("3 acceptors, 1 proposer, 2 ballots", separated(3, 1, 2, 1)),
         ("2 acceptors, 2 proposers, refusals, a client", answered),

@@ -590,7 +590,7 @@ struct WorldArgs {
     /// Whether clients are part of the model and wait for an answer.
     #[arg(long, value_enum, default_value_t = Switch::Off)]
     replies: Switch,
-    /// Take interchangeable acceptors for one another.
+    /// Take acceptors that differ in nothing for one another, and clients and learners likewise.
     #[arg(long, value_enum, default_value_t = Switch::On)]
     symmetry: Switch,
     /// Leave out messages that can never matter again.
@@ -624,6 +624,13 @@ pub(super) struct BasicArgs {
     layout: LayoutArg,
     #[command(flatten)]
     proposers: ProposerArgs,
+    /// Learners that are processes of their own. With 0 nobody comes to know what is chosen, and
+    /// what is checked is the votes.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    learners: u32,
+    /// Whether a client asks every proposer, or one: clients take them in turn.
+    #[arg(long, value_enum, default_value_t = AsksArg::All)]
+    ask: AsksArg,
     #[command(flatten)]
     world: WorldArgs,
     /// Ballots that each proposer may start.
@@ -737,6 +744,21 @@ impl From<LayoutArg> for Layout {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AsksArg {
+    All,
+    One,
+}
+
+impl From<AsksArg> for basic::Asks {
+    fn from(asks: AsksArg) -> Self {
+        match asks {
+            AsksArg::All => basic::Asks::All,
+            AsksArg::One => basic::Asks::One,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum MultiLayoutArg {
     /// Acceptors, and proposers that learn.
     Separated,
@@ -814,8 +836,10 @@ impl BasicArgs {
             layout: self.layout.into(),
             acceptors: world.acceptors,
             proposers: self.proposers.proposers,
+            learners: self.learners,
             ballots: self.ballots,
             clients: world.clients,
+            asks: self.ask.into(),
             replies: world.replies.is_on(),
             nacks: world.nacks.is_on(),
             crashes: world.crashes,

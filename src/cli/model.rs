@@ -426,6 +426,14 @@ fn describe_basic(config: &basic::Config) -> String {
         many(config.clients.into(), "client"),
     ];
     let mut add = |applies: bool, part: String| parts.extend(applies.then_some(part));
+    add(
+        config.asks == basic::Asks::One,
+        "each asking one proposer".to_owned(),
+    );
+    add(
+        config.learners != 1,
+        many(config.learners.into(), "learner"),
+    );
     add(config.crashes > 0, many(config.crashes as u64, "crash"));
     add(true, format!("{} quorums", config.quorums));
     let layout = match config.layout {

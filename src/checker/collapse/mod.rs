@@ -46,7 +46,6 @@ impl Level {
 
     /// Both levels, neither of which is changed. States of both are in no order.
     fn and(mut self, mut more: Self) -> Self {
-        self.width = more.width;
         self.chunks.append(&mut more.chunks);
         self
     }
@@ -63,53 +62,59 @@ impl Level {
         }
     }
 
-    fn at(&self, place: usize) -> &[u32] {
-        &self.chunks[place / CHUNK][place % CHUNK * self.width..][..self.width]
-    }
-
-    fn set(&mut self, place: usize, state: &[u32]) {
-        self.chunks[place / CHUNK][place % CHUNK * self.width..][..self.width]
-            .copy_from_slice(state);
-    }
-
-    /// Brings states that have much in common together, which were found in no particular order.
-    ///
-    /// The record and one cell are told apart; to sort by more takes longer than it saves. A level
-    /// is much of what a search has in memory, so that it is sorted where it is.
-    fn sort(&mut self) {
-        let key = |place| {
-            let state = self.at(place);
-            u64::from(state[0]) << 32 | u64::from(state[CELLS])
-        };
-        let mut order: Vec<(u64, u32)> = (0..self.len())
-            .map(|place| (key(place), place as u32))
-            .collect();
-        order.sort_unstable();
-        let (mut first, mut moved) = (Vec::new(), Vec::new());
-        for start in 0..order.len() {
-            // What is to come to each place of a cycle comes there, and is then where it is to be.
-            first.clear();
-            first.extend_from_slice(self.at(start));
-            let mut to = start;
-            loop {
-                let from = std::mem::replace(&mut order[to].1, to as u32) as usize;
-                if from == start {
-                    break;
-                }
-                moved.clear();
-                moved.extend_from_slice(self.at(from));
-                self.set(to, &moved);
-                to = from;
-            }
-            if to != start {
-                self.set(to, &first);
-            }
-        }
+    /// Brings states that have much in common together.
+    fn sorted(&self) -> Self {
+        let states = self.chunks.iter();
+        let states = states.flat_map(|chunk| chunk.chunks_exact(self.width));
+        let mut order: Vec<(u64, &[u32])> = states.map(|state| (kin(state), state)).collect();
+        order.sort_unstable_by_key(|(kin, _)| *kin);
+        let mut sorted = Self::new(self.width);
+        order.iter().for_each(|(_, state)| sorted.push(state));
+        sorted
     }
 
     fn len(&self) -> usize {
         let words: usize = self.chunks.iter().map(Vec::len).sum();
         words / self.width
+    }
+}
+
+/// What the neighbours of a state in its level share with it: the record and one cell. To tell more
+/// apart takes longer than it saves.
+fn kin(state: &[u32]) -> u64 {
+    u64::from(state[0]) << 32 | u64::from(state[CELLS])
+}
+
+/// What a thread finds for the next level, in no particular order. States with one record are kept
+/// in one of some buckets, most of which are so small that sorting a copy takes little memory.
+struct Finds {
+    width: usize,
+    buckets: Vec<Level>,
+}
+
+impl Finds {
+    const BUCKETS: usize = 64;
+
+    fn new(width: usize) -> Self {
+        let buckets = (0..Self::BUCKETS).map(|_| Level::new(width)).collect();
+        Self { width, buckets }
+    }
+
+    fn push(&mut self, state: &[u32]) {
+        self.buckets[state[0] as usize % Self::BUCKETS].push(state);
+    }
+
+    /// Sorts all that was found.
+    fn sort(&mut self) {
+        for bucket in &mut self.buckets {
+            *bucket = bucket.sorted();
+        }
+    }
+
+    /// Takes all that was found, and leaves nothing.
+    fn take(&mut self) -> Level {
+        let buckets = std::mem::replace(self, Self::new(self.width)).buckets;
+        buckets.into_iter().fold(Level::new(self.width), Level::and)
     }
 }
 
@@ -291,6 +296,7 @@ fn explore<S: System, const WORDS: usize>(
     };
     let start = workers[0].begin(start);
     let mut level = workers[0].take_next();
+    let width = level.width;
     let (mut frontier, mut depth) = (level.len(), 0);
     watch.tick(0, 1, parts.world);
     while !shared.is_stopped() && !shared.has_violation.load(Ordering::Relaxed) {
@@ -301,7 +307,7 @@ fn explore<S: System, const WORDS: usize>(
             break;
         }
         let found = workers.iter_mut().map(Worker::take_next);
-        level = found.fold(Level::new(0), Level::and);
+        level = found.fold(Level::new(width), Level::and);
         if level.chunks.is_empty() {
             break;
         }
@@ -375,7 +381,7 @@ fn run_level<S: System, const WORDS: usize>(
     shared: &Shared,
     tick: &mut impl FnMut(),
 ) -> Result<(), Error> {
-    let needed = level.chunks.len().min(workers.len());
+    let needed = level.len().div_ceil(CHUNK).min(workers.len());
     let chunks = Mutex::new(level.chunks.into_iter());
     let take = || {
         let mut chunks = chunks.lock().unwrap_or_else(PoisonError::into_inner);

@@ -189,9 +189,9 @@ impl Menu {
 
     /// Reads some of it, so that it is at hand when it is needed.
     pub(super) fn touch(&self) -> Index {
-        let effect = self.effects.first().map_or(0, |it| it.cell);
+        let effects = self.plain().iter().fold(0, |all, it| all ^ it.cell);
         let echo = self.echoes.first().map_or(0, |it| it.effect);
-        effect ^ echo ^ self.sent.first().map_or(0, |it| it.message)
+        effects ^ echo ^ self.sent.first().map_or(0, |it| it.message)
     }
 }
 
@@ -302,6 +302,12 @@ impl<'w, S: System> Parts<'w, S> {
         let core = self.core(self.cell(cell).core);
         let shown = &core.alone.shown[usize::from(core.id)];
         self.world.system().clock(&shown.value)
+    }
+
+    /// Which actors are permuted with one another: those of one class.
+    pub(super) fn classes(&self) -> Vec<usize> {
+        let ids = (0..self.actors()).map(Id::from);
+        ids.map(|id| self.symmetry.class(id)).collect()
     }
 
     /// How many actors there are.

@@ -23,8 +23,9 @@ use super::table::{Index, NONE};
 /// consider one whose actor comes last. It is taken, for if it were not, there would be a step to
 /// *u* from that level whose actor comes even later.
 ///
-/// Written down as one number: the lower half is the number of what it said, if it said one thing, to
-/// one actor or to many, changed no cell but its own in any other way, and counts whoever hears it.
+/// Written down as one number: the lower half is the number of what it said, if it said one thing,
+/// to one actor or to many, changed no cell but its own in any other way, and counts whoever hears
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wake(u32);
 

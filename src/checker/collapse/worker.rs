@@ -8,7 +8,7 @@ use super::seen::{Fingerprint, SHARDS, Seen};
 use super::symmetry::Marks;
 use super::table::{Cache, Index, NONE, fingerprint, pair};
 use super::wake::Wake;
-use super::{Level, Shared};
+use super::{Finds, Level, Shared};
 use stateright::{Expectation, Property};
 use std::sync::atomic::Ordering;
 
@@ -56,8 +56,8 @@ struct Outlook<'a> {
 #[derive(Clone, Copy)]
 struct Ahead<'s, 'a> {
     from: &'s [u32],
-    /// What is known of last steps.
-    wakes: &'s [u32],
+    /// The steps that can be the last before it, by actor.
+    lasts: &'s [(usize, Wake)],
     /// Half of the fingerprint of the state, if it is kept.
     predecessor: u64,
     outlook: &'s Outlook<'a>,
@@ -93,7 +93,7 @@ pub(super) struct Worker<'a, S: System, const WORDS: usize> {
     batches: Vec<Batch>,
     new: Vec<usize>,
     /// What was found for the next level.
-    next: Level,
+    next: Finds,
     notes: Notes<'a, S>,
     cleared: Cache<1>,
     forgotten: Cache<2>,
@@ -104,6 +104,8 @@ pub(super) struct Worker<'a, S: System, const WORDS: usize> {
     marks: Marks,
     moot: u64,
     wakes: Vec<u32>,
+    /// The steps that can be the last before the state that is expanded, by actor.
+    lasts: Vec<(usize, Wake)>,
     /// Whether moot messages were dropped on the way to it.
     has_cleared: bool,
     /// Scratch: the best image so far, an image, and what is seen.
@@ -156,12 +158,10 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             shared,
             properties,
             width,
-            classes: (0..parts.actors())
-                .map(|actor| parts.symmetry.class(actor.into()))
-                .collect(),
+            classes: parts.classes(),
             batches: (0..SHARDS).map(|_| Batch::default()).collect(),
             new: Vec::new(),
-            next: Level::new(width + parts.actors()),
+            next: Finds::new(width + parts.actors()),
             notes: Notes::new(parts),
             cleared: Cache::new(),
             forgotten: Cache::new(),
@@ -176,6 +176,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             marks: Marks::default(),
             moot: 0,
             wakes: Vec::with_capacity(width),
+            lasts: Vec::with_capacity(width),
             has_cleared: false,
             transitions: 0,
             concrete: 0,
@@ -186,8 +187,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
 
     /// What was found for the next level, which is the caller's now.
     pub(super) fn take_next(&mut self) -> Level {
-        let width = self.next.width;
-        std::mem::replace(&mut self.next, Level::new(width))
+        self.next.take()
     }
 
     /// Ends a level: inserts what still waits, and puts what was found next into an order in which
@@ -263,39 +263,33 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     fn expand_one(&mut self, state: &[u32], outlook: &Outlook<'a>) {
         let (from, wakes) = state.split_at(self.width);
         let predecessor = if WORDS > 2 { fingerprint(from)[0] } else { 0 };
+        let mut lasts = std::mem::take(&mut self.lasts);
+        lasts.clear();
+        let wakes = Wake::read(wakes).enumerate();
+        lasts.extend(wakes.filter(|(_, wake)| wake.is_last()));
         for (actor, menu) in outlook.menus.iter().enumerate() {
+            let ahead = |effect| Ahead {
+                from,
+                lasts: &lasts,
+                predecessor,
+                outlook,
+                actor,
+                menu,
+                effect,
+            };
             for effect in menu.plain() {
-                let ahead = Ahead {
-                    from,
-                    wakes,
-                    predecessor,
-                    outlook,
-                    actor,
-                    menu,
-                    effect,
-                };
-                self.take(&ahead);
+                self.take(&ahead(effect));
             }
             let mut taken = NONE;
             for echo in &menu.echoes {
                 let cell = from[CELLS + echo.sent.to as usize];
-                if echo.effect == taken || self.notes.arrival(cell, echo.sent) == cell {
-                    continue;
+                if echo.effect != taken && self.notes.arrival(cell, echo.sent) != cell {
+                    taken = echo.effect;
+                    self.take(&ahead(menu.effect(taken)));
                 }
-                taken = echo.effect;
-                let effect = menu.effect(taken);
-                let ahead = Ahead {
-                    from,
-                    wakes,
-                    predecessor,
-                    outlook,
-                    actor,
-                    menu,
-                    effect,
-                };
-                self.take(&ahead);
             }
         }
+        self.lasts = lasts;
     }
 
     /// Takes a step, unless it may not be taken, need not be, or changes nothing.
@@ -349,10 +343,8 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
             std::cmp::Ordering::Greater => true,
             std::cmp::Ordering::Equal => other != ahead.actor && self.looks_later(other, ahead),
         };
-        let mut wakes = Wake::read(ahead.wakes).enumerate();
-        wakes.any(|(other, wake)| {
-            wake.is_last() && comes_later(other) && self.outlasts(other, wake, ahead)
-        })
+        let mut lasts = ahead.lasts.iter();
+        lasts.any(|(other, wake)| comes_later(*other) && self.outlasts(*other, *wake, ahead))
     }
 
     /// Whether the last step of another actor can be the last even after a step.
@@ -393,10 +385,12 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
         } = *ahead;
         let mut kept = std::mem::take(&mut self.wakes);
         kept.clear();
-        kept.extend(Wake::read(ahead.wakes).enumerate().map(|(other, wake)| {
-            let outlasts = wake.is_last() && self.outlasts(other, wake, ahead);
-            if outlasts { wake } else { Wake::NONE }.word()
-        }));
+        kept.resize(self.parts.actors(), Wake::NONE.word());
+        for (other, wake) in ahead.lasts {
+            if self.outlasts(*other, *wake, ahead) {
+                kept[*other] = wake.word();
+            }
+        }
         let is_fragile = outlook.moot & flag(true, actor) != 0;
         // A burst that counts only for what its last step says would not count after a step by
         // which nobody listens to that any more.
