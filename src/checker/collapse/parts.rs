@@ -44,8 +44,8 @@ pub(super) struct Message<S: System> {
     pub(super) may_be_moot: bool,
     /// The number of what it says, or [`NONE`] if nobody asked yet.
     saying: AtomicU32,
-    /// Its number among the messages to the same actor, or [`NONE`] if nobody sent it yet.
-    rank: AtomicU32,
+    /// Its number among the messages to the same actor, once somebody sent it.
+    rank: OnceLock<u32>,
 }
 
 /// The numbers of a part's images under each permutation, as far as anybody asked.
@@ -454,7 +454,7 @@ impl<'w, S: System> Parts<'w, S> {
                 .system()
                 .is_moot(&S::History::default(), &envelope),
             saying: AtomicU32::new(NONE),
-            rank: AtomicU32::new(NONE),
+            rank: OnceLock::new(),
             envelope,
         })
     }
@@ -744,25 +744,15 @@ impl<'w, S: System> Parts<'w, S> {
         }
     }
 
+    /// A message on its way, which gets its rank when it is sent first.
     fn send(&self, message: Index) -> Sent {
         let it = self.message(message);
         let to = usize::from(it.envelope.dst);
-        let mut rank = it.rank.load(Ordering::Acquire);
-        if rank == NONE {
-            let next = self
-                .ranks
-                .get(to)
-                .map(|it| it.fetch_add(1, Ordering::Relaxed));
-            let next = next.unwrap_or(0);
-            let set = it
-                .rank
-                .compare_exchange(NONE, next, Ordering::AcqRel, Ordering::Acquire);
-            rank = set.map_or_else(|known| known, |_| next);
-        }
+        let next = || self.ranks[to].fetch_add(1, Ordering::Relaxed);
         Sent {
             message,
             to: to as u32,
-            rank,
+            rank: *it.rank.get_or_init(next),
         }
     }
 
