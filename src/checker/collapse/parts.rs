@@ -202,18 +202,6 @@ struct Sending {
     needs: Vec<Index>,
 }
 
-impl Sending {
-    /// Whether it counts for nothing but its messages, if it begins in a cell with this memory.
-    fn is_echo(&self, cell: Index, memory: Index) -> bool {
-        let Effect {
-            shows, may_be_moot, ..
-        } = self.step;
-        let reminds = shows && self.step.memory != memory;
-        let is_pure = self.step.cell == cell || !(reminds || may_be_moot);
-        self.step.is_loop && self.step.change == NONE && is_pure
-    }
-}
-
 /// The crashes in a tally.
 pub(super) fn crashes(tally: u32) -> u32 {
     tally & ((1 << BROKEN) - 1)
@@ -704,25 +692,20 @@ impl<'w, S: System> Parts<'w, S> {
     }
 
     fn arrange(&self, cell: Index) -> Menu {
-        let memory = self.aspect(cell, S::ASPECT_OF_MEMORY);
-        let mut all: Vec<(bool, Sending)> = Vec::new();
-        for sending in self.sendings(cell) {
-            let mut receivers = sending.sent.iter().map(|it| self.message(*it).envelope.dst);
-            let own = self.core(self.cell(cell).core).id;
-            // What it says to itself arrives in the cell that it has by then.
-            let is_own = sending.step.cell != cell && receivers.any(|to| to == own);
-            all.push((!is_own && sending.is_echo(cell, memory), sending));
-        }
-        all.sort_by_key(|(is_echo, _)| *is_echo);
-        let plain = all.partition_point(|(is_echo, _)| !is_echo);
+        let mut all = self.sendings(cell);
+        // The last step of a loop shows nothing, and without news nothing becomes moot. What is news
+        // to the cell that it ends in is news to the one that the burst begins in: steps that nobody
+        // sees add no message, and what is stale stays so.
+        all.sort_by_key(|sending| sending.step.is_loop);
+        let plain = all.partition_point(|sending| !sending.step.is_loop);
         let (mut effects, mut echoes) = (Vec::new(), Vec::new());
         let (mut sent, mut needs) = (Vec::new(), Vec::new());
-        for (place, (is_echo, sending)) in all.into_iter().enumerate() {
+        for (place, sending) in all.into_iter().enumerate() {
             let first = [sent.len() as u32, needs.len() as u32];
             sent.extend(sending.sent.iter().map(|message| self.send(*message)));
             needs.extend(sending.needs);
             let effect = place as u32;
-            if is_echo {
+            if sending.step.is_loop {
                 let sent = sent[first[0] as usize..].iter();
                 echoes.extend(sent.map(|sent| Echo {
                     sent: *sent,
