@@ -693,9 +693,9 @@ impl<'w, S: System> Parts<'w, S> {
 
     fn arrange(&self, cell: Index) -> Menu {
         let mut all = self.sendings(cell);
-        // The last step of a loop shows nothing, and without news nothing becomes moot. What is news
-        // to the cell that it ends in is news to the one that the burst begins in: steps that nobody
-        // sees add no message, and what is stale stays so.
+        // The last step of a loop shows nothing, and without news nothing becomes moot. What is
+        // news to the cell that it ends in is news to the one that the burst begins in: steps that
+        // nobody sees add no message, and what is stale stays so.
         all.sort_by_key(|sending| sending.step.is_loop);
         let plain = all.partition_point(|sending| !sending.step.is_loop);
         let (mut effects, mut echoes) = (Vec::new(), Vec::new());
