@@ -291,7 +291,7 @@ fn by_collapse<S: System>(
         complete_depth: (found.reached.unique_states > 0).then_some(found.reached.depth),
         concrete: Some(found.concrete),
         bytes: found.bytes,
-        fingerprint_bits: 128,
+        fingerprint_bits: collapse::BITS,
         findings,
     })
 }

@@ -6,7 +6,7 @@
 //! a few of these numbers. (SPIN does the same to save memory and calls it collapse compression.)
 //!
 //! The search is breadth-first, level by level, on as many threads as are asked for ([`worker`]).
-//! It remembers a fingerprint of 128 bits per state ([`seen`]) and, only if a run is to be rebuilt,
+//! It remembers a fingerprint of each state ([`seen`]) and, only if a run is to be rebuilt,
 //! half of its predecessor's. Permuted states are one ([`symmetry`]), and of independent steps one
 //! order is enough ([`wake`]).
 
@@ -24,7 +24,8 @@ use super::state::{Action, WorldState};
 use super::system::System;
 use super::world::World;
 use parts::{CELLS, Parts};
-use seen::{Fingerprint, Seen};
+pub(super) use seen::BITS;
+use seen::{Fingerprint, KEY, LINKED, Seen};
 use stateright::{Model, Path};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
@@ -189,7 +190,7 @@ pub(super) fn search<S: System>(
     progress: &mut impl FnMut(Progress),
 ) -> Result<Found, Error> {
     let (parts, start) = Parts::new(world);
-    let seen = Seen::<2>::new();
+    let seen = Seen::<KEY>::new();
     explore(&parts, &seen, &start, limits, progress).map(|(found, _)| found)
 }
 
@@ -201,7 +202,7 @@ pub(super) fn shortest<S: System>(
     progress: &mut impl FnMut(Progress),
 ) -> Result<Option<Run<S>>, Error> {
     let (parts, start) = Parts::new(world);
-    let seen = Seen::<3>::new();
+    let seen = Seen::<LINKED>::new();
     let (found, prints) = explore(&parts, &seen, &start, limits, progress)?;
     let Some(end) = prints.end.filter(|_| found.bound.is_none()) else {
         return Ok(None);
@@ -213,7 +214,7 @@ pub(super) fn shortest<S: System>(
 /// The concrete run through states of these fingerprints.
 fn follow<S: System>(parts: &Parts<S>, way: &[u64]) -> Option<Run<S>> {
     let world = parts.world;
-    let seen = Seen::<2>::new();
+    let seen = Seen::<KEY>::new();
     let shared = Shared::new(&Limits::default(), world);
     let mut worker = Worker::new(parts, &seen, &shared, &[]);
     let init = world.init_states().swap_remove(0);
@@ -275,9 +276,9 @@ impl Shared {
     }
 }
 
-fn explore<S: System, const WORDS: usize>(
+fn explore<S: System, const BYTES: usize>(
     parts: &Parts<S>,
-    seen: &Seen<WORDS>,
+    seen: &Seen<BYTES>,
     start: &[u32],
     limits: &Limits,
     progress: &mut impl FnMut(Progress),
@@ -375,8 +376,8 @@ impl<P: FnMut(Progress)> Watch<'_, P> {
 const TICK: Duration = Duration::from_millis(20);
 
 /// Expands every state of a level, on as many workers as it has chunks for.
-fn run_level<S: System, const WORDS: usize>(
-    workers: &mut [Worker<S, WORDS>],
+fn run_level<S: System, const BYTES: usize>(
+    workers: &mut [Worker<S, BYTES>],
     level: Level,
     shared: &Shared,
     tick: &mut impl FnMut(),
@@ -387,7 +388,7 @@ fn run_level<S: System, const WORDS: usize>(
         let mut chunks = chunks.lock().unwrap_or_else(PoisonError::into_inner);
         chunks.next()
     };
-    let run = |worker: &mut Worker<S, WORDS>| {
+    let run = |worker: &mut Worker<S, BYTES>| {
         // Each chunk's memory is free for the next level as soon as it is expanded.
         while let Some(chunk) = take() {
             let before = worker.transitions;

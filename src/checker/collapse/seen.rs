@@ -10,21 +10,54 @@ pub(super) const SHARDS: usize = 64;
 /// The fingerprint of a state, of 128 bits.
 pub(super) type Fingerprint = [u64; 2];
 
+/// How many bytes of a fingerprint are kept. Nearly all that a search remembers is these, and so
+/// there are only as many as make a collision unlikely among as many states as memory has room for.
+pub(super) const KEY: usize = 14;
+
+/// The same, and eight bytes of the predecessor's.
+pub(super) const LINKED: usize = KEY + 8;
+
+/// The bits by which states are told apart: those that are kept, and those that chose the shard.
+pub(in super::super) const BITS: u32 = 8 * KEY as u32 + SHARDS.ilog2();
+
 /// A set of fingerprints, each with the first half of its predecessor's if those are kept.
 ///
-/// `WORDS` is 2 for fingerprints alone, or 3.
-pub(super) struct Seen<const WORDS: usize> {
-    shards: Box<[Mutex<HashTable<[u64; WORDS]>>]>,
+/// `BYTES` is [`KEY`] for fingerprints alone, or [`LINKED`].
+pub(super) struct Seen<const BYTES: usize> {
+    shards: Box<[Mutex<HashTable<[u8; BYTES]>>]>,
 }
 
 /// There is no room for more.
 pub(super) struct Full;
 
-fn hash<const WORDS: usize>(entry: &[u64; WORDS]) -> u64 {
-    entry[0]
+/// What is kept of a state: of its fingerprint the first half, and of the second what is above the
+/// bits that chose the shard, as far as there is room; then, if there is, its predecessor.
+fn entry<const BYTES: usize>([first, second]: Fingerprint, predecessor: u64) -> [u8; BYTES] {
+    let rest = second / SHARDS as u64;
+    let mut bytes = [0; BYTES];
+    bytes[..8].copy_from_slice(&first.to_le_bytes());
+    bytes[8..KEY].copy_from_slice(&rest.to_le_bytes()[..KEY - 8]);
+    bytes[KEY..].copy_from_slice(&predecessor.to_le_bytes()[..BYTES - KEY]);
+    bytes
 }
 
-impl<const WORDS: usize> Seen<WORDS> {
+/// The eight bytes of an entry from a place on.
+fn half(entry: &[u8], at: usize) -> u64 {
+    let bytes = entry.get(at..).and_then(<[u8]>::first_chunk);
+    u64::from_le_bytes(bytes.copied().unwrap_or_default())
+}
+
+fn hash<const BYTES: usize>(entry: &[u8; BYTES]) -> u64 {
+    half(entry, 0)
+}
+
+/// Whether two entries are of the same state.
+fn is_same<const BYTES: usize>(one: &[u8; BYTES], other: &[u8; BYTES]) -> bool {
+    // The two halves overlap.
+    [0, KEY - 8].map(|at| half(one, at)) == [0, KEY - 8].map(|at| half(other, at))
+}
+
+impl<const BYTES: usize> Seen<BYTES> {
     pub(super) fn new() -> Self {
         let shard = |_| Mutex::new(HashTable::new());
         Self {
@@ -62,18 +95,19 @@ impl<const WORDS: usize> Seen<WORDS> {
         // Most states are known. To look for all of them first lets the look-ups, each of which
         // waits for memory, wait together.
         let is_known = |(print, _): &(Fingerprint, u64)| {
-            let found = table.find(print[0], |entry| entry[..2] == print[..]);
+            let sought = entry(*print, 0);
+            let found = table.find(print[0], |known| is_same(known, &sought));
             found.is_some()
         };
         let known: Vec<bool> = batch.iter().map(is_known).collect();
-        for (place, (fingerprint, predecessor)) in batch.iter().enumerate() {
+        for (place, (print, predecessor)) in batch.iter().enumerate() {
             if known[place] {
                 continue;
             }
-            let is_same = |entry: &[u64; WORDS]| entry[..2] == fingerprint[..];
-            if let Entry::Vacant(vacant) = table.entry(fingerprint[0], is_same, hash) {
-                let words = [fingerprint[0], fingerprint[1], *predecessor];
-                vacant.insert(std::array::from_fn(|word| words[word]));
+            let fresh = entry(*print, *predecessor);
+            let is_fresh = |known: &_| is_same(known, &fresh);
+            if let Entry::Vacant(vacant) = table.entry(print[0], is_fresh, hash) {
+                vacant.insert(fresh);
                 new.push(place);
             }
         }
@@ -81,7 +115,7 @@ impl<const WORDS: usize> Seen<WORDS> {
     }
 }
 
-impl Seen<3> {
+impl Seen<LINKED> {
     /// The first halves of the fingerprints on the way to a state, from the first state on.
     ///
     /// That two states have the first half in common is unlikely, and noticed: whoever follows the
@@ -92,7 +126,8 @@ impl Seen<3> {
         while at != start {
             let found = self.shards.iter().find_map(|shard| {
                 let table = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                table.find(at, |entry| entry[0] == at).map(|entry| entry[2])
+                let found = table.find(at, |entry| hash(entry) == at);
+                found.map(|entry| half(entry, KEY))
             });
             match found {
                 Some(predecessor) if way.len() <= u16::MAX.into() => at = predecessor,
@@ -111,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_state_is_new_once() {
-        let seen = Seen::<2>::new();
+        let seen = Seen::<KEY>::new();
         let mut new = Vec::new();
         let batch = [([1, 0], 0), ([2, 0], 0), ([1, 0], 9), ([1, 64], 0)];
         assert!(seen.insert(0, &batch, |_| true, &mut new).is_ok());
@@ -120,9 +155,24 @@ mod tests {
         assert_eq!(new.len(), 3);
     }
 
+    /// Red if a bit that is counted is not looked at, or one is that is not counted.
+    #[test]
+    fn states_are_told_apart_by_as_many_bits_as_are_counted() {
+        let told = (0..128).filter(|bit| {
+            let flipped = (1_u128 << bit).to_le_bytes();
+            let print = [half(&flipped, 0), half(&flipped, 8)];
+            let shard = Seen::<KEY>::shard(print);
+            let (seen, mut new) = (Seen::<KEY>::new(), Vec::new());
+            let batch = [([0, shard as u64], 0), (print, 0)];
+            assert!(seen.insert(shard, &batch, |_| true, &mut new).is_ok());
+            shard > 0 || new == [0, 1]
+        });
+        assert_eq!(told.count(), BITS as usize);
+    }
+
     #[test]
     fn a_set_that_must_not_grow_takes_nothing() {
-        let seen = Seen::<2>::new();
+        let seen = Seen::<KEY>::new();
         let mut new = Vec::new();
         assert!(seen.insert(0, &[([1, 0], 0)], |_| false, &mut new).is_err());
         assert!(new.is_empty());
@@ -130,11 +180,11 @@ mod tests {
 
     #[test]
     fn the_way_back_is_found() {
-        let seen = Seen::<3>::new();
+        let seen = Seen::<LINKED>::new();
         let mut new = Vec::new();
         for (at, before) in [(5, 5), (6, 5), (7, 6), (8, 7)] {
             let batch = [([at, at], before)];
-            let shard = Seen::<3>::shard([at, at]);
+            let shard = Seen::<LINKED>::shard([at, at]);
             assert!(seen.insert(shard, &batch, |_| true, &mut new).is_ok());
         }
         assert_eq!(seen.way_to(8, 5), [5, 6, 7, 8]);

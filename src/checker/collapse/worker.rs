@@ -4,7 +4,7 @@ use super::super::system::System;
 use super::super::world::{StorageMode, World};
 use super::notes::Notes;
 use super::parts::{BROKEN, CELLS, Effect, Menu, Parts, Sent, crashes};
-use super::seen::{Fingerprint, SHARDS, Seen};
+use super::seen::{Fingerprint, LINKED, SHARDS, Seen};
 use super::symmetry::Marks;
 use super::table::{Cache, Index, NONE, fingerprint, pair};
 use super::wake::Wake;
@@ -74,9 +74,9 @@ impl Ahead<'_, '_> {
 }
 
 /// One thread of the search.
-pub(super) struct Worker<'a, S: System, const WORDS: usize> {
+pub(super) struct Worker<'a, S: System, const BYTES: usize> {
     parts: &'a Parts<'a, S>,
-    seen: &'a Seen<WORDS>,
+    seen: &'a Seen<BYTES>,
     shared: &'a Shared,
     properties: &'a [Property<World<S>>],
     /// The properties, as bits: those seen in each aspect, and those that are examples.
@@ -124,10 +124,10 @@ pub(super) struct Worker<'a, S: System, const WORDS: usize> {
     pub(super) violated: Vec<(usize, Fingerprint)>,
 }
 
-impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
+impl<'a, S: System, const BYTES: usize> Worker<'a, S, BYTES> {
     pub(super) fn new(
         parts: &'a Parts<'a, S>,
-        seen: &'a Seen<WORDS>,
+        seen: &'a Seen<BYTES>,
         shared: &'a Shared,
         properties: &'a [Property<World<S>>],
     ) -> Self {
@@ -262,7 +262,11 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
 
     fn expand_one(&mut self, state: &[u32], outlook: &Outlook<'a>) {
         let (from, wakes) = state.split_at(self.width);
-        let predecessor = if WORDS > 2 { fingerprint(from)[0] } else { 0 };
+        let predecessor = if BYTES >= LINKED {
+            fingerprint(from)[0]
+        } else {
+            0
+        };
         let mut lasts = std::mem::take(&mut self.lasts);
         lasts.clear();
         let wakes = Wake::read(wakes).enumerate();
@@ -515,7 +519,7 @@ impl<'a, S: System, const WORDS: usize> Worker<'a, S, WORDS> {
     fn push(&mut self, predecessor: u64, may_show: bool) -> Fingerprint {
         let concrete = self.represent();
         let print = fingerprint(&self.state);
-        let shard = Seen::<WORDS>::shard(print);
+        let shard = Seen::<BYTES>::shard(print);
         let batch = &mut self.batches[shard];
         batch.keys.push((print, predecessor));
         batch.words.extend_from_slice(&self.state);
