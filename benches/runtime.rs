@@ -35,6 +35,7 @@ type Msg = MessageOf<Store>;
 
 fn put(seq: u64) -> Request<Command> {
     let (key, value) = (format!("key {}", seq % 64), "x".repeat(16));
+    let (key, value) = (key.into(), value.into());
     let command = Command::Put { key, value };
     let order = Order::Do {
         session: 0,
@@ -202,7 +203,7 @@ fn codec(criterion: &mut Criterion) -> Result<()> {
     let slot = Slot(1_000_000);
     let reply = Message::Reply {
         seq: 1_000_000,
-        outcome: Outcome::Done(synod::kv::Reply::Was(Some("x".repeat(16)))),
+        outcome: Outcome::Done(synod::kv::Reply::Was(Some("x".repeat(16).into()))),
     };
     let messages: [(&str, Msg); 5] = [
         ("request", Message::Request(put(1_000_000))),

@@ -47,7 +47,7 @@ impl Writer {
         self.id += CLIENTS;
         for (number, reply) in numbers.into_iter().zip(replies) {
             let before = (number > 1).then(|| (number - 1).to_string());
-            let expected = Outcome::Done(kv::Reply::Was(before));
+            let expected = Outcome::Done(kv::Reply::Was(before.map(kv::Text::from)));
             assert_eq!(reply, expected, "{} = {number}", self.key);
             self.last = number;
         }

@@ -474,7 +474,7 @@ fn a_client_whose_session_is_unknown_is_told_so() {
     let told = told(&store, tasks.to_vec(), Some(999));
     assert_eq!(told, [Outcome::Expired], "and it stops");
     let get = Task::Read(kv::Command::get("colour").expect("short"), How::Index);
-    let red = Outcome::Done(kv::Reply::Was(Some("red".to_owned())));
+    let red = Outcome::Done(kv::Reply::Was(Some("red".into())));
     assert_eq!(
         self::told(&store, vec![get], None),
         [red],

@@ -18,7 +18,7 @@
 //! let mut history = History::default();
 //! let put = history.invoke(Command::put("colour", "red")?);
 //! let get = history.invoke(Command::get("colour")?);
-//! history.finish(get, Reply::Was(Some("red".to_owned())));
+//! history.finish(get, Reply::Was(Some("red".into())));
 //! let late = history.invoke(Command::get("colour")?);
 //! history.finish(put, Reply::Was(None));
 //! history.finish(late, Reply::Was(None));

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use synod::backoff::Backoff;
-use synod::kv::{Command, Reply};
+use synod::kv::{Command, Reply, Text};
 use synod::multi::{Client, How, Outcome, Process, Task};
 use synod::runtime::{NodeConfig, spawn_watched};
 
@@ -100,7 +100,7 @@ struct Answer {
     /// In one word, for programs.
     verdict: &'static str,
     /// What the key held before; what it holds, if nothing was changed.
-    value: Option<String>,
+    value: Option<Text>,
 }
 
 impl Answer {
@@ -138,7 +138,7 @@ impl Answer {
                 (Exit::Violated, "absent", text, None)
             }
             Reply::Was(Some(value)) if is_read => {
-                (Exit::Success, "done", value.clone(), Some(value))
+                (Exit::Success, "done", value.to_string(), Some(value))
             }
             Reply::Was(value) => {
                 let text = Reply::Was(value.clone()).to_string();

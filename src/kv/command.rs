@@ -10,6 +10,10 @@ pub const KEY_MAX: usize = 256;
 /// The longest value, in bytes.
 pub const VALUE_MAX: usize = 1024;
 
+/// A key or a value. Short ones need no memory of their own, and copies of long ones share theirs:
+/// a command is copied and dropped a few times on its way.
+pub type Text = smol_str::SmolStr;
+
 /// What a client may ask.
 ///
 /// Made by [`get`](Self::get), [`put`](Self::put), [`delete`](Self::delete) and [`cas`](Self::cas),
@@ -19,28 +23,28 @@ pub enum Command {
     /// What does the key hold?
     Get {
         /// The key.
-        key: String,
+        key: Text,
     },
     /// The key holds the value from now on.
     Put {
         /// The key.
-        key: String,
+        key: Text,
         /// The value.
-        value: String,
+        value: Text,
     },
     /// The key holds nothing from now on.
     Delete {
         /// The key.
-        key: String,
+        key: Text,
     },
     /// The key holds the value from now on, if it holds what is expected.
     Cas {
         /// The key.
-        key: String,
+        key: Text,
         /// What it must hold; nothing at all if none.
-        expected: Option<String>,
+        expected: Option<Text>,
         /// The value.
-        value: String,
+        value: Text,
     },
 }
 
@@ -48,9 +52,9 @@ pub enum Command {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Reply {
     /// The command was carried out, and this is what the key held.
-    Was(Option<String>),
+    Was(Option<Text>),
     /// The key holds this, which is not what was expected: nothing was changed.
-    Unchanged(Option<String>),
+    Unchanged(Option<Text>),
     /// The command is too long, which its client should have known: nothing was changed.
     Refused(TooLong),
 }
@@ -119,7 +123,7 @@ impl Command {
     ///
     /// # Errors
     /// If the key is longer than [`KEY_MAX`].
-    pub fn get(key: impl Into<String>) -> Result<Self, TooLong> {
+    pub fn get(key: impl Into<Text>) -> Result<Self, TooLong> {
         let key = key.into();
         Command::Get { key }.checked()
     }
@@ -128,7 +132,7 @@ impl Command {
     ///
     /// # Errors
     /// If the key is longer than [`KEY_MAX`], or the value than [`VALUE_MAX`].
-    pub fn put(key: impl Into<String>, value: impl Into<String>) -> Result<Self, TooLong> {
+    pub fn put(key: impl Into<Text>, value: impl Into<Text>) -> Result<Self, TooLong> {
         let (key, value) = (key.into(), value.into());
         Command::Put { key, value }.checked()
     }
@@ -137,7 +141,7 @@ impl Command {
     ///
     /// # Errors
     /// If the key is longer than [`KEY_MAX`].
-    pub fn delete(key: impl Into<String>) -> Result<Self, TooLong> {
+    pub fn delete(key: impl Into<Text>) -> Result<Self, TooLong> {
         let key = key.into();
         Command::Delete { key }.checked()
     }
@@ -147,11 +151,11 @@ impl Command {
     /// # Errors
     /// If the key is longer than [`KEY_MAX`], or either value than [`VALUE_MAX`].
     pub fn cas(
-        key: impl Into<String>,
+        key: impl Into<Text>,
         expected: Option<&str>,
-        value: impl Into<String>,
+        value: impl Into<Text>,
     ) -> Result<Self, TooLong> {
-        let (key, expected, value) = (key.into(), expected.map(str::to_owned), value.into());
+        let (key, expected, value) = (key.into(), expected.map(Text::new), value.into());
         let cas = Command::Cas {
             key,
             expected,
@@ -197,7 +201,7 @@ impl Command {
 }
 
 /// Text in quotes, so that a value that is empty or has spaces can be told.
-struct Quoted<'a>(&'a String);
+struct Quoted<'a>(&'a Text);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -205,7 +209,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-fn quoted(value: &Option<String>) -> Option<Quoted<'_>> {
+fn quoted(value: &Option<Text>) -> Option<Quoted<'_>> {
     value.as_ref().map(Quoted)
 }
 
@@ -314,7 +318,7 @@ mod tests {
             r#"cas "k" "a" "b""#,
         ];
         assert_eq!(shown, expected);
-        let held = || Some("a".to_owned());
+        let held = || Some(Text::new("a"));
         let shown = [
             Reply::Was(None),
             Reply::Was(held()),

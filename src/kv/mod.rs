@@ -25,5 +25,5 @@
 mod command;
 mod store;
 
-pub use command::{Command, KEY_MAX, Part, Reply, TooLong, VALUE_MAX};
+pub use command::{Command, KEY_MAX, Part, Reply, Text, TooLong, VALUE_MAX};
 pub use store::Store;

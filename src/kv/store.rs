@@ -1,46 +1,22 @@
 //! The store itself.
 
-use super::{Command, Reply};
+use super::{Command, Reply, Text};
 use crate::machine::Machine;
-use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
-/// Keys and what they hold. A copy shares what it can with its original, so that it is cheap.
+/// Keys and what they hold, in the order of the keys, which is the same at every replica.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Store {
-    // In the order of the keys, which is the same at every replica.
-    #[serde(with = "held")]
-    held: OrdMap<String, String>,
-}
-
-/// How keys and what they hold are written. `imbl` can do it too, but sets aside what whoever wrote
-/// says is to come: a snapshot of a few bytes could ask for all the memory that there is.
-mod held {
-    use super::OrdMap;
-    use serde::{Deserialize, Deserializer, Serializer};
-    use std::collections::BTreeMap;
-
-    pub(super) fn serialize<S: Serializer>(
-        held: &OrdMap<String, String>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(held)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<OrdMap<String, String>, D::Error> {
-        let held = BTreeMap::<String, String>::deserialize(deserializer)?;
-        Ok(held.into_iter().collect())
-    }
+    held: BTreeMap<Text, Text>,
 }
 
 impl Store {
     /// What a key holds.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.held.get(key).map(String::as_str)
+        self.held.get(key).map(Text::as_str)
     }
 
     /// How many keys hold something.
@@ -55,7 +31,7 @@ impl Store {
         self.held.is_empty()
     }
 
-    fn value(&self, key: &str) -> Option<String> {
+    fn value(&self, key: &str) -> Option<Text> {
         self.held.get(key).cloned()
     }
 }
@@ -110,11 +86,11 @@ mod tests {
     use super::*;
 
     fn was(value: &str) -> Reply {
-        Reply::Was(Some(value.to_owned()))
+        Reply::Was(Some(value.into()))
     }
 
     fn unchanged(value: Option<&str>) -> Reply {
-        Reply::Unchanged(value.map(str::to_owned))
+        Reply::Unchanged(value.map(Text::new))
     }
 
     fn get(key: &str) -> Command {
@@ -191,8 +167,8 @@ mod tests {
 
     #[test]
     fn a_command_that_is_too_long_is_refused_and_changes_nothing() {
-        let (key, value) = ("x".repeat(KEY_MAX + 1), "x".repeat(VALUE_MAX + 1));
-        let (short, expected) = ("k".to_owned(), Some(value.clone()));
+        let [key, value] = [KEY_MAX, VALUE_MAX].map(|most| Text::from("x".repeat(most + 1)));
+        let (short, expected) = (Text::new("k"), Some(value.clone()));
         let mut store = Store::default();
         store.apply(&put("k", "a"));
         let before = store.clone();
@@ -201,7 +177,7 @@ mod tests {
             Command::Delete { key: key.clone() },
             Command::Put {
                 key,
-                value: String::new(),
+                value: Text::default(),
             },
             Command::Put {
                 key: short.clone(),
@@ -210,7 +186,7 @@ mod tests {
             Command::Cas {
                 key: short,
                 expected,
-                value: String::new(),
+                value: Text::default(),
             },
         ] {
             let reply = store.apply(&command);

@@ -1,7 +1,10 @@
 //! Sessions: every command takes effect once, however often its client had to send it.
 
+mod replies;
+
 use crate::ballot::NodeId;
 use crate::machine::Machine;
+use replies::Replies;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -113,7 +116,7 @@ struct Session<R> {
     /// No command below is remembered: the client has all those replies.
     acked: u64,
     /// The replies to the commands that were applied, by their numbers.
-    replies: BTreeMap<u64, R>,
+    replies: Replies<R>,
 }
 
 impl<M: Machine> Sessions<M> {
@@ -143,7 +146,7 @@ impl<M: Machine> Sessions<M> {
         let Order::Do { session, seq, .. } = order else {
             return None;
         };
-        let reply = self.open.get(session)?.replies.get(seq)?;
+        let reply = self.open.get(session)?.replies.get(*seq)?;
         Some(Outcome::Done(reply.clone()))
     }
 
@@ -176,17 +179,13 @@ impl<M: Machine> Sessions<M> {
                 };
                 session.used = self.orders;
                 session.acked = session.acked.max(*acked);
-                while let Some(known) = session.replies.first_entry()
-                    && *known.key() < session.acked
-                {
-                    known.remove();
-                }
+                session.replies.forget_below(session.acked);
                 if *seq < session.acked {
                     return None;
                 }
                 let machine = &mut self.machine;
-                let reply = session.replies.entry(*seq);
-                let reply = reply.or_insert_with(|| machine.apply(command)).clone();
+                let make = || machine.apply(command);
+                let reply = session.replies.get_or_insert_with(*seq, make).clone();
                 if session.replies.len() > REPLIES_MAX {
                     self.open.remove(id);
                 }
@@ -210,7 +209,7 @@ impl<M: Machine> Sessions<M> {
         let fresh = Session {
             used: self.orders,
             acked: 0,
-            replies: BTreeMap::new(),
+            replies: Replies::new(),
         };
         self.open.insert(session, fresh);
         Outcome::Opened { session }

@@ -22,14 +22,13 @@ impl Flood {
         // Something is sent for as long as there is nothing else to do.
         out.set_timer((), Duration::ZERO..Duration::ZERO);
         for (seq, node) in (0..BURST).flat_map(|seq| (0..self.nodes).map(move |node| (seq, node))) {
-            let key = "key 0".to_owned();
             let order = Order::Do {
                 session: 0,
                 seq,
                 acked: 0,
                 command: Command::Put {
-                    key,
-                    value: "forged".to_owned(),
+                    key: "key 0".into(),
+                    value: "forged".into(),
                 },
             };
             let client = NodeId(usize::from(me) as u32);

@@ -6,12 +6,12 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 use synod::ballot::NodeId;
-use synod::kv::{Command, Store};
+use synod::kv::{Command, Store, Text};
 use synod::multi::{How, MessageOf, Order, Outcome, Request};
 
 /// How many keys the commands are about.
@@ -23,8 +23,9 @@ const LOOK_EVERY: [Duration; 2] = [Duration::from_millis(20), Duration::from_mic
 /// What is not answered for so long is sent again, to all nodes.
 const RESEND_AFTER: Duration = Duration::from_millis(100);
 
-/// A session remembers so many replies at most: more commands must never be under way.
-const PENDING_MAX: usize = 4_000;
+/// A session remembers so many replies at most. So the number of the next command is never further
+/// than this from that of the first which has no reply, however many between have one.
+const WINDOW: usize = 4_000;
 
 /// What clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,24 +59,52 @@ struct Pending {
     message: MessageOf<Store>,
 }
 
+/// The commands from the first that is not answered to the last; those between may be.
+#[derive(Clone, Default)]
+struct Window {
+    commands: VecDeque<Option<Pending>>,
+    /// How many of them are not answered.
+    open: usize,
+}
+
+impl Window {
+    fn push(&mut self, pending: Pending) {
+        self.commands.push_back(Some(pending));
+        self.open += 1;
+    }
+
+    /// Of the command that is so many before the next.
+    fn answered(&mut self, before: u64) -> Option<Pending> {
+        let at = self.commands.len().checked_sub(before.try_into().ok()?)?;
+        let pending = self.commands.get_mut(at)?.take()?;
+        self.open -= 1;
+        while let Some(None) = self.commands.front() {
+            self.commands.pop_front();
+        }
+        Some(pending)
+    }
+}
+
 /// What a client is at.
 #[derive(Clone)]
 pub(super) struct LoadState {
     session: Option<u64>,
     /// The number of the next command.
     next: u64,
-    pending: BTreeMap<u64, Pending>,
+    pending: Window,
     leader: Option<NodeId>,
     start: Instant,
     /// How many commands were due so far, at a fixed rate.
     planned: u64,
+    /// What commands write.
+    value: Text,
     rng: SmallRng,
 }
 
 impl LoadState {
     /// What tells one from another, as far as actors' states must be told apart.
     fn identity(&self) -> (Option<u64>, u64, usize, Option<NodeId>) {
-        (self.session, self.next, self.pending.len(), self.leader)
+        (self.session, self.next, self.pending.open, self.leader)
     }
 }
 
@@ -101,20 +130,20 @@ impl Load {
     /// What the next command says. No number below `acked` is asked about ever again.
     fn message(&self, me: NodeId, state: &mut LoadState, session: u64) -> MessageOf<Store> {
         let (work, seq) = (&self.work, state.next);
-        let key = format!("key {}", state.rng.random_range(0..KEYS));
+        let key = Text::from(format!("key {}", state.rng.random_range(0..KEYS)));
         let is_read = state.rng.random_range(0..100) < work.reads;
         let command = match is_read {
             true => Command::Get { key },
             false => Command::Put {
                 key,
-                value: "x".repeat(work.payload),
+                value: state.value.clone(),
             },
         };
         if let (true, Some(how)) = (is_read, work.how) {
             let query = command;
             return MessageOf::<Store>::Read { seq, query, how };
         }
-        let acked = state.pending.keys().next().copied().unwrap_or(seq);
+        let acked = seq - state.pending.commands.len() as u64;
         let order = Order::Do {
             session,
             seq,
@@ -134,7 +163,7 @@ impl Load {
             sent: now,
             message,
         };
-        state.pending.insert(state.next, pending);
+        state.pending.push(pending);
         state.next += 1;
     }
 
@@ -159,16 +188,21 @@ impl Load {
         );
     }
 
+    /// Whether the session would remember the reply to one command more.
+    fn has_room(state: &LoadState) -> bool {
+        state.pending.commands.len() < WINDOW
+    }
+
     /// Sends what there is room for, or what is due.
     fn go_on(&self, id: Id, state: &mut LoadState, now: Instant, out: &mut Out<Self>) {
         match self.work.rate {
             None => {
-                while state.pending.len() < self.work.outstanding.min(PENDING_MAX) {
+                while state.pending.open < self.work.outstanding && Self::has_room(state) {
                     self.send(id, state, now, now, out);
                 }
             }
             Some(rate) => {
-                while state.pending.len() < PENDING_MAX {
+                while Self::has_room(state) {
                     let after = Duration::from_secs_f64(state.planned as f64 / rate);
                     let due = state.start + after;
                     if due > now {
@@ -183,25 +217,17 @@ impl Load {
 
     /// Sends again what was not answered.
     fn resend(&self, state: &mut LoadState, now: Instant, out: &mut Out<Self>) {
-        let late = |pending: &Pending| now.duration_since(pending.sent) >= RESEND_AFTER;
-        let late: Vec<u64> = state
-            .pending
-            .iter()
-            .filter(|it| late(it.1))
-            .map(|it| *it.0)
-            .collect();
-        if late.is_empty() {
-            return;
+        let pending = state.pending.commands.iter_mut().flatten();
+        let mut late = 0;
+        for pending in pending.filter(|it| now.duration_since(it.sent) >= RESEND_AFTER) {
+            pending.sent = now;
+            self.tell(None, &pending.message, out);
+            late += 1;
         }
-        // Whoever answered last may be gone.
-        state.leader = None;
-        self.recorder.resent(late.len() as u64);
-        for seq in late {
-            if let Some(pending) = state.pending.get_mut(&seq) {
-                pending.sent = now;
-                let message = pending.message.clone();
-                self.tell(None, &message, out);
-            }
+        if late > 0 {
+            // Whoever answered last may be gone.
+            state.leader = None;
+            self.recorder.resent(late);
         }
     }
 
@@ -224,10 +250,11 @@ impl Actor for Load {
         LoadState {
             session: None,
             next: 1,
-            pending: BTreeMap::new(),
+            pending: Window::default(),
             leader: None,
             start: Instant::now(),
             planned: 0,
+            value: "x".repeat(self.work.payload).into(),
             rng: SmallRng::seed_from_u64(usize::from(id) as u64),
         }
     }
@@ -249,7 +276,7 @@ impl Actor for Load {
                 state.session = Some(session);
                 state.start = now;
             }
-            Outcome::Done(_) => match state.pending.remove(&seq) {
+            Outcome::Done(_) => match state.pending.answered(state.next.saturating_sub(seq)) {
                 Some(pending) => self
                     .recorder
                     .done(now, now.duration_since(pending.due), from),
@@ -271,5 +298,51 @@ impl Actor for Load {
             }
         }
         self.look_again(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stateright::actor::Command as Effect;
+    use synod::kv::Reply;
+
+    /// A session forgets its client if one command stays without an answer while thousands are
+    /// answered that came after it. Red if the client counts only what is under way.
+    #[test]
+    fn no_command_is_left_behind_further_than_a_session_remembers() {
+        let (me, node) = (Id::from(9), Id::from(0));
+        let load = Load {
+            nodes: vec![node.into()],
+            work: Work {
+                outstanding: 64,
+                rate: None,
+                payload: 16,
+                reads: 0,
+                how: None,
+            },
+            recorder: Recorder::new(),
+        };
+        let mut state = Cow::Owned(load.on_start(me, &None, &mut Out::new()));
+        let mut answer = |seq, outcome| {
+            let (mut out, reply) = (Out::new(), MessageOf::<Store>::Reply { seq, outcome });
+            load.on_msg(me, &mut state, node, reply, &mut out);
+            let seqs = out.into_iter().filter_map(|effect| match effect {
+                Effect::Send(_, MessageOf::<Store>::Request(it)) => Some(it.order.seq()),
+                _ => None,
+            });
+            seqs.collect::<Vec<_>>()
+        };
+        let done = || Outcome::Done(Reply::Was(None));
+        let mut sent = answer(0, Outcome::Opened { session: 7 });
+        assert_eq!(sent.len(), 64);
+        let first = sent.remove(0);
+        while let Some(seq) = sent.pop() {
+            sent.extend(answer(seq, done()));
+            assert!(seq < first + WINDOW as u64);
+        }
+        // Once it is answered all goes on.
+        assert_eq!(answer(first, done()).len(), 64);
+        assert!(answer(first, done()).is_empty());
     }
 }

@@ -17,7 +17,7 @@ use synod::backoff::Backoff;
 use synod::ballot::Ballot;
 use synod::certify::history::History;
 use synod::certify::{Replicas, Run};
-use synod::kv::{Command, Reply, Store};
+use synod::kv::{Command, Reply, Store, Text};
 use synod::machine::Machine;
 use synod::multi::{
     Client, ClientState, Clock, Cluster, How, Learner, NodeState, Outcome, Process, ProcessState,
@@ -134,20 +134,20 @@ pub(super) fn run(
 }
 
 fn get() -> Command {
-    let key = KEY.to_owned();
+    let key = KEY.into();
     Command::Get { key }
 }
 
 fn put(value: &str) -> Command {
-    let (key, value) = (KEY.to_owned(), value.to_owned());
+    let (key, value) = (KEY.into(), value.into());
     Command::Put { key, value }
 }
 
 /// What a worker does: two keys, of which it does not touch the one that the play is about.
 fn work(worker: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
     let tasks = (0..WORKERS.1).map(|number| {
-        let key = format!("key {}", rng.random_range(1..3));
-        let value = format!("{worker}.{number}");
+        let key = Text::from(format!("key {}", rng.random_range(1..3)));
+        let value = Text::from(format!("{worker}.{number}"));
         match rng.random_range(0..8) {
             0 => Task::Do(Command::Get { key }),
             1 | 2 => Task::Read(Command::Get { key }, How::Index),
@@ -161,7 +161,7 @@ fn work(worker: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
 
 /// Where the workers' keys are found as they were before.
 fn all_keys() -> Vec<Task<Command>> {
-    let keys = ["key 1", "key 2", KEY].map(str::to_owned);
+    let keys = ["key 1", "key 2", KEY].map(Text::new);
     keys.map(|key| Task::Do(Command::Get { key })).into()
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use synod::backoff::Backoff;
 use synod::ballot::Ballot;
 use synod::certify::history::History;
-use synod::kv::{Command, Store};
+use synod::kv::{Command, Store, Text};
 use synod::multi::lease::Terms;
 use synod::multi::{
     Client, ClientState, Clock, Cluster, Entry, How, Learner, Limits, NodeState, Process,
@@ -100,8 +100,8 @@ impl<A, W: Fn(Process<Store>) -> A> Multi<W> {
 fn tasks(client: u32, keys: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
     let mut values = vec![None];
     let tasks = (0..rng.random_range(5..40)).map(|number| {
-        let key = format!("k{}", rng.random_range(0..keys));
-        let value = format!("{client}.{number}");
+        let key = Text::from(format!("k{}", rng.random_range(0..keys)));
+        let value = Text::from(format!("{client}.{number}"));
         match rng.random_range(0..12) {
             0 => Task::Do(Command::Get { key }),
             1..4 => Task::Read(Command::Get { key }, How::Index),
