@@ -36,7 +36,9 @@ pub enum Order<C> {
     Do {
         /// The session, as it was opened.
         session: u64,
-        /// The client's number for the command: never used for another in the same session.
+        /// The client's number for the command: never used for another in the same session, and
+        /// less than 4,096 above that of any whose reply the client does not have. A session that
+        /// would have to remember more replies than that expires.
         seq: u64,
         /// The client has the replies to all commands below, and will never ask for them again.
         acked: u64,
