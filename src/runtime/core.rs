@@ -193,8 +193,10 @@ impl<A: Runnable> Core<A> {
         Ok((core, changes))
     }
 
-    /// Handles what is due and what has arrived, in this order, and messages to itself as they
-    /// arise. Returns what must be made durable before anything leaves the outbox.
+    /// Handles what has arrived and what is due, in this order, and messages to itself as they
+    /// arise. So a timer that is put off by what has arrived does not fire, and one that is set
+    /// without a wait fires once all of that is handled. Returns what must be made durable before
+    /// anything leaves the outbox.
     ///
     /// After an error nothing of the batch may be saved or sent, and the core must not be used any
     /// more.
@@ -206,6 +208,11 @@ impl<A: Runnable> Core<A> {
     ) -> Result<Vec<Change<A>>, Error> {
         let mut own = OWN_MAX;
         self.talk(&mut own, now, watch)?;
+        self.counters.messages_received += messages.len() as u64;
+        for (from, message) in messages.drain(..) {
+            self.react(Happened::Message(from, message), now, watch)?;
+            self.talk(&mut own, now, watch)?;
+        }
         // Only what is due by now: a timer that is set again at once has to wait for its turn.
         for _ in 0..self.timers.due(now) {
             if let Some(timer) = self.timers.pop_due(now) {
@@ -220,11 +227,6 @@ impl<A: Runnable> Core<A> {
                 self.react(Happened::Choice(random), now, watch)?;
                 self.talk(&mut own, now, watch)?;
             }
-        }
-        self.counters.messages_received += messages.len() as u64;
-        for (from, message) in messages.drain(..) {
-            self.react(Happened::Message(from, message), now, watch)?;
-            self.talk(&mut own, now, watch)?;
         }
         Ok(self.changes())
     }

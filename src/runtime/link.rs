@@ -34,6 +34,10 @@ pub(super) const BATCH_MAX: usize = 64;
 /// The longest time a node waits for a datagram, and so about the time it takes to stop.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
+/// The time limit of a receive that blocks. The kernel counts it in ticks, of 4 ms on most systems,
+/// and may wait for two of them.
+const BLOCKED_FOR: Duration = Duration::from_millis(4);
+
 /// How long to rest after an unexpected error, so that a broken socket does not become a busy loop.
 const REST: Duration = Duration::from_millis(5);
 
@@ -154,7 +158,7 @@ impl Link {
         receive_buffer: usize,
     ) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
-        socket.set_read_timeout(Some(LONGEST_WAIT))?;
+        socket.set_read_timeout(Some(BLOCKED_FOR))?;
         enlarge(&socket, receive_buffer);
         Ok(Link {
             socket,
@@ -221,18 +225,18 @@ impl Link {
         }
     }
 
-    /// Waits until something arrives, but not much longer than asked, nor than [`LONGEST_WAIT`].
-    /// If it comes to that, takes the messages of one datagram.
+    /// Waits until something arrives, but not much longer than asked, nor than [`LONGEST_WAIT`];
+    /// perhaps only for [`BLOCKED_FOR`]. May take the messages of one datagram.
     ///
-    /// A receive that blocks is quickest, but the kernel counts its time limit in ticks of several
-    /// milliseconds. So it is only used if there is time enough.
+    /// A receive that blocks is quickest, but its time limit is a rough one. So it is only used if
+    /// there is time enough.
     pub(super) fn wait<M: DeserializeOwned>(
         &mut self,
         wait: Duration,
         messages: &mut Vec<(Id, M)>,
         counters: &mut Counters,
     ) {
-        if wait < 2 * LONGEST_WAIT {
+        if wait < LONGEST_WAIT {
             return wait_for_any([&*self], wait);
         }
         match self.socket.recv_from(&mut self.incoming[..]) {
@@ -636,7 +640,13 @@ mod tests {
     fn a_wait_ends_neither_early_nor_much_too_late() {
         let (mut one, _two) = pair("");
         let mut counters = Counters::default();
-        for (wait, least, most) in [(0, 0, 5), (1, 1, 8), (10, 9, 30), (5000, 9, 100)] {
+        for (wait, least, most) in [
+            (0, 0, 5),
+            (1, 1, 8),
+            (6, 6, 13),
+            (10, 3, 30),
+            (5000, 3, 100),
+        ] {
             let [wait, least, most] = [wait, least, most].map(Duration::from_millis);
             // The machine may be busy, so that once in time is enough.
             let times = (0..20).map(|_| {

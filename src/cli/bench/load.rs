@@ -18,7 +18,7 @@ use synod::multi::{How, MessageOf, Order, Outcome, Request};
 const KEYS: u32 = 64;
 
 /// How often it is looked what was not answered, and, at a fixed rate, what is due.
-const LOOK_EVERY: [Duration; 2] = [Duration::from_millis(20), Duration::from_micros(500)];
+const LOOK_EVERY: [Duration; 2] = [Duration::from_millis(50), Duration::from_micros(500)];
 
 /// What is not answered for so long is sent again, to all nodes.
 const RESEND_AFTER: Duration = Duration::from_millis(100);

@@ -191,11 +191,11 @@ fn every_step_is_seen() {
     let expected = [
         "0ns Start(Some(3))",
         "[3] 2",
-        "1ms Timeout('a')",
-        "[3] 2",
-        "1ms Timeout('a')",
-        "[3] 2",
         "1ms Message(Id(1), 5)",
+        "[3, 5] 2",
+        "1ms Timeout('a')",
+        "[3, 5] 2",
+        "1ms Timeout('a')",
         "[3, 5] 2",
     ];
     assert!(seen.eq(expected), "{:#?}", diary.0);
