@@ -279,6 +279,8 @@ fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
 
 #[test]
 fn a_benchmark_at_a_fixed_rate_keeps_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let page = dir.path().join("page.html");
     let output = synod(&[
         "bench",
         "--rounds=1",
@@ -290,8 +292,13 @@ fn a_benchmark_at_a_fixed_rate_keeps_it() {
         "--reads=50",
         "--placement=together",
         "--processors=all",
+        "--report",
+        page.to_str().expect("a path in UTF-8"),
     ]);
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let page = std::fs::read_to_string(page).expect("a page");
+    assert!(page.contains("Distribution of latencies"));
+    assert!(!page.contains("Durable and in memory"), "nothing is");
     let table = output.stdout.lines();
     let row = table
         .map(|line| line.split_whitespace().collect::<Vec<_>>())

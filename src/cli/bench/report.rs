@@ -243,8 +243,13 @@ impl<'a> Charts<'a> {
     }
 
     fn durability(&self) -> Chart {
+        // Without anything durable there is nothing to compare, and no chart.
+        let is_compared = self.summaries.iter().any(|it| it.run.durable);
         let lines = self.lines(
-            |it| self.is_main(it) && (it.run.durable || it.run.system != System::Floor),
+            |it| {
+                let is_shown = it.run.durable || it.run.system != System::Floor;
+                is_compared && is_shown && self.is_main(it)
+            },
             |it| Point {
                 x: it.run.work.outstanding as f64,
                 y: it.commands_per_s,
