@@ -21,7 +21,7 @@ use std::iter::repeat_n;
 use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
 use std::ops::Range;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Room for the longest datagram there is (IPv6 carries 20 bytes more than IPv4), so that one that
 /// is too long is not mistaken for its beginning.
@@ -34,8 +34,8 @@ pub(super) const BATCH_MAX: usize = 64;
 /// The longest time a node waits for a datagram, and so about the time it takes to stop.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
-/// The time limit of a receive that blocks. The kernel counts it in ticks, of 4 ms on most systems,
-/// and may wait for two of them.
+/// The time limit of a receive that blocks: a short one, since the kernel counts it in ticks, of 4 ms
+/// on most systems, and may wait for two of them.
 const BLOCKED_FOR: Duration = Duration::from_millis(4);
 
 /// How long to rest after an unexpected error, so that a broken socket does not become a busy loop.
@@ -225,11 +225,11 @@ impl Link {
         }
     }
 
-    /// Waits until something arrives, but not much longer than asked, nor than [`LONGEST_WAIT`];
-    /// perhaps only for [`BLOCKED_FOR`]. May take the messages of one datagram.
+    /// Waits until something arrives, but not much longer than asked, nor than [`LONGEST_WAIT`].
+    /// If it comes to that, takes the messages of one datagram.
     ///
     /// A receive that blocks is quickest, but its time limit is a rough one. So it is only used if
-    /// there is time enough.
+    /// there is time enough, and what is left of that is waited for in another way.
     pub(super) fn wait<M: DeserializeOwned>(
         &mut self,
         wait: Duration,
@@ -239,9 +239,13 @@ impl Link {
         if wait < LONGEST_WAIT {
             return wait_for_any([&*self], wait);
         }
+        let start = Instant::now();
         match self.socket.recv_from(&mut self.incoming[..]) {
             Ok((length, from)) => self.accept(length, from, messages, counters),
-            Err(error) => rest_after(&error, counters),
+            Err(error) => {
+                rest_after(&error, counters);
+                wait_for_any([&*self], LONGEST_WAIT.saturating_sub(start.elapsed()));
+            }
         }
     }
 
@@ -373,7 +377,6 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::SmallRng;
     use serde::Serialize;
-    use std::time::Instant;
 
     const WAIT: Duration = Duration::from_secs(5);
     const BRIEFLY: Duration = Duration::from_millis(10);
@@ -644,8 +647,8 @@ mod tests {
             (0, 0, 5),
             (1, 1, 8),
             (6, 6, 13),
-            (10, 3, 30),
-            (5000, 3, 100),
+            (10, 9, 30),
+            (5000, 9, 100),
         ] {
             let [wait, least, most] = [wait, least, most].map(Duration::from_millis);
             // The machine may be busy, so that once in time is enough.
