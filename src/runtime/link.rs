@@ -34,8 +34,8 @@ pub(super) const BATCH_MAX: usize = 64;
 /// The longest time a node waits for a datagram, and so about the time it takes to stop.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(10);
 
-/// The time limit of a receive that blocks: a short one, since the kernel counts it in ticks, of 4 ms
-/// on most systems, and may wait for two of them.
+/// The time limit of a receive that blocks: a short one, since the kernel counts it in ticks, of
+/// 4 ms on most systems, and may wait for two of them.
 const BLOCKED_FOR: Duration = Duration::from_millis(4);
 
 /// How long to rest after an unexpected error, so that a broken socket does not become a busy loop.
