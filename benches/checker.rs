@@ -5,13 +5,9 @@
 //! while slows down all of it; and a ratio is taken within a round before the median over rounds.
 //! Whole searches are timed here, since they take seconds; criterion times two small ones.
 
-#[path = "../models/mod.rs"]
-mod models;
-
 use criterion::Criterion;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use models::basic::{Basic, Config};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use stateright::actor::{ActorModel, Network};
@@ -22,6 +18,7 @@ use std::time::{Duration, Instant};
 use synod::basic::Process;
 use synod::checker::search::{Engine, Limits, Report, Verdict, run};
 use synod::checker::{System, World};
+use synod::models::basic::{Basic, Config};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

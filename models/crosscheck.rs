@@ -8,7 +8,6 @@ mod global;
 mod reductions;
 mod toys;
 
-use crate::models::basic::{Asks, Basic, CHOSEN, Config, Layout};
 use brute::explore;
 use global::{Plain, of_actor_model, of_world};
 use stateright::actor::{ActorModel, ActorModelState, Network};
@@ -20,6 +19,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use synod::basic::Process;
 use synod::checker::{Options, StateOf, StorageMode, System, World};
+use synod::models::basic::{Asks, Basic, CHOSEN, Config, Layout};
 
 /// Basic Paxos as it is.
 type Paxos = Basic<Process<char>>;

@@ -1,10 +1,5 @@
 //! The systems that are checked: actors, clients, assumptions and properties. No rule of a
 //! protocol stands here; see `src/basic` and its neighbours for those.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "both the binary and the tests take these modules in, each using its part"
-)]
 
 pub mod basic;
 pub mod calls;

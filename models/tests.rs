@@ -5,8 +5,7 @@
     reason = "what helps tests may fail as they do"
 )]
 
-#[path = "mod.rs"]
-mod models;
+use synod::models;
 
 mod certify;
 mod collisions;

@@ -69,17 +69,24 @@
 //! # Ok::<(), synod::quorum::QuorumError>(())
 //! ```
 
+// The models and the command line name the library as its users do.
+extern crate self as synod;
+
 mod actor;
 pub mod backoff;
 pub mod ballot;
 pub mod basic;
 pub mod certify;
 pub mod checker;
+#[doc(hidden)]
+pub mod cli;
 pub mod delta;
 pub mod fast;
 pub mod invariant;
 pub mod kv;
 pub mod machine;
+#[path = "../models/mod.rs"]
+pub mod models;
 pub mod multi;
 pub mod quorum;
 pub mod rounds;

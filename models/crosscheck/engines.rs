@@ -2,8 +2,6 @@
 
 use super::global::of_world;
 use super::{UNREDUCED, colocated, separated, successors, system};
-use crate::models::basic::Config;
-use crate::models::mutants::{self, Subject};
 use stateright::actor::{Actor, Id, Out, model_timeout};
 use stateright::{Checker, Model, Property};
 use std::borrow::Cow;
@@ -11,6 +9,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use synod::checker::search::{self, Engine, Limits, Outcome, Report, Verdict};
 use synod::checker::{Options, StorageMode, System, World, WorldState};
+use synod::models::basic::Config;
+use synod::models::mutants::{self, Subject};
 
 fn limits(threads: usize, commutes: bool) -> Limits {
     Limits {

@@ -3,11 +3,11 @@
 use super::global::Plain;
 use super::reductions::{compare, reductions, verify_symmetry};
 use super::{UNREDUCED, by_actor_model, by_world};
-use crate::models::basic::Layout;
-use crate::models::fast::{Config, Fast};
 use std::collections::HashSet;
 use synod::checker::{Options, StorageMode};
 use synod::fast::Process;
+use synod::models::basic::Layout;
+use synod::models::fast::{Config, Fast};
 
 /// Fast Paxos as it is.
 type Paxos = Fast<Process<char>>;

@@ -3,8 +3,6 @@
 
 use super::global::{Observed, Plain, observed, of_world};
 use super::{Paxos, UNREDUCED, by_world, colocated, reach, separated, successors, system};
-use crate::models::basic::Config;
-use crate::models::observer::Record;
 use stateright::actor::{Envelope, Id};
 use stateright::{Checker, Model, Property};
 use std::collections::HashSet;
@@ -12,6 +10,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use synod::basic::{Durable, Message, Phase, Process, ProcessState};
 use synod::checker::search::{self, Error, Limits, Verdict};
 use synod::checker::{Options, Permutation, StorageMode, System, World, WorldState};
+use synod::models::basic::Config;
+use synod::models::observer::Record;
 
 /// Every way to reduce: what is dropped, forgotten, postponed and merged.
 pub(super) fn reductions(faults: Options) -> impl Iterator<Item = Options> {

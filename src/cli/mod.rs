@@ -54,7 +54,8 @@ impl Error {
 }
 
 /// Runs the command that the arguments name.
-pub(crate) fn main() -> ExitCode {
+#[must_use]
+pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut output = Output::new();
     let result = match cli.command {

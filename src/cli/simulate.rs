@@ -291,12 +291,14 @@ fn world<P: Play>(seed: u64) -> (Settings, impl FnOnce(usize) -> Chaos) {
         duplicate: probability(0.3),
         reorder: probability(0.5),
     };
-    let mut settings = Settings::default();
-    settings.seed = seed;
-    settings.drift = P::DRIFT;
-    settings.faults = faults;
-    settings.latency = us(20)..us(rng.random_range(50..3000));
-    settings.sync = us(20)..us(rng.random_range(50..2000));
+    let settings = Settings {
+        seed,
+        drift: P::DRIFT,
+        faults,
+        latency: us(20)..us(rng.random_range(50..3000)),
+        sync: us(20)..us(rng.random_range(50..2000)),
+        ..Settings::default()
+    };
     let pause = us(50)..P::CHAOS.1.mul_f64(rng.random_range(0.05..1.0));
     let chaos = move |servers| {
         let mut settings = ChaosSettings::new(seed, servers);
