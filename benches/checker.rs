@@ -19,6 +19,7 @@ use synod::basic::Process;
 use synod::checker::search::{Engine, Limits, Report, Verdict, run};
 use synod::checker::{System, World};
 use synod::models::basic::{Basic, Config};
+use synod::models::config::Flags;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -30,7 +31,7 @@ struct Scale {
     ballots: u64,
     proposers_large: u32,
     /// What plain `ActorModel` is to exhaust, and how long it may take.
-    plain: Config,
+    plain: &'static str,
     plain_max: Duration,
     /// How long criterion measures each of its searches.
     micro: Duration,
@@ -43,12 +44,7 @@ impl Scale {
             pace_rounds: 3,
             ballots: 2,
             proposers_large: 3,
-            plain: Config {
-                acceptors: 4,
-                ballots: 1,
-                clients: 1,
-                ..Config::default()
-            },
+            plain: "--acceptors 4 --ballots 1 --clients 1",
             plain_max: Duration::from_secs(120),
             micro: Duration::from_secs(4),
         }
@@ -60,13 +56,7 @@ impl Scale {
             pace_rounds: 1,
             ballots: 1,
             proposers_large: 2,
-            plain: Config {
-                acceptors: 2,
-                proposers: 1,
-                ballots: 1,
-                clients: 1,
-                ..Config::default()
-            },
+            plain: "--acceptors 2 --proposers 1 --ballots 1 --clients 1",
             plain_max: Duration::from_secs(2),
             micro: Duration::from_millis(20),
         }
@@ -185,7 +175,7 @@ fn millions(count: usize, seconds: f64) -> f64 {
 }
 
 fn world(config: &Config) -> Result<World<Basic<Process<char>>>> {
-    Ok(World::new(config.system()?, config.options()))
+    Ok(World::new(config.system()?, config.shared.world.options()))
 }
 
 /// The collapse engine as it comes.
@@ -198,7 +188,7 @@ fn collapse(threads: usize) -> Limits {
 
 /// The search of a configuration, which must hold.
 fn search(config: &Config, limits: Limits) -> Result<Report> {
-    let (system, options) = (config.system()?, config.options());
+    let (system, options) = (config.system()?, config.shared.world.options());
     let report = run(|| World::new(system.clone(), options), limits, |_| {})?;
     // The smallest configurations lack some examples, but nothing is wrong with them.
     if !report.is_exhausted || (report.verdict == Verdict::Violated && config.ballots > 1) {
@@ -238,14 +228,14 @@ fn by_actor_model(config: &Config, threads: usize, max: Duration) -> Result<(usi
 }
 
 fn headline(what: &str, config: &Config) {
-    let postponed = if config.postpones {
+    let postponed = if config.shared.world.postpone {
         ""
     } else {
         ", nothing postponed"
     };
     println!(
         "\n{what}: acceptors {}, proposers {}, ballots {}, clients {}{postponed}",
-        config.acceptors, config.proposers, config.ballots, config.clients
+        config.shared.acceptors, config.proposers, config.ballots, config.shared.clients
     );
 }
 
@@ -423,12 +413,8 @@ fn plain(config: &Config, max: Duration) -> Result<()> {
 }
 
 /// Two searches small enough for criterion, which also says how they compare with its last run.
-fn micro(scale: &Scale) {
-    let tiny = Config {
-        acceptors: 2,
-        ballots: 1,
-        ..Config::default()
-    };
+fn micro(scale: &Scale) -> Result<()> {
+    let tiny = Config::from_flags("--acceptors 2 --ballots 1")?;
     let default = Config {
         ballots: scale.ballots,
         ..Config::default()
@@ -440,12 +426,16 @@ fn micro(scale: &Scale) {
         .measurement_time(scale.micro);
     let mut group = criterion.benchmark_group("collapse");
     for config in [&tiny, &default] {
-        let name = format!("acceptors {}, ballots {}", config.acceptors, config.ballots);
+        let name = format!(
+            "acceptors {}, ballots {}",
+            config.shared.acceptors, config.ballots
+        );
         group.bench_function(name, |bencher| {
             bencher.iter(|| by_run(config, collapse(1)).map_err(|it| it.to_string()));
         });
     }
     group.finish();
+    Ok(())
 }
 
 fn main() -> Result<()> {
@@ -464,15 +454,12 @@ fn main() -> Result<()> {
     };
     memory(&large)?;
     pace(&large, scale.pace_rounds)?;
-    for postpones in [true, false] {
-        let config = Config {
-            ballots: scale.ballots,
-            postpones,
-            ..Config::default()
-        };
+    for postpone in ["on", "off"] {
+        let ballots = scale.ballots;
+        let flags = format!("--ballots {ballots} --postpone {postpone}");
+        let config = Config::from_flags(&flags)?;
         engines(&config, scale.rounds)?;
     }
-    plain(&scale.plain, scale.plain_max)?;
-    micro(&scale);
-    Ok(())
+    plain(&Config::from_flags(scale.plain)?, scale.plain_max)?;
+    micro(&scale)
 }

@@ -4,9 +4,16 @@
 //! it: so any proposer may come to pursue any value, and values are free of the order of ballots.
 //! If each asks one proposer only, there is much less to visit, and values go with proposers.
 
+pub mod mutants;
 mod relabel;
 
+use super::calls::{Calls, Recorder};
+use super::config::{Assumptions, ConfigError, Flags, Shared};
+use super::mutant::{Mutant, Mutated};
 use super::observer::Record;
+use super::protocol::{self, Protocol};
+use super::simulate::{self, Plan, Simulated};
+use clap::{Args, ValueEnum};
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
@@ -17,15 +24,16 @@ use synod::basic::{
     Acceptor, Client, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Process,
     ProcessState, Timer,
 };
-use synod::checker::{Options, Permutation, StepProperty, StorageMode, System, World, WorldState};
+use synod::checker::search::{self, Limits, Progress, Report};
+use synod::checker::{Options, Permutation, StepProperty, System, World, WorldState};
 use synod::invariant::{
     self, Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
     Validity, View, VotesSafe,
 };
-use synod::quorum::{AcceptorSet, QuorumError, QuorumSpec};
+use synod::quorum::{AcceptorSet, QuorumSpec};
 
-/// Who plays which role.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The processes that play the roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
     /// Acceptors, proposers and learners are processes of their own.
     #[default]
@@ -34,8 +42,8 @@ pub enum Layout {
     Colocated,
 }
 
-/// Whom a client asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The proposers that a client asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Asks {
     /// Every proposer.
     #[default]
@@ -45,43 +53,30 @@ pub enum Asks {
 }
 
 /// A configuration to check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Config {
-    /// Who plays which role.
+    /// One role per process, or all on each node.
+    #[arg(long, value_enum, default_value_t = Layout::Separated)]
     pub layout: Layout,
-    /// The number of acceptors.
-    pub acceptors: u32,
-    /// The number of proposers.
+    /// Proposers; in the co-located layout at most as many as acceptors.
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub proposers: u32,
-    /// The number of learners, if they are processes of their own. Without any, nobody comes to
-    /// know what is chosen, and what is checked is the votes.
-    pub learners: u32,
-    /// The rounds, each of which has one ballot per proposer.
+    /// Ballots that each proposer may start.
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub ballots: u64,
-    /// The number of clients, each with a value of its own.
-    pub clients: u32,
-    /// Whom each of them asks.
-    pub asks: Asks,
-    /// Whether clients are actors that wait for an answer. If not, they stand outside: all that
-    /// they propose is in the network from the start.
-    pub replies: bool,
-    /// Whether refused proposers are told.
-    pub nacks: bool,
-    /// The number of crashes in a run, of any nodes but clients.
-    pub crashes: usize,
-    /// Which acceptors are enough.
+    /// Quorums: `majority`, or `flexible:Q1,Q2` with Q1 acceptors to prepare and Q2 to choose.
+    #[arg(long, value_name = "SPEC", default_value = "majority")]
     pub quorums: QuorumSpec,
-    /// When a save takes effect.
-    pub storage: StorageMode,
-    /// Whether acceptors that differ in nothing count as interchangeable, and clients and learners
-    /// likewise.
-    pub symmetry: bool,
-    /// Whether messages that can never matter again are dropped.
-    pub drops_stale: bool,
-    /// Whether votes that can never matter again are forgotten, and messages about them dropped.
-    pub forgets: bool,
-    /// Whether steps that nobody sees are postponed.
-    pub postpones: bool,
+    /// Learners that are processes of their own. With 0 nobody learns what is chosen, and only the
+    /// votes are checked.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub learners: u32,
+    /// Proposers that a client asks: all, or one, in turn.
+    #[arg(long, value_enum, default_value_t = Asks::All)]
+    pub ask: Asks,
+    /// The settings that all protocols share.
+    #[command(flatten)]
+    pub shared: Shared,
 }
 
 /// More learners than this are of no use: each decides by itself.
@@ -89,79 +84,18 @@ const LEARNERS_MAX: u32 = 8;
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            layout: Layout::Separated,
-            acceptors: 3,
-            proposers: 2,
-            learners: 1,
-            ballots: 2,
-            clients: 2,
-            asks: Asks::All,
-            replies: false,
-            nacks: false,
-            crashes: 0,
-            quorums: QuorumSpec::Majority,
-            storage: StorageMode::Atomic,
-            symmetry: true,
-            drops_stale: true,
-            forgets: true,
-            postpones: true,
-        }
-    }
-}
-
-/// Why a configuration makes no system.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// The quorums break the law.
-    #[error("--quorums: {0}")]
-    Quorums(#[from] QuorumError),
-    /// A count that must be positive is zero, or one is out of range.
-    #[error("{flag} takes {expected}, not {given}")]
-    Count {
-        /// The flag at fault.
-        flag: &'static str,
-        /// What it takes.
-        expected: String,
-        /// What it was given.
-        given: u64,
-    },
-    /// One setting is of no use without another.
-    #[error("{flag} needs {needed}")]
-    Needs {
-        /// The flag at fault.
-        flag: &'static str,
-        /// What else to pass.
-        needed: &'static str,
-    },
-}
-
-impl ConfigError {
-    /// An error unless `given` is from 1 to `max`.
-    pub fn count(flag: &'static str, given: u64, max: u64) -> Result<(), Self> {
-        if (1..=max).contains(&given) {
-            return Ok(());
-        }
-        let expected = match max {
-            u64::MAX => "a number of at least 1".to_owned(),
-            max => format!("a number from 1 to {max}"),
-        };
-        Err(ConfigError::Count {
-            flag,
-            expected,
-            given,
-        })
+        Self::plain()
     }
 }
 
 impl Config {
     /// The nodes' ids by role: acceptors, proposers, learners.
     fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>) {
-        let acceptors = AcceptorSet::first(self.acceptors);
+        let acceptors = AcceptorSet::first(self.shared.acceptors);
         match self.layout {
             Layout::Separated => {
-                let first = self.acceptors + self.proposers;
-                let proposers = (self.acceptors..first).map(NodeId).collect();
+                let first = self.shared.acceptors + self.proposers;
+                let proposers = (self.shared.acceptors..first).map(NodeId).collect();
                 let learners = first..first + self.learners;
                 (acceptors, proposers, learners.map(NodeId).collect())
             }
@@ -172,28 +106,18 @@ impl Config {
         }
     }
 
-    /// What each client proposes: x, y, z, a, b, …
-    fn values(&self) -> impl Iterator<Item = char> + use<> {
-        (0..self.clients).map(|client| char::from(b'a' + ((23 + client) % 26) as u8))
-    }
-
     /// The system of this configuration.
     ///
     /// # Errors
     /// If a count is out of range, or the quorums do not intersect.
     pub fn system(&self) -> Result<Basic<Process<char>>, ConfigError> {
-        ConfigError::count(
-            "--acceptors",
-            self.acceptors.into(),
-            AcceptorSet::CAPACITY.into(),
-        )?;
+        self.shared.validate()?;
         let proposers_max = match self.layout {
             Layout::Separated => 64,
-            Layout::Colocated => self.acceptors.into(),
+            Layout::Colocated => self.shared.acceptors.into(),
         };
         ConfigError::count("--proposers", self.proposers.into(), proposers_max)?;
         ConfigError::count("--ballots", self.ballots, u64::MAX)?;
-        ConfigError::count("--clients", self.clients.into(), 26)?;
         if self.learners > LEARNERS_MAX {
             return Err(ConfigError::Count {
                 flag: "--learners",
@@ -209,28 +133,28 @@ impl Config {
         }
         let (acceptors, proposers, learners) = self.roles();
         let nodes = match self.layout {
-            Layout::Separated => self.acceptors + self.proposers + self.learners,
-            Layout::Colocated => self.acceptors,
+            Layout::Separated => self.shared.acceptors + self.proposers + self.learners,
+            Layout::Colocated => self.shared.acceptors,
         };
         let cluster = Arc::new(Cluster {
             quorums: self.quorums.over(acceptors)?,
             proposers: proposers.clone(),
             learners,
-            nacks: self.nacks,
+            nacks: self.shared.nacks,
             round_max: self.ballots,
             backoff: Backoff::default(),
         });
         let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
         let client = |(place, value): (usize, char)| Client {
             value,
-            proposers: match self.asks {
+            proposers: match self.ask {
                 Asks::All => proposers.clone(),
                 Asks::One => vec![proposers[place % proposers.len()]],
             },
             backoff: Backoff::default(),
         };
-        let clients: Vec<Client<char>> = self.values().enumerate().map(client).collect();
-        let actors = if self.replies {
+        let clients: Vec<Client<char>> = self.shared.values().enumerate().map(client).collect();
+        let actors = if self.shared.replies {
             servers
                 .chain(clients.iter().cloned().map(Process::Client))
                 .collect()
@@ -243,19 +167,6 @@ impl Config {
             nodes: nodes as usize,
             cluster,
         })
-    }
-
-    /// What may happen in the world of this configuration.
-    #[must_use]
-    pub fn options(&self) -> Options {
-        Options {
-            crashes: self.crashes,
-            storage: self.storage,
-            drops_stale: self.drops_stale,
-            forgets: self.forgets,
-            postpones: self.postpones,
-            symmetry: self.symmetry,
-        }
     }
 }
 
@@ -320,6 +231,57 @@ pub trait Speaker:
 }
 
 impl Speaker for Process<char> {}
+
+impl Speaker for Mutated<Process<char>> {}
+
+impl Protocol for Process<char> {
+    const NAME: &'static str = "basic";
+    const TITLE: &'static str = "Basic Paxos";
+    const ABOUT: &'static str = "Basic Paxos: one decree";
+    type Config = Config;
+    type System = Basic<Mutated<Self>>;
+
+    fn mutants() -> impl Iterator<Item = &'static Mutant<Self>> {
+        mutants::ALL.iter().chain(mutants::HARMLESS)
+    }
+
+    fn system(
+        config: &Config,
+        mutant: Option<&'static Mutant<Self>>,
+    ) -> Result<Self::System, ConfigError> {
+        let system = config.system()?;
+        Ok(system.map(|actor| Mutated::new(actor, mutant)))
+    }
+
+    fn world(config: &Config) -> &Assumptions {
+        &config.shared.world
+    }
+
+    fn chosen(system: &Self::System, state: &WorldState<Self::System>) -> Vec<String> {
+        chosen(system, state)
+    }
+
+    fn record(
+        system: Self::System,
+        options: Options,
+        calls: &Arc<Calls>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Report, protocol::Error> {
+        calls.begin(system.cluster())?;
+        let system = system.map(|actor| Recorder::new(actor, calls));
+        let world = || World::new(system.clone(), options);
+        Ok(search::run(world, limits, progress)?)
+    }
+
+    fn simulate(
+        plan: &Plan,
+        mutant: Option<&'static Mutant<Self>>,
+        seed: u64,
+    ) -> Result<Simulated, String> {
+        simulate::one_decree(plan, mutant, seed)
+    }
+}
 
 /// The refinement map: what the observer sees in a global state.
 fn view<'a, A: Speaker>(system: &'a Basic<A>, state: &'a WorldState<Basic<A>>) -> View<'a, char> {

@@ -6,15 +6,22 @@
 pub mod mutants;
 mod relabel;
 
-use super::basic::{ConfigError, Layout};
+use super::basic::Layout;
+use super::calls::{Calls, Recorder};
+use super::config::{Assumptions, ConfigError, Flags, Shared};
+use super::mutant::{Mutant, Mutated};
 use super::observer::Record;
+use super::protocol::{self, Protocol};
+use super::simulate::{self, Plan, Simulated};
+use clap::Args;
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
 use std::sync::Arc;
 use synod::backoff::Backoff;
 use synod::ballot::NodeId;
-use synod::checker::{Options, Permutation, StepProperty, StorageMode, System, World, WorldState};
+use synod::checker::search::{self, Limits, Progress, Report};
+use synod::checker::{Options, Permutation, StepProperty, System, World, WorldState};
 use synod::fast::{
     Acceptor, Client, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Poll,
     Process, ProcessState, Timer,
@@ -28,61 +35,33 @@ use synod::rounds::Rounds;
 use synod::vote::Vote;
 
 /// A configuration to check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Config {
-    /// Who plays which role.
+    /// One role per process, or all on each node.
+    #[arg(long, value_enum, default_value_t = Layout::Separated)]
     pub layout: Layout,
-    /// The number of acceptors.
-    pub acceptors: u32,
-    /// The number of coordinators.
+    /// Coordinators; in the co-located layout at most as many as acceptors.
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub coordinators: u32,
-    /// The rounds, each of which has one ballot per coordinator.
+    /// Rounds, each of which has a ballot for each coordinator.
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub ballots: u64,
-    /// How many rounds, the first ones, are fast.
-    pub fast: u64,
-    /// The number of clients, each with a value of its own.
-    pub clients: u32,
-    /// Whether clients are actors that wait for an answer. If not, they stand outside: all that
-    /// they propose is in the network from the start.
-    pub replies: bool,
-    /// Whether refused coordinators are told.
-    pub nacks: bool,
-    /// The number of crashes in a run, of any nodes but clients.
-    pub crashes: usize,
-    /// Which acceptors are enough; if it is left open, majorities and the smallest fast quorums
-    /// that go with them.
+    /// Fast rounds: the first ones.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub fast_rounds: u64,
+    /// Quorums: `fast:QC,QF` with QC acceptors for a classic quorum and QF for a fast one, or
+    /// `fast:Q1,Q2,QF` with Q1 to prepare and Q2 to choose in a classic ballot. By default
+    /// majorities, and the smallest fast quorums that go with them.
+    #[arg(long, value_name = "SPEC")]
     pub quorums: Option<FastSpec>,
-    /// When a save takes effect.
-    pub storage: StorageMode,
-    /// Whether acceptors that differ in nothing count as interchangeable, and clients likewise.
-    pub symmetry: bool,
-    /// Whether messages that can never matter again are dropped.
-    pub drops_stale: bool,
-    /// Whether votes that can never matter again are forgotten, and messages about them dropped.
-    pub forgets: bool,
-    /// Whether steps that nobody sees are postponed.
-    pub postpones: bool,
+    /// The settings that all protocols share.
+    #[command(flatten)]
+    pub shared: Shared,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            layout: Layout::Separated,
-            acceptors: 3,
-            coordinators: 1,
-            ballots: 2,
-            fast: 1,
-            clients: 2,
-            replies: false,
-            nacks: false,
-            crashes: 0,
-            quorums: None,
-            storage: StorageMode::Atomic,
-            symmetry: true,
-            drops_stale: true,
-            forgets: true,
-            postpones: true,
-        }
+        Self::plain()
     }
 }
 
@@ -90,17 +69,17 @@ impl Config {
     /// Which acceptors are enough.
     #[must_use]
     pub fn spec(&self) -> FastSpec {
-        let majority = || FastSpec::majority(self.acceptors as usize);
+        let majority = || FastSpec::majority(self.shared.acceptors as usize);
         self.quorums.unwrap_or_else(majority)
     }
 
     /// The nodes' ids by role: acceptors, coordinators, learners.
     fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>) {
-        let acceptors = AcceptorSet::first(self.acceptors);
+        let acceptors = AcceptorSet::first(self.shared.acceptors);
         match self.layout {
             Layout::Separated => {
-                let learner = self.acceptors + self.coordinators;
-                let coordinators = (self.acceptors..learner).map(NodeId).collect();
+                let learner = self.shared.acceptors + self.coordinators;
+                let coordinators = (self.shared.acceptors..learner).map(NodeId).collect();
                 (acceptors, coordinators, vec![NodeId(learner)])
             }
             Layout::Colocated => {
@@ -110,38 +89,33 @@ impl Config {
         }
     }
 
-    /// What each client proposes: x, y, z, a, b, …
-    fn values(&self) -> impl Iterator<Item = char> + use<> {
-        (0..self.clients).map(|client| char::from(b'a' + ((23 + client) % 26) as u8))
-    }
-
     /// The system of this configuration.
     ///
     /// # Errors
     /// If a count is out of range, or the quorums do not intersect.
     pub fn system(&self) -> Result<Fast<Process<char>>, ConfigError> {
-        ConfigError::count(
-            "--acceptors",
-            self.acceptors.into(),
-            AcceptorSet::CAPACITY.into(),
-        )?;
+        self.shared.validate()?;
         let coordinators_max = match self.layout {
             Layout::Separated => 64,
-            Layout::Colocated => self.acceptors.into(),
+            Layout::Colocated => self.shared.acceptors.into(),
         };
         ConfigError::count("--coordinators", self.coordinators.into(), coordinators_max)?;
         ConfigError::count("--ballots", self.ballots, u64::MAX)?;
-        ConfigError::count("--clients", self.clients.into(), 26)?;
         let (acceptors, coordinators, learners) = self.roles();
         let nodes = match self.layout {
-            Layout::Separated => self.acceptors + self.coordinators + 1,
-            Layout::Colocated => self.acceptors,
+            Layout::Separated => self.shared.acceptors + self.coordinators + 1,
+            Layout::Colocated => self.shared.acceptors,
         };
         let cluster = Arc::new(Cluster {
-            quorums: self.spec().over(acceptors, Rounds { fast: self.fast })?,
+            quorums: self.spec().over(
+                acceptors,
+                Rounds {
+                    fast: self.fast_rounds,
+                },
+            )?,
             coordinators,
             learners,
-            nacks: self.nacks,
+            nacks: self.shared.nacks,
             round_max: self.ballots,
             backoff: Backoff::default(),
         });
@@ -151,8 +125,8 @@ impl Config {
             nodes: cluster.asked(),
             backoff: Backoff::default(),
         };
-        let clients: Vec<Client<char>> = self.values().map(client).collect();
-        let actors = if self.replies {
+        let clients: Vec<Client<char>> = self.shared.values().map(client).collect();
+        let actors = if self.shared.replies {
             servers
                 .chain(clients.iter().cloned().map(Process::Client))
                 .collect()
@@ -165,19 +139,6 @@ impl Config {
             nodes: nodes as usize,
             cluster,
         })
-    }
-
-    /// What may happen in the world of this configuration.
-    #[must_use]
-    pub fn options(&self) -> Options {
-        Options {
-            crashes: self.crashes,
-            storage: self.storage,
-            drops_stale: self.drops_stale,
-            forgets: self.forgets,
-            postpones: self.postpones,
-            symmetry: self.symmetry,
-        }
     }
 }
 
@@ -249,6 +210,58 @@ pub trait Speaker:
 }
 
 impl Speaker for Process<char> {}
+
+impl Speaker for Mutated<Process<char>> {}
+
+impl Protocol for Process<char> {
+    const NAME: &'static str = "fast";
+    const TITLE: &'static str = "Fast Paxos";
+    const ABOUT: &'static str =
+        "Fast Paxos: one decree, for which clients ask the acceptors themselves";
+    type Config = Config;
+    type System = Fast<Mutated<Self>>;
+
+    fn mutants() -> impl Iterator<Item = &'static Mutant<Self>> {
+        mutants::ALL.iter().chain(mutants::HARMLESS)
+    }
+
+    fn system(
+        config: &Config,
+        mutant: Option<&'static Mutant<Self>>,
+    ) -> Result<Self::System, ConfigError> {
+        let system = config.system()?;
+        Ok(system.map(|actor| Mutated::new(actor, mutant)))
+    }
+
+    fn world(config: &Config) -> &Assumptions {
+        &config.shared.world
+    }
+
+    fn chosen(system: &Self::System, state: &WorldState<Self::System>) -> Vec<String> {
+        chosen(system, state)
+    }
+
+    fn record(
+        system: Self::System,
+        options: Options,
+        calls: &Arc<Calls>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Report, protocol::Error> {
+        calls.begin(system.cluster())?;
+        let system = system.map(|actor| Recorder::new(actor, calls));
+        let world = || World::new(system.clone(), options);
+        Ok(search::run(world, limits, progress)?)
+    }
+
+    fn simulate(
+        plan: &Plan,
+        mutant: Option<&'static Mutant<Self>>,
+        seed: u64,
+    ) -> Result<Simulated, String> {
+        simulate::one_decree(plan, mutant, seed)
+    }
+}
 
 /// The refinement map: what the observer sees in a global state.
 fn view<'a, A: Speaker>(system: &'a Fast<A>, state: &'a WorldState<Fast<A>>) -> View<'a, char> {

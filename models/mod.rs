@@ -3,9 +3,13 @@
 
 pub mod basic;
 pub mod calls;
+pub mod config;
+pub mod decree;
 pub mod expected;
 pub mod fast;
 pub mod multi;
-pub mod mutants;
+pub mod mutant;
 pub mod observer;
+pub mod protocol;
 pub mod scenarios;
+pub mod simulate;

@@ -5,13 +5,21 @@
 //! of a log, of the whole.
 
 mod config;
+pub(crate) mod history;
 mod machine;
 pub mod mutants;
 mod relabel;
+mod simulate;
 
 pub use config::Config;
 pub use machine::{Command, OneRegister, Register, Reply};
 
+use super::calls::{Calls, Recorder};
+use super::config::{Assumptions, ConfigError};
+use super::mutant::{Mutant, Mutated};
+use super::protocol::{self, Protocol};
+use super::simulate::{Plan, Simulated};
+use clap::ValueEnum;
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
@@ -19,7 +27,8 @@ use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use synod::ballot::{Ballot, NodeId};
-use synod::checker::{Clocks, Permutation, StepProperty, System, World, WorldState};
+use synod::checker::search::{self, Limits, Progress, Report};
+use synod::checker::{Clocks, Options, Permutation, StepProperty, System, World, WorldState};
 use synod::invariant::{
     self, Agreement, Breach, DecidedIsChosen, DecisionStands, EXACTLY_ONCE, Invariant,
     LINEARIZABLE, OneValuePerBallot, PromiseKept, SAME_STATE, Validity, View, Votes, VotesSafe,
@@ -32,8 +41,8 @@ use synod::multi::{
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
 
-/// Who plays which role.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The processes that play the roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
     /// Acceptors are processes of their own, and so are proposers, which learn what is decided.
     #[default]
@@ -44,17 +53,17 @@ pub enum Layout {
     Colocated,
 }
 
-/// How the last client reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The way in which the last client reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Reads {
-    /// Not at all.
+    /// It does not read.
     #[default]
     None,
-    /// Through the log.
+    /// Through the log, like a write.
     Log,
-    /// By read index.
+    /// The leader asks a quorum whether it still leads.
     Index,
-    /// By lease.
+    /// The leader has a lease; if it has none, it asks.
     Lease,
 }
 
@@ -175,6 +184,63 @@ pub trait Speaker:
 }
 
 impl Speaker for Process<Register> {}
+
+impl Speaker for Mutated<Process<Register>> {}
+
+impl Protocol for Process<Register> {
+    const NAME: &'static str = "multi";
+    const TITLE: &'static str = "Multi-Paxos";
+    const ABOUT: &'static str =
+        "Multi-Paxos: a log of decrees under one leader, and the machine that it drives";
+    const NODES: u32 = 5;
+    type Config = Config;
+    type System = Multi<Mutated<Self>>;
+
+    fn mutants() -> impl Iterator<Item = &'static Mutant<Self>> {
+        mutants::ALL.iter().chain(mutants::HARMLESS)
+    }
+
+    fn system(
+        config: &Config,
+        mutant: Option<&'static Mutant<Self>>,
+    ) -> Result<Self::System, ConfigError> {
+        let system = config.system()?;
+        Ok(system.map(|actor| Mutated::new(actor, mutant)))
+    }
+
+    fn world(config: &Config) -> &Assumptions {
+        &config.shared.world
+    }
+
+    fn chosen(system: &Self::System, state: &WorldState<Self::System>) -> Vec<String> {
+        chosen(system, state)
+    }
+
+    fn record(
+        system: Self::System,
+        options: Options,
+        calls: &Arc<Calls>,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Report, protocol::Error> {
+        calls.begin(system.cluster())?;
+        let system = system.map(|actor| Recorder::new(actor, calls));
+        let world = || World::new(system.clone(), options);
+        Ok(search::run(world, limits, progress)?)
+    }
+
+    fn simulate(
+        plan: &Plan,
+        mutant: Option<&'static Mutant<Self>>,
+        seed: u64,
+    ) -> Result<Simulated, String> {
+        match mutant {
+            None => simulate::simulate(plan, seed).map_err(|error| error.to_string()),
+            // What is simulated is a store, not the register that mutants speak to.
+            Some(_) => Err(format!("{} is simulated without mutants", Self::TITLE)),
+        }
+    }
+}
 
 /// The nodes' states.
 fn nodes<A: Speaker>(
@@ -356,7 +422,7 @@ impl<A: Speaker> Multi<A> {
         if several
             && config
                 .slots
-                .min(config.clients.into())
+                .min(config.shared.clients.into())
                 .min(config.window as u64)
                 > 1
         {
@@ -364,7 +430,7 @@ impl<A: Speaker> Multi<A> {
                 inherits(state, |entry| *entry == Entry::Noop)
             }));
         }
-        if config.sessions.is_none() && config.slots >= u64::from(config.clients) {
+        if config.sessions.is_none() && config.slots >= u64::from(config.shared.clients) {
             examples.push(Property::sometimes(
                 COMPLETE,
                 |world: &World<Self>, state| {
@@ -388,7 +454,7 @@ impl<A: Speaker> Multi<A> {
         }
         if config
             .sessions
-            .is_some_and(|capacity| capacity < config.clients.into())
+            .is_some_and(|capacity| capacity < config.shared.clients.into())
         {
             examples.push(Property::sometimes(EXPIRED, |_, state| {
                 clients(state).any(ClientState::is_expired)
@@ -478,13 +544,13 @@ impl<A: Speaker> System for Multi<A> {
             }
         }
         Record {
-            clients: self.config.replies.then_some(tester),
+            clients: self.config.shared.replies.then_some(tester),
             ..Record::default()
         }
     }
 
     fn outside(&self) -> Vec<Envelope<Msg>> {
-        if self.config.replies {
+        if self.config.shared.replies {
             return Vec::new();
         }
         let ids = (self.nodes..).map(Id::from);
@@ -510,7 +576,7 @@ impl<A: Speaker> System for Multi<A> {
             Property::always(SAME_STATE.property, |_, state| same_state(state)),
             Property::always(EXACTLY_ONCE.property, |_, state| exactly_once(state)),
         ];
-        if self.config.replies {
+        if self.config.shared.replies {
             properties.push(Property::always(
                 LINEARIZABLE.property,
                 |_: &World<Self>, state: &WorldState<Self>| {
@@ -626,7 +692,7 @@ impl<A: Speaker> System for Multi<A> {
 
     /// The order in which clients are answered and ask is all that linearizability is about.
     fn records_commute(&self) -> bool {
-        !self.config.replies
+        !self.config.shared.replies
     }
 
     const ASPECTS: usize = 5;

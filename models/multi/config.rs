@@ -3,120 +3,99 @@
 use super::Layout;
 use super::machine::{Command, Register};
 use super::{Multi, Reads};
-use crate::models::basic::ConfigError;
+use crate::models::config::{ConfigError, Flags, Shared, switch};
+use clap::{ArgAction, Args};
 use std::sync::Arc;
 use std::time::Duration;
 use synod::backoff::Backoff;
 use synod::ballot::NodeId;
-use synod::checker::{Clocks, Options, StorageMode};
+use synod::checker::Clocks;
 use synod::multi::lease::Terms;
 use synod::multi::{Client, Clock, Cluster, How, Limits, Order, Process, Sessions, Task};
 use synod::quorum::{AcceptorSet, QuorumSpec};
 
 /// A configuration to check.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Config {
-    /// Who plays which role.
+    /// The processes that play the roles.
+    #[arg(long, value_enum, default_value_t = Layout::Separated)]
     pub layout: Layout,
-    /// The number of acceptors.
-    pub acceptors: u32,
-    /// The number of proposers.
+    /// Proposers; in the co-located layout at most as many as acceptors.
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub proposers: u32,
-    /// The rounds, each of which has one ballot per proposer.
+    /// Ballots that each proposer may start.
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub ballots: u64,
-    /// The number of slots.
+    /// Slots of the log.
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub slots: u64,
-    /// The number of clients, each of which writes a value of its own.
-    pub clients: u32,
-    /// Whether clients are actors that wait for an answer. If not, they stand outside: all that
-    /// they ask for is in the network from the start.
-    pub replies: bool,
-    /// How the last client reads, once its write is answered; none if it does not. Takes `replies`.
-    pub reads: Reads,
-    /// Whether clients open their sessions themselves, and how many may be open at a time; none if
-    /// all are open from the start. Takes `replies`.
-    pub sessions: Option<u64>,
-    /// How many slots may be under way at a time.
-    pub window: usize,
-    /// How many requests a slot takes.
-    pub batch: usize,
-    /// Whether requests wait for others to share a slot with.
-    pub gathers: bool,
-    /// After how many entries a snapshot is taken; never if none.
-    pub snapshot: Option<u64>,
-    /// Bytes of a snapshot, of entries or of votes per message.
-    pub chunk: usize,
-    /// Whether leaders show signs of life.
-    pub heartbeats: bool,
-    /// How long a lease lasts, and how much less the leader counts on, in ticks; none if there are
-    /// no leases and no clocks. Takes `heartbeats`.
-    pub lease: Option<(u64, u64)>,
-    /// How far clocks may come apart, and when they stop.
-    pub clocks: (u64, u64),
-    /// Whether refused proposers are told.
-    pub nacks: bool,
-    /// The number of crashes in a run, of any nodes but clients.
-    pub crashes: usize,
-    /// Which acceptors are enough.
+    /// Quorums: `majority`, or `flexible:Q1,Q2` with Q1 acceptors to prepare and Q2 to choose.
+    #[arg(long, value_name = "SPEC", default_value = "majority")]
     pub quorums: QuorumSpec,
-    /// When a save takes effect.
-    pub storage: StorageMode,
-    /// Whether acceptors that differ in nothing count as interchangeable.
-    pub symmetry: bool,
-    /// Whether messages that can never matter again are dropped.
-    pub drops_stale: bool,
-    /// Whether votes that can never matter again are forgotten, and messages about them dropped.
-    pub forgets: bool,
-    /// Whether steps that nobody sees are postponed.
-    pub postpones: bool,
+    /// Slots that may be open at a time.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub window: usize,
+    /// Requests that one slot takes.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: usize,
+    /// Requests wait for others to share a slot with, as they do over UDP.
+    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "off")]
+    pub gather: bool,
+    /// The last client's read, once its write is answered. Needs `--replies on`.
+    #[arg(long, value_enum, default_value_t = Reads::None)]
+    pub reads: Reads,
+    /// Sessions that are kept at a time, which clients open themselves; if not given, every client
+    /// has one from the start. Needs `--replies on`.
+    #[arg(long, value_name = "N")]
+    pub sessions: Option<u64>,
+    /// Entries that a snapshot replaces; there are no snapshots if not given.
+    #[arg(long, value_name = "N")]
+    pub snapshot: Option<u64>,
+    /// Bytes of a snapshot, or of several entries or votes, in one message.
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    pub chunk: usize,
+    /// Leaders send heartbeats.
+    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "off")]
+    pub heartbeats: bool,
+    /// Leases: the ticks for which acceptors hold off other leaders, and how many fewer a leader
+    /// counts on. Needs `--heartbeats on`.
+    #[arg(long, value_name = "D,M", value_parser = pair)]
+    pub lease: Option<(u64, u64)>,
+    /// Clocks, where there are leases: the ticks that two may differ by, and the tick at which they
+    /// stop.
+    #[arg(long, value_name = "DRIFT,END", value_parser = pair, default_value = "1,5")]
+    pub clocks: (u64, u64),
+    /// The settings that all protocols share.
+    #[command(flatten)]
+    pub shared: Shared,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            layout: Layout::Separated,
-            acceptors: 3,
-            proposers: 2,
-            ballots: 1,
-            slots: 2,
-            clients: 2,
-            replies: false,
-            reads: Reads::None,
-            sessions: None,
-            window: 2,
-            batch: 1,
-            gathers: false,
-            snapshot: None,
-            chunk: 1024,
-            heartbeats: false,
-            lease: None,
-            clocks: (1, 5),
-            nacks: false,
-            crashes: 0,
-            quorums: QuorumSpec::Majority,
-            storage: StorageMode::Atomic,
-            symmetry: true,
-            drops_stale: true,
-            forgets: true,
-            postpones: true,
-        }
+        Self::plain()
     }
+}
+
+fn pair(text: &str) -> Result<(u64, u64), String> {
+    let parse = |(a, b): (&str, &str)| Some((a.parse().ok()?, b.parse().ok()?));
+    let pair = text.split_once(',').and_then(parse);
+    pair.ok_or_else(|| "expected two numbers, such as 2,1".to_owned())
 }
 
 impl Config {
     /// The nodes' ids by role: acceptors, proposers, learners; and how many nodes there are.
     fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>, u32) {
-        let acceptors = AcceptorSet::first(self.acceptors);
+        let acceptors = AcceptorSet::first(self.shared.acceptors);
         match self.layout {
             Layout::Separated => {
                 // The proposers learn; a learner that does nothing else would add little.
-                let nodes = self.acceptors + self.proposers;
-                let proposers: Vec<NodeId> = (self.acceptors..nodes).map(NodeId).collect();
+                let nodes = self.shared.acceptors + self.proposers;
+                let proposers: Vec<NodeId> = (self.shared.acceptors..nodes).map(NodeId).collect();
                 (acceptors, proposers.clone(), proposers, nodes)
             }
             Layout::Learning => {
-                let nodes = self.acceptors + self.proposers;
-                let proposers = (self.acceptors..nodes).map(NodeId).collect();
+                let nodes = self.shared.acceptors + self.proposers;
+                let proposers = (self.shared.acceptors..nodes).map(NodeId).collect();
                 (acceptors, proposers, acceptors.iter().collect(), nodes)
             }
             Layout::Colocated => {
@@ -125,7 +104,7 @@ impl Config {
                     acceptors,
                     proposers,
                     acceptors.iter().collect(),
-                    self.acceptors,
+                    self.shared.acceptors,
                 )
             }
         }
@@ -135,7 +114,7 @@ impl Config {
     fn tasks(&self, client: u32) -> Vec<Task<Command>> {
         let value = char::from(b'a' + ((23 + client) % 26) as u8);
         let mut tasks = vec![Task::Do(Command::Write(value))];
-        if client + 1 == self.clients {
+        if client + 1 == self.shared.clients {
             tasks.extend(match self.reads {
                 Reads::None => None,
                 Reads::Log => Some(Task::Do(Command::Read)),
@@ -149,24 +128,22 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let proposers_max = match self.layout {
             Layout::Separated | Layout::Learning => 64,
-            Layout::Colocated => self.acceptors.into(),
+            Layout::Colocated => self.shared.acceptors.into(),
         };
-        let capacity = AcceptorSet::CAPACITY.into();
-        ConfigError::count("--acceptors", self.acceptors.into(), capacity)?;
+        self.shared.validate()?;
         ConfigError::count("--proposers", self.proposers.into(), proposers_max)?;
         ConfigError::count("--ballots", self.ballots, u64::MAX)?;
         ConfigError::count("--slots", self.slots, u64::MAX)?;
-        ConfigError::count("--clients", self.clients.into(), 26)?;
         ConfigError::count("--window", self.window as u64, u64::MAX)?;
         if self.lease.is_some() {
             ConfigError::count("--clocks", self.clocks.0, u64::MAX)?;
         }
         ConfigError::count("--batch", self.batch as u64, u64::MAX)?;
         let needs = |flag, needed| Err(ConfigError::Needs { flag, needed });
-        if self.reads != Reads::None && !self.replies {
+        if self.reads != Reads::None && !self.shared.replies {
             return needs("--reads", "--replies on");
         }
-        if self.sessions.is_some() && !self.replies {
+        if self.sessions.is_some() && !self.shared.replies {
             return needs("--sessions", "--replies on");
         }
         if self.reads == Reads::Lease && self.lease.is_none() {
@@ -185,10 +162,10 @@ impl Config {
     pub fn system(&self) -> Result<Multi<Process<Register>>, ConfigError> {
         self.check()?;
         let (acceptors, proposers, learners, nodes) = self.roles();
-        let capacity = self.sessions.unwrap_or(self.clients.into());
+        let capacity = self.sessions.unwrap_or(self.shared.clients.into());
         let mut initial = Sessions::new(Register::default(), capacity);
         if self.sessions.is_none() {
-            for _ in 0..self.clients {
+            for _ in 0..self.shared.clients {
                 initial.carry_out(&Order::Open { seq: 0 });
             }
         }
@@ -206,12 +183,12 @@ impl Config {
                 // the leases that are looked at.
                 beats_max: if self.reads == Reads::Lease { 0 } else { 2 },
                 window: self.window,
-                gathers: self.gathers,
+                gathers: self.gather,
                 batch_max: self.batch,
                 bytes_max: self.chunk,
                 queue_max: usize::MAX,
             },
-            nacks: self.nacks,
+            nacks: self.shared.nacks,
             heartbeat: self.heartbeats.then_some(pace),
             election: Backoff::default(),
             lease: self.lease.map(terms),
@@ -225,9 +202,9 @@ impl Config {
             is_loyal: false,
             backoff: Backoff::default(),
         };
-        let clients: Vec<Client<Command>> = (0..self.clients).map(client).collect();
+        let clients: Vec<Client<Command>> = (0..self.shared.clients).map(client).collect();
         let mut actors: Vec<_> = servers.collect();
-        if self.replies {
+        if self.shared.replies {
             actors.extend(clients.iter().cloned().map(Process::Client));
         }
         let (drift, horizon) = self.clocks;
@@ -240,18 +217,5 @@ impl Config {
             clocks,
             self.clone(),
         ))
-    }
-
-    /// What may happen in the world of this configuration.
-    #[must_use]
-    pub fn options(&self) -> Options {
-        Options {
-            crashes: self.crashes,
-            storage: self.storage,
-            drops_stale: self.drops_stale,
-            forgets: self.forgets,
-            postpones: self.postpones,
-            symmetry: self.symmetry,
-        }
     }
 }

@@ -93,6 +93,7 @@
 
 mod audit;
 mod collapse;
+pub mod explorer;
 mod identity;
 mod memory;
 mod part;

@@ -1,21 +1,38 @@
 //! `synod check`.
 
-use super::args::{CheckArgs, DEFAULT_ADDRESS, PinnedArgs};
-use super::model::Model;
+use super::model::{ModelArgs, introduce};
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
-use crate::models::calls::{self, Calls};
-use crate::models::expected::{self, Pinned};
-use clap::Parser;
+use clap::{ArgAction, Args, ValueEnum};
 use serde_json::json;
 use std::fmt::Write;
 use std::fs::File;
 use std::io::BufWriter;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use synod::checker::available_memory;
 use synod::checker::search::{
     Bound, Engine, Finding, Limits, Outcome, Progress, Report, Trace, Verdict,
 };
+use synod::models::calls::{self, Calls};
+use synod::models::config::switch;
+use synod::models::expected::{self, Pinned};
+use synod::models::protocol::{self, Model};
+
+/// Examples for the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod check basic                              three acceptors, two proposers, two ballots each
+  synod check basic --acceptors 5 --ballots 1 --quorums flexible:4,2
+  synod check basic --mutant ignore-vote         break a rule, see the shortest counterexample
+  synod check fast --acceptors 4                 clients that ask the acceptors, and collide
+
+Exit status: 0 everything was visited and holds; 1 a counterexample, or an expected example was
+not found; 2 wrong usage or failed input or output; 3 stopped at a bound.";
+
+/// The number of threads that may search; few machines have more.
+const THREADS_MAX: usize = 256;
 
 /// Bytes in a GiB.
 const GIB: f64 = (1u64 << 30) as f64;
@@ -25,6 +42,115 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
 /// Determines the random calls of `--random-steps`: the same ones each time.
 const RANDOM_SEED: u64 = 1;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Check every pinned configuration that is marked small, against its expected counts.
+    #[arg(long)]
+    all: bool,
+    /// The search engine.
+    #[arg(long, global = true, value_enum, default_value_t = EngineArg::Collapse)]
+    engine: EngineArg,
+    /// Threads to search with. By default as many as there are processors, or with stateright one:
+    /// with more, the depth that it reports may exceed the true one.
+    #[arg(long, global = true, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
+    /// Take independent steps in one order only (collapse engine); changes no count.
+    #[arg(long, global = true, action = ArgAction::Set, value_parser = switch())]
+    #[arg(default_value = "on")]
+    commute: bool,
+    /// Stop, with exit status 3, after about so many unique states.
+    #[arg(long, global = true, value_name = "N", value_parser = positive)]
+    max_states: Option<usize>,
+    /// Stop, with exit status 3, before the process takes more memory than this (collapse engine).
+    /// By default nine tenths of what is free.
+    #[arg(long, global = true, value_name = "GIB", value_parser = positive)]
+    max_memory_gib: Option<usize>,
+    /// Stop, with exit status 3, after so many seconds.
+    #[arg(long, global = true, value_name = "S")]
+    timeout_s: Option<u64>,
+    /// Print one JSON object per line.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Write to FILE each distinct call of a node's handlers that the search makes, and what came
+    /// of it: `proofs/` compares them with the handlers that are proved.
+    #[arg(long, global = true, value_name = "FILE")]
+    dump_steps: Option<PathBuf>,
+    /// Also N random calls per protocol, in random states or random walks of a cluster.
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        requires = "dump_steps",
+        default_value_t = 0
+    )]
+    random_steps: usize,
+    /// The protocol to check.
+    #[command(subcommand)]
+    model: Option<ModelArgs>,
+}
+
+impl CheckArgs {
+    fn limits(&self) -> Limits {
+        let most = self.max_memory_gib.map(|gib| gib.saturating_mul(1 << 30));
+        let free = || available_memory().map(|free| free / 10 * 9);
+        Limits {
+            engine: self.engine.engine(),
+            threads: self.threads(),
+            commutes: self.commute,
+            states_max: self.max_states,
+            bytes_max: most.or_else(free),
+            timeout: self.timeout_s.map(Duration::from_secs),
+        }
+    }
+
+    fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, |it| it.get().min(THREADS_MAX));
+        self.threads.unwrap_or_else(|| match self.engine {
+            EngineArg::Collapse => all(),
+            EngineArg::Stateright => 1,
+        })
+    }
+}
+
+/// The engine that searches for violations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineArg {
+    /// Our own: exhaustive, breadth-first, with states that are a few numbers each.
+    Collapse,
+    /// stateright's breadth-first checker.
+    Stateright,
+}
+
+impl EngineArg {
+    /// Its name in results.
+    fn name(self) -> &'static str {
+        match self {
+            EngineArg::Collapse => "collapse",
+            EngineArg::Stateright => "stateright",
+        }
+    }
+
+    fn engine(self) -> Engine {
+        match self {
+            EngineArg::Collapse => Engine::Collapse,
+            EngineArg::Stateright => Engine::Stateright,
+        }
+    }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=THREADS_MAX).contains(number));
+    number.ok_or_else(|| format!("expected a number from 1 to {THREADS_MAX}"))
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number of at least 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
     let Some(path) = &args.dump_steps else {
@@ -46,17 +172,21 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> 
 }
 
 fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> Result<Exit, Error> {
-    let model = match (&args.protocol, args.all) {
-        (Some(protocol), false) => protocol.model(),
+    let model = match (&args.model, args.all) {
+        (Some(ModelArgs(model)), false) => model.as_ref(),
         (None, true) => return check_all(args, calls, output),
-        (Some(_), true) => return Err(Error::other("--all checks all protocols: name none")),
+        (Some(_), true) => {
+            return Err(Error::other(
+                "--all checks all protocols: `synod check --all`, without a protocol",
+            ));
+        }
         (None, false) => return Err(Error::other("name a protocol to check, or pass --all")),
     };
-    let report = search(&model, args.limits(), calls, output)?;
+    let report = search(model, args.limits(), calls, output)?;
     if args.json {
-        print_json(args, &model, None, &report, output)?;
+        print_json(args, model, None, &report, output)?;
     } else {
-        print(&model, &report, output)?;
+        print(model, &report, output)?;
     }
     Ok(match report.verdict {
         Verdict::Holds => Exit::Success,
@@ -66,19 +196,20 @@ fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> R
 }
 
 fn search(
-    model: &Model,
+    model: &dyn Model,
     limits: Limits,
     calls: Option<&Arc<Calls>>,
     output: &mut Output,
 ) -> Result<Report, Error> {
     let mut last: Option<(Instant, Progress)> = None;
-    model.search(limits, calls, None, |now: Progress| {
+    let report = model.search(limits, calls, None, &mut |now: Progress| {
         let is_due = last.is_none_or(|(shown, _)| shown.elapsed() >= PROGRESS_EVERY);
         if is_due {
             output.progress(progress_line(now, last.map(|(_, before)| before)));
             last = Some((Instant::now(), now));
         }
-    })
+    });
+    report.map_err(Error::other)
 }
 
 fn progress_line(now: Progress, before: Option<Progress>) -> String {
@@ -104,10 +235,14 @@ fn progress_line(now: Progress, before: Option<Progress>) -> String {
     line
 }
 
-fn print(model: &Model, report: &Report, output: &mut Output) -> Result<(), Error> {
-    let (title, what) = (format!("{}:", model.title()), model.describe());
-    output.line(format_args!("{} {what}", bold(title)))?;
-    model.introduce(output)?;
+fn print(model: &dyn Model, report: &Report, output: &mut Output) -> Result<(), Error> {
+    let title = format!("{}:", model.protocol().title());
+    output.line(format_args!(
+        "{} {}",
+        bold(title),
+        model.settings().describe()
+    ))?;
+    introduce(model, output)?;
     for finding in &report.findings {
         print_finding(finding, report.is_exhausted, output)?;
     }
@@ -122,11 +257,9 @@ fn print(model: &Model, report: &Report, output: &mut Output) -> Result<(), Erro
         print_trace(property, trace, model, output)?;
     }
     conclude(report, output)?;
-    match model
-        .killer()
-        .filter(|_| report.verdict != Verdict::Violated)
-    {
-        Some(killer) => print_survival(&killer, output),
+    let killer = model.smallest_killer().map_err(Error::other)?;
+    match killer.filter(|_| report.verdict != Verdict::Violated) {
+        Some(killer) => print_survival(killer.as_ref(), output),
         None => Ok(()),
     }
 }
@@ -197,7 +330,7 @@ fn remark(report: &Report) -> Option<String> {
 }
 
 /// A mutant that a configuration does not kill is no less wrong.
-fn print_survival(killer: &Model, output: &mut Output) -> Result<(), Error> {
+fn print_survival(killer: &dyn Model, output: &mut Output) -> Result<(), Error> {
     output.line(format_args!(
         "{} the mutant survives here; this kills it: synod check {}",
         warn("beware:"),
@@ -244,7 +377,7 @@ fn outcome_name(outcome: &Outcome, is_exhausted: bool) -> &'static str {
 fn print_trace(
     property: &str,
     trace: &Trace,
-    model: &Model,
+    model: &dyn Model,
     output: &mut Output,
 ) -> Result<(), Error> {
     let (name, _) = split(property);
@@ -289,13 +422,17 @@ fn print_trace(
 }
 
 pub(super) fn explorer_link(trace: &Trace) -> String {
-    format!("http://{DEFAULT_ADDRESS}/#/steps/{}", trace.explorer_path)
+    format!(
+        "http://{}/#/steps/{}",
+        super::explore::ADDRESS,
+        trace.explorer_path
+    )
 }
 
 /// Prints the report; `pinned` and whether it is as expected, if it is one of `check --all`.
 fn print_json(
     args: &CheckArgs,
-    model: &Model,
+    model: &dyn Model,
     pinned: Option<(&Pinned, bool)>,
     report: &Report,
     output: &mut Output,
@@ -326,7 +463,7 @@ fn print_json(
     let reached = report.reached;
     output.line(json!({
         "type": "result",
-        "model": model.name(),
+        "model": model.protocol().name(),
         "name": pinned.map(|(pinned, _)| &pinned.name),
         "as_expected": pinned.map(|(_, is_as_expected)| is_as_expected),
         "flags": model.flags(),
@@ -373,12 +510,10 @@ fn check_all(
         .map_err(|error| Error::Other(format!("models/expected.toml is damaged: {error}")))?;
     let mut exit = Exit::Success;
     for (protocol, pinned) in expected.all().filter(|(_, pinned)| pinned.small) {
-        let words = [protocol].into_iter().chain(pinned.args.split_whitespace());
-        let asked = PinnedArgs::try_parse_from(words)
+        let model = protocol::parse(&format!("{protocol} {}", pinned.args))
             .map_err(|error| Error::Other(format!("{}: {error}", pinned.name)))?;
-        let model = asked.protocol.model();
-        // Only of Basic Paxos are there handlers to compare with.
-        let report = search(&model, args.limits(), calls, output)?;
+        let model = model.as_ref();
+        let report = search(model, args.limits(), calls, output)?;
         let is_as_expected = matches(pinned, &report, args.limits());
         match report.verdict {
             Verdict::Bounded if exit == Exit::Success => exit = Exit::Bounded,
@@ -387,9 +522,9 @@ fn check_all(
         }
         if args.json {
             let pinned = Some((pinned, is_as_expected));
-            print_json(args, &model, pinned, &report, output)?;
+            print_json(args, model, pinned, &report, output)?;
         } else {
-            print_pinned(&model, pinned, &report, is_as_expected, output)?;
+            print_pinned(model, pinned, &report, is_as_expected, output)?;
         }
     }
     Ok(exit)
@@ -405,7 +540,7 @@ fn matches(pinned: &Pinned, report: &Report, limits: Limits) -> bool {
 }
 
 fn print_pinned(
-    model: &Model,
+    model: &dyn Model,
     pinned: &Pinned,
     report: &Report,
     is_as_expected: bool,
@@ -419,7 +554,7 @@ fn print_pinned(
     };
     output.line(format_args!(
         "{sign} {} {:<44}{:<6} {:>10} states {:>11} transitions  depth {:>2} {:>7.2} s",
-        model.name(),
+        model.protocol().name(),
         pinned.name,
         verdict_name(report.verdict),
         grouped(reached.unique_states),

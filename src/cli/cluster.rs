@@ -2,8 +2,7 @@
 
 mod multi;
 
-use super::args::{ClusterArgs, Protocol};
-use super::decree::Decree;
+use super::args::ClusterArgs;
 use super::output::{Output, bad, bold, dim, good, warn};
 use super::{Error, Exit};
 use rand::rngs::SmallRng;
@@ -16,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use synod::certify::{File, Run, Spoken};
+use synod::models::decree::Decree;
 use synod::quorum::AcceptorSet;
 use synod::runtime::{Counters, Handle, NodeConfig, Recorder, Runnable, spawn_watched};
 use synod::{basic, fast};
@@ -50,21 +50,19 @@ pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error
     let run = Run {
         cluster,
         nodes: args.nodes,
-        protocol: match args.protocol {
-            Protocol::Basic => Spoken::Basic,
-            Protocol::Multi => Spoken::Multi(multi::REPLICAS),
-            Protocol::Fast => Spoken::Fast,
+        protocol: match args.protocol.name() {
+            "basic" => Spoken::Basic,
+            "fast" => Spoken::Fast,
+            _ => Spoken::Multi(multi::REPLICAS),
         },
     };
     if let Some(trace) = &args.trace {
         clear(trace, &run)?;
     }
-    match args.protocol {
-        Protocol::Basic => {
-            one_decree::<basic::Process<String>>(args, directory, &run, seed, output)
-        }
-        Protocol::Multi => multi::run(args, directory, &run, seed, output),
-        Protocol::Fast => one_decree::<fast::Process<String>>(args, directory, &run, seed, output),
+    match args.protocol.name() {
+        "basic" => one_decree::<basic::Process<String>>(args, directory, &run, seed, output),
+        "fast" => one_decree::<fast::Process<String>>(args, directory, &run, seed, output),
+        _ => multi::run(args, directory, &run, seed, output),
     }
 }
 
@@ -258,7 +256,7 @@ impl<'a, P: Speaker> Local<'a, P> {
         run: &'a Run,
         seed: u64,
     ) -> Result<Self, Error> {
-        let processes = P::cast(run, &VALUES.map(str::to_owned))?;
+        let processes = P::actors(run, &VALUES.map(str::to_owned)).map_err(Error::other)?;
         let sockets: Result<Vec<_>, _> = processes.iter().map(|_| socket()).collect();
         let sockets = sockets?;
         let mut peers = BTreeMap::new();

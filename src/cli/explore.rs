@@ -1,58 +1,88 @@
 //! `synod explore`.
 
-use super::args::ExploreArgs;
-use super::model::Model;
+use super::model::{ModelArgs, introduce};
 use super::output::{Output, bold};
-use super::scenarios::{Staged, link};
+use super::scenarios::{Staged, link, names};
 use super::{Error, Exit};
-use crate::models::scenarios::Run;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
-use synod::checker::{System, World};
+use synod::models::protocol::Model;
+use synod::models::scenarios::Run;
 
-use stateright::Model as _;
+/// The address where the Explorer is served unless another is given.
+pub(super) const ADDRESS: &str = "127.0.0.1:3000";
+
+/// Examples for the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod explore basic
+  synod explore basic --acceptors 1 --mutant ignore-vote --address 127.0.0.1:8080
+  synod explore basic --scenario duel            a run of `synod scenarios`, in the browser";
+
+#[derive(Debug, Args)]
+pub(super) struct ExploreArgs {
+    /// Address of the Explorer; port 0 takes any that is free.
+    #[arg(long, global = true, value_name = "HOST:PORT", default_value = ADDRESS)]
+    address: String,
+    /// Open a run of `synod scenarios`, which brings its own configuration.
+    #[arg(long, global = true, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(names()))]
+    scenario: Option<String>,
+    /// The protocol to explore.
+    #[command(subcommand)]
+    model: ModelArgs,
+}
 
 pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error> {
-    let model = args.protocol.model();
+    let ModelArgs(asked) = &args.model;
     let scenario = args.scenario.as_deref();
-    let scenario = scenario.map(|name| stage(name, &model)).transpose()?;
-    let model = scenario
-        .as_ref()
-        .map_or(model, |(staged, _)| staged.model.clone());
-    model.validate()?;
+    let scenario = scenario
+        .map(|name| stage(name, asked.as_ref()))
+        .transpose()?;
+    let staged = scenario.as_ref().map(|(staged, _)| staged.model.as_ref());
+    let model = staged.unwrap_or(asked.as_ref());
+    model.properties().map_err(Error::other)?;
     let address = free_address(&args.address)?;
-    model.introduce(output)?;
+    introduce(model, output)?;
+    let title = format!("Exploring {} at", model.protocol().title());
     output.line(format_args!(
         "{} http://{address}/ (Ctrl-C ends it)",
-        bold(format_args!("Exploring {} at", model.title()))
+        bold(title)
     ))?;
     if let Some((staged, run)) = &scenario {
         let (title, link) = (&staged.scenario.title, link(address, run));
         output.line(format_args!("{} {link}", bold(format_args!("{title}:"))))?;
     }
-    model.serve(address)?;
+    model.serve(address).map_err(Error::other)?;
     Err(Error::Other(format!(
         "the Explorer failed at {address} again and again; is another program using the port?"
     )))
 }
 
-/// The scenario of a name, and its run. It brings its own configuration: nothing but the protocol
-/// may be asked for besides.
-fn stage(name: &str, asked: &Model) -> Result<(Staged, Run), Error> {
+/// The scenario of a name, and its run. It brings its own configuration, which no other flag may
+/// contradict.
+fn stage(name: &str, asked: &dyn Model) -> Result<(Staged, Run), Error> {
     let staged = Staged::named(name)?;
-    let protocol = staged.model.name();
-    if asked.command() != protocol {
+    let (protocol, other) = (staged.model.protocol().name(), asked.protocol().name());
+    let contradiction = match asked.mutant() {
+        _ if protocol != other => Some(other.to_owned()),
+        mutant if mutant.is_some() && mutant != staged.model.mutant() => {
+            mutant.map(|mutant| format!("--mutant {}", mutant.name))
+        }
+        _ => staged.model.settings().contradicts(asked.settings()),
+    };
+    if let Some(contradiction) = contradiction {
         return Err(Error::Other(format!(
-            "--scenario {name} brings its own configuration: synod explore {protocol} --scenario \
-             {name}"
+            "--scenario {name} brings its own configuration, which {contradiction} contradicts: \
+             synod explore {protocol} --scenario {name}"
         )));
     }
     let run = staged.play()?;
     Ok((staged, run))
 }
 
-/// The address to serve, known to be free: stateright would panic on one that is not.
+/// The address to serve, which must be free: stateright panics on one that is not.
 fn free_address(address: &str) -> Result<SocketAddr, Error> {
     let what = "--address takes HOST:PORT, such as 127.0.0.1:3000";
     let resolved = address.to_socket_addrs();
@@ -66,28 +96,4 @@ fn free_address(address: &str) -> Result<SocketAddr, Error> {
         ))
     })?;
     listener.local_addr().map_err(Error::other)
-}
-
-/// Serves the Explorer for ever.
-///
-/// stateright's server panics when a browser hangs up in the middle of an answer, so it is begun
-/// again whenever it ends; a page's address holds all that the page shows, and stays good.
-pub(super) fn serve<S: System>(address: SocketAddr, world: impl Fn() -> World<S>) {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let mut failures_in_a_row = 0;
-    while failures_in_a_row < 10 {
-        let start = std::time::Instant::now();
-        let served = catch_unwind(AssertUnwindSafe(|| {
-            world().checker().serve(address);
-        }));
-        let lasted = start.elapsed() > Duration::from_secs(1);
-        failures_in_a_row = if lasted || served.is_ok() {
-            0
-        } else {
-            failures_in_a_row + 1
-        };
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::panic::set_hook(report);
 }

@@ -6,7 +6,6 @@ mod certify;
 mod check;
 mod cluster;
 mod config;
-mod decree;
 mod explore;
 mod kv;
 mod manual;
@@ -14,7 +13,6 @@ mod model;
 mod mutants;
 mod output;
 mod scenarios;
-mod scribe;
 mod serve;
 mod simulate;
 

@@ -1,65 +1,91 @@
 //! `synod mutants`: every rule broken once, and the invariant that must notice.
 
-use super::args::MutantsArgs;
 use super::check::{explorer_link, split, verdict_name};
-use super::model::{BrokenRule, Model};
 use super::output::{Output, bad, bold, dim, good, grouped};
 use super::{Error, Exit};
-use crate::models::{fast, multi, mutants};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Instant;
-use synod::checker::search::{Outcome, Report, Trace};
+use synod::checker::available_memory;
+use synod::checker::search::{Limits, Outcome, Report, Trace};
+use synod::models::protocol::{self, Model, Rule};
 
-/// Every mutant of every protocol, each in the smallest configuration that is known to kill it; and
-/// then those that do no harm.
-fn all() -> impl Iterator<Item = Model> {
-    let basic = |mutants: &'static [mutants::Mutant]| {
-        let mutants = mutants.iter();
-        mutants.map(|mutant| Model::Basic(mutant.smallest(), Some(mutant)))
-    };
-    let multi = |mutants: &'static [multi::mutants::Mutant]| {
-        let mutants = mutants.iter();
-        mutants.map(|mutant| Model::Multi(mutant.smallest(), Some(mutant)))
-    };
-    let fast = |mutants: &'static [fast::mutants::Mutant]| {
-        let mutants = mutants.iter();
-        mutants.map(|mutant| Model::Fast(mutant.smallest(), Some(mutant)))
-    };
-    let broken = basic(mutants::ALL).chain(multi(multi::mutants::ALL));
-    let broken = broken.chain(fast(fast::mutants::ALL));
-    let harmless = basic(mutants::HARMLESS).chain(multi(multi::mutants::HARMLESS));
-    let harmless = harmless.chain(fast(fast::mutants::HARMLESS));
-    broken.chain(harmless)
+/// Examples for the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod mutants
+  synod mutants vote-below-promise              of each protocol, with a link to the run
+
+Exit status: 0 all were caught; 1 one survived; 2 wrong usage or failed input or output.";
+
+#[derive(Debug, Args)]
+pub(super) struct MutantsArgs {
+    /// The mutant; all of them if not given.
+    #[arg(value_parser = names(), hide_possible_values = true)]
+    name: Option<String>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    json: bool,
 }
 
-/// The mutants of this name, or all of them.
-fn named(name: Option<&str>) -> Vec<Model> {
-    let is_meant = |model: &Model| {
-        let its_name = model.mutant().map(|mutant| mutant.name);
-        name.is_none() || name == its_name
+/// The names of all mutants; protocols share some.
+fn names() -> PossibleValuesParser {
+    let all = protocol::ALL.iter().flat_map(|protocol| protocol.mutants());
+    let all: BTreeMap<_, _> = all.map(|it| (it.name, it.sentence)).collect();
+    let values = all.into_iter();
+    PossibleValuesParser::new(values.map(|(name, help)| PossibleValue::new(name).help(help)))
+}
+
+/// The bounds of a search. One thread is enough: most searches end before a second would help. A
+/// mutant that survives is given up when the memory is full.
+fn limits() -> Limits {
+    Limits {
+        bytes_max: available_memory().map(|free| free / 10 * 9),
+        ..Limits::default()
+    }
+}
+
+/// A mutant, and the smallest model that is known to kill it.
+type Killer = (Rule, Box<dyn Model>);
+
+/// The mutants of this name, or all of them, each in the smallest configuration that is known to
+/// kill it; the harmless ones last.
+fn models(name: Option<&str>) -> Result<Vec<Killer>, Error> {
+    let of = |is_harmless: bool| {
+        protocol::ALL.iter().flat_map(move |protocol| {
+            let mutants = protocol.mutants().into_iter();
+            let mutants = mutants.filter(move |mutant| mutant.is_harmless() == is_harmless);
+            mutants.map(|mutant| (*protocol, mutant))
+        })
     };
-    all().filter(is_meant).collect()
+    let meant = of(false).chain(of(true));
+    let meant = meant.filter(|(_, mutant)| name.is_none_or(|name| name == mutant.name));
+    let models =
+        meant.map(|(protocol, mutant)| Ok((mutant, protocol::smallest(protocol, &mutant)?)));
+    models
+        .collect::<Result<_, protocol::Error>>()
+        .map_err(Error::other)
 }
 
 /// Searches for the run by which each mutant comes to light.
 pub(super) fn run(args: &MutantsArgs, output: &mut Output) -> Result<Exit, Error> {
-    let models = named(args.name.as_deref());
+    let models = models(args.name.as_deref())?;
     let count = models.len();
     let started = Instant::now();
     let mut tally = Tally::default();
-    for (i, model) in models.iter().enumerate() {
-        let Some(mutant) = model.mutant() else {
-            continue;
-        };
-        let (name, protocol) = (mutant.name, model.name());
+    for (i, (mutant, model)) in models.iter().enumerate() {
+        let (name, protocol) = (mutant.name, model.protocol().name());
         output.progress(format_args!("{} of {count}: {protocol} {name}", i + 1));
         let focus = (!mutant.is_harmless()).then_some(mutant.breaks);
-        let report = model.search(args.limits(), None, focus, |_| {})?;
+        let report = model.search(limits(), None, focus, &mut |_| {});
+        let report = report.map_err(Error::other)?;
         tally.count(mutant, format!("{protocol} {name}"), &report);
         if args.json {
-            print_json(model, &report, output)?;
+            print_json(mutant, model.as_ref(), &report, output)?;
         } else {
-            print(model, &report, args.name.is_some(), output)?;
+            print(mutant, model.as_ref(), &report, args.name.is_some(), output)?;
         }
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -94,7 +120,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, mutant: BrokenRule, name: String, report: &Report) {
+    fn count(&mut self, mutant: &Rule, name: String, report: &Report) {
         let is_as_expected = is_as_expected(mutant, report);
         let (all, others) = match mutant.is_harmless() {
             true => (&mut self.harmless, &mut self.harmful),
@@ -108,7 +134,7 @@ impl Tally {
 }
 
 /// Whether a mutant was caught, or whether nothing comes of one that does no harm.
-fn is_as_expected(mutant: BrokenRule, report: &Report) -> bool {
+fn is_as_expected(mutant: &Rule, report: &Report) -> bool {
     match mutant.is_harmless() {
         true => report.is_exhausted && counterexample(report).is_none(),
         false => counterexample(report).is_some(),
@@ -127,10 +153,13 @@ fn counterexample(report: &Report) -> Option<&Trace> {
 }
 
 /// Prints a line of the table; and what the mutant does and where to see it, if `in_full`.
-fn print(model: &Model, report: &Report, in_full: bool, output: &mut Output) -> Result<(), Error> {
-    let Some(mutant) = model.mutant() else {
-        return Ok(());
-    };
+fn print(
+    mutant: &Rule,
+    model: &dyn Model,
+    report: &Report,
+    in_full: bool,
+    output: &mut Output,
+) -> Result<(), Error> {
     let found = counterexample(report);
     let sign = match is_as_expected(mutant, report) {
         true => good("✓"),
@@ -149,7 +178,7 @@ fn print(model: &Model, report: &Report, in_full: bool, output: &mut Output) -> 
     let reached = report.reached;
     output.line(format_args!(
         "{sign} {} {:<22}{:<18}{steps:>8} {:>11} states {:>7.2} s",
-        model.name(),
+        model.protocol().name(),
         mutant.name,
         notices,
         grouped(reached.unique_states),
@@ -160,12 +189,12 @@ fn print(model: &Model, report: &Report, in_full: bool, output: &mut Output) -> 
         return Ok(output.line(dim(format_args!("    synod check {command}")))?);
     }
     output.line(format_args!("    {}", bold(mutant.sentence)))?;
-    let (seen, word) = (
-        mutant.seen,
+    let (source, word) = (
+        mutant.source,
         if mutant.is_harmless() { "for" } else { "seen:" },
     );
-    output.line(format_args!("    {word} {seen}"))?;
-    output.line(format_args!("    {}", model.describe()))?;
+    output.line(format_args!("    {word} {source}"))?;
+    output.line(format_args!("    {}", model.settings().describe()))?;
     output.line(format_args!("    step by step: synod check {command}"))?;
     if let Some(trace) = found {
         let link = explorer_link(trace);
@@ -175,22 +204,23 @@ fn print(model: &Model, report: &Report, in_full: bool, output: &mut Output) -> 
     Ok(())
 }
 
-fn print_json(model: &Model, report: &Report, output: &mut Output) -> Result<(), Error> {
-    let Some(mutant) = model.mutant() else {
-        return Ok(());
-    };
+fn print_json(
+    mutant: &Rule,
+    model: &dyn Model,
+    report: &Report,
+    output: &mut Output,
+) -> Result<(), Error> {
     let found = counterexample(report);
-    let command = model.command();
     let reached = report.reached;
     output.line(json!({
         "type": if mutant.is_harmless() { "harmless" } else { "mutant" },
-        "model": model.name(),
+        "model": model.protocol().name(),
         "name": mutant.name,
         "sentence": mutant.sentence,
-        "seen": mutant.seen,
+        "seen": mutant.source,
         "breaks": split(mutant.breaks).0,
         "killed": found.is_some(),
-        "flags": command.split_once(' ').map_or("", |(_, flags)| flags),
+        "flags": model.flags(),
         "verdict": verdict_name(report.verdict),
         "unique_states": reached.unique_states,
         "steps": found.map(|trace| trace.steps.len()),

@@ -1,23 +1,56 @@
 //! `synod scenarios`: runs to learn from, told step by step.
 
-use super::args::{DEFAULT_ADDRESS, PinnedArgs, ScenariosArgs};
-use super::model::Model;
+use super::explore::ADDRESS;
+use super::model::introduce;
 use super::output::{Output, bad, bold, dim, good};
 use super::{Error, Exit};
-use crate::models::scenarios::{self, Check, Run, Scenario, Step};
-use clap::Parser;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use synod::checker::Taken;
+use synod::models::protocol::{self, Model};
+use synod::models::scenarios::{self, Check, Run, Scenario, Step};
+
+/// Examples for the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod scenarios                          what there is, in the order in which to read it
+  synod scenarios duel                     how two proposers keep each other from deciding
+  synod scenarios --file mine.toml         one of your own: copy one from models/scenarios/
+
+Exit status: 0 it ends as it should; 1 it ends otherwise; 2 wrong usage, a step that is not
+possible, or failed input or output.";
+
+#[derive(Debug, Args)]
+pub(super) struct ScenariosArgs {
+    /// The scenario; a list of them if not given.
+    #[arg(value_parser = PossibleValuesParser::new(names()), hide_possible_values = true)]
+    name: Option<String>,
+    /// A scenario of your own, in a file like those in models/scenarios/.
+    #[arg(long, value_name = "FILE", conflicts_with = "name")]
+    file: Option<PathBuf>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The names of the scenarios.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    scenarios::ALL.iter().map(|(name, _)| *name)
+}
 
 /// Columns that prose takes.
 const COLUMNS: usize = 96;
 
+/// The flags that keep all messages that were ever sent.
+const ALL_MESSAGES: &str = "--drop-stale off --forget off";
+
 /// A scenario, and its model.
 pub(super) struct Staged {
     pub(super) scenario: Scenario,
-    pub(super) model: Model,
+    pub(super) model: Box<dyn Model>,
     /// The model in words.
     world: String,
     /// What asks for it in the Explorer.
@@ -31,7 +64,7 @@ impl Staged {
         let text = text.ok_or_else(|| Error::Other(format!("there is no scenario {name}")))?;
         let mut staged =
             Self::parse(text).map_err(|error| Error::Other(format!("{name}: {error}")))?;
-        staged.command = format!("{} --scenario {name}", staged.model.name());
+        staged.command = format!("{} --scenario {name}", staged.model.protocol().name());
         Ok(staged)
     }
 
@@ -47,11 +80,14 @@ impl Staged {
     /// All messages are kept, so that those which come too late can be shown to change nothing.
     fn parse(text: &str) -> Result<Self, String> {
         let scenario = scenarios::parse(text).map_err(|error| error.to_string())?;
-        let asked = PinnedArgs::try_parse_from(scenario.check.split_whitespace());
-        let asked = asked.map_err(|error| format!("check: {error}"))?;
-        let plain = asked.protocol.model();
-        let world = format!("{}: {}", plain.title(), plain.describe());
-        let model = plain.with_all_messages();
+        let parse = |words: &str| protocol::parse(words).map_err(|error| format!("check: {error}"));
+        let plain = parse(&scenario.check)?;
+        let world = format!(
+            "{}: {}",
+            plain.protocol().title(),
+            plain.settings().describe()
+        );
+        let model = parse(&format!("{} {ALL_MESSAGES}", scenario.check))?;
         Ok(Self {
             world,
             command: model.command(),
@@ -62,7 +98,7 @@ impl Staged {
 
     /// Plays it.
     pub(super) fn play(&self) -> Result<Run, Error> {
-        self.model.play(&self.scenario)
+        self.model.play(&self.scenario).map_err(Error::other)
     }
 }
 
@@ -94,15 +130,15 @@ fn list(as_json: bool, output: &mut Output) -> Result<Exit, Error> {
             output.line(json!({
                 "type": "scenario",
                 "name": name,
-                "model": model.name(),
+                "model": model.protocol().name(),
                 "title": scenario.title,
                 "teaches": scenario.teaches,
             }))?;
             continue;
         }
-        if model.title() != last {
+        if model.protocol().title() != last {
             let separator = if last.is_empty() { "" } else { "\n" };
-            last = model.title();
+            last = model.protocol().title();
             output.line(format_args!("{separator}{}\n", bold(last)))?;
         }
         let name = format!("{name:<16}");
@@ -136,7 +172,7 @@ fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
     let scenario = &staged.scenario;
     output.line(bold(&scenario.title))?;
     print_aside(&staged.world, 0, output)?;
-    staged.model.introduce(output)?;
+    introduce(staged.model.as_ref(), output)?;
     output.line("")?;
     print_prose(&scenario.story, 0, output)?;
     let mut number = 0;
@@ -152,7 +188,7 @@ fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
     output.line(format_args!(
         "\nSee it in the browser: synod explore {}\nand open {}",
         staged.command,
-        link(DEFAULT_ADDRESS, run)
+        link(ADDRESS, run)
     ))?;
     Ok(())
 }
@@ -239,9 +275,9 @@ fn print_json(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Err
     let checks = run.checks.iter();
     let checks = checks.map(|it| json!({ "is": it.is, "expected": it.expected }));
     output.line(json!({ "type": "result", "title": scenario.title,
-        "model": staged.model.name(), "flags": staged.model.flags(),
+        "model": staged.model.protocol().name(), "flags": staged.model.flags(),
         "as_expected": run.checks.iter().all(Check::is_met),
         "checks": checks.collect::<Vec<_>>(), "moral": scenario.end.moral.trim(),
-        "explorer": link(DEFAULT_ADDRESS, run) }))?;
+        "explorer": link(ADDRESS, run) }))?;
     Ok(())
 }

@@ -1,174 +1,110 @@
-//! `synod simulate`: a protocol on an imagined network, in many runs that are told by their seeds.
+//! `synod simulate`: a protocol on a simulated network, in many runs, each determined by a seed.
 
-mod multi;
-
-use super::args::{Protocol, SimulateArgs};
-use super::decree::Decree;
+use super::model::protocols;
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
 use super::{Error, Exit};
-use crate::models::mutants::Subject;
-use multi::Multi;
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use stateright::actor::{Actor, Id};
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
-use synod::certify::Run;
-use synod::runtime::simulator::{Chaos, ChaosSettings, Settings, Simulation};
-use synod::runtime::{Counters, Faults, Runnable};
-use synod::{basic, fast};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::time::Instant;
+use synod::models::protocol::AnyProtocol;
+use synod::models::simulate::{End, Plan, Simulated, Tally};
 
-/// How often it is looked whether a run is over, in simulated time.
-const SLICE: Duration = Duration::from_millis(10);
+/// Examples for the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod simulate basic --seeds 1000
+  synod simulate multi --seeds 1000              five nodes, three clients, a store
+  synod simulate basic --seed 7                  one run, the same every time
+  synod simulate basic --mutant forget-promise   break a rule, see which seed shows it
 
-/// How long a run may take after its misfortunes have ended, in simulated time.
-const CALM_MAX: Duration = Duration::from_secs(60);
+Exit status: 0 all runs ended well; 1 something is wrong in one; 2 wrong usage or failed input or
+output; 3 a run was not over at its time limit.";
 
-pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Error> {
-    let nodes = args.nodes();
-    match (args.protocol, args.mutant) {
-        (Protocol::Basic | Protocol::Fast, _) if args.clients.is_some() => Err(Error::Other(
-            "--clients is for multi: in basic and fast there are two, which disagree".to_owned(),
-        )),
-        (Protocol::Basic, None) => all(args, output, |_| {
-            OneDecree::<basic::Process<char>, _>::new(nodes, |node| node)
-        }),
-        (Protocol::Basic, Some(mutant)) => all(args, output, |_| {
-            OneDecree::<basic::Process<char>, _>::new(nodes, |it| Subject::new(it, mutant))
-        }),
-        (Protocol::Fast, None) => all(args, output, |_| {
-            OneDecree::<fast::Process<char>, _>::new(nodes, |node| node)
-        }),
-        (Protocol::Multi, None) => all(args, output, |seed| {
-            Multi::new(nodes, args.clients.unwrap_or(CLIENTS), seed, |node| node)
-        }),
-        (Protocol::Multi | Protocol::Fast, Some(_)) => Err(Error::Other(
-            "--mutant breaks a rule of basic only".to_owned(),
-        )),
-    }
+#[derive(Args)]
+pub(super) struct SimulateArgs {
+    /// The protocol to simulate.
+    #[arg(value_parser = protocols())]
+    protocol: &'static dyn AnyProtocol,
+    /// Nodes, each of which plays all roles. By default 3, of Multi-Paxos 5.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    nodes: Option<u32>,
+    /// Clients of Multi-Paxos, 3 by default. Basic Paxos and Fast Paxos have two.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    clients: Option<u32>,
+    /// Runs, one seed after the other. By default 100, or one if the seed is given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// The first seed, which determines all that happens in its run; 0 if not given.
+    #[arg(long, value_name = "K")]
+    seed: Option<u64>,
+    /// Break one rule of the protocol, to see that it comes to light: see `synod mutants`.
+    #[arg(long, value_name = "NAME")]
+    mutant: Option<String>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    json: bool,
 }
 
-/// Clients of Multi-Paxos.
-const CLIENTS: u32 = 3;
-
-/// Something that is simulated, and how it is judged.
-trait Play {
-    type Actor: Runnable;
-
-    /// What it is called.
-    const NAME: &'static str;
-
-    /// How long misfortunes last, in simulated time, and how far apart they are at most.
-    const CHAOS: (Duration, Duration);
-
-    /// How far clocks are off at most: see [`Settings::drift`].
-    const DRIFT: f64 = 0.0;
-
-    /// Everybody who takes part, those who may crash first, and their number.
-    fn cast(&mut self) -> (Vec<Self::Actor>, usize);
-
-    /// Sees a state of a process that is durable. An error says what is wrong.
-    fn judge(&mut self, id: usize, state: &<Self::Actor as Actor>::State) -> Result<(), String>;
-
-    /// Whether everybody has what they wanted.
-    fn is_over(&self, simulation: &Simulation<Self::Actor>) -> bool;
-
-    /// Looks back on the whole run, however it ended.
-    fn conclude(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    /// How often what happened, to be added up over all runs.
-    fn notes(&self) -> Vec<(&'static str, u64)> {
-        Vec::new()
-    }
-}
-
-/// What came of one or more runs.
-#[derive(Default)]
-struct Tally {
-    counters: Counters,
-    crashes: u64,
-    partitions: u64,
-    time: Duration,
-    /// Stands for everything that happened.
-    hash: u64,
-    notes: Vec<(&'static str, u64)>,
-}
-
-impl Tally {
-    fn add(&mut self, other: &Tally) {
-        self.counters.add(&other.counters);
-        self.crashes += other.crashes;
-        self.partitions += other.partitions;
-        self.time += other.time;
-        self.hash = self.hash.rotate_left(5) ^ other.hash;
-        match self.notes.as_mut_slice() {
-            [] => self.notes.clone_from(&other.notes),
-            notes => notes
-                .iter_mut()
-                .zip(&other.notes)
-                .for_each(|(a, b)| a.1 += b.1),
+impl SimulateArgs {
+    fn plan(&self) -> Plan {
+        Plan {
+            nodes: self.nodes.unwrap_or_else(|| self.protocol.nodes()),
+            clients: self.clients,
         }
     }
+
+    /// The command that runs one seed again.
+    fn command(&self, seed: u64) -> String {
+        let clients = self.clients.map(|it| format!(" --clients {it}"));
+        let mutant = self.mutant.as_ref().map(|it| format!(" --mutant {it}"));
+        format!(
+            "synod simulate {} --nodes {}{}{} --seed {seed}",
+            self.protocol.name(),
+            self.plan().nodes,
+            clients.unwrap_or_default(),
+            mutant.unwrap_or_default(),
+        )
+    }
 }
 
-/// How a run ended.
-enum End {
-    Over,
-    Late,
-    Wrong(String),
-}
-
-fn all<P: Play>(
-    args: &SimulateArgs,
-    output: &mut Output,
-    play: impl Fn(u64) -> Result<P, Error>,
-) -> Result<Exit, Error> {
+pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Error> {
     let (first, start) = (args.seed.unwrap_or(0), Instant::now());
-    let seeds = args
-        .seeds
-        .unwrap_or(if args.seed.is_some() { 1 } else { 100 });
+    let one_or_many = if args.seed.is_some() { 1 } else { 100 };
+    let seeds = args.seeds.unwrap_or(one_or_many);
     let mut sum = Tally::default();
     for count in 0..seeds {
         let seed = first.wrapping_add(count);
-        let (tally, end) = one(&mut play(seed)?, seed);
+        let run = args
+            .protocol
+            .simulate(&args.plan(), args.mutant.as_deref(), seed);
+        let Simulated { tally, end } = run.map_err(Error::Other)?;
         sum.add(&tally);
-        let what = match end {
-            End::Over => None,
-            End::Late => Some((
+        let (exit, what) = match end {
+            End::Over => {
+                output.progress(format_args!("{} of {seeds} runs", count + 1));
+                continue;
+            }
+            End::Late => (
                 Exit::Bounded,
                 warn("not over at the time limit").to_string(),
-            )),
-            End::Wrong(what) => Some((Exit::Violated, what)),
+            ),
+            End::Wrong(what) => (Exit::Violated, what),
         };
-        if let Some((exit, what)) = what {
-            say(args, output, &sum, count + 1, start, exit)?;
-            if !args.json {
-                let mutant = args
-                    .mutant
-                    .map(|mutant| format!(" --mutant {}", mutant.name));
-                output.line(format_args!(
-                    "{} {what}, within {:.2} s of imagined time\nSee it again: synod simulate {} \
-                     --nodes {}{}{} --seed {seed}",
-                    bad(format_args!("seed {seed}:")),
-                    tally.time.as_secs_f64(),
-                    args.protocol.name(),
-                    args.nodes(),
-                    args.clients
-                        .map(|it| format!(" --clients {it}"))
-                        .unwrap_or_default(),
-                    mutant.unwrap_or_default(),
-                ))?;
-            }
-            return Ok(exit);
+        say(args, output, &sum, count + 1, start, exit)?;
+        if !args.json {
+            output.line(format_args!(
+                "{} {what}, within {:.2} s of simulated time\nSee it again: {}",
+                bad(format_args!("seed {seed}:")),
+                tally.time.as_secs_f64(),
+                args.command(seed),
+            ))?;
         }
-        output.progress(format_args!("{} of {seeds} runs", count + 1));
+        return Ok(exit);
     }
     say(args, output, &sum, seeds, start, Exit::Success)?;
     if !args.json {
-        let agreed = good("agreed");
-        output.line(format_args!("{agreed} in all {seeds} runs of {}", P::NAME))?;
+        let (agreed, title) = (good("agreed"), args.protocol.title());
+        output.line(format_args!("{agreed} in all {seeds} runs of {title}"))?;
     }
     Ok(Exit::Success)
 }
@@ -213,7 +149,7 @@ fn say(
     }
     output.line(format_args!(
         "{} {runs} runs from seed {}: {} messages, {} datagrams lost, {} crashes, {} partitions, \
-         {} saves, {virtual_s:.1} s of imagined time in {seconds:.2} s",
+         {} saves, {virtual_s:.1} s of simulated time in {seconds:.2} s",
         bold("Simulated:"),
         args.seed.unwrap_or(0),
         grouped(messages as usize),
@@ -230,156 +166,4 @@ fn say(
     let hash = format_args!("all that happened, as one number: {:016x}", sum.hash).to_string();
     output.line(dim(hash))?;
     Ok(())
-}
-
-/// One run: misfortunes, and then time to come to an end.
-fn one<P: Play>(play: &mut P, seed: u64) -> (Tally, End) {
-    let (settings, chaos) = world::<P>(seed);
-    let (actors, servers) = play.cast();
-    let mut simulation = Simulation::new(actors, settings);
-    let mut chaos = chaos(servers);
-    let mut end = End::Late;
-    let mut is_calm = false;
-    while simulation.now() < P::CHAOS.0 + CALM_MAX {
-        if !is_calm && simulation.now() >= P::CHAOS.0 {
-            is_calm = true;
-            Chaos::calm(&mut simulation);
-        }
-        let until = simulation.now() + SLICE;
-        let mut wrong = None;
-        let mut judge = |id: Id, state: &<P::Actor as Actor>::State| {
-            wrong = wrong.take().or_else(|| play.judge(id.into(), state).err());
-        };
-        let ran = match is_calm {
-            false => chaos.run_until(&mut simulation, until, &mut judge),
-            true => simulation.run_until(until, &mut judge),
-        };
-        // A step that the runtime refuses is as wrong as one that contradicts another.
-        let wrong = wrong.or_else(|| ran.err().map(|error| error.to_string()));
-        if let Some(wrong) = wrong {
-            end = End::Wrong(wrong);
-            break;
-        }
-        if is_calm && play.is_over(&simulation) {
-            end = End::Over;
-            break;
-        }
-    }
-    if !matches!(end, End::Wrong(_))
-        && let Err(wrong) = play.conclude()
-    {
-        end = End::Wrong(wrong);
-    }
-    let tally = Tally {
-        counters: simulation.counters(),
-        crashes: chaos.crashes,
-        partitions: chaos.partitions,
-        time: simulation.now(),
-        hash: simulation.hash(),
-        notes: play.notes(),
-    };
-    (tally, end)
-}
-
-/// A network and misfortunes drawn by seed: some runs are nearly quiet, others hardly bearable.
-fn world<P: Play>(seed: u64) -> (Settings, impl FnOnce(usize) -> Chaos) {
-    let mut rng = SmallRng::seed_from_u64(seed);
-    let us = Duration::from_micros;
-    let mut probability = |most: f64| rng.random::<f64>() * most;
-    let faults = Faults {
-        loss: probability(0.4),
-        duplicate: probability(0.3),
-        reorder: probability(0.5),
-    };
-    let settings = Settings {
-        seed,
-        drift: P::DRIFT,
-        faults,
-        latency: us(20)..us(rng.random_range(50..3000)),
-        sync: us(20)..us(rng.random_range(50..2000)),
-        ..Settings::default()
-    };
-    let pause = us(50)..P::CHAOS.1.mul_f64(rng.random_range(0.05..1.0));
-    let chaos = move |servers| {
-        let mut settings = ChaosSettings::new(seed, servers);
-        settings.pause = pause;
-        Chaos::new(settings)
-    };
-    (settings, chaos)
-}
-
-/// One decree: nodes that play all roles, and two clients that disagree.
-struct OneDecree<P, W> {
-    nodes: usize,
-    cast: Vec<P>,
-    wrap: W,
-    /// The first decision, and whose it was.
-    decided: Option<(usize, char)>,
-    /// Who has decided.
-    has_decided: BTreeSet<usize>,
-}
-
-/// What the clients propose: one value each.
-const VALUES: [char; 2] = ['x', 'y'];
-
-impl<P: Decree<char>, A, W: Fn(P) -> A> OneDecree<P, W> {
-    fn new(nodes: u32, wrap: W) -> Result<Self, Error> {
-        let (cluster, protocol) = (0, P::SPOKEN);
-        let run = Run {
-            cluster,
-            nodes,
-            protocol,
-        };
-        Ok(OneDecree {
-            nodes: nodes as usize,
-            cast: P::cast(&run, &VALUES)?,
-            wrap,
-            decided: None,
-            has_decided: BTreeSet::new(),
-        })
-    }
-}
-
-impl<P, A, W> Play for OneDecree<P, W>
-where
-    P: Decree<char>,
-    A: Runnable + Actor<State = P::State>,
-    W: Fn(P) -> A,
-{
-    type Actor = A;
-
-    const NAME: &'static str = P::TITLE;
-
-    const CHAOS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(10));
-
-    fn cast(&mut self) -> (Vec<A>, usize) {
-        let cast = std::mem::take(&mut self.cast).into_iter().map(&self.wrap);
-        (cast.collect(), self.nodes)
-    }
-
-    fn judge(&mut self, id: usize, state: &P::State) -> Result<(), String> {
-        let Some(value) = P::decided(state).copied() else {
-            return match self.has_decided.contains(&id) {
-                true => Err(format!("process {id} has forgotten what it had decided")),
-                false => Ok(()),
-            };
-        };
-        self.has_decided.insert(id);
-        if !VALUES.contains(&value) {
-            return Err(format!(
-                "process {id} decided {value}, which nobody proposed"
-            ));
-        }
-        match *self.decided.get_or_insert((id, value)) {
-            (_, first) if first == value => Ok(()),
-            (other, first) => Err(format!(
-                "process {id} decided {value}, but process {other} had decided {first}"
-            )),
-        }
-    }
-
-    fn is_over(&self, simulation: &Simulation<A>) -> bool {
-        let decided = |id| simulation.state(id).and_then(P::decided);
-        (0..simulation.len()).all(|id| decided(id).is_some())
-    }
 }

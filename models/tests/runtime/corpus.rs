@@ -1,6 +1,6 @@
 //! What the fuzzer found worth keeping, fed to the same code again: see `models/fuzz`.
 
-#[path = "fuzz/targets.rs"]
+#[path = "../../fuzz/targets.rs"]
 mod targets;
 
 use std::fs;

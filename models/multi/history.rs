@@ -5,7 +5,7 @@ use synod::kv::{Command, Reply, Store};
 use synod::multi::{ClientState, Outcome, Task};
 
 /// What is known of a client.
-pub(super) struct Scribe {
+pub(crate) struct Scribe {
     tasks: Vec<Task<Command>>,
     /// What it is at.
     ticket: Option<Ticket>,
@@ -15,7 +15,7 @@ pub(super) struct Scribe {
 
 impl Scribe {
     /// A client is about to start.
-    pub(super) fn begin(tasks: Vec<Task<Command>>, history: &mut History<Store>) -> Self {
+    pub(crate) fn begin(tasks: Vec<Task<Command>>, history: &mut History<Store>) -> Self {
         let mut scribe = Scribe {
             tasks,
             ticket: None,
@@ -27,7 +27,7 @@ impl Scribe {
 
     /// Notes what a client was told since it was last looked at, and what it asks for thereupon.
     /// To be called before what it asks for leaves.
-    pub(super) fn note(&mut self, state: &ClientState<Reply>, history: &mut History<Store>) {
+    pub(crate) fn note(&mut self, state: &ClientState<Reply>, history: &mut History<Store>) {
         for outcome in state.replies.iter().skip(self.seen) {
             if let (Some(ticket), Outcome::Done(reply)) = (self.ticket.take(), outcome) {
                 history.finish(ticket, reply.clone());
@@ -41,7 +41,7 @@ impl Scribe {
     }
 
     /// Whether the client has been told of all that it wanted.
-    pub(super) fn has_all(&self) -> bool {
+    pub(crate) fn has_all(&self) -> bool {
         self.seen == self.tasks.len()
     }
 
@@ -52,13 +52,13 @@ impl Scribe {
 }
 
 /// What a task is about.
-pub(super) fn command(task: &Task<Command>) -> &Command {
+pub(crate) fn command(task: &Task<Command>) -> &Command {
     let (Task::Do(command) | Task::Read(command, _)) = task;
     command
 }
 
 /// Finds fault with what clients were told, key by key, of a store that held `initial` at first.
-pub(super) fn judge(history: &History<Store>, initial: &Store) -> Result<(), String> {
+pub(crate) fn judge(history: &History<Store>, initial: &Store) -> Result<(), String> {
     for (key, history) in history.split(|command| command.key().to_owned()) {
         let explained = history.explain(initial);
         explained.map_err(|why| format!("what was told of {key} is not linearizable: {why}"))?;

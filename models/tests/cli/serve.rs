@@ -1,6 +1,7 @@
 //! Real processes: nodes that serve a store, clients that use it, and what is refused.
 
-use super::command::{Output, Running, command, synod};
+use super::command::Running;
+use super::support::{Output, command, synod};
 use stateright::actor::{Actor, Id, Out};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};

@@ -1,14 +1,19 @@
 //! Rules of the text: what may know what, how long things are, and what must be said.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what helps tests may fail as they do"
+)]
 
 mod dependencies;
 mod figures;
 mod proofs;
 mod teeth;
 
-use super::models::expected;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use synod::models::expected;
 
 const COLUMNS_MAX: usize = 100;
 const FUNCTION_LINES_MAX: usize = 60;

@@ -2,7 +2,7 @@
 //! would lose some is noticed.
 
 use super::global::{Observed, Plain, observed, of_world};
-use super::{Paxos, UNREDUCED, by_world, colocated, reach, separated, successors, system};
+use super::{Paxos, UNREDUCED, by_world, colocated, config, reach, separated, successors, system};
 use stateright::actor::{Envelope, Id};
 use stateright::{Checker, Model, Property};
 use std::collections::HashSet;
@@ -125,11 +125,8 @@ fn cases() -> Vec<(&'static str, Config, Options)> {
         ..UNREDUCED
     };
     use StorageMode::{Atomic, Split};
-    let refusing = Config {
-        nacks: true,
-        replies: true,
-        ..separated(2, 2, 1, 1)
-    };
+    let refusing =
+        config("--acceptors 2 --proposers 2 --ballots 1 --clients 1 --nacks on --replies on");
     vec![
         ("two ballots", separated(2, 1, 2, 1), UNREDUCED),
         ("refusals and a client", refusing, UNREDUCED),

@@ -6,7 +6,7 @@ use super::{UNREDUCED, by_actor_model, by_world};
 use std::collections::HashSet;
 use synod::checker::{Options, StorageMode};
 use synod::fast::Process;
-use synod::models::basic::Layout;
+use synod::models::config::Flags;
 use synod::models::fast::{Config, Fast};
 
 /// Fast Paxos as it is.
@@ -17,13 +17,14 @@ fn system(config: &Config) -> Paxos {
 }
 
 fn separated(acceptors: u32, coordinators: u32, ballots: u64, clients: u32) -> Config {
-    Config {
-        acceptors,
-        coordinators,
-        ballots,
-        clients,
-        ..Config::default()
-    }
+    config(&format!(
+        "--acceptors {acceptors} --coordinators {coordinators} --ballots {ballots} \
+         --clients {clients}"
+    ))
+}
+
+fn config(flags: &str) -> Config {
+    Config::from_flags(flags).expect("well-formed flags")
 }
 
 fn cases() -> Vec<(&'static str, Config, Options)> {
@@ -32,15 +33,9 @@ fn cases() -> Vec<(&'static str, Config, Options)> {
         storage,
         ..UNREDUCED
     };
-    let refusing = Config {
-        nacks: true,
-        replies: true,
-        ..separated(1, 2, 1, 1)
-    };
-    let nodes = Config {
-        layout: Layout::Colocated,
-        ..separated(2, 1, 2, 2)
-    };
+    let refusing =
+        config("--acceptors 1 --coordinators 2 --ballots 1 --clients 1 --nacks on --replies on");
+    let nodes = config("--acceptors 2 --coordinators 1 --ballots 2 --clients 2 --layout colocated");
     vec![
         ("a collision", separated(2, 1, 2, 2), UNREDUCED),
         ("three acceptors", separated(3, 1, 1, 2), UNREDUCED),

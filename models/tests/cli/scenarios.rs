@@ -1,10 +1,11 @@
 //! Scenarios as they are told: each ends as it should, and reads as it did.
 
-use super::command::{Output, synod, the_explorer_shows};
-use super::models::scenarios;
+use super::command::the_explorer_shows;
+use super::support::{Output, synod};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use synod::models::scenarios;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -19,7 +19,8 @@ use std::thread::sleep;
 use std::time::Duration;
 use synod::basic::Process;
 use synod::checker::{Options, StateOf, StorageMode, System, World};
-use synod::models::basic::{Asks, Basic, CHOSEN, Config, Layout};
+use synod::models::basic::{Basic, CHOSEN, Config};
+use synod::models::config::Flags;
 
 /// Basic Paxos as it is.
 type Paxos = Basic<Process<char>>;
@@ -34,23 +35,24 @@ const UNREDUCED: Options = Options {
     symmetry: false,
 };
 
+/// The configuration of these flags.
+fn config(flags: &str) -> Config {
+    Config::from_flags(flags).expect("well-formed flags")
+}
+
 /// Role-separated nodes, and clients outside.
 fn separated(acceptors: u32, proposers: u32, ballots: u64, clients: u32) -> Config {
-    Config {
-        acceptors,
-        proposers,
-        ballots,
-        clients,
-        ..Config::default()
-    }
+    config(&format!(
+        "--acceptors {acceptors} --proposers {proposers} --ballots {ballots} --clients {clients}"
+    ))
 }
 
 /// Co-located nodes, and one client outside.
 fn colocated(nodes: u32, proposers: u32, ballots: u64) -> Config {
-    Config {
-        layout: Layout::Colocated,
-        ..separated(nodes, proposers, ballots, 1)
-    }
+    config(&format!(
+        "--layout colocated --acceptors {nodes} --proposers {proposers} --ballots {ballots} \
+         --clients 1"
+    ))
 }
 
 fn system(config: &Config) -> Paxos {
@@ -106,20 +108,11 @@ fn by_actor_model<S: System<Actor: Clone>>(system: &S) -> HashSet<Plain<S>> {
 
 /// Configurations without faults, small enough for the plainest of loops.
 fn configurations() -> Vec<(&'static str, Config)> {
-    let answered = Config {
-        replies: true,
-        nacks: true,
-        ..separated(2, 2, 1, 1)
-    };
-    let votes_alone = Config {
-        learners: 0,
-        asks: Asks::One,
-        ..separated(3, 2, 1, 3)
-    };
-    let two_learn = Config {
-        learners: 2,
-        ..separated(2, 1, 1, 1)
-    };
+    let answered =
+        config("--acceptors 2 --proposers 2 --ballots 1 --clients 1 --replies on --nacks on");
+    let votes_alone =
+        config("--acceptors 3 --proposers 2 --ballots 1 --clients 3 --learners 0 --ask one");
+    let two_learn = config("--acceptors 2 --proposers 1 --ballots 1 --clients 1 --learners 2");
     vec![
         ("3 acceptors, 2 proposers", separated(3, 2, 1, 1)),
         ("no learner, 3 clients that ask one proposer", votes_alone),
@@ -170,10 +163,7 @@ fn the_world_has_the_states_and_the_steps_that_brute_force_finds() {
     let mut cases: Vec<(&str, Config, Options)> = plain
         .map(|(name, config)| (name, config, UNREDUCED))
         .collect();
-    let client = Config {
-        replies: true,
-        ..separated(2, 2, 1, 1)
-    };
+    let client = config("--acceptors 2 --proposers 2 --ballots 1 --clients 1 --replies on");
     cases.extend([
         ("a client and a crash", client, faults(1, Atomic)),
         ("a crash", separated(3, 1, 1, 1), faults(1, Atomic)),
@@ -232,7 +222,7 @@ fn the_world_has_the_states_and_the_steps_that_brute_force_finds() {
 #[test]
 fn all_of_staterights_checkers_agree_on_the_world() {
     for config in [separated(3, 2, 1, 2), colocated(3, 2, 1)] {
-        let model = || World::new(system(&config), config.options()).checker();
+        let model = || World::new(system(&config), config.shared.world.options()).checker();
         let bfs = model().spawn_bfs().join();
         let dfs = model().spawn_dfs().join();
         let parallel = model().threads(2).spawn_dfs().join();
@@ -258,7 +248,10 @@ fn all_of_staterights_checkers_agree_on_the_world() {
 fn simulation_of_the_world_chooses_a_value_and_breaks_nothing() {
     const STATES: usize = 100_000;
     let simulate = |finish_when| {
-        let model = World::new(system(&Config::default()), Config::default().options());
+        let model = World::new(
+            system(&Config::default()),
+            Config::default().shared.world.options(),
+        );
         let checker = model.checker().target_state_count(STATES);
         let checker = checker.finish_when(finish_when);
         checker

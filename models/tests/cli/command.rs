@@ -1,33 +1,11 @@
 //! The `synod` command as a user meets it: exit codes, errors, and the page in a real browser.
 
+use super::support::{command, synod};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-
-/// What a run of the command printed, and how it ended.
-pub(crate) struct Output {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-/// Runs `synod` to its end.
-pub(crate) fn synod(args: &[&str]) -> Output {
-    let output = command(args).output().expect("synod runs");
-    Output {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).expect("output is text"),
-        stderr: String::from_utf8(output.stderr).expect("errors are text"),
-    }
-}
-
-pub(crate) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
-    command.args(args);
-    command
-}
 
 /// Ends a process when a test ends, however it ends.
 pub(crate) struct Running(pub(crate) Child);

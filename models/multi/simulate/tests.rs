@@ -1,5 +1,5 @@
-use super::super::{End, Tally, one};
 use super::*;
+use crate::models::simulate::{End, Simulated, Tally, run};
 use stateright::actor::{Command as Wish, Id, Out};
 use std::borrow::Cow;
 use synod::kv::Reply;
@@ -112,10 +112,11 @@ impl Actor for Broken {
 /// One run of the protocol with a rule broken: all that happened as a number, and what is wrong.
 fn run_broken(rule: Rule, seed: u64) -> (u64, Option<String>) {
     let wrap = |process| Broken { process, rule };
-    let mut play = Multi::new(3, 3, seed, wrap).expect("a sound cluster");
-    match one(&mut play, seed) {
-        (tally, End::Wrong(wrong)) => (tally.hash, Some(wrong)),
-        (tally, End::Over | End::Late) => (tally.hash, None),
+    let mut workload = Replicated::new(3, 3, seed, wrap).expect("a sound cluster");
+    let Simulated { tally, end } = run(&mut workload, seed);
+    match end {
+        End::Wrong(wrong) => (tally.hash, Some(wrong)),
+        End::Over | End::Late => (tally.hash, None),
     }
 }
 
@@ -155,10 +156,13 @@ fn a_learner_that_does_not_wait_for_a_quorum_shows() {
 fn what_is_rare_in_earnest_happens_here() {
     let mut sum = Tally::default();
     for seed in 0..60 {
-        let mut play = Multi::new(5, 3, seed, |process| process).expect("a sound cluster");
-        let (tally, end) = one(&mut play, seed);
-        match end {
-            End::Over => sum.add(&tally),
+        let plan = Plan {
+            nodes: 5,
+            clients: None,
+        };
+        let run = simulate(&plan, seed).expect("a sound cluster");
+        match run.end {
+            End::Over => sum.add(&run.tally),
             End::Late => panic!("seed {seed} is not over"),
             End::Wrong(wrong) => panic!("seed {seed}: {wrong}"),
         }

@@ -1,12 +1,12 @@
 //! The tables of what was broken on purpose are those of runs.
 
-use super::super::models::{fast, multi, mutants};
 use super::grouped;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use synod::models::protocol;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -95,13 +95,11 @@ fn the_table_of_the_mutants_is_made_from_a_run() {
 /// Red if a mutant was added or changed, and the run not made again.
 #[test]
 fn the_run_of_the_mutants_that_is_kept_is_of_these_mutants() {
-    let basic = mutants::ALL.iter().chain(mutants::HARMLESS);
-    let basic = basic.map(|it| ("basic", it.name, it.sentence, it.seen));
-    let multi = multi::mutants::ALL.iter().chain(multi::mutants::HARMLESS);
-    let multi = multi.map(|it| ("multi", it.name, it.sentence, it.seen));
-    let fast = fast::mutants::ALL.iter().chain(fast::mutants::HARMLESS);
-    let fast = fast.map(|it| ("fast", it.name, it.sentence, it.seen));
-    let there: BTreeSet<_> = basic.chain(multi).chain(fast).collect();
+    let there = protocol::ALL.iter().flat_map(|protocol| {
+        let mutants = protocol.mutants().into_iter();
+        mutants.map(|it| (protocol.name(), it.name, it.sentence, it.source))
+    });
+    let there: BTreeSet<_> = there.collect();
     let kept = kept();
     let kept = kept.iter().filter(|row| row["type"] != "result");
     let kept = kept.map(|row| {

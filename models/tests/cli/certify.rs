@@ -5,7 +5,7 @@
 //! finds nothing wrong with that, so that what it finds with the bug is the bug. The replay rejects
 //! all of them: the actors take no such steps.
 
-use super::command::{Output, synod};
+use super::support::{Output, synod};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;

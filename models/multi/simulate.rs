@@ -1,8 +1,7 @@
-//! Multi-Paxos in imagined runs: nodes that play all roles, and clients that use a store.
+//! Multi-Paxos in simulated runs: nodes that play all roles, and clients that use a store.
 
-use super::super::Error;
-use super::super::scribe::{Scribe, judge};
-use super::Play;
+use super::history::{Scribe, judge};
+use crate::models::simulate::{self, Plan, Simulated, Workload};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -19,12 +18,13 @@ use synod::multi::{
     Client, ClientState, Clock, Cluster, Entry, How, Learner, Limits, NodeState, Process,
     ProcessState, Sessions, Slot, Task,
 };
+use synod::quorum::QuorumError;
 use synod::runtime::Runnable;
 use synod::runtime::clock::now_us;
 use synod::runtime::simulator::Simulation;
 
 /// Nodes that replicate a store, and clients with a list of tasks each.
-pub(super) struct Multi<W> {
+struct Replicated<W> {
     cluster: Arc<Cluster<Store>>,
     nodes: usize,
     clients: Vec<Client<Command>>,
@@ -41,9 +41,22 @@ pub(super) struct Multi<W> {
     caught_up: u64,
 }
 
-impl<A, W: Fn(Process<Store>) -> A> Multi<W> {
-    /// The cluster of a seed, which has its clients do something else each time.
-    pub(super) fn new(nodes: u32, clients: u32, seed: u64, wrap: W) -> Result<Self, Error> {
+/// The number of clients unless the plan has another.
+const CLIENTS: u32 = 3;
+
+/// Simulates a store.
+///
+/// # Errors
+/// If there are no nodes.
+pub(super) fn simulate(plan: &Plan, seed: u64) -> Result<Simulated, QuorumError> {
+    let clients = plan.clients.unwrap_or(CLIENTS);
+    let mut workload = Replicated::new(plan.nodes, clients, seed, |process| process)?;
+    Ok(simulate::run(&mut workload, seed))
+}
+
+impl<A, W: Fn(Process<Store>) -> A> Replicated<W> {
+    /// The cluster of a seed, whose clients do something else for each seed.
+    fn new(nodes: u32, clients: u32, seed: u64, wrap: W) -> Result<Self, QuorumError> {
         let mut rng = SmallRng::seed_from_u64(seed ^ 0x6a09_e667_f3bc_c908);
         // So few, now and then, that some are forgotten.
         let capacity = if rng.random_bool(0.2) { clients } else { 100 };
@@ -70,7 +83,7 @@ impl<A, W: Fn(Process<Store>) -> A> Multi<W> {
                 margin: lease / 10,
             }),
             snapshot_every: Some(rng.random_range(2..20)),
-            ..Cluster::of_replicas(nodes, initial).map_err(Error::other)?
+            ..Cluster::of_replicas(nodes, initial)?
         };
         let (keys, is_loyal) = (rng.random_range(1..4), rng.random());
         let clients = (0..clients).map(|client| Client {
@@ -80,7 +93,7 @@ impl<A, W: Fn(Process<Store>) -> A> Multi<W> {
             is_loyal,
             backoff: Backoff::default(),
         });
-        Ok(Multi {
+        Ok(Replicated {
             clients: clients.collect(),
             cluster: Arc::new(cluster),
             nodes: nodes as usize,
@@ -125,7 +138,7 @@ fn tasks(client: u32, keys: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
     tasks.collect()
 }
 
-impl<A, W> Multi<W>
+impl<A, W> Replicated<W>
 where
     A: Runnable + Actor<State = ProcessState<Store>>,
     W: Fn(Process<Store>) -> A,
@@ -183,21 +196,19 @@ where
     }
 }
 
-impl<A, W> Play for Multi<W>
+impl<A, W> Workload for Replicated<W>
 where
     A: Runnable + Actor<State = ProcessState<Store>>,
     W: Fn(Process<Store>) -> A,
 {
     type Actor = A;
 
-    const NAME: &'static str = "Multi-Paxos";
-
     const CHAOS: (Duration, Duration) = (Duration::from_millis(600), Duration::from_millis(60));
 
     // Two clocks come apart by 7.7 % at most, where the margin of the lease is 10 %.
     const DRIFT: f64 = 0.04;
 
-    fn cast(&mut self) -> (Vec<A>, usize) {
+    fn actors(&mut self) -> (Vec<A>, usize) {
         for client in &self.clients {
             let scribe = Scribe::begin(client.tasks.clone(), &mut self.history);
             self.scribes.push(scribe);
@@ -205,8 +216,8 @@ where
         let cluster = &self.cluster;
         let node = |_| Process::Node(Arc::clone(cluster), Clock::Real(now_us));
         let clients = self.clients.iter().cloned().map(Process::Client);
-        let cast = (0..self.nodes).map(node).chain(clients).map(&self.wrap);
-        (cast.collect(), self.nodes)
+        let actors = (0..self.nodes).map(node).chain(clients).map(&self.wrap);
+        (actors.collect(), self.nodes)
     }
 
     fn judge(&mut self, id: usize, state: &ProcessState<Store>) -> Result<(), String> {

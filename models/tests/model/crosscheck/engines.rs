@@ -1,7 +1,7 @@
 //! The collapse engine against stateright's breadth-first checker, on the same worlds.
 
 use super::global::of_world;
-use super::{UNREDUCED, colocated, separated, successors, system};
+use super::{UNREDUCED, colocated, config, separated, successors, system};
 use stateright::actor::{Actor, Id, Out, model_timeout};
 use stateright::{Checker, Model, Property};
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use synod::checker::search::{self, Engine, Limits, Outcome, Report, Verdict};
 use synod::checker::{Options, StorageMode, System, World, WorldState};
 use synod::models::basic::Config;
-use synod::models::mutants::{self, Subject};
+use synod::models::protocol;
 
 fn limits(threads: usize, commutes: bool) -> Limits {
     Limits {
@@ -54,11 +54,8 @@ fn agree(config: &Config, options: Options) -> (usize, u128) {
 
 fn configurations() -> Vec<(Config, usize, StorageMode)> {
     use StorageMode::{Atomic, Split};
-    let refusing = Config {
-        nacks: true,
-        replies: true,
-        ..separated(2, 2, 1, 2)
-    };
+    let refusing =
+        config("--acceptors 2 --proposers 2 --ballots 1 --clients 2 --nacks on --replies on");
     vec![
         (separated(3, 2, 1, 2), 0, Atomic),
         (separated(4, 2, 1, 1), 0, Atomic),
@@ -85,7 +82,7 @@ fn the_engine_finds_what_stateright_finds() {
                 symmetry,
             };
             // Unreduced worlds with refusals, or four acceptors, are too large for a test.
-            if bits & 1 == 0 && (config.nacks || config.acceptors > 3) {
+            if bits & 1 == 0 && (config.shared.nacks || config.shared.acceptors > 3) {
                 continue;
             }
             let (merged, concrete) = agree(&config, options(true));
@@ -104,22 +101,21 @@ fn the_engine_finds_what_stateright_finds() {
 /// Red if the run that is shown is not the shortest, or ends elsewhere than it should.
 #[test]
 fn the_shortest_run_has_the_length_that_stateright_finds() {
-    for mutant in mutants::ALL {
+    let basic = protocol::named("basic").expect("a protocol");
+    let mutants = basic.mutants().into_iter();
+    for mutant in mutants.filter(|mutant| !mutant.is_harmless()) {
         // That one takes stateright too long for a test.
         if mutant.name == "lowest-vote" {
             continue;
         }
-        let config = mutant.smallest();
-        let world = || {
-            let broken = system(&config).map(|process| Subject::new(process, mutant));
-            World::new(broken, config.options()).focus_on(mutant.breaks)
-        };
+        let model = protocol::smallest(basic, &mutant).expect("well-formed flags");
         let steps = |engine| {
             let limits = Limits {
                 engine,
                 ..Limits::default()
             };
-            let report = collapse(world, limits);
+            let report = model.search(limits, None, Some(mutant.breaks), &mut |_| {});
+            let report = report.expect("a sound model");
             let outcome = report.findings.into_iter().next().map(|it| it.outcome);
             match outcome {
                 Some(Outcome::Violated(trace)) if trace.is_shortest => trace.steps.len(),

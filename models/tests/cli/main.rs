@@ -1,0 +1,14 @@
+//! Tests of the `synod` command as a user meets it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what helps tests may fail as they do"
+)]
+
+mod certify;
+mod command;
+mod kill;
+mod scenarios;
+mod serve;
+#[path = "../support.rs"]
+mod support;
