@@ -83,6 +83,9 @@ pub struct Mutant<A: Breakable> {
     pub saves_late: bool,
 }
 
+/// The mutant whose rule is broken, if one is.
+pub type Broken<A> = Option<&'static Mutant<A>>;
+
 /// Messages to send, each with its receiver.
 pub type Sends<A> = Vec<(NodeId, <A as Actor>::Msg)>;
 
@@ -161,13 +164,13 @@ pub fn uncounted(acceptors: AcceptorSet, counted: AcceptorSet, src: NodeId) -> N
 #[derive(Clone, Debug)]
 pub struct Mutated<A: Breakable> {
     actor: A,
-    mutant: Option<&'static Mutant<A>>,
+    mutant: Broken<A>,
 }
 
 impl<A: Breakable> Mutated<A> {
     /// The actor with the rule of `mutant` broken, or as it was shipped.
     #[must_use]
-    pub fn new(actor: A, mutant: Option<&'static Mutant<A>>) -> Self {
+    pub fn new(actor: A, mutant: Broken<A>) -> Self {
         Self { actor, mutant }
     }
 }

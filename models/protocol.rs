@@ -7,7 +7,7 @@ use super::calls::Calls;
 use super::config::{Assumptions, ConfigError, Settings};
 use super::multi;
 pub use super::mutant::Rule;
-use super::mutant::{Breakable, Mutant, Mutated};
+use super::mutant::{Breakable, Broken, Mutant, Mutated};
 use super::scenarios::{self, Scenario};
 use super::simulate::{Plan, Simulated};
 use clap::builder::{PossibleValue, PossibleValuesParser};
@@ -54,10 +54,7 @@ pub trait Protocol: Breakable {
     ///
     /// # Errors
     /// If the configuration makes no system.
-    fn system(
-        config: &Self::Config,
-        mutant: Option<&'static Mutant<Self>>,
-    ) -> Result<Self::System, ConfigError>;
+    fn system(config: &Self::Config, mutant: Broken<Self>) -> Result<Self::System, ConfigError>;
 
     /// The assumptions about the system's world.
     fn world(config: &Self::Config) -> &Assumptions;
@@ -87,11 +84,7 @@ pub trait Protocol: Breakable {
     ///
     /// # Errors
     /// If the plan makes no cluster.
-    fn simulate(
-        plan: &Plan,
-        mutant: Option<&'static Mutant<Self>>,
-        seed: u64,
-    ) -> Result<Simulated, String>;
+    fn simulate(plan: &Plan, mutant: Broken<Self>, seed: u64) -> Result<Simulated, String>;
 }
 
 /// A protocol as a command sees it.
@@ -334,7 +327,7 @@ pub fn smallest(protocol: &dyn AnyProtocol, mutant: &Rule) -> Result<Box<dyn Mod
 struct Configured<P: Protocol> {
     config: P::Config,
     settings: Settings,
-    mutant: Option<&'static Mutant<P>>,
+    mutant: Broken<P>,
 }
 
 impl<P: Protocol> Configured<P> {

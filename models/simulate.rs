@@ -2,7 +2,7 @@
 //! time to come to an end.
 
 use super::decree::Decree;
-use super::mutant::{Mutant, Mutated};
+use super::mutant::{Broken, Mutated};
 use super::protocol::Protocol;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -207,11 +207,7 @@ const VALUES: [char; 2] = ['x', 'y'];
 ///
 /// # Errors
 /// If there are no nodes, or a number of clients is given.
-pub fn one_decree<P>(
-    plan: &Plan,
-    mutant: Option<&'static Mutant<P>>,
-    seed: u64,
-) -> Result<Simulated, String>
+pub fn one_decree<P>(plan: &Plan, mutant: Broken<P>, seed: u64) -> Result<Simulated, String>
 where
     P: Protocol + Decree<char> + Runnable,
 {

@@ -1,10 +1,9 @@
 //! Configurations of Multi-Paxos to check.
 
-use super::Layout;
+use super::Multi;
 use super::machine::{Command, Register};
-use super::{Multi, Reads};
 use crate::models::config::{ConfigError, Flags, Shared, switch};
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use std::sync::Arc;
 use std::time::Duration;
 use synod::backoff::Backoff;
@@ -13,6 +12,32 @@ use synod::checker::Clocks;
 use synod::multi::lease::Terms;
 use synod::multi::{Client, Clock, Cluster, How, Limits, Order, Process, Sessions, Task};
 use synod::quorum::{AcceptorSet, QuorumSpec};
+
+/// The processes that play the roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// Acceptors are processes of their own, and so are proposers, which learn what is decided.
+    #[default]
+    Separated,
+    /// Acceptors learn, proposers are processes of their own.
+    Learning,
+    /// Each node is an acceptor and a learner, and the first few are proposers too.
+    Colocated,
+}
+
+/// The way in which the last client reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Reads {
+    /// It does not read.
+    #[default]
+    None,
+    /// Through the log, like a write.
+    Log,
+    /// The leader asks a quorum whether it still leads.
+    Index,
+    /// The leader has a lease; if it has none, it asks.
+    Lease,
+}
 
 /// A configuration to check.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]

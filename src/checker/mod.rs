@@ -89,7 +89,7 @@
 //! ```
 //!
 //! Everything else about a [`System`] has a default: what an observer records, what actors hide,
-//! which of them are alike, which messages no longer matter. `models/basic.rs` uses it all.
+//! which of them are alike, which messages no longer matter. `models/basic/mod.rs` uses it all.
 
 mod audit;
 mod collapse;

@@ -66,7 +66,7 @@ teaches = "Nobody commits unless all can."
 check = "two-phase"
 story = "Two participants, of which the first votes against."
 step = [{ take = ["0 timeout ()", "0→1 Prepare", "1→0 Vote(false)"], why = "It decides alone." }]
-end = { chosen = ["abort"], found = ["Decided"], moral = "One vote is enough to abort." }
+end = { chosen = ["false"], found = ["Decided"], moral = "One vote is enough to abort." }
 "#,
     );
     let run = model("--refusals 1").play(&scenario.expect("well-formed"));

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use synod::checker::{System, World, WorldState};
 use synod::models::config::{Assumptions, ConfigError, Flags};
-use synod::models::mutant::{Breakable, Mutant, Mutated};
+use synod::models::mutant::{Breakable, Broken, Mutant, Mutated};
 use synod::models::protocol::Protocol;
 use synod::models::simulate::{self, Plan, Simulated};
 
@@ -23,11 +23,7 @@ pub(crate) enum Message {
 
 /// The coordinator, which is process 0, or a participant.
 #[derive(Clone, Debug)]
-pub(crate) struct Process {
-    participants: usize,
-    /// The participants that vote against: the first ones.
-    refusals: usize,
-}
+pub(crate) struct Process(Config);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct State {
@@ -35,26 +31,11 @@ pub(crate) struct State {
     decided: Option<bool>,
 }
 
-/// The part of a state that survives a crash: the decision, if there is one.
-fn durable(state: &State) -> u8 {
-    state.decided.map_or(0, |commits| 1 + u8::from(commits))
-}
+const MS: Duration = Duration::from_millis(1);
 
-const PATIENCE: std::ops::Range<Duration> = Duration::from_millis(5)..Duration::from_millis(9);
-
-impl Process {
-    fn everyone(&self) -> impl Iterator<Item = Id> + use<> {
-        (1..=self.participants).map(Id::from)
-    }
-
-    fn decide(&self, id: Id, state: &mut State, commits: bool, out: &mut Out<Self>) {
-        state.decided = Some(commits);
-        out.save(durable(state));
-        if id == Id::from(0) {
-            self.everyone()
-                .for_each(|to| out.send(to, Message::Decide(commits)));
-        }
-    }
+fn decide(state: &mut State, commits: bool, out: &mut Out<Process>) {
+    state.decided = Some(commits);
+    out.save(Process::durable(state));
 }
 
 impl Actor for Process {
@@ -65,44 +46,36 @@ impl Actor for Process {
     type Storage = u8;
 
     fn on_start(&self, id: Id, saved: &Option<u8>, out: &mut Out<Self>) -> State {
-        let decided = saved.filter(|saved| *saved > 0).map(|saved| saved == 2);
+        let mut state = State::default();
+        state.decided = saved.filter(|saved| *saved > 0).map(|saved| saved == 2);
         if id == Id::from(0) {
-            out.set_timer((), PATIENCE);
+            out.set_timer((), MS..2 * MS);
         }
-        State {
-            decided,
-            ..State::default()
-        }
+        state
     }
 
     fn on_msg(&self, id: Id, state: &mut Cow<State>, src: Id, msg: Message, out: &mut Out<Self>) {
+        let is_open = state.decided.is_none();
         match msg {
             Message::Prepare => {
-                let yes = usize::from(id) > self.refusals;
-                if !yes && state.decided.is_none() {
-                    self.decide(id, state.to_mut(), false, out);
-                }
-                out.send(src, Message::Vote(yes));
+                out.send(src, Message::Vote(usize::from(id) > self.0.refusals));
             }
-            Message::Vote(yes) if state.decided.is_none() => {
-                if yes && !state.yes.contains(&usize::from(src)) {
-                    state.to_mut().yes.insert(usize::from(src));
-                }
-                if !yes || state.yes.len() == self.participants {
-                    self.decide(id, state.to_mut(), yes, out);
+            Message::Vote(true) if is_open && !state.yes.contains(&src.into()) => {
+                state.to_mut().yes.insert(src.into());
+                if state.yes.len() == self.0.participants {
+                    decide(state.to_mut(), true, out);
                 }
             }
-            Message::Decide(commits) if state.decided.is_none() => {
-                self.decide(id, state.to_mut(), commits, out);
-            }
+            Message::Vote(false) if is_open => decide(state.to_mut(), false, out),
+            Message::Decide(commits) if is_open => decide(state.to_mut(), commits, out),
             Message::Vote(_) | Message::Decide(_) => {}
         }
     }
 
     fn on_timeout(&self, _: Id, state: &mut Cow<State>, (): &(), out: &mut Out<Self>) {
         let message = state.decided.map_or(Message::Prepare, Message::Decide);
-        self.everyone().for_each(|to| out.send(to, message));
-        out.set_timer((), PATIENCE);
+        (1..=self.0.participants).for_each(|to| out.send(to.into(), message));
+        out.set_timer((), MS..2 * MS);
     }
 }
 
@@ -138,7 +111,7 @@ impl System for TwoPhase {
     fn properties(&self) -> Vec<Property<World<Self>>> {
         vec![
             Property::always(ATOMIC, |_, state| decided(state).len() < 2),
-            Property::sometimes("Decided: some process decides.", |_, state| {
+            Property::sometimes("Decided: one decides.", |_, state| {
                 !decided(state).is_empty()
             }),
         ]
@@ -154,7 +127,7 @@ impl Breakable for Process {
     }
 
     fn durable(node: &State) -> u8 {
-        durable(node)
+        node.decided.map_or(0, |commits| 1 + u8::from(commits))
     }
 }
 
@@ -165,9 +138,10 @@ static MUTANTS: &[Mutant<Process>] = &[
         breaks: ATOMIC,
         source: "a classic: unanimity taken for a majority",
         smallest: "--participants 2 --refusals 1",
-        alter_input: |process, state, _, message| {
+        alter_input: |process, state, src, message| {
             if *message == Message::Vote(true) {
-                state.yes.extend(1..=process.participants);
+                let all = 1..=process.0.participants;
+                state.yes = all.filter(|it| *it != src.0 as usize).collect();
             }
         },
         ..Mutant::NONE
@@ -195,18 +169,9 @@ impl Protocol for Process {
         MUTANTS.iter()
     }
 
-    fn system(
-        config: &Config,
-        mutant: Option<&'static Mutant<Self>>,
-    ) -> Result<TwoPhase, ConfigError> {
-        ConfigError::count("--participants", config.participants as u64, 16)?;
-        let (participants, refusals) = (config.participants, config.refusals);
-        let process = || Process {
-            participants,
-            refusals,
-        };
-        let actors = (0..=participants).map(|_| Mutated::new(process(), mutant));
-        Ok(TwoPhase(actors.collect()))
+    fn system(config: &Config, mutant: Broken<Self>) -> Result<TwoPhase, ConfigError> {
+        let process = |_| Mutated::new(Process(config.clone()), mutant);
+        Ok(TwoPhase((0..=config.participants).map(process).collect()))
     }
 
     fn world(config: &Config) -> &Assumptions {
@@ -214,25 +179,17 @@ impl Protocol for Process {
     }
 
     fn chosen(_: &TwoPhase, state: &WorldState<TwoPhase>) -> Vec<String> {
-        let decided = decided(state).into_iter();
-        decided
-            .map(|commits| if commits { "commit" } else { "abort" }.to_owned())
-            .collect()
+        decided(state).iter().map(bool::to_string).collect()
     }
 
-    fn simulate(
-        plan: &Plan,
-        mutant: Option<&'static Mutant<Self>>,
-        seed: u64,
-    ) -> Result<Simulated, String> {
-        let flags = format!("--participants {} --refusals {}", plan.nodes, seed % 2);
-        let config = Config::from_flags(&flags).map_err(|error| error.to_string())?;
-        let system = Self::system(&config, mutant).map_err(|error| error.to_string())?;
-        let (actors, decided) = (system.0, |state: &State| state.decided);
-        let processes = actors.len();
+    fn simulate(plan: &Plan, mutant: Broken<Self>, seed: u64) -> Result<Simulated, String> {
+        let mut config = Config::plain();
+        (config.participants, config.refusals) = (plan.nodes as usize, seed as usize % 2);
+        let TwoPhase(actors) = Self::system(&config, mutant).map_err(|it| it.to_string())?;
+        let (servers, decided) = (actors.len(), |state: &State| state.decided);
         Ok(simulate::one_decision(
             actors,
-            processes,
+            servers,
             decided,
             &[true, false],
             seed,

@@ -3,16 +3,19 @@
 //! Every client sends its value to every acceptor and coordinator: so in a fast ballot any acceptor
 //! may come to vote for any value, and values are free of the order of ballots.
 
+mod config;
 pub mod mutants;
 mod relabel;
 
-use super::basic::Layout;
-use super::calls::{Calls, Recorder};
-use super::config::{Assumptions, ConfigError, Flags, Shared};
-use super::mutant::{Mutant, Mutated};
-use super::observer::Record;
-use super::protocol::{self, Protocol};
-use super::simulate::{self, Plan, Simulated};
+pub use config::Config;
+
+use crate::models::basic::Layout;
+use crate::models::calls::{Calls, Recorder};
+use crate::models::config::{Assumptions, ConfigError, Flags, Shared};
+use crate::models::mutant::{Broken, Mutant, Mutated};
+use crate::models::observer::Record;
+use crate::models::protocol::{self, Protocol};
+use crate::models::simulate::{self, Plan, Simulated};
 use clap::Args;
 use relabel::Relabel;
 use stateright::Property;
@@ -33,114 +36,6 @@ use synod::invariant::{
 use synod::quorum::{AcceptorSet, FastSpec};
 use synod::rounds::Rounds;
 use synod::vote::Vote;
-
-/// A configuration to check.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct Config {
-    /// One role per process, or all on each node.
-    #[arg(long, value_enum, default_value_t = Layout::Separated)]
-    pub layout: Layout,
-    /// Coordinators; in the co-located layout at most as many as acceptors.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub coordinators: u32,
-    /// Rounds, each of which has a ballot for each coordinator.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub ballots: u64,
-    /// Fast rounds: the first ones.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub fast_rounds: u64,
-    /// Quorums: `fast:QC,QF` with QC acceptors for a classic quorum and QF for a fast one, or
-    /// `fast:Q1,Q2,QF` with Q1 to prepare and Q2 to choose in a classic ballot. By default
-    /// majorities, and the smallest fast quorums that go with them.
-    #[arg(long, value_name = "SPEC")]
-    pub quorums: Option<FastSpec>,
-    /// The settings that all protocols share.
-    #[command(flatten)]
-    pub shared: Shared,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self::plain()
-    }
-}
-
-impl Config {
-    /// Which acceptors are enough.
-    #[must_use]
-    pub fn spec(&self) -> FastSpec {
-        let majority = || FastSpec::majority(self.shared.acceptors as usize);
-        self.quorums.unwrap_or_else(majority)
-    }
-
-    /// The nodes' ids by role: acceptors, coordinators, learners.
-    fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>) {
-        let acceptors = AcceptorSet::first(self.shared.acceptors);
-        match self.layout {
-            Layout::Separated => {
-                let learner = self.shared.acceptors + self.coordinators;
-                let coordinators = (self.shared.acceptors..learner).map(NodeId).collect();
-                (acceptors, coordinators, vec![NodeId(learner)])
-            }
-            Layout::Colocated => {
-                let coordinators = (0..self.coordinators).map(NodeId).collect();
-                (acceptors, coordinators, acceptors.iter().collect())
-            }
-        }
-    }
-
-    /// The system of this configuration.
-    ///
-    /// # Errors
-    /// If a count is out of range, or the quorums do not intersect.
-    pub fn system(&self) -> Result<Fast<Process<char>>, ConfigError> {
-        self.shared.validate()?;
-        let coordinators_max = match self.layout {
-            Layout::Separated => 64,
-            Layout::Colocated => self.shared.acceptors.into(),
-        };
-        ConfigError::count("--coordinators", self.coordinators.into(), coordinators_max)?;
-        ConfigError::count("--ballots", self.ballots, u64::MAX)?;
-        let (acceptors, coordinators, learners) = self.roles();
-        let nodes = match self.layout {
-            Layout::Separated => self.shared.acceptors + self.coordinators + 1,
-            Layout::Colocated => self.shared.acceptors,
-        };
-        let cluster = Arc::new(Cluster {
-            quorums: self.spec().over(
-                acceptors,
-                Rounds {
-                    fast: self.fast_rounds,
-                },
-            )?,
-            coordinators,
-            learners,
-            nacks: self.shared.nacks,
-            round_max: self.ballots,
-            backoff: Backoff::default(),
-        });
-        let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
-        let client = |value| Client {
-            value,
-            nodes: cluster.asked(),
-            backoff: Backoff::default(),
-        };
-        let clients: Vec<Client<char>> = self.shared.values().map(client).collect();
-        let actors = if self.shared.replies {
-            servers
-                .chain(clients.iter().cloned().map(Process::Client))
-                .collect()
-        } else {
-            servers.collect()
-        };
-        Ok(Fast {
-            actors,
-            clients,
-            nodes: nodes as usize,
-            cluster,
-        })
-    }
-}
 
 /// What is seen of a node: all that it shows, what it decided, what it promised, that and its vote,
 /// or nothing, where what the observer recorded is enough.
@@ -225,10 +120,7 @@ impl Protocol for Process<char> {
         mutants::ALL.iter().chain(mutants::HARMLESS)
     }
 
-    fn system(
-        config: &Config,
-        mutant: Option<&'static Mutant<Self>>,
-    ) -> Result<Self::System, ConfigError> {
+    fn system(config: &Config, mutant: Broken<Self>) -> Result<Self::System, ConfigError> {
         let system = config.system()?;
         Ok(system.map(|actor| Mutated::new(actor, mutant)))
     }
@@ -254,11 +146,7 @@ impl Protocol for Process<char> {
         Ok(search::run(world, limits, progress)?)
     }
 
-    fn simulate(
-        plan: &Plan,
-        mutant: Option<&'static Mutant<Self>>,
-        seed: u64,
-    ) -> Result<Simulated, String> {
+    fn simulate(plan: &Plan, mutant: Broken<Self>, seed: u64) -> Result<Simulated, String> {
         simulate::one_decree(plan, mutant, seed)
     }
 }

@@ -11,15 +11,14 @@ pub mod mutants;
 mod relabel;
 mod simulate;
 
-pub use config::Config;
+pub use config::{Config, Layout, Reads};
 pub use machine::{Command, OneRegister, Register, Reply};
 
-use super::calls::{Calls, Recorder};
-use super::config::{Assumptions, ConfigError};
-use super::mutant::{Mutant, Mutated};
-use super::protocol::{self, Protocol};
-use super::simulate::{Plan, Simulated};
-use clap::ValueEnum;
+use crate::models::calls::{Calls, Recorder};
+use crate::models::config::{Assumptions, ConfigError};
+use crate::models::mutant::{Broken, Mutant, Mutated};
+use crate::models::protocol::{self, Protocol};
+use crate::models::simulate::{Plan, Simulated};
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
@@ -40,32 +39,6 @@ use synod::multi::{
 };
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
-
-/// The processes that play the roles.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
-    /// Acceptors are processes of their own, and so are proposers, which learn what is decided.
-    #[default]
-    Separated,
-    /// Acceptors learn, proposers are processes of their own.
-    Learning,
-    /// Each node is an acceptor and a learner, and the first few are proposers too.
-    Colocated,
-}
-
-/// The way in which the last client reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Reads {
-    /// It does not read.
-    #[default]
-    None,
-    /// Through the log, like a write.
-    Log,
-    /// The leader asks a quorum whether it still leads.
-    Index,
-    /// The leader has a lease; if it has none, it asks.
-    Lease,
-}
 
 type Value = Entry<Command>;
 type Proc = ProcessState<Register>;
@@ -200,10 +173,7 @@ impl Protocol for Process<Register> {
         mutants::ALL.iter().chain(mutants::HARMLESS)
     }
 
-    fn system(
-        config: &Config,
-        mutant: Option<&'static Mutant<Self>>,
-    ) -> Result<Self::System, ConfigError> {
+    fn system(config: &Config, mutant: Broken<Self>) -> Result<Self::System, ConfigError> {
         let system = config.system()?;
         Ok(system.map(|actor| Mutated::new(actor, mutant)))
     }
@@ -229,11 +199,7 @@ impl Protocol for Process<Register> {
         Ok(search::run(world, limits, progress)?)
     }
 
-    fn simulate(
-        plan: &Plan,
-        mutant: Option<&'static Mutant<Self>>,
-        seed: u64,
-    ) -> Result<Simulated, String> {
+    fn simulate(plan: &Plan, mutant: Broken<Self>, seed: u64) -> Result<Simulated, String> {
         match mutant {
             None => simulate::simulate(plan, seed).map_err(|error| error.to_string()),
             // What is simulated is a store, not the register that mutants speak to.
