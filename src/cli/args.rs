@@ -1,12 +1,12 @@
 //! The arguments, and the help that explains them.
 
-mod bench;
 mod certify;
 
-pub(super) use bench::{BenchArgs, Placement};
 pub(super) use certify::CertifyArgs;
 
 use super::model::Model;
+use super::{config, kv, manual, serve};
+use crate::bench;
 use crate::models::basic::{self, Layout};
 use crate::models::fast;
 use crate::models::fast::mutants::Mutant as FastMutant;
@@ -18,7 +18,6 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use synod::checker::search::{Engine, Limits};
@@ -66,26 +65,26 @@ pub(super) enum Command {
     #[command(after_help = certify::EXAMPLES)]
     Certify(CertifyArgs),
     /// Run one node of a replicated key-value store, until it is interrupted.
-    #[command(after_help = SERVE_EXAMPLES)]
-    Serve(ServeArgs),
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::ServeArgs),
     /// Ask a replicated key-value store for one thing.
-    #[command(after_help = KV_EXAMPLES)]
-    Kv(KvArgs),
+    #[command(after_help = kv::EXAMPLES)]
+    Kv(kv::KvArgs),
     /// Measure what a commit costs over UDP, beside what the machine itself takes for its messages.
     #[command(after_help = bench::EXAMPLES)]
-    Bench(BenchArgs),
+    Bench(bench::BenchArgs),
     /// Play a part in a benchmark.
     #[command(hide = true)]
     BenchProcess,
     /// Write the file that describes a cluster, to begin with.
-    Config(ConfigArgs),
+    Config(config::ConfigArgs),
     /// List what must hold, in a sentence each.
     Invariants,
     /// Print the script by which a shell completes these commands.
-    #[command(after_help = COMPLETIONS_EXAMPLES)]
-    Completions(CompletionsArgs),
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(manual::CompletionsArgs),
     /// Write the manual pages.
-    Man(ManArgs),
+    Man(manual::ManArgs),
 }
 
 const CHECK_EXAMPLES: &str = "\
@@ -120,12 +119,6 @@ Examples:
 Exit status: 0 it ends as it should; 1 it ends otherwise; 2 wrong usage, a step that is not
 possible, or failed input or output.";
 
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  synod completions bash > ~/.local/share/bash-completion/completions/synod
-  synod completions fish > ~/.config/fish/completions/synod.fish
-  synod completions zsh > ~/.zfunc/_synod        with ~/.zfunc in fpath, before compinit";
-
 const CLUSTER_EXAMPLES: &str = "\
 Examples:
   synod cluster basic
@@ -134,23 +127,6 @@ Examples:
 
 Exit status: 0 all agree, and what clients were told is linearizable; 1 something contradicts
 something else; 2 wrong usage or failed input or output; 3 the time was up before the end.";
-
-const SERVE_EXAMPLES: &str = "\
-Examples:
-  synod config --nodes 3 --dir store
-  synod serve --config store/cluster.toml --node 0
-
-Exit status: 0 stopped by SIGINT or SIGTERM; 2 wrong usage or failed input or output.";
-
-const KV_EXAMPLES: &str = "\
-Examples:
-  synod kv put colour red --config store/cluster.toml
-  synod kv get colour --read lease --config store/cluster.toml
-  synod kv cas colour green --expected red --config store/cluster.toml
-
-Exit status: 0 done; 1 there is no such key to get or delete, or cas found something else than was
-expected; 2 wrong usage or failed input or output; 3 no answer in time, or the session expired: then
-it is not known whether a write took effect.";
 
 const SIMULATE_EXAMPLES: &str = "\
 Examples:
@@ -393,140 +369,6 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "S", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) timeout_s: u64,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ServeArgs {
-    /// The file that describes the cluster.
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: PathBuf,
-    /// Which of its nodes this is.
-    #[arg(long, value_name = "ID")]
-    pub(super) node: u32,
-    /// Serve counters for Prometheus there, under /metrics.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub(super) metrics: Option<SocketAddr>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ConfigArgs {
-    /// Nodes, one on each machine, or all on this one.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub(super) nodes: u32,
-    /// Where the file `cluster.toml` is written, with a new key. One that is there is left alone.
-    #[arg(long, value_name = "DIR")]
-    pub(super) dir: PathBuf,
-    /// Where the first node is; the others are at the ports after it.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7000")]
-    pub(super) address: SocketAddr,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct CompletionsArgs {
-    /// Which shell.
-    pub(super) shell: clap_complete::Shell,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ManArgs {
-    /// Where to, a page per command; the directory is made if it is not there.
-    #[arg(long, value_name = "DIR")]
-    pub(super) dir: PathBuf,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct KvArgs {
-    /// The file that describes the cluster.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        default_value = "cluster.toml"
-    )]
-    pub(super) config: PathBuf,
-    /// Print one JSON object per line.
-    #[arg(long, global = true)]
-    pub(super) json: bool,
-    /// Give up, with exit status 3, after so many seconds.
-    #[arg(long, global = true, value_name = "S", default_value_t = 10)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(super) timeout_s: u64,
-    /// What to ask for.
-    #[command(subcommand)]
-    pub(super) command: KvCommand,
-}
-
-/// What a store can be asked. Keys have up to 256 bytes, values up to 1,024.
-#[derive(Debug, Subcommand)]
-pub(super) enum KvCommand {
-    /// Print what a key holds.
-    Get {
-        /// The key.
-        key: String,
-        /// How it is made sure that no write is missed.
-        #[arg(long, value_enum, default_value_t = ReadArg::Index)]
-        read: ReadArg,
-    },
-    /// Have a key hold a value.
-    Put {
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-    },
-    /// Have a key hold nothing.
-    Delete {
-        /// The key.
-        key: String,
-    },
-    /// Have a key hold a value, if it holds what is expected.
-    #[command(group = clap::ArgGroup::new("condition").required(true))]
-    Cas {
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-        /// What the key must hold.
-        #[arg(long, value_name = "VALUE", group = "condition")]
-        expected: Option<String>,
-        /// The key must hold nothing.
-        #[arg(long, group = "condition")]
-        absent: bool,
-    },
-}
-
-impl KvCommand {
-    /// Its name on the command line.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            KvCommand::Get { .. } => "get",
-            KvCommand::Put { .. } => "put",
-            KvCommand::Delete { .. } => "delete",
-            KvCommand::Cas { .. } => "cas",
-        }
-    }
-
-    /// The key that it is about.
-    pub(super) fn key(&self) -> &str {
-        match self {
-            KvCommand::Get { key, .. }
-            | KvCommand::Put { key, .. }
-            | KvCommand::Delete { key }
-            | KvCommand::Cas { key, .. } => key,
-        }
-    }
-}
-
-/// How a read makes sure that it misses no write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ReadArg {
-    /// It has a place in the log, like a write.
-    Log,
-    /// The leader asks a quorum whether it still leads.
-    Index,
-    /// The leader has a lease; if it has none, it asks.
-    Lease,
 }
 
 /// Where the Explorer is served unless told otherwise.

@@ -6,6 +6,7 @@ use super::args::{ClusterArgs, Protocol};
 use super::decree::Decree;
 use super::output::{Output, bad, bold, dim, good, warn};
 use super::{Error, Exit};
+use crate::console::store::storage;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
@@ -185,11 +186,6 @@ fn clear(directory: &Path, run: &Run) -> Result<(), Error> {
             directory.display()
         ))),
     }
-}
-
-/// Where node `id` keeps its state.
-pub(super) fn storage(directory: &Path, id: usize) -> PathBuf {
-    directory.join(format!("node-{id}.storage"))
 }
 
 /// Whose a directory is.

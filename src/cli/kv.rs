@@ -1,17 +1,111 @@
 //! `synod kv`: one operation on a replicated store.
 
-use super::args::{KvArgs, KvCommand, ReadArg};
-use super::config::{CLIENTS, ClusterFile};
 use super::output::Output;
 use super::{Error, Exit};
+use crate::console::store::{CLIENTS, ClusterFile, ReadArg};
+use clap::{Args, Subcommand};
 use rand::Rng;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use synod::backoff::Backoff;
 use synod::kv::{Command, Reply, Text};
 use synod::multi::{Client, How, Outcome, Process, Task};
 use synod::runtime::{NodeConfig, spawn_watched};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod kv put colour red --config store/cluster.toml
+  synod kv get colour --read lease --config store/cluster.toml
+  synod kv cas colour green --expected red --config store/cluster.toml
+
+Exit status: 0 done; 1 there is no such key to get or delete, or cas found something else than was
+expected; 2 wrong usage or failed input or output; 3 no answer in time, or the session expired: then
+it is not known whether a write took effect.";
+
+#[derive(Debug, Args)]
+pub(super) struct KvArgs {
+    /// The file that describes the cluster.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "cluster.toml"
+    )]
+    pub(super) config: PathBuf,
+    /// Print one JSON object per line.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Give up, with exit status 3, after so many seconds.
+    #[arg(long, global = true, value_name = "S", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) timeout_s: u64,
+    /// What to ask for.
+    #[command(subcommand)]
+    pub(super) command: KvCommand,
+}
+
+/// What a store can be asked. Keys have up to 256 bytes, values up to 1,024.
+#[derive(Debug, Subcommand)]
+pub(super) enum KvCommand {
+    /// Print what a key holds.
+    Get {
+        /// The key.
+        key: String,
+        /// How it is made sure that no write is missed.
+        #[arg(long, value_enum, default_value_t = ReadArg::Index)]
+        read: ReadArg,
+    },
+    /// Have a key hold a value.
+    Put {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// Have a key hold nothing.
+    Delete {
+        /// The key.
+        key: String,
+    },
+    /// Have a key hold a value, if it holds what is expected.
+    #[command(group = clap::ArgGroup::new("condition").required(true))]
+    Cas {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// What the key must hold.
+        #[arg(long, value_name = "VALUE", group = "condition")]
+        expected: Option<String>,
+        /// The key must hold nothing.
+        #[arg(long, group = "condition")]
+        absent: bool,
+    },
+}
+
+impl KvCommand {
+    /// Its name on the command line.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            KvCommand::Get { .. } => "get",
+            KvCommand::Put { .. } => "put",
+            KvCommand::Delete { .. } => "delete",
+            KvCommand::Cas { .. } => "cas",
+        }
+    }
+
+    /// The key that it is about.
+    pub(super) fn key(&self) -> &str {
+        match self {
+            KvCommand::Get { key, .. }
+            | KvCommand::Put { key, .. }
+            | KvCommand::Delete { key }
+            | KvCommand::Cas { key, .. } => key,
+        }
+    }
+}
 
 pub(super) fn run(args: &KvArgs, output: &mut Output) -> Result<Exit, Error> {
     let task = task(&args.command)?;

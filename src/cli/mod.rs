@@ -1,7 +1,6 @@
 //! The command line: what can be asked, and what the answers' exit codes mean.
 
 mod args;
-mod bench;
 mod certify;
 mod check;
 mod cluster;
@@ -12,46 +11,17 @@ mod kv;
 mod manual;
 mod model;
 mod mutants;
-mod output;
 mod scenarios;
 mod scribe;
 mod serve;
 mod simulate;
 
+use crate::bench;
+use crate::console::output::{self, Output};
+use crate::console::{Error, Exit};
 use args::{Cli, Command};
-use clap::Parser;
-use output::Output;
+use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
-
-/// How a command ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    /// Everything was visited and holds; or what was asked is done.
-    Success = 0,
-    /// A counterexample, or an expected example that was not found.
-    Violated = 1,
-    /// Wrong usage, or input or output that failed.
-    Failure = 2,
-    /// Stopped at a bound.
-    Bounded = 3,
-}
-
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    /// Standard output failed, perhaps because nobody reads it any more.
-    #[error("cannot write the output: {0}")]
-    Output(#[from] std::io::Error),
-    /// Anything else, in words for the user.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl Error {
-    fn other(error: impl std::fmt::Display) -> Self {
-        Error::Other(error.to_string())
-    }
-}
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
@@ -68,10 +38,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args, &mut output),
         Command::Kv(args) => kv::run(&args, &mut output),
         Command::Bench(args) => bench::run(&args, &mut output),
-        Command::BenchProcess => bench::play(),
+        Command::BenchProcess => bench::run_process(),
         Command::Config(args) => config::run(&args, &mut output),
-        Command::Completions(args) => manual::completions(&args, &mut output),
-        Command::Man(args) => manual::man(&args, &mut output),
+        Command::Completions(args) => manual::completions(&args, Cli::command(), &mut output),
+        Command::Man(args) => manual::man(&args, Cli::command(), &mut output),
         Command::Invariants => invariants(&mut output).map(|()| Exit::Success),
     };
     let exit = match result {

@@ -1,6 +1,6 @@
 //! The models, each with its configuration: what the commands that check and explore go by.
 
-use super::output::{Output, warn};
+use super::output::{Output, many, warn};
 use super::{Error, explore};
 use crate::models::basic;
 use crate::models::calls::{Calls, Recorder};
@@ -395,15 +395,6 @@ fn fast_flags(config: &fast::Config) -> Flags {
     flags.extend(config.quorums.map(|it| ("quorums", it.to_string())));
     flags.extend(option_flags(config.options()));
     flags
-}
-
-/// A number of things.
-fn many(count: u64, one: &str) -> String {
-    match (count, one.ends_with('h')) {
-        (1, _) => format!("1 {one}"),
-        (_, true) => format!("{count} {one}es"),
-        (_, false) => format!("{count} {one}s"),
-    }
 }
 
 /// What is special about the world of a configuration.

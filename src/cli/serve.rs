@@ -1,14 +1,14 @@
 //! `synod serve`: one node of a replicated store.
 
-use super::args::ServeArgs;
-use super::config::{CLIENTS, ClusterFile};
 use super::output::{Output, bold, dim};
 use super::{Error, Exit};
+use crate::console::store::{CLIENTS, ClusterFile, storage};
+use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fmt;
 use std::io::Write;
-use std::net::UdpSocket;
-use std::path::Path;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +20,26 @@ use synod::runtime::{Handle, NodeConfig, Stop, serve_metrics, spawn};
 
 /// How often it is looked what has changed, and so how often that is printed at most.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod config --nodes 3 --dir store
+  synod serve --config store/cluster.toml --node 0
+
+Exit status: 0 stopped by SIGINT or SIGTERM; 2 wrong usage or failed input or output.";
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The file that describes the cluster.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Which of its nodes this is.
+    #[arg(long, value_name = "ID")]
+    pub(super) node: u32,
+    /// Serve counters for Prometheus there, under /metrics.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) metrics: Option<SocketAddr>,
+}
 
 pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> {
     let file = ClusterFile::read(&args.config)?;
@@ -39,7 +59,7 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> 
     let mut config = NodeConfig::new((args.node as usize).into(), socket);
     file.configure(&mut config)?;
     config.dynamic = CLIENTS;
-    config.storage = Some(super::cluster::storage(file.data(), args.node as usize));
+    config.storage = Some(storage(file.data(), args.node as usize));
     // Nodes that start together must not stand for election together.
     config.seed = rand::random();
 
@@ -165,9 +185,7 @@ fn claim(file: &ClusterFile) -> Result<(), Error> {
     let mut ids: Vec<u32> = file.ids().collect();
     ids.sort_unstable();
     let claim = format!("cluster = {}\nnodes = {ids:?}\n", file.cluster);
-    let is_used = ids
-        .iter()
-        .any(|id| super::cluster::storage(data, *id as usize).exists());
+    let is_used = ids.iter().any(|id| storage(data, *id as usize).exists());
     if !path.exists() && is_used {
         // Votes without a word of whose they are: to guess could choose two values.
         return Err(fail(&"it is missing, but there are storages beside it"));

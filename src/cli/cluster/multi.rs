@@ -4,7 +4,7 @@ use super::super::args::ClusterArgs;
 use super::super::output::{Output, bad, bold, dim, good, warn};
 use super::super::scribe::{Scribe, judge};
 use super::super::{Error, Exit};
-use super::storage;
+use crate::console::store::storage;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use stateright::actor::Id;

@@ -1,5 +1,6 @@
-//! The same actors under `stateright::actor::spawn`.
+//! Actors under `stateright::actor::spawn`, for comparison.
 
+use crate::console::store::CLIENTS;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stateright::actor::{Actor, Command, Id, Out, spawn};
@@ -7,35 +8,32 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use synod::delta::Delta;
 
-/// Ids from here on are those of clients, each by its port.
-pub(super) const CLIENTS: usize = 1 << 16;
-
-/// An actor whose ids are small indices, where ids are addresses.
+/// An actor with small ids in a network where ids are addresses: a client's id has its port.
 pub(super) struct Addressed<A> {
     pub(super) actor: A,
     /// The ports of the nodes, on this machine.
     pub(super) nodes: Vec<u16>,
-    /// Whether what it saves is saved.
+    /// The actor's saves are carried out, not ignored.
     pub(super) saves: bool,
 }
 
-/// The id of whoever is at a port of this machine.
+/// The address of a port of this machine, as an id.
 fn at(port: u16) -> Id {
     SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()
 }
 
 impl<A: Actor> Addressed<A> {
-    /// The index of whoever is at an address.
+    /// The small id of the actor at an address.
     fn index(&self, id: Id) -> Id {
         let port = SocketAddrV4::from(id).port();
         let node = self.nodes.iter().position(|node| *node == port);
-        Id::from(node.unwrap_or(CLIENTS + usize::from(port)))
+        Id::from(node.unwrap_or(CLIENTS.start + usize::from(port)))
     }
 
-    /// Where an index is.
+    /// The address of a small id.
     fn place(&self, index: Id) -> Id {
         let index = usize::from(index);
-        let client = || (index - CLIENTS.min(index)) as u16;
+        let client = || index.saturating_sub(CLIENTS.start) as u16;
         at(self.nodes.get(index).copied().unwrap_or_else(client))
     }
 
@@ -101,8 +99,8 @@ impl<A: Actor> Actor for Addressed<A> {
     }
 }
 
-/// Runs an actor at a port of this machine. It never stops, and keeps what it saves in the working
-/// directory; messages are encoded as in our own runtime.
+/// Runs an actor at a port of this machine forever. It saves in the working directory, and encodes
+/// messages as our own runtime does.
 pub(super) fn run<A>(actor: Addressed<A>, port: u16) -> Result<(), String>
 where
     A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> + Send + 'static,
@@ -111,7 +109,7 @@ where
         postcard::to_stdvec,
         |bytes| postcard::from_bytes(bytes),
         |saved| postcard::to_stdvec(&saved.changes(None)),
-        // It is never started again from what it saved.
+        // The actor never restarts from what it saved.
         |_| Err(postcard::Error::WontImplement),
         vec![(at(port), actor)],
     );
