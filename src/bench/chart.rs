@@ -138,7 +138,7 @@ impl Scale {
         let ticks = ticks.filter(|tick| (self.from..=self.to).contains(tick));
         let ticks: Vec<f64> = ticks.collect();
         match ticks.is_empty() {
-            // A single value, in the middle.
+            // The one value of the axis stands in the middle.
             true => vec![(self.from * self.to).sqrt()],
             false => ticks,
         }
@@ -169,7 +169,7 @@ fn text(class: &str, x: f64, y: f64, text: &str) -> String {
     format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>\n")
 }
 
-/// A path between two points, of which the second is told from the first: `V9`, `H9`.
+/// A vertical (`V`) or horizontal (`H`) path from a point to a coordinate.
 fn path(class: &str, x: f64, y: f64, to: char, end: f64) -> String {
     format!("<path class=\"{class}\" d=\"M{x:.1} {y:.1}{to}{end:.1}\"/>\n")
 }

@@ -94,7 +94,7 @@ impl Window {
         Some(pending)
     }
 
-    /// Whether the session would remember the reply to one more command.
+    /// Returns whether the session would remember the reply to one more command.
     fn has_room(&self) -> bool {
         self.commands.len() < WINDOW
     }

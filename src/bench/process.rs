@@ -18,7 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The time within which a process must answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// The settings that the nodes and clients of a cluster share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -123,8 +123,8 @@ impl Process {
     }
 
     fn read<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
-        let seconds = PATIENCE.as_secs();
-        let why = match self.answers.recv_timeout(PATIENCE) {
+        let seconds = ANSWERS_WITHIN.as_secs();
+        let why = match self.answers.recv_timeout(ANSWERS_WITHIN) {
             Ok(Ok(value)) => match serde_json::from_value(value) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => format!("gave a wrong answer: {error}"),
@@ -137,7 +137,7 @@ impl Process {
     }
 
     /// Sends a request without an answer.
-    pub(super) fn tell(&mut self, request: &Request) -> Result<(), Error> {
+    pub(super) fn send(&mut self, request: &Request) -> Result<(), Error> {
         self.write(request)
     }
 

@@ -103,7 +103,7 @@ impl<'a> Charts<'a> {
         lines
     }
 
-    /// Whether a run has the payload with which every run was measured.
+    /// Returns whether a run has the payload with which everything was measured.
     fn is_main(&self, it: &Summary<'_>) -> bool {
         let mut payloads = self.summaries.iter().map(|it| it.run.work.payload_bytes);
         payloads.next() == Some(it.run.work.payload_bytes)
@@ -113,8 +113,8 @@ impl<'a> Charts<'a> {
         Chart {
             title: "Throughput",
             caption:
-                "In memory. A floor whose datagrams are shared shows what packing is worth to \
-                      anybody; one with a datagram per message is what a plain program gets."
+                "In memory. The packed floor shows the gain of packing alone; a plain program \
+                      gets the floor with one message per datagram."
                     .to_owned(),
             x: OUTSTANDING,
             y: RATE,

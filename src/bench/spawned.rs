@@ -37,7 +37,15 @@ impl<A: Actor> Addressed<A> {
         at(self.nodes.get(index).copied().unwrap_or_else(client))
     }
 
-    fn forward(&self, commands: Out<A>, out: &mut Out<Self>) {
+    /// Lets the actor take a step under its small id, and passes its commands on.
+    fn step<T>(
+        &self,
+        id: Id,
+        out: &mut Out<Self>,
+        step: impl FnOnce(&A, Id, &mut Out<A>) -> T,
+    ) -> T {
+        let mut commands = Out::new();
+        let result = step(&self.actor, self.index(id), &mut commands);
         for command in commands {
             match command {
                 Command::Send(to, message) => out.send(self.place(to), message),
@@ -48,6 +56,7 @@ impl<A: Actor> Addressed<A> {
                 Command::Save(_) => {}
             }
         }
+        result
     }
 }
 
@@ -59,10 +68,7 @@ impl<A: Actor> Actor for Addressed<A> {
     type Storage = A::Storage;
 
     fn on_start(&self, id: Id, saved: &Option<A::Storage>, out: &mut Out<Self>) -> A::State {
-        let mut commands = Out::new();
-        let state = self.actor.on_start(self.index(id), saved, &mut commands);
-        self.forward(commands, out);
-        state
+        self.step(id, out, |actor, id, out| actor.on_start(id, saved, out))
     }
 
     fn on_msg(
@@ -73,29 +79,22 @@ impl<A: Actor> Actor for Addressed<A> {
         message: A::Msg,
         out: &mut Out<Self>,
     ) {
-        let (id, from, mut commands) = (self.index(id), self.index(from), Out::new());
-        self.actor.on_msg(id, state, from, message, &mut commands);
-        self.forward(commands, out);
+        let from = self.index(from);
+        self.step(id, out, |actor, id, out| {
+            actor.on_msg(id, state, from, message, out);
+        });
     }
 
     fn on_timeout(&self, id: Id, state: &mut Cow<A::State>, timer: &A::Timer, out: &mut Out<Self>) {
-        let mut commands = Out::new();
-        let id = self.index(id);
-        self.actor.on_timeout(id, state, timer, &mut commands);
-        self.forward(commands, out);
+        self.step(id, out, |actor, id, out| {
+            actor.on_timeout(id, state, timer, out);
+        });
     }
 
-    fn on_random(
-        &self,
-        id: Id,
-        state: &mut Cow<A::State>,
-        random: &A::Random,
-        out: &mut Out<Self>,
-    ) {
-        let mut commands = Out::new();
-        let id = self.index(id);
-        self.actor.on_random(id, state, random, &mut commands);
-        self.forward(commands, out);
+    fn on_random(&self, id: Id, state: &mut Cow<A::State>, key: &A::Random, out: &mut Out<Self>) {
+        self.step(id, out, |actor, id, out| {
+            actor.on_random(id, state, key, out);
+        });
     }
 }
 

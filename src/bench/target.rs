@@ -157,7 +157,7 @@ impl Target {
         let mut clients = self.clients(run.packed, conditions.clients, run.work)?;
         thread::sleep(Duration::from_secs_f64(conditions.warmup_s));
         self.mark()?;
-        clients.tell(&Request::Mark)?;
+        clients.send(&Request::Mark)?;
         thread::sleep(Duration::from_secs_f64(conditions.duration_s));
         let (sample, _) = sample(&mut clients)?;
         let used = self.used()?;
@@ -168,7 +168,7 @@ impl Target {
 
     fn mark(&mut self) -> Result<(), Error> {
         let mut nodes = self.nodes.iter_mut();
-        nodes.try_for_each(|node| node.tell(&Request::Mark))
+        nodes.try_for_each(|node| node.send(&Request::Mark))
     }
 
     /// The usage of the nodes since the mark.
@@ -212,7 +212,7 @@ pub(super) fn kill_a_leader(args: &BenchArgs, directory: &Path) -> Result<Failov
     let (_, leader) = sample(&mut clients)?;
     let leader = leader.filter(|leader| *leader < target.nodes.len());
     let leader = leader.ok_or_else(|| Error::Other("there is no leader".to_owned()))?;
-    clients.tell(&Request::Mark)?;
+    clients.send(&Request::Mark)?;
     let start = Instant::now();
     thread::sleep(Duration::from_millis(500));
     drop(target.nodes.remove(leader));
@@ -245,7 +245,7 @@ pub(super) fn flood(args: &BenchArgs) -> Result<Option<Flooded>, Error> {
         };
         let mut flood = Process::start(&setting, &Role::Flood)?;
         flood.ask::<()>(&target.begin())?;
-        flood.tell(&Request::Mark)?;
+        flood.send(&Request::Mark)?;
         let start = Instant::now();
         let (flooded, _) = target.measure(&run, args)?;
         let sent: u64 = flood.ask(&Request::Report)?;

@@ -5,7 +5,7 @@ use super::flood::Flood;
 use super::floor::{self, Manner};
 use super::load::{Load, Work};
 use super::measure::{Recorder, Usage, run_on};
-use super::process::{PATIENCE, Request, Role, Setting};
+use super::process::{ANSWERS_WITHIN, Request, Role, Setting};
 use super::spawned::{self, Addressed};
 use crate::console::Error;
 use crate::console::store::{CLIENTS, ClusterFile, storage};
@@ -101,7 +101,7 @@ fn serve() -> Result<(), Error> {
     }
 }
 
-/// Says that the work has begun, and then answers requests.
+/// Answers that the work has begun, and then answers requests.
 fn report<T: Serialize>(mark: impl Fn(), count: impl Fn(Usage) -> T) -> Result<(), Error> {
     answer(&Ok(()));
     let mut before = Usage::now();
@@ -121,7 +121,7 @@ fn report<T: Serialize>(mark: impl Fn(), count: impl Fn(Usage) -> T) -> Result<(
 fn await_answer(recorder: &Recorder) -> Result<(), Error> {
     let start = Instant::now();
     while recorder.leader().is_none() {
-        if start.elapsed() > PATIENCE / 2 {
+        if start.elapsed() > ANSWERS_WITHIN / 2 {
             let why = "no command was answered; does a majority of the nodes run?";
             return Err(Error::Other(why.to_owned()));
         }

@@ -67,20 +67,20 @@ pub(super) enum Command {
     /// Run one node of a replicated key-value store, until it is interrupted.
     #[command(after_help = serve::EXAMPLES)]
     Serve(serve::ServeArgs),
-    /// Ask a replicated key-value store for one thing.
+    /// Send one command to a replicated key-value store.
     #[command(after_help = kv::EXAMPLES)]
     Kv(kv::KvArgs),
-    /// Measure what a commit costs over UDP, beside what the machine itself takes for its messages.
+    /// Measure the cost of a commit over UDP, compared with what the machine allows.
     #[command(after_help = bench::EXAMPLES)]
     Bench(bench::BenchArgs),
-    /// Play a part in a benchmark.
+    /// Run the nodes or clients of a benchmark, in a process of their own.
     #[command(hide = true)]
     BenchProcess,
-    /// Write the file that describes a cluster, to begin with.
+    /// Write the file of a new cluster.
     Config(config::ConfigArgs),
     /// List what must hold, in a sentence each.
     Invariants,
-    /// Print the script by which a shell completes these commands.
+    /// Print the script with which a shell completes these commands.
     #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
     Completions(manual::CompletionsArgs),
     /// Write the manual pages.
