@@ -1,9 +1,9 @@
-//! How fast the checker is: beside stateright's checkers on the same [`World`], beside stateright's
-//! own `ActorModel`, and beside the random accesses to memory that no search can do without.
+//! The speed of the checker, compared with stateright's checkers on the same [`World`], with
+//! stateright's own `ActorModel`, and with the random accesses to memory that any search needs.
 //!
-//! All that is compared runs in turns, round after round, so that a machine which slows down for a
-//! while slows down all of it; and a ratio is taken within a round before the median over rounds.
-//! Whole searches are timed here, since they take seconds; criterion times two small ones.
+//! Searches that are compared alternate, round after round, so that a machine which slows down for a
+//! while slows all of them down. A ratio is taken within a round before the median over rounds.
+//! Whole searches take seconds and are timed here; criterion times two small ones.
 
 use criterion::Criterion;
 use hashbrown::HashTable;
@@ -23,17 +23,17 @@ use synod::models::config::Flags;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// How much there is to do: all of it, or just enough to see that it runs.
+/// The amount of work: all of it, or just enough to see that it runs.
 struct Scale {
     rounds: usize,
-    pace_rounds: usize,
-    /// The rounds of ballots, and the proposers where stateright takes no part.
+    /// The ballots of each proposer.
     ballots: u64,
+    /// The proposers where stateright takes no part.
     proposers_large: u32,
-    /// What plain `ActorModel` is to exhaust, and how long it may take.
+    /// The flags of the configuration that plain `ActorModel` explores, within this time.
     plain: &'static str,
     plain_max: Duration,
-    /// How long criterion measures each of its searches.
+    /// The time for which criterion measures each of its searches.
     micro: Duration,
 }
 
@@ -41,7 +41,6 @@ impl Scale {
     fn full() -> Self {
         Self {
             rounds: 3,
-            pace_rounds: 3,
             ballots: 2,
             proposers_large: 3,
             plain: "--acceptors 4 --ballots 1 --clients 1",
@@ -53,7 +52,6 @@ impl Scale {
     fn smoke() -> Self {
         Self {
             rounds: 1,
-            pace_rounds: 1,
             ballots: 1,
             proposers_large: 2,
             plain: "--acceptors 2 --proposers 1 --ballots 1 --clients 1",
@@ -63,7 +61,7 @@ impl Scale {
     }
 }
 
-/// What came of one search or one pass of probes, and how long it took.
+/// The result of one search or one pass of probes.
 #[derive(Clone, Copy, Debug)]
 struct Timed {
     seconds: f64,
@@ -71,65 +69,55 @@ struct Timed {
     transitions: usize,
 }
 
-/// Times something until all its memory is given back, and has it tell states and transitions.
-fn timed(work: impl FnOnce() -> Result<(usize, usize)>) -> Result<Timed> {
-    let begun = Instant::now();
-    let (states, transitions) = work()?;
-    Ok(Timed {
-        seconds: begun.elapsed().as_secs_f64(),
-        states,
-        transitions,
-    })
-}
+/// Something to time, which returns its numbers of states and transitions.
+type Work<'a> = Box<dyn Fn() -> Result<(usize, usize)> + 'a>;
 
-/// One of those that are compared.
-struct Contestant<'a> {
+/// A contestant, and its results round by round.
+struct Series<'a> {
     name: String,
-    work: Box<dyn Fn() -> Result<(usize, usize)> + 'a>,
+    work: Work<'a>,
+    runs: Vec<Timed>,
 }
 
-impl<'a> Contestant<'a> {
+impl<'a> Series<'a> {
     fn new(name: impl Into<String>, work: impl Fn() -> Result<(usize, usize)> + 'a) -> Self {
         Self {
             name: name.into(),
             work: Box::new(work),
+            runs: Vec::new(),
         }
+    }
+
+    /// Times the work until all its memory is given back.
+    fn run(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let (states, transitions) = (self.work)()?;
+        self.runs.push(Timed {
+            seconds: begun.elapsed().as_secs_f64(),
+            states,
+            transitions,
+        });
+        Ok(())
     }
 }
 
-/// What came of one contestant, round by round.
-struct Series {
-    name: String,
-    runs: Vec<Timed>,
+/// Runs every contestant once per round.
+fn compete(rounds: usize, all: &mut [Series<'_>]) -> Result<()> {
+    (0..rounds).try_for_each(|_| all.iter_mut().try_for_each(Series::run))
 }
 
-/// Lets everybody run once per round.
-fn compete(rounds: usize, contestants: &[Contestant<'_>]) -> Result<Vec<Series>> {
-    let series = |it: &Contestant<'_>| Series {
-        name: it.name.clone(),
-        runs: Vec::new(),
-    };
-    let mut all: Vec<Series> = contestants.iter().map(series).collect();
-    for _ in 0..rounds {
-        for (contestant, series) in contestants.iter().zip(&mut all) {
-            series.runs.push(timed(&contestant.work)?);
-        }
-    }
-    Ok(all)
-}
-
-impl Series {
+impl Series<'_> {
     fn spread(&self, of: impl Fn(&Timed) -> f64) -> Spread {
         Spread::of(self.runs.iter().map(of))
     }
 
-    /// How many times as long as another it took, round by round.
+    /// The times relative to those of another series, round by round.
     fn over(&self, other: &Self) -> Spread {
         let pairs = self.runs.iter().zip(&other.runs);
         Spread::of(pairs.map(|(mine, its)| mine.seconds / its.seconds))
     }
 
-    /// Everybody is to have seen the same states, or the comparison would mean nothing.
+    /// Refuses to compare searches that count different states.
     fn agrees_with(&self, other: &Self) -> Result<()> {
         let counts = |it: &Timed| (it.states, it.transitions);
         let mine: Vec<_> = self.runs.iter().map(counts).collect();
@@ -141,7 +129,7 @@ impl Series {
     }
 }
 
-/// The middle of some figures, and the ends.
+/// The median and the extremes of some figures.
 struct Spread {
     median: f64,
     min: f64,
@@ -161,7 +149,7 @@ impl Spread {
         }
     }
 
-    /// A line of the table.
+    /// Prints a line of the table.
     fn print(&self, what: &str, unit: &str) {
         let digits = if self.max < 1.0 { 4 } else { 2 };
         let figure = |it: f64| format!("{it:.digits$}");
@@ -178,7 +166,7 @@ fn world(config: &Config) -> Result<World<Basic<Process<char>>>> {
     Ok(World::new(config.system()?, config.shared.world.options()))
 }
 
-/// The collapse engine as it comes.
+/// The collapse engine with its default settings.
 fn collapse(threads: usize) -> Limits {
     Limits {
         threads,
@@ -186,7 +174,7 @@ fn collapse(threads: usize) -> Limits {
     }
 }
 
-/// The search of a configuration, which must hold.
+/// Searches a configuration, which must hold.
 fn search(config: &Config, limits: Limits) -> Result<Report> {
     let (system, options) = (config.system()?, config.shared.world.options());
     let report = run(|| World::new(system.clone(), options), limits, |_| {})?;
@@ -212,7 +200,7 @@ fn by_dfs(config: &Config, threads: usize) -> Result<(usize, usize)> {
     Ok((checker.unique_state_count(), checker.state_count() - 1))
 }
 
-/// Stateright's own model of the same actors, told to hold them to nothing.
+/// Searches stateright's own model of the same actors, with a property that always holds.
 fn by_actor_model(config: &Config, threads: usize, max: Duration) -> Result<(usize, usize)> {
     let (system, begun) = (config.system()?, Instant::now());
     let model = ActorModel::<Process<char>>::new((), ())
@@ -228,18 +216,14 @@ fn by_actor_model(config: &Config, threads: usize, max: Duration) -> Result<(usi
 }
 
 fn headline(what: &str, config: &Config) {
-    let postponed = if config.shared.world.postpone {
-        ""
-    } else {
-        ", nothing postponed"
-    };
+    let postponed = ["", ", nothing postponed"][usize::from(!config.shared.world.postpone)];
     println!(
         "\n{what}: acceptors {}, proposers {}, ballots {}, clients {}{postponed}",
         config.shared.acceptors, config.proposers, config.ballots, config.shared.clients
     );
 }
 
-fn counts(series: &Series) {
+fn counts(series: &Series<'_>) {
     if let Some(run) = series.runs.first() {
         let (states, transitions) = (run.states, run.transitions);
         println!(
@@ -249,22 +233,22 @@ fn counts(series: &Series) {
     }
 }
 
-/// The same world, the same reductions, the same threads: only the search differs.
+/// Compares searches of the same world, with the same reductions and threads.
 fn engines(config: &Config, rounds: usize) -> Result<()> {
     headline("Same world, same reductions", config);
-    let mut contestants = Vec::new();
+    let mut all = Vec::new();
     for threads in [1, 2] {
         let on = |who| format!("{who}, threads: {threads}");
-        contestants.extend([
-            Contestant::new(on("collapse"), move || by_run(config, collapse(threads))),
-            Contestant::new(on("stateright BFS"), move || {
+        all.extend([
+            Series::new(on("collapse"), move || by_run(config, collapse(threads))),
+            Series::new(on("stateright BFS"), move || {
                 let (engine, limits) = (Engine::Stateright, collapse(threads));
                 by_run(config, Limits { engine, ..limits })
             }),
-            Contestant::new(on("stateright DFS"), move || by_dfs(config, threads)),
+            Series::new(on("stateright DFS"), move || by_dfs(config, threads)),
         ]);
     }
-    let all = compete(rounds, &contestants)?;
+    compete(rounds, &mut all)?;
     counts(&all[0]);
     for series in &all {
         series.agrees_with(&all[0])?;
@@ -285,8 +269,8 @@ fn engines(config: &Config, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// A search's memory per state. To be asked for before anything else has run: what a process
-/// once took and gave back, it takes again without growing.
+/// Measures the memory per state of a search. It must run first: a process that gave memory back
+/// takes it again without growing.
 fn memory(config: &Config) -> Result<()> {
     headline("Memory, first search of the process", config);
     let report = search(config, collapse(1))?;
@@ -299,8 +283,8 @@ fn memory(config: &Config) -> Result<()> {
 
 type Key = [u64; 2];
 
-/// Keys in the order in which they are looked for: `distinct` different ones, each new one at a
-/// random moment, and between them random ones of those that came before.
+/// The keys to look up, in order: `distinct` new ones at random moments, and between them random
+/// ones of those that came before.
 fn probes(distinct: usize, all: usize) -> Vec<Key> {
     let mut random = SmallRng::seed_from_u64(7);
     let mut keys: Vec<Key> = Vec::with_capacity(distinct);
@@ -317,7 +301,7 @@ fn probes(distinct: usize, all: usize) -> Vec<Key> {
     order
 }
 
-/// One probe after the other, into a set that never grows.
+/// Looks all keys up, in a set that never grows.
 fn probe(order: &[Key], distinct: usize) -> Result<(usize, usize)> {
     let mut set = HashTable::with_capacity(distinct);
     for key in order {
@@ -331,10 +315,10 @@ fn probe(order: &[Key], distinct: usize) -> Result<(usize, usize)> {
     Ok((black_box(&set).len(), order.len()))
 }
 
-/// How much arithmetic is done to see what a second thread can gain.
+/// The operations of arithmetic that show what a second thread can gain.
 const SPINS: usize = 400_000_000;
 
-/// Arithmetic without memory, split among threads.
+/// Does arithmetic without memory, split among threads.
 fn spin(threads: usize) -> Result<(usize, usize)> {
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -347,23 +331,21 @@ fn spin(threads: usize) -> Result<(usize, usize)> {
     Ok((0, SPINS))
 }
 
-/// The steps per second, what a second thread gains, and the distance to the floor: the time that
-/// the search would take if it did nothing but look up what it finds.
+/// Measures the steps per second, the gain of a second thread, and the distance to the floor: the
+/// time of a search that did nothing but look up what it finds.
 fn pace(config: &Config, rounds: usize) -> Result<()> {
     headline("Pace", config);
     let (states, transitions) = by_run(config, collapse(1))?;
     let order = probes(states, transitions + 1);
-    let contestants = [
-        Contestant::new("collapse, threads: 1", || by_run(config, collapse(1))),
-        Contestant::new("collapse, threads: 2", || by_run(config, collapse(2))),
-        Contestant::new("probe floor, threads: 1", || probe(&order, states)),
-        Contestant::new("spin, threads: 1", || spin(1)),
-        Contestant::new("spin, threads: 2", || spin(2)),
+    let mut all = [
+        Series::new("collapse, threads: 1", || by_run(config, collapse(1))),
+        Series::new("collapse, threads: 2", || by_run(config, collapse(2))),
+        Series::new("probe floor, threads: 1", || probe(&order, states)),
+        Series::new("spin, threads: 1", || spin(1)),
+        Series::new("spin, threads: 2", || spin(2)),
     ];
-    let all = compete(rounds, &contestants)?;
-    let [one, two, floor, spin_one, spin_two] = all.as_slice() else {
-        return Err("there are five".into());
-    };
+    compete(rounds, &mut all)?;
+    let [one, two, floor, spin_one, spin_two] = &all;
     counts(one);
     two.agrees_with(one)?;
     for series in [one, two, floor] {
@@ -388,18 +370,17 @@ fn pace(config: &Config, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// From the same actors to a verdict, all reductions against none. Our side is so short that it is
-/// searched many times, before and after.
+/// Compares the time to a verdict on the same actors, with all reductions and with none. Our search
+/// is so short that it runs many times, before and after the other.
 fn plain(config: &Config, max: Duration) -> Result<()> {
     headline("To the verdict, threads: 2", config);
-    let ours = [Contestant::new("collapse", || by_run(config, collapse(2)))];
-    let theirs = [Contestant::new("plain ActorModel, BFS", || {
-        by_actor_model(config, 2, max)
-    })];
-    let mut all = compete(10, &ours)?;
-    all.extend(compete(1, &theirs)?);
-    let after = compete(10, &ours)?.into_iter().flat_map(|it| it.runs);
-    all[0].runs.extend(after);
+    let mut all = [
+        Series::new("collapse", || by_run(config, collapse(2))),
+        Series::new("plain ActorModel, BFS", || by_actor_model(config, 2, max)),
+    ];
+    compete(10, &mut all[..1])?;
+    compete(1, &mut all[1..])?;
+    compete(10, &mut all[..1])?;
     for series in &all {
         println!("  {}:", series.name);
         counts(series);
@@ -412,7 +393,7 @@ fn plain(config: &Config, max: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Two searches small enough for criterion, which also says how they compare with its last run.
+/// Times two searches small enough for criterion, which compares them with its last run.
 fn micro(scale: &Scale) -> Result<()> {
     let tiny = Config::from_flags("--acceptors 2 --ballots 1")?;
     let default = Config {
@@ -439,7 +420,7 @@ fn micro(scale: &Scale) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    // Only `cargo bench` passes `--bench`: whoever runs all targets as tests wants no figures.
+    // `cargo test --benches` does not pass `--bench`, and wants no figures.
     let given = |flag: &str| std::env::args().any(|it| it == flag);
     let is_smoke = given("--test") || given("--smoke") || !given("--bench");
     let scale = if is_smoke {
@@ -453,7 +434,7 @@ fn main() -> Result<()> {
         ..Config::default()
     };
     memory(&large)?;
-    pace(&large, scale.pace_rounds)?;
+    pace(&large, scale.rounds)?;
     for postpone in ["on", "off"] {
         let ballots = scale.ballots;
         let flags = format!("--ballots {ballots} --postpone {postpone}");

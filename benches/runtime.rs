@@ -1,5 +1,5 @@
-//! What the parts of a replicated store cost, one by one: the roles without I/O, the encoding, a
-//! round trip over UDP, a save, and a restart. `synod bench` measures them together.
+//! The cost of the parts of a replicated store: the roles without I/O, the encoding, a round trip
+//! over UDP, a save, and a restart. `synod bench` measures them together.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::hint::black_box;
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use synod::vote::Vote;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// How many commands share a slot: one, and as many as `synod bench` has under way.
+/// The commands that share a slot: one, and as many as `synod bench` has outstanding.
 const BATCHES: [u64; 2] = [1, 64];
 
 const CLIENT: NodeId = NodeId(100);
@@ -53,18 +53,18 @@ fn accept(ballot: Ballot, slot: Slot, seqs: std::ops::Range<u64>) -> Msg {
     Message::Accept { slot, vote }
 }
 
-/// One of three nodes, as the runtime drives it, and what it says.
+/// One of three nodes, driven as by the runtime, and the messages that it has sent.
 struct Driven {
     me: Id,
     process: Process<Store>,
     state: Cow<'static, ProcessState<Store>>,
-    said: Vec<(Id, Msg)>,
+    sent: Vec<(Id, Msg)>,
 }
 
 impl Driven {
     fn new(me: usize) -> Result<Self> {
         let mut cluster = Cluster::of_replicas(3, Sessions::new(Store::default(), 100))?;
-        // As where all are on one machine: a slot takes all commands that are under way.
+        // As on one machine, a slot takes all outstanding commands.
         cluster.limits.bytes_max = 8_000;
         let process = Process::Node(Arc::new(cluster), Clock::Real(clock::now_us));
         let (me, mut out) = (Id::from(me), Out::new());
@@ -73,19 +73,19 @@ impl Driven {
             me,
             process,
             state,
-            said: Vec::new(),
+            sent: Vec::new(),
         })
     }
 
     fn note(&mut self, out: Out<Process<Store>>) {
-        self.said
+        self.sent
             .extend(out.into_iter().filter_map(|wish| match wish {
                 Wish::Send(to, message) => Some((to, message)),
                 _ => None,
             }));
     }
 
-    fn hear(&mut self, from: usize, message: Msg) {
+    fn receive(&mut self, from: usize, message: Msg) {
         let mut out = Out::new();
         let from = Id::from(from);
         self.process
@@ -93,27 +93,27 @@ impl Driven {
         self.note(out);
     }
 
-    fn time_out(&mut self, timer: Timer) {
+    fn expire(&mut self, timer: Timer) {
         let (mut out, alarm) = (Out::new(), Alarm::Node(timer));
         self.process
             .on_timeout(self.me, &mut self.state, &alarm, &mut out);
         self.note(out);
     }
 
-    /// What was said last that is of a kind.
+    /// The last message of a kind.
     fn last<T>(&self, kind: impl Fn(&Msg) -> Option<T>) -> Result<T> {
         let found = self
-            .said
+            .sent
             .iter()
             .rev()
             .find_map(|(_, message)| kind(message));
-        found.ok_or_else(|| "the node did not say what it should".into())
+        found.ok_or_else(|| "the node did not send what it should".into())
     }
 
-    /// Node 0, leading, with a session open.
+    /// Node 0 as the leader, with an open session.
     fn leader() -> Result<(Self, Ballot)> {
         let mut node = Self::new(0)?;
-        node.time_out(Timer::Campaign);
+        node.expire(Timer::Campaign);
         let ballot = node.last(|it| match it {
             Message::Prepare { ballot, .. } => Some(*ballot),
             _ => None,
@@ -124,28 +124,28 @@ impl Driven {
             decided: Slot(0),
             more: None,
         };
-        node.hear(1, promise);
+        node.receive(1, promise);
         let (client, order) = (CLIENT, Order::Open { seq: 0 });
-        node.hear(100, Message::Request(Request { client, order }));
+        node.receive(100, Message::Request(Request { client, order }));
         node.commit(ballot)?;
         Ok((node, ballot))
     }
 
-    /// Proposes what waits, and has it chosen by the vote of node 1.
+    /// Proposes the waiting requests, which the vote of node 1 chooses.
     fn commit(&mut self, ballot: Ballot) -> Result<()> {
-        self.time_out(Timer::Propose);
+        self.expire(Timer::Propose);
         let slot = self.last(|it| match it {
             Message::Accept { slot, .. } => Some(*slot),
             _ => None,
         })?;
-        self.said.clear();
-        self.hear(1, Message::Accepted { ballot, slot });
+        self.sent.clear();
+        self.receive(1, Message::Accepted { ballot, slot });
         Ok(())
     }
 }
 
-/// What a command costs at the leader (request, proposal, own vote, another's, application, reply)
-/// and at a follower (vote, decision, application).
+/// Measures a command at the leader (request, proposal, two votes, application, reply) and at a
+/// follower (vote, decision, application).
 fn roles(criterion: &mut Criterion) -> Result<()> {
     let mut group = criterion.benchmark_group("roles");
     for batch in BATCHES {
@@ -155,15 +155,15 @@ fn roles(criterion: &mut Criterion) -> Result<()> {
         group.bench_function(BenchmarkId::new("leader", batch), |bencher| {
             bencher.iter(|| {
                 for _ in 0..batch {
-                    leader.hear(100, Message::Request(put(seq)));
+                    leader.receive(100, Message::Request(put(seq)));
                     seq += 1;
                 }
                 leader.commit(ballot).is_ok()
             });
         });
-        // Unless it was left out.
+        // A filter of criterion may leave this benchmark out.
         if seq > 1 {
-            let replies = leader.said.iter();
+            let replies = leader.sent.iter();
             let replies = replies.filter(|it| matches!(it.1, Message::Reply { .. }));
             assert_eq!(replies.count() as u64, batch, "the leader answers");
         }
@@ -176,16 +176,16 @@ fn roles(criterion: &mut Criterion) -> Result<()> {
             value: open,
         };
         let mut slot = Slot(0);
-        follower.hear(0, Message::Accept { slot, vote });
+        follower.receive(0, Message::Accept { slot, vote });
         let mut seq = 1;
         group.bench_function(BenchmarkId::new("follower", batch), |bencher| {
             bencher.iter(|| {
                 slot = slot.next();
-                follower.hear(0, accept(ballot, slot, seq..seq + batch));
+                follower.receive(0, accept(ballot, slot, seq..seq + batch));
                 seq += batch;
                 let upto = slot.next();
-                follower.hear(0, Message::Decided { ballot, upto });
-                follower.said.clear();
+                follower.receive(0, Message::Decided { ballot, upto });
+                follower.sent.clear();
             });
         });
         if seq > 1 {
@@ -197,7 +197,7 @@ fn roles(criterion: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
-/// Encoding and decoding, as the runtime does it, and how long messages become.
+/// Measures encoding and decoding as in the runtime, and prints the length of messages.
 fn codec(criterion: &mut Criterion) -> Result<()> {
     let ballot = Ballot::above(None, NodeId(0)).ok_or("no ballot")?;
     let slot = Slot(1_000_000);
@@ -230,67 +230,69 @@ fn codec(criterion: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
-/// Returns a ball, after it saved its number if it is to.
+/// An actor that passes every ball on to the next of `COUNT`, and counts the balls. It may save its
+/// count first.
 #[derive(Clone)]
-struct Player {
-    serves: bool,
+struct Passer<const COUNT: usize> {
+    /// The balls with which it starts.
+    balls: u64,
     saves: bool,
 }
 
-impl Actor for Player {
+impl<const COUNT: usize> Passer<COUNT> {
+    fn pass(id: Id, ball: u64, out: &mut Out<Self>) {
+        out.send(Id::from((usize::from(id) + 1) % COUNT), ball);
+    }
+}
+
+impl<const COUNT: usize> Actor for Passer<COUNT> {
     type Msg = u64;
     type State = u64;
     type Timer = ();
     type Random = ();
     type Storage = u64;
 
-    fn on_start(&self, _: Id, _: &Option<u64>, out: &mut Out<Self>) -> u64 {
-        if self.serves {
-            out.send(Id::from(1), 1);
-        }
+    fn on_start(&self, id: Id, _: &Option<u64>, out: &mut Out<Self>) -> u64 {
+        (0..self.balls).for_each(|ball| Self::pass(id, ball, out));
         0
     }
 
-    fn on_msg(&self, _: Id, seen: &mut Cow<u64>, from: Id, ball: u64, out: &mut Out<Self>) {
-        *seen.to_mut() = ball;
+    fn on_msg(&self, id: Id, seen: &mut Cow<u64>, _: Id, ball: u64, out: &mut Out<Self>) {
+        *seen.to_mut() += 1;
         if self.saves {
-            out.save(ball);
+            out.save(**seen);
         }
-        out.send(from, ball + 1);
+        Self::pass(id, ball, out);
     }
 }
 
-/// How long so many round trips take. The second player is the one that may save.
-fn rally(round_trips: u64, storage: Option<PathBuf>) -> Result<Duration> {
+/// Times a number of round trips between two nodes, of which the second may save.
+fn rally(round_trips: u64, storage: Option<&Path>) -> Result<Duration> {
     let sockets = [
         UdpSocket::bind("127.0.0.1:0")?,
         UdpSocket::bind("127.0.0.1:0")?,
     ];
-    let addresses: Vec<_> = sockets
-        .iter()
-        .map(UdpSocket::local_addr)
-        .collect::<std::io::Result<_>>()?;
+    let addresses = [sockets[0].local_addr()?, sockets[1].local_addr()?];
     let (sender, receiver) = mpsc::channel();
     let mut handles = Vec::new();
-    // The one that serves comes last, for a ball that meets nobody is lost.
+    // The node with the ball starts last: a ball without a receiver is lost.
     for (index, socket) in sockets.into_iter().enumerate().rev() {
         let mut config = NodeConfig::new(Id::from(index), socket);
-        config.peers = (0..).map(Id::from).zip(addresses.iter().copied()).collect();
-        config.storage = storage.clone().filter(|_| index == 1);
-        let player = Player {
-            serves: index == 0,
+        config.peers = (0..).map(Id::from).zip(addresses).collect();
+        config.storage = storage.filter(|_| index == 1).map(Path::to_owned);
+        let passer = Passer::<2> {
+            balls: u64::from(index == 0),
             saves: config.storage.is_some(),
         };
         let (sender, mut start, mut is_over) = (sender.clone(), None, false);
         let watch = move |seen: &u64| {
-            // Ball 2 is the first that came back.
             let since = *start.get_or_insert_with(Instant::now);
-            if index == 0 && *seen >= 2 * round_trips && !is_over {
+            if index == 0 && *seen >= round_trips && !is_over {
                 is_over = true;
                 let _ = sender.send(since.elapsed());
             }
         };
-        handles.push(spawn(player, config, watch)?);
+        handles.push(spawn(passer, config, watch)?);
     }
     let taken = receiver.recv_timeout(Duration::from_secs(60) + Duration::from_millis(round_trips));
     for handle in handles {
@@ -300,19 +302,17 @@ fn rally(round_trips: u64, storage: Option<PathBuf>) -> Result<Duration> {
     Ok(taken?)
 }
 
-/// A round trip between two nodes, without and with a save on the way.
+/// Measures a round trip between two nodes, without and with a save.
 fn round_trips(criterion: &mut Criterion) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let mut group = criterion.benchmark_group("round trip");
     group.sample_size(10);
     let mut failure = None;
-    for (name, storage) in [
-        ("in memory", None),
-        ("with a save", Some(directory.path().join("save"))),
-    ] {
+    let save = directory.path().join("save");
+    for (name, storage) in [("in memory", None), ("with a save", Some(save.as_path()))] {
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|round_trips| {
-                rally(round_trips, storage.clone()).unwrap_or_else(|error| {
+                rally(round_trips, storage).unwrap_or_else(|error| {
                     failure = Some(error);
                     Duration::from_nanos(round_trips.max(1))
                 })
@@ -323,44 +323,8 @@ fn round_trips(criterion: &mut Criterion) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-/// Passes every ball on to the next of five, after it saved its number if it is to.
-#[derive(Clone)]
-struct Passer {
-    balls: u64,
-    saves: bool,
-}
-
-impl Passer {
-    const COUNT: usize = 5;
-
-    fn pass(&self, id: Id, ball: u64, out: &mut Out<Self>) {
-        out.send(Id::from((usize::from(id) + 1) % Self::COUNT), ball);
-    }
-}
-
-impl Actor for Passer {
-    type Msg = u64;
-    type State = u64;
-    type Timer = ();
-    type Random = ();
-    type Storage = u64;
-
-    fn on_start(&self, id: Id, _: &Option<u64>, out: &mut Out<Self>) -> u64 {
-        (0..self.balls).for_each(|ball| self.pass(id, ball, out));
-        0
-    }
-
-    fn on_msg(&self, id: Id, seen: &mut Cow<u64>, _: Id, ball: u64, out: &mut Out<Self>) {
-        *seen.to_mut() += 1;
-        if self.saves {
-            out.save(**seen);
-        }
-        self.pass(id, ball, out);
-    }
-}
-
-/// What a message costs in the simulator, from when it is sent to when it is handled: alone in its
-/// datagram, among others that overtake it, and with a save on the way.
+/// Measures a message in the simulator, from its sending to its handling: alone in its datagram,
+/// among others that overtake it, and with a save.
 fn simulation(criterion: &mut Criterion) -> Result<()> {
     let mut group = criterion.benchmark_group("simulator");
     group.throughput(Throughput::Elements(1));
@@ -369,7 +333,7 @@ fn simulation(criterion: &mut Criterion) -> Result<()> {
         ("64 a datagram", 64, false),
         ("with a save", 64, true),
     ] {
-        let passers = vec![Passer { balls, saves }; Passer::COUNT];
+        let passers = vec![Passer::<5> { balls, saves }; 5];
         let mut simulation = Simulation::new(passers, Settings::default());
         let mut until = Duration::ZERO;
         let mut failure = None;
@@ -377,7 +341,7 @@ fn simulation(criterion: &mut Criterion) -> Result<()> {
             bencher.iter_custom(|messages| {
                 let before = simulation.counters().messages_received;
                 let start = Instant::now();
-                // In whole milliseconds of imagined time, of which each has thousands of messages.
+                // A millisecond of simulated time has thousands of messages.
                 loop {
                     until += Duration::from_millis(1);
                     let ran = simulation.run_until(until, &mut |_: Id, _: &u64| ());
@@ -392,7 +356,7 @@ fn simulation(criterion: &mut Criterion) -> Result<()> {
             });
         });
         failure.map_or(Ok(()), Err)?;
-        // Unless it was left out.
+        // A filter of criterion may leave this benchmark out.
         let counters = simulation.counters();
         assert!(counters.messages_received == 0 || (counters.saves > 0) == saves);
     }
@@ -400,7 +364,7 @@ fn simulation(criterion: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
-/// What an actor has saved piece by piece.
+/// The state of an actor that saves piece by piece.
 #[derive(Clone, Debug, Default, PartialEq, Hash)]
 struct Pieces(imbl::Vector<Piece>);
 
@@ -424,7 +388,7 @@ impl Delta for Pieces {
     }
 }
 
-/// Saves a piece for every message to itself, until there are enough.
+/// An actor that saves a piece for every message to itself, until there are enough.
 struct Writer {
     pieces: usize,
 }
@@ -460,7 +424,7 @@ fn writer(pieces: usize, directory: &Path) -> Result<Node<Writer>> {
     Ok(Node::start(Writer { pieces }, config)?)
 }
 
-/// How long a node takes to read what it saved, by how much that is.
+/// Measures how long a node takes to read what it saved, by size.
 fn recovery(criterion: &mut Criterion, sizes: &[usize]) -> Result<()> {
     let mut group = criterion.benchmark_group("recovery");
     group.sample_size(10);
@@ -482,14 +446,14 @@ fn recovery(criterion: &mut Criterion, sizes: &[usize]) -> Result<()> {
                 bencher.iter(|| writer(pieces, &storage).is_ok());
             },
         );
-        assert!(writer(pieces, &storage).is_ok(), "what was saved is read");
+        assert!(writer(pieces, &storage).is_ok(), "the pieces are read");
     }
     group.finish();
     Ok(())
 }
 
 fn main() -> Result<()> {
-    // Only `cargo bench` passes `--bench`: whoever runs all targets as tests wants no figures.
+    // `cargo test --benches` does not pass `--bench`, and wants no figures.
     let given = |flag: &str| std::env::args().any(|it| it == flag);
     let is_smoke = given("--test") || !given("--bench");
     let micro = if is_smoke { 20 } else { 2_000 };

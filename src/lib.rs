@@ -76,10 +76,12 @@ mod actor;
 pub mod backoff;
 pub mod ballot;
 pub mod basic;
+mod bench;
 pub mod certify;
 pub mod checker;
 #[doc(hidden)]
 pub mod cli;
+mod console;
 pub mod delta;
 pub mod fast;
 pub mod invariant;

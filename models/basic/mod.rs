@@ -11,17 +11,15 @@ mod relabel;
 pub use config::{Asks, Config, Layout};
 
 use crate::models::calls::{Calls, Recorder};
-use crate::models::config::{Assumptions, ConfigError, Flags, Shared};
+use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
 use crate::models::observer::Record;
 use crate::models::protocol::{self, Protocol};
 use crate::models::simulate::{self, Plan, Simulated};
-use clap::{Args, ValueEnum};
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
 use std::sync::Arc;
-use synod::backoff::Backoff;
 use synod::ballot::NodeId;
 use synod::basic::{
     Acceptor, Client, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Process,
@@ -33,7 +31,7 @@ use synod::invariant::{
     self, Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
     Validity, View, VotesSafe,
 };
-use synod::quorum::{AcceptorSet, QuorumSpec};
+use synod::quorum::AcceptorSet;
 
 /// What is seen of a node: all that it shows, what it decided, what it promised, that and its vote,
 /// or nothing, where what the observer recorded is enough.

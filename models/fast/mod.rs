@@ -9,19 +9,16 @@ mod relabel;
 
 pub use config::Config;
 
-use crate::models::basic::Layout;
 use crate::models::calls::{Calls, Recorder};
-use crate::models::config::{Assumptions, ConfigError, Flags, Shared};
+use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
 use crate::models::observer::Record;
 use crate::models::protocol::{self, Protocol};
 use crate::models::simulate::{self, Plan, Simulated};
-use clap::Args;
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
 use std::sync::Arc;
-use synod::backoff::Backoff;
 use synod::ballot::NodeId;
 use synod::checker::search::{self, Limits, Progress, Report};
 use synod::checker::{Options, Permutation, StepProperty, System, World, WorldState};
@@ -33,8 +30,7 @@ use synod::invariant::{
     self, Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
     Validity, View, VotesSafe,
 };
-use synod::quorum::{AcceptorSet, FastSpec};
-use synod::rounds::Rounds;
+use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
 
 /// What is seen of a node: all that it shows, what it decided, what it promised, that and its vote,

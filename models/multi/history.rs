@@ -1,20 +1,20 @@
-//! Notes what a client of the store does and is told, as a history to be judged.
+//! Recording the commands and replies of a client of the store as a history.
 
 use synod::certify::history::{History, Ticket};
 use synod::kv::{Command, Reply, Store};
 use synod::multi::{ClientState, Outcome, Task};
 
-/// What is known of a client.
+/// The recorder of one client.
 pub(crate) struct Scribe {
     tasks: Vec<Task<Command>>,
-    /// What it is at.
+    /// The command in progress.
     ticket: Option<Ticket>,
-    /// How many replies it had when it was last looked at.
+    /// The number of replies that are recorded.
     seen: usize,
 }
 
 impl Scribe {
-    /// A client is about to start.
+    /// Records the first command of a client that is about to start.
     pub(crate) fn begin(tasks: Vec<Task<Command>>, history: &mut History<Store>) -> Self {
         let mut scribe = Scribe {
             tasks,
@@ -25,22 +25,22 @@ impl Scribe {
         scribe
     }
 
-    /// Notes what a client was told since it was last looked at, and what it asks for thereupon.
-    /// To be called before what it asks for leaves.
+    /// Records the replies that are new in a client's state, and the commands that follow them. It
+    /// must be called before these commands are sent.
     pub(crate) fn note(&mut self, state: &ClientState<Reply>, history: &mut History<Store>) {
         for outcome in state.replies.iter().skip(self.seen) {
             if let (Some(ticket), Outcome::Done(reply)) = (self.ticket.take(), outcome) {
                 history.finish(ticket, reply.clone());
             }
             self.seen += 1;
-            // One whose session expired has stopped.
+            // A client whose session expired stops.
             if !matches!(outcome, Outcome::Expired) {
                 self.invoke(history);
             }
         }
     }
 
-    /// Whether the client has been told of all that it wanted.
+    /// Returns whether every task has its reply.
     pub(crate) fn has_all(&self) -> bool {
         self.seen == self.tasks.len()
     }
@@ -51,17 +51,17 @@ impl Scribe {
     }
 }
 
-/// What a task is about.
+/// The command of a task.
 pub(crate) fn command(task: &Task<Command>) -> &Command {
     let (Task::Do(command) | Task::Read(command, _)) = task;
     command
 }
 
-/// Finds fault with what clients were told, key by key, of a store that held `initial` at first.
+/// Checks that a history is linearizable, key by key, for a store that began as `initial`.
 pub(crate) fn judge(history: &History<Store>, initial: &Store) -> Result<(), String> {
     for (key, history) in history.split(|command| command.key().to_owned()) {
         let explained = history.explain(initial);
-        explained.map_err(|why| format!("what was told of {key} is not linearizable: {why}"))?;
+        explained.map_err(|why| format!("the replies about {key} are not linearizable: {why}"))?;
     }
     Ok(())
 }

@@ -1,13 +1,42 @@
 //! `synod certify`: the verdicts on a run that was recorded.
 
-use super::args::CertifyArgs;
-use super::output::{Output, bad, bold, dim, good, grouped, warn};
-use super::{Error, Exit};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, warn};
+use crate::console::{Error, Exit};
+use clap::Args;
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 use synod::certify::{Contents, File, Rejection, Report, certify};
+
+/// Examples for the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod cluster multi --faults loss=0.1,dup=0.1,reorder=0.1 --trace run && synod certify run
+  synod certify run --checker proofs/build/checker      have the proven checker judge it as well
+  synod certify run --events run.trace                  and look at what it reads
+
+Exit status: 0 certified; 1 rejected: file, line, the rule, and what was recorded; 2 the files
+cannot be read as the traces of one run.";
+
+#[derive(Debug, Args)]
+pub(super) struct CertifyArgs {
+    /// What each process of a run recorded: one file of every node, and of clients if they are
+    /// there; or the directory that they are in. Without a client's file, what it asked for is
+    /// taken on trust.
+    #[arg(required = true, value_name = "TRACE")]
+    traces: Vec<PathBuf>,
+    /// Ask this program as well: the checker that is extracted from the proof, as
+    /// `make -C proofs checker` builds it.
+    #[arg(long, value_name = "PROGRAM")]
+    checker: Option<PathBuf>,
+    /// Write what the nodes did, in the language of that checker, to this file.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    json: bool,
+}
 
 /// A judge and its verdict.
 struct Verdict {

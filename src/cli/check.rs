@@ -1,8 +1,8 @@
 //! `synod check`.
 
 use super::model::{ModelArgs, introduce};
-use super::output::{Output, bad, bold, dim, good, grouped, warn};
-use super::{Error, Exit};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, warn};
+use crate::console::{Error, Exit};
 use clap::{ArgAction, Args, ValueEnum};
 use serde_json::json;
 use std::fmt::Write;

@@ -2,9 +2,11 @@
 
 mod multi;
 
-use super::args::ClusterArgs;
-use super::output::{Output, bad, bold, dim, good, warn};
-use super::{Error, Exit};
+use super::model::protocols;
+use crate::console::output::{Output, bad, bold, dim, good, warn};
+use crate::console::store::storage;
+use crate::console::{Error, Exit};
+use clap::Args;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
@@ -16,11 +18,53 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use synod::certify::{File, Run, Spoken};
 use synod::models::decree::Decree;
+use synod::models::protocol::AnyProtocol;
 use synod::quorum::AcceptorSet;
+use synod::runtime::Faults;
 use synod::runtime::{Counters, Handle, NodeConfig, Recorder, Runnable, spawn_watched};
 use synod::{basic, fast};
 
 /// What the clients propose: one value each.
+/// Examples for the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod cluster basic
+  synod cluster basic --nodes 5 --faults loss=0.2,dup=0.2,reorder=0.2
+  synod cluster multi --dir store           a replicated store, whose leader is killed
+
+Exit status: 0 all agree, and what clients were told is linearizable; 1 something contradicts
+something else; 2 wrong usage or failed input or output; 3 the time was up before the end.";
+
+#[derive(Args)]
+pub(super) struct ClusterArgs {
+    /// The protocol to run.
+    #[arg(default_value = "basic", value_parser = protocols())]
+    pub(super) protocol: &'static dyn AnyProtocol,
+    /// Nodes, each of which plays all roles.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(super) nodes: u32,
+    /// Where the nodes keep their state; a temporary directory if not given. A cluster that is
+    /// run again in the same directory remembers what it decided.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// What is done to datagrams: the probabilities of loss, duplication and reordering, all or
+    /// some of them. Nothing if not given.
+    #[arg(long, value_name = "loss=P,dup=P,reorder=P")]
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(super) faults: Faults,
+    /// Record every step of every process in a file of this directory, as a line of JSON.
+    #[arg(long, value_name = "DIR")]
+    pub(super) trace: Option<PathBuf>,
+    /// Determines the faults, the timeouts, and which node is killed when; drawn if not given.
+    #[arg(long, value_name = "K")]
+    pub(super) seed: Option<u64>,
+    /// Give up, with exit status 3, after so many seconds.
+    #[arg(long, value_name = "S", default_value_t = 30)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) timeout_s: u64,
+}
+
 const VALUES: [&str; 2] = ["red", "blue"];
 
 /// How long a killed node stays down.
@@ -183,11 +227,6 @@ fn clear(directory: &Path, run: &Run) -> Result<(), Error> {
             directory.display()
         ))),
     }
-}
-
-/// Where node `id` keeps its state.
-pub(super) fn storage(directory: &Path, id: usize) -> PathBuf {
-    directory.join(format!("node-{id}.storage"))
 }
 
 /// Whose a directory is.

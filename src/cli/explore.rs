@@ -1,9 +1,9 @@
 //! `synod explore`.
 
 use super::model::{ModelArgs, introduce};
-use super::output::{Output, bold};
 use super::scenarios::{Staged, link, names};
-use super::{Error, Exit};
+use crate::console::output::{Output, bold};
+use crate::console::{Error, Exit};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};

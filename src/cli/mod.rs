@@ -1,7 +1,5 @@
 //! The command line: what can be asked, and what the answers' exit codes mean.
 
-mod args;
-mod bench;
 mod certify;
 mod check;
 mod cluster;
@@ -11,44 +9,76 @@ mod kv;
 mod manual;
 mod model;
 mod mutants;
-mod output;
 mod scenarios;
 mod serve;
 mod simulate;
 
-use args::{Cli, Command};
-use clap::Parser;
-use output::Output;
+use crate::bench;
+use crate::console::output::{self, Output};
+use crate::console::{Error, Exit};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
-/// How a command ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Exit {
-    /// Everything was visited and holds; or what was asked is done.
-    Success = 0,
-    /// A counterexample, or an expected example that was not found.
-    Violated = 1,
-    /// Wrong usage, or input or output that failed.
-    Failure = 2,
-    /// Stopped at a bound.
-    Bounded = 3,
+/// Paxos, written once: check it, explore it, run it.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    help_expected = true,
+    propagate_version = true
+)]
+struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
 }
 
-/// Why a command failed.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    /// Standard output failed, perhaps because nobody reads it any more.
-    #[error("cannot write the output: {0}")]
-    Output(#[from] std::io::Error),
-    /// Anything else, in words for the user.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl Error {
-    fn other(error: impl std::fmt::Display) -> Self {
-        Error::Other(error.to_string())
-    }
+#[derive(Subcommand)]
+enum Command {
+    /// Visit every state of a configuration and check every invariant.
+    #[command(after_help = check::EXAMPLES)]
+    #[command(arg_required_else_help = true)]
+    Check(check::CheckArgs),
+    /// Walk through the states of a configuration in the browser.
+    #[command(after_help = explore::EXAMPLES)]
+    Explore(explore::ExploreArgs),
+    /// Run a cluster on this machine over UDP: clients are at work, a node is killed and restarts.
+    #[command(after_help = cluster::EXAMPLES)]
+    Cluster(cluster::ClusterArgs),
+    /// Run a protocol on a simulated network with simulated disks, again and again: with loss,
+    /// duplication, reordering, crashes and partitions, all of them determined by a seed.
+    #[command(after_help = simulate::EXAMPLES)]
+    Simulate(simulate::SimulateArgs),
+    /// Break one rule at a time, and see which invariant notices, how soon, in how small a world.
+    #[command(after_help = mutants::EXAMPLES)]
+    Mutants(mutants::MutantsArgs),
+    /// Play a run to learn from, step by step, each with its reason; or list them.
+    #[command(after_help = scenarios::EXAMPLES)]
+    Scenarios(scenarios::ScenariosArgs),
+    /// Judge a recorded run: is it one of the proved protocol, and do the actors take its steps?
+    #[command(after_help = certify::EXAMPLES)]
+    Certify(certify::CertifyArgs),
+    /// Run one node of a replicated key-value store, until it is interrupted.
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::ServeArgs),
+    /// Send one command to a replicated key-value store.
+    #[command(after_help = kv::EXAMPLES)]
+    Kv(kv::KvArgs),
+    /// Measure the cost of a commit over UDP, compared with what the machine allows.
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::BenchArgs),
+    /// Run the nodes or clients of a benchmark, in a process of their own.
+    #[command(hide = true)]
+    BenchProcess,
+    /// Write the file of a new cluster.
+    Config(config::ConfigArgs),
+    /// List what must hold, in a sentence each.
+    Invariants,
+    /// Print the script with which a shell completes these commands.
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages.
+    Man(manual::ManArgs),
 }
 
 /// Runs the command that the arguments name.
@@ -67,10 +97,10 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args, &mut output),
         Command::Kv(args) => kv::run(&args, &mut output),
         Command::Bench(args) => bench::run(&args, &mut output),
-        Command::BenchProcess => bench::play(),
+        Command::BenchProcess => bench::run_process(),
         Command::Config(args) => config::run(&args, &mut output),
-        Command::Completions(args) => manual::completions(&args, &mut output),
-        Command::Man(args) => manual::man(&args, &mut output),
+        Command::Completions(args) => manual::completions(&args, Cli::command(), &mut output),
+        Command::Man(args) => manual::man(&args, Cli::command(), &mut output),
         Command::Invariants => invariants(&mut output).map(|()| Exit::Success),
     };
     let exit = match result {
@@ -100,4 +130,14 @@ fn invariants(output: &mut Output) -> Result<(), Error> {
         ))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
 }

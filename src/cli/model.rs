@@ -1,7 +1,7 @@
 //! The arguments that name a protocol, and a configuration of it.
 
-use super::Error;
-use super::output::{Output, warn};
+use crate::console::Error;
+use crate::console::output::{Output, warn};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 use synod::models::protocol::{self, AnyProtocol, Model};

@@ -1,8 +1,8 @@
 //! `synod mutants`: every rule broken once, and the invariant that must notice.
 
 use super::check::{explorer_link, split, verdict_name};
-use super::output::{Output, bad, bold, dim, good, grouped};
-use super::{Error, Exit};
+use crate::console::output::{Output, bad, bold, dim, good, grouped};
+use crate::console::{Error, Exit};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::json;

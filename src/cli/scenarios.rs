@@ -2,8 +2,8 @@
 
 use super::explore::ADDRESS;
 use super::model::introduce;
-use super::output::{Output, bad, bold, dim, good};
-use super::{Error, Exit};
+use crate::console::output::{Output, bad, bold, dim, good};
+use crate::console::{Error, Exit};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;

@@ -1,14 +1,14 @@
 //! `synod serve`: one node of a replicated store.
 
-use super::args::ServeArgs;
-use super::config::{CLIENTS, ClusterFile};
-use super::output::{Output, bold, dim};
-use super::{Error, Exit};
+use crate::console::output::{Output, bold, dim};
+use crate::console::store::{CLIENTS, ClusterFile, storage};
+use crate::console::{Error, Exit};
+use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fmt;
 use std::io::Write;
-use std::net::UdpSocket;
-use std::path::Path;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,29 +18,47 @@ use synod::multi::{Clock, NodeState, Phase, Process, Slot};
 use synod::runtime::clock::now_us;
 use synod::runtime::{Handle, NodeConfig, Stop, serve_metrics, spawn};
 
-/// How often it is looked what has changed, and so how often that is printed at most.
+/// The pause between two looks at the status, which is printed if it has changed.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  synod config --nodes 3 --dir store
+  synod serve --config store/cluster.toml --node 0
+
+Exit status: 0 stopped by SIGINT or SIGTERM; 2 wrong usage, or input or output failed.";
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// The file that describes the cluster.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The id of the node in that file.
+    #[arg(long, value_name = "ID")]
+    node: u32,
+    /// Serve counters for Prometheus at this address, under /metrics.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
+}
 
 pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> {
     let file = ClusterFile::read(&args.config)?;
     let address = file.address(args.node)?;
-    let is_told = Arc::new(AtomicBool::new(false));
+    let is_interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        let told = signal_hook::flag::register(signal, Arc::clone(&is_told));
-        told.map_err(Error::other)?;
+        let registered = signal_hook::flag::register(signal, Arc::clone(&is_interrupted));
+        registered.map_err(Error::other)?;
     }
     claim(&file)?;
     let socket = UdpSocket::bind(address).map_err(|error| {
-        Error::Other(format!(
-            "cannot open UDP socket {address}: {error}; is this node running already, or is \
-                 the address another machine's?"
-        ))
+        let hint = "is this node already running, or is the address that of another machine?";
+        Error::Other(format!("cannot open UDP socket {address}: {error}; {hint}"))
     })?;
     let mut config = NodeConfig::new((args.node as usize).into(), socket);
     file.configure(&mut config)?;
     config.dynamic = CLIENTS;
-    config.storage = Some(super::cluster::storage(file.data(), args.node as usize));
-    // Nodes that start together must not stand for election together.
+    config.storage = Some(storage(file.data(), args.node as usize));
+    // The seed keeps nodes that start together from standing for election together.
     config.seed = rand::random();
 
     let status = Arc::new(Mutex::new(None));
@@ -63,7 +81,7 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> 
         let served = serve_metrics(address, published, stop.clone()).map_err(Error::other)?;
         output.line(format_args!("metrics at http://{}/metrics", served.0))?;
     }
-    watch(&handle, &status, &is_told, output);
+    watch(&handle, &status, &is_interrupted, output);
     stop.stop();
     handle.stop();
     let counters = handle.join().map_err(Error::other)?;
@@ -71,23 +89,23 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> 
     Ok(Exit::Success)
 }
 
-/// Prints what changes, until the node is told to stop, or ends by itself.
+/// Prints changes of the status until the node is interrupted or ends.
 fn watch(
     handle: &Handle,
     status: &Mutex<Option<Status>>,
-    is_told: &AtomicBool,
+    is_interrupted: &AtomicBool,
     output: &mut Output,
 ) {
     let mut shown = None;
     loop {
-        let is_over = is_told.load(Ordering::Relaxed) || handle.is_finished();
+        let is_over = is_interrupted.load(Ordering::Relaxed) || handle.is_finished();
         let now = *status.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(now) = now.filter(|now| shown != Some(*now)) {
-            // That nobody reads it any more is no reason to stop.
+            // The node keeps running without a reader of its output.
             let _ = output.line(now);
             shown = Some(now);
         }
-        // Not before the last that has changed is printed.
+        // The last change is printed before this returns.
         if is_over {
             return;
         }
@@ -95,11 +113,11 @@ fn watch(
     }
 }
 
-/// What a node is at.
+/// The status of a node.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Status {
     role: &'static str,
-    /// The highest ballot it knows of. Its owner leads, or tries to.
+    /// The highest ballot promised, whose owner leads or tries to.
     ballot: Option<Ballot>,
     decided: Slot,
 }
@@ -135,44 +153,42 @@ impl fmt::Display for Status {
     }
 }
 
-/// Why a node does not start, and what to do about it.
+/// The error of a node that does not start, with a remedy.
 fn refused(error: &synod::runtime::Error, file: &ClusterFile) -> Error {
     use synod::runtime::{Damage, Error as Refused};
     let hint = match error {
         Refused::Damaged { damage, .. } => match damage {
             Damage::Cluster { .. } | Damage::Node { .. } => {
-                "Have `data` name the directory of this cluster, or an empty one for a new cluster"
+                "Set `data` to the directory of this cluster, or to an empty one for a new cluster"
             }
             _ => {
-                "Nothing was changed. Put back what the disk held, but never an older copy: a node \
-                 that forgets its votes breaks agreement. If it is lost, so is this node"
+                "Nothing was changed. Put back the contents of the disk, but never an older copy: \
+                 a node that forgets its votes breaks agreement. If they are lost, so is this node"
             }
         },
-        Refused::Locked { .. } => "Stop the other one first, or see whether --node is right",
+        Refused::Locked { .. } => "Stop the other node first, or correct --node",
         _ => return Error::other(error),
     };
     Error::Other(format!("{error}. {hint} (data: {})", file.data().display()))
 }
 
-/// Sees to it that a directory is used by one cluster, of the same members, only: the quorums of
-/// others need not meet those that voted before.
+/// Reserves a directory for one cluster with the same members: quorums of other members need not
+/// intersect those that voted before.
 fn claim(file: &ClusterFile) -> Result<(), Error> {
     let data = file.data();
     let path = data.join("members.toml");
-    let fail =
-        |what: &dyn fmt::Display| Error::Other(format!("cannot use {}: {what}", path.display()));
-    std::fs::create_dir_all(data).map_err(|error| fail(&error))?;
+    let fail = |error| Error::path("use", &path, error);
+    std::fs::create_dir_all(data).map_err(fail)?;
     let mut ids: Vec<u32> = file.ids().collect();
     ids.sort_unstable();
     let claim = format!("cluster = {}\nnodes = {ids:?}\n", file.cluster);
-    let is_used = ids
-        .iter()
-        .any(|id| super::cluster::storage(data, *id as usize).exists());
+    let is_used = ids.iter().any(|id| storage(data, *id as usize).exists());
     if !path.exists() && is_used {
-        // Votes without a word of whose they are: to guess could choose two values.
-        return Err(fail(&"it is missing, but there are storages beside it"));
+        // These votes may be those of other members; to guess could choose two values.
+        let why = "it is missing, but there are storages beside it";
+        return Err(Error::path("use", &path, why));
     }
-    // Nodes of one machine may start at the same time: the first one writes, whole or not at all.
+    // Of several nodes that start at the same time the first one writes the file, atomically.
     let written = tempfile::NamedTempFile::new_in(data).and_then(|mut temporary| {
         temporary.write_all(claim.as_bytes())?;
         temporary.as_file().sync_all()?;
@@ -182,18 +198,18 @@ fn claim(file: &ClusterFile) -> Result<(), Error> {
             Err(error) => Err(error.error),
         }
     });
-    written.map_err(|error| fail(&error))?;
-    let found = std::fs::read_to_string(&path).map_err(|error| fail(&error))?;
+    written.map_err(fail)?;
+    let found = std::fs::read_to_string(&path).map_err(fail)?;
     if found == claim {
         return Ok(());
     }
-    let told = |text: &str| text.trim().replace('\n', ", ");
+    let shown = |text: &str| text.trim().replace('\n', ", ");
     Err(Error::Other(format!(
         "{} holds the state of another cluster ({}), not of this one ({}): correct the file, or \
-         have `data` name another directory. The members of a cluster cannot be changed",
+         set `data` to another directory. The members of a cluster cannot be changed",
         data.display(),
-        told(&found),
-        told(&claim),
+        shown(&found),
+        shown(&claim),
     )))
 }
 

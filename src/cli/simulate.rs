@@ -1,8 +1,8 @@
 //! `synod simulate`: a protocol on a simulated network, in many runs, each determined by a seed.
 
 use super::model::protocols;
-use super::output::{Output, bad, bold, dim, good, grouped, warn};
-use super::{Error, Exit};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, warn};
+use crate::console::{Error, Exit};
 use clap::Args;
 use std::collections::BTreeMap;
 use std::time::Instant;

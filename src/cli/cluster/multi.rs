@@ -1,14 +1,15 @@
-//! `synod cluster multi`: a store on this machine, replicated over UDP, whose leader is killed.
+//! `synod cluster multi`: a replicated store on this machine, whose leader is killed.
 
-use super::super::args::ClusterArgs;
-use super::super::output::{Output, bad, bold, dim, good, warn};
-use super::super::{Error, Exit};
-use super::storage;
+use super::ClusterArgs;
+use crate::console::output::{Output, bad, bold, dim, good, many, warn};
+use crate::console::store::storage;
+use crate::console::{Error, Exit};
 use crate::models::multi::history::{Scribe, judge};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use stateright::actor::Id;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,40 +27,43 @@ use synod::multi::{
 use synod::runtime::clock::now_us;
 use synod::runtime::{Counters, Handle, NodeConfig, Watch, spawn_watched};
 
-/// Ids from here on are those of clients.
+/// The first id of a client.
 const CLIENTS: usize = 1_000;
 
-/// How many clients are at work while the leader is killed, and how much each does.
-const WORKERS: (u32, u32) = (2, 60);
+/// The clients that are at work while the leader is killed.
+const WORKERS: u32 = 2;
 
-/// The key that later runs in the same directory find.
+/// The tasks of each of them.
+const TASKS: u32 = 60;
+
+/// The key whose value later runs in the same directory find.
 const KEY: &str = "colour";
 
-/// What may be written to it.
+/// The values from which one is written to it.
 const COLOURS: [&str; 6] = ["red", "blue", "green", "black", "white", "yellow"];
 
-/// What all threads tell of their processes.
+/// The observations of all processes, made by their threads.
 #[derive(Default)]
 struct Seen {
     history: History<Store>,
-    /// Who leads, as far as it knows, and since when.
+    /// The nodes that believe they lead, each with its ballot and the time since when.
     leads: BTreeMap<usize, (Ballot, Instant)>,
     learners: BTreeMap<usize, Learner<Store>>,
-    /// What each client was told, and when it was told the last of it.
-    told: BTreeMap<usize, (Vec<Outcome<Reply>>, Instant)>,
+    /// The outcomes of each client, and the time of the last one.
+    outcomes: BTreeMap<usize, (Vec<Outcome<Reply>>, Instant)>,
     /// The clients that are done.
     done: BTreeSet<usize>,
     lines: Vec<(Instant, String)>,
 }
 
-/// The same, and who waits for news of it.
+/// The observations, and a signal that they have changed.
 #[derive(Default)]
-struct Board {
+struct Shared {
     seen: Mutex<Seen>,
     news: Condvar,
 }
 
-impl Board {
+impl Shared {
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,9 +74,9 @@ impl Board {
     }
 }
 
-/// How a play ends early.
+/// The reason why the run ends early.
 enum Stop {
-    /// What was waited for has not come.
+    /// The time was up while this was awaited.
     Late(String),
     Failed(Error),
 }
@@ -83,24 +87,24 @@ impl<E: Into<Error>> From<E> for Stop {
     }
 }
 
-/// Nodes on loopback, and clients that come and go.
+/// Nodes on loopback, and their clients.
 struct Local<'a> {
     args: &'a ClusterArgs,
     directory: &'a Path,
     run: &'a Run,
     seed: u64,
     cluster: Arc<Cluster<Store>>,
-    /// Kept open while a node is down: what is sent to it meanwhile arrives late, not never.
+    /// The sockets stay open while a node is down, so that datagrams are delayed, not lost.
     sockets: Vec<UdpSocket>,
     peers: BTreeMap<Id, SocketAddr>,
-    board: Arc<Board>,
+    shared: Arc<Shared>,
     handles: BTreeMap<usize, Handle>,
     counters: Vec<Counters>,
     start: Instant,
     deadline: Instant,
 }
 
-/// What the nodes have in common; snapshots so often that there is one to see.
+/// The settings that the nodes share; snapshots are so frequent that every run takes some.
 pub(super) const REPLICAS: Replicas = Replicas {
     sessions_max: 1_000,
     snapshot_every: 50,
@@ -115,9 +119,9 @@ pub(super) fn run(
 ) -> Result<Exit, Error> {
     let mut local = Local::bind(args, directory, run, seed)?;
     output.line(format_args!(
-        "{} {} nodes on loopback, which replicate a store; seed {seed}, faults {}",
+        "{} {} on loopback with a replicated store; seed {seed}, faults {}",
         bold("Multi-Paxos over UDP:"),
-        args.nodes,
+        many(args.nodes.into(), "node"),
         super::faults(args),
     ))?;
     let played = local.play(output);
@@ -143,9 +147,9 @@ fn put(value: &str) -> Command {
     Command::Put { key, value }
 }
 
-/// What a worker does: two keys, of which it does not touch the one that the play is about.
+/// The tasks of a worker, about two keys of its own.
 fn work(worker: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
-    let tasks = (0..WORKERS.1).map(|number| {
+    let tasks = (0..TASKS).map(|number| {
         let key = Text::from(format!("key {}", rng.random_range(1..3)));
         let value = Text::from(format!("{worker}.{number}"));
         match rng.random_range(0..8) {
@@ -159,7 +163,7 @@ fn work(worker: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
     tasks.collect()
 }
 
-/// Where the workers' keys are found as they were before.
+/// The tasks that read every key.
 fn all_keys() -> Vec<Task<Command>> {
     let keys = ["key 1", "key 2", KEY].map(Text::new);
     keys.map(|key| Task::Do(Command::Get { key })).into()
@@ -188,7 +192,7 @@ impl<'a> Local<'a> {
             cluster: Arc::new(cluster),
             sockets,
             peers,
-            board: Arc::default(),
+            shared: Arc::default(),
             handles: BTreeMap::new(),
             counters: Vec::new(),
             start,
@@ -205,7 +209,7 @@ impl<'a> Local<'a> {
         config
     }
 
-    /// Starts a process, and has somebody look on.
+    /// Starts a process with an observer of its durable states.
     fn launch(
         &mut self,
         process: Process<Store>,
@@ -222,7 +226,7 @@ impl<'a> Local<'a> {
         self.handles.insert(id, handle);
         let now = Instant::now();
         let cut = cut.map(|cut| (now, cut));
-        self.board.change(|seen| seen.lines.extend(cut));
+        self.shared.change(|seen| seen.lines.extend(cut));
         Ok(())
     }
 
@@ -232,29 +236,29 @@ impl<'a> Local<'a> {
         config.dynamic = CLIENTS..2 * CLIENTS;
         config.storage = Some(storage(self.directory, id));
         let process = Process::Node(Arc::clone(&self.cluster), Clock::Real(now_us));
-        let (board, mut known) = (Arc::clone(&self.board), None);
+        let (shared, mut known) = (Arc::clone(&self.shared), None);
         self.launch(process, config, move |state| {
             let Some(node) = state.node() else { return };
             let ballot = node.leader.as_ref().and_then(|leader| leader.ballot);
             let now = Some((ballot.filter(|_| node.is_leading()), node.decided()));
             if now != known {
                 known = now;
-                board.change(|seen| seen.note_node(id, node));
+                shared.change(|seen| seen.note_node(id, node));
             }
         })
     }
 
-    /// Kills a process: all that it has not saved is gone.
+    /// Kills a process, which loses whatever it has not saved.
     fn kill(&mut self, id: usize) -> Result<(), Error> {
         if let Some(handle) = self.handles.remove(&id) {
             handle.stop();
             self.counters.push(handle.join().map_err(Error::other)?);
         }
-        self.board.seen().leads.remove(&id);
+        self.shared.seen().leads.remove(&id);
         Ok(())
     }
 
-    /// Starts a client with a list of things to do.
+    /// Starts a client with a list of tasks.
     fn start_client(&mut self, number: usize, tasks: Vec<Task<Command>>) -> Result<(), Error> {
         let id = CLIENTS + number;
         let config = self.config(id, super::socket()?);
@@ -265,24 +269,24 @@ impl<'a> Local<'a> {
             is_loyal: true,
             backoff: Backoff::default(),
         };
-        let board = Arc::clone(&self.board);
-        let mut scribe = Scribe::begin(tasks, &mut board.seen().history);
+        let shared = Arc::clone(&self.shared);
+        let mut scribe = Scribe::begin(tasks, &mut shared.seen().history);
         self.launch(Process::Client(client), config, move |state| {
             if let Some(client) = state.client() {
-                board.change(|seen| seen.note_client(id, &mut scribe, client));
+                shared.change(|seen| seen.note_client(id, &mut scribe, client));
             }
         })
     }
 
-    /// Waits until something was seen, and prints meanwhile what is told.
+    /// Waits for an observation, and prints the lines of the processes meanwhile.
     fn wait<T>(
         &mut self,
         what: &str,
         output: &mut Output,
         is_seen: impl Fn(&Seen) -> Option<T>,
     ) -> Result<T, Stop> {
-        let board = Arc::clone(&self.board);
-        let mut seen = board.seen();
+        let shared = Arc::clone(&self.shared);
+        let mut seen = shared.seen();
         loop {
             for (when, line) in std::mem::take(&mut seen.lines) {
                 self.print(when, line, output)?;
@@ -293,7 +297,7 @@ impl<'a> Local<'a> {
             let failed = self.handles.iter().find(|(_, it)| it.is_finished());
             if let Some(id) = failed.map(|(id, _)| *id) {
                 drop(seen);
-                // It ended by itself, and so with an error.
+                // A process that ends by itself ends with an error.
                 self.kill(id)?;
                 return Err(Stop::Late(format!("process {id}, which has ended")));
             }
@@ -302,34 +306,38 @@ impl<'a> Local<'a> {
                 return Err(Stop::Late(what.to_owned()));
             }
             let nap = left.min(Duration::from_millis(50));
-            let woken = board.news.wait_timeout(seen, nap);
+            let woken = shared.news.wait_timeout(seen, nap);
             seen = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    fn print(&self, when: Instant, what: String, output: &mut Output) -> Result<(), Error> {
+    fn print(&self, when: Instant, what: impl Display, output: &mut Output) -> Result<(), Error> {
         let passed = when.saturating_duration_since(self.start);
         let time = format!("{:>6} ms", passed.as_millis());
         output.line(format_args!("{}  {what}", dim(time)))?;
         Ok(())
     }
 
-    fn say(&self, what: String, output: &mut Output) -> Result<(), Error> {
+    fn log(&self, what: impl Display, output: &mut Output) -> Result<(), Error> {
         self.print(Instant::now(), what, output)
     }
 
-    /// Waits until a client is done, and returns what it was told.
+    /// Waits until a client is done, and returns its outcomes.
     fn finish(&mut self, number: usize, output: &mut Output) -> Result<Vec<Outcome<Reply>>, Stop> {
         let id = CLIENTS + number;
-        let told = self.wait("a client's answers", output, |seen| {
+        let outcomes = self.wait("a client's answers", output, |seen| {
             let is_done = seen.done.contains(&id);
-            is_done.then(|| seen.told.get(&id).map_or(Vec::new(), |told| told.0.clone()))
+            is_done.then(|| {
+                seen.outcomes
+                    .get(&id)
+                    .map_or(Vec::new(), |outcomes| outcomes.0.clone())
+            })
         })?;
         self.kill(id)?;
-        Ok(told)
+        Ok(outcomes)
     }
 
-    /// The whole play. Returns what the store held at first.
+    /// Runs everything, and returns the store as it was at first.
     fn play(&mut self, output: &mut Output) -> Result<Store, Stop> {
         let mut rng = SmallRng::seed_from_u64(self.seed);
         for id in 0..self.sockets.len() {
@@ -339,31 +347,29 @@ impl<'a> Local<'a> {
         let initial = self.remember(output)?;
         let colour = COLOURS[rng.random_range(0..COLOURS.len())];
         self.start_client(1, vec![Task::Do(put(colour))])?;
-        let told = self.finish(1, output)?;
-        self.say(
-            format!("client 1: {:?} → {}", put(colour), shown(&told)),
-            output,
-        )?;
+        let outcomes = self.finish(1, output)?;
+        let what = format!("client 1: {:?} → {}", put(colour), shown(&outcomes));
+        self.log(what, output)?;
 
-        for worker in 0..WORKERS.0 {
+        for worker in 0..WORKERS {
             self.start_client(2 + worker as usize, work(worker, &mut rng))?;
         }
         std::thread::sleep(Duration::from_millis(rng.random_range(5..30)));
         let (victim, _) = self.leader(None, output)?;
         self.fail_over(victim, output)?;
         self.read_all_ways(output)?;
-        for worker in 0..WORKERS.0 {
+        for worker in 0..WORKERS {
             self.finish(2 + worker as usize, output)?;
         }
         if !self.handles.contains_key(&victim) {
             self.start_node(victim)?;
-            self.say(format!("node {victim} restarts from its disk"), output)?;
+            self.log(format!("node {victim} restarts from its disk"), output)?;
         }
         self.wait_for_all(output)?;
         Ok(initial)
     }
 
-    /// Waits for a leader, other than one that was killed.
+    /// Waits for a leader, except for one that was killed.
     fn leader(
         &mut self,
         not: Option<usize>,
@@ -376,12 +382,12 @@ impl<'a> Local<'a> {
         })
     }
 
-    /// What an earlier run has left behind.
+    /// Reads the store that an earlier run has left behind.
     fn remember(&mut self, output: &mut Output) -> Result<Store, Stop> {
         self.start_client(0, all_keys())?;
-        let told = self.finish(0, output)?;
+        let outcomes = self.finish(0, output)?;
         let mut store = Store::default();
-        for (task, outcome) in all_keys().iter().zip(&told) {
+        for (task, outcome) in all_keys().iter().zip(&outcomes) {
             if let (Task::Do(Command::Get { key }), Outcome::Done(Reply::Was(Some(value)))) =
                 (task, outcome)
             {
@@ -389,43 +395,40 @@ impl<'a> Local<'a> {
                 store.apply(&Command::Put { key, value });
             }
         }
-        let told = shown(&told[told.len().saturating_sub(1)..]);
-        self.say(format!("client 0: {:?} → {told}", get()), output)?;
+        let outcomes = shown(&outcomes[outcomes.len().saturating_sub(1)..]);
+        self.log(format!("client 0: {:?} → {outcomes}", get()), output)?;
         Ok(store)
     }
 
-    /// The leader is killed while clients are at work; how long do they wait?
+    /// Kills the leader while clients are at work, and reports how long they wait.
     fn fail_over(&mut self, victim: usize, output: &mut Output) -> Result<(), Stop> {
         self.kill(victim)?;
         let killed = Instant::now();
-        self.say(format!("node {victim}, which leads, is killed"), output)?;
+        self.log(format!("node {victim}, which leads, is killed"), output)?;
         if self.sockets.len() == 1 {
             self.start_node(victim)?;
-            let why = "restarts from its disk, for it was the only one";
-            self.say(format!("node {victim} {why}"), output)?;
+            let what = format!("node {victim}, the only one, restarts from its disk");
+            self.log(what, output)?;
             self.leader(None, output)?;
             return Ok(());
         }
         let (leader, since) = self.leader(Some(victim), output)?;
         let elected = since.saturating_duration_since(killed).as_millis();
-        // Workers that were done before wait for nothing.
+        // Workers that are done do not wait for an answer.
         let answered = self.wait("an answer of the new leader", output, |seen| {
-            let last = seen.told.values().map(|(_, when)| *when).max();
+            let last = seen.outcomes.values().map(|(_, when)| *when).max();
             let last = last.filter(|when| *when > since);
-            let mut workers = (2..)
-                .map(|number| CLIENTS + number)
-                .take(WORKERS.0 as usize);
+            let first = CLIENTS + 2;
+            let mut workers = first..first + WORKERS as usize;
             let is_idle = workers.all(|id| seen.done.contains(&id));
             (last.is_some() || is_idle).then_some(last)
         })?;
-        let answered = answered.map(|when| when.saturating_duration_since(killed).as_millis());
-        let answered = answered.map(|ms| format!(", and answers after {ms} ms"));
-        let answered = answered.unwrap_or_default();
-        self.say(
-            format!("failover: node {leader} leads {elected} ms after the kill{answered}"),
-            output,
-        )?;
-        Ok(())
+        let answered = answered.map_or(String::new(), |when| {
+            let ms = when.saturating_duration_since(killed).as_millis();
+            format!(", and answers after {ms} ms")
+        });
+        let what = format!("failover: node {leader} leads {elected} ms after the kill{answered}");
+        Ok(self.log(what, output)?)
     }
 
     fn read_all_ways(&mut self, output: &mut Output) -> Result<(), Stop> {
@@ -436,14 +439,14 @@ impl<'a> Local<'a> {
         ];
         for (number, (way, task)) in (10..).zip(ways) {
             self.start_client(number, vec![task])?;
-            let told = self.finish(number, output)?;
-            let what = format!("client {number}: {:?} {way} → {}", get(), shown(&told));
-            self.say(what, output)?;
+            let outcomes = self.finish(number, output)?;
+            let what = format!("client {number}: {:?} {way} → {}", get(), shown(&outcomes));
+            self.log(what, output)?;
         }
         Ok(())
     }
 
-    /// Waits until all nodes have applied as much as any.
+    /// Waits until all nodes have applied the same slots.
     fn wait_for_all(&mut self, output: &mut Output) -> Result<(), Stop> {
         let nodes = self.sockets.len();
         let decided = self.wait("all nodes to catch up", output, |seen| {
@@ -452,21 +455,18 @@ impl<'a> Local<'a> {
             let is_complete = seen.learners.len() == nodes && all.len() == 1;
             is_complete.then(|| all.first().copied()).flatten()
         })?;
-        self.say(
-            format!("all nodes have applied all before {decided}"),
-            output,
-        )?;
-        Ok(())
+        let what = format!("all nodes have applied all slots before {decided}");
+        Ok(self.log(what, output)?)
     }
 
-    /// Stops everybody. Returns what every node knew at last.
+    /// Stops all processes, and returns the last learner of every node.
     fn stop_all(&mut self, output: &mut Output) -> Result<BTreeMap<usize, Learner<Store>>, Error> {
         self.handles.values().for_each(Handle::stop);
         for id in self.handles.keys().copied().collect::<Vec<_>>() {
             self.kill(id)?;
         }
         output.line(dim(super::traffic(&self.counters)))?;
-        Ok(std::mem::take(&mut self.board.seen().learners))
+        Ok(std::mem::take(&mut self.shared.seen().learners))
     }
 
     fn conclude(
@@ -475,14 +475,11 @@ impl<'a> Local<'a> {
         learners: BTreeMap<usize, Learner<Store>>,
         output: &mut Output,
     ) -> Result<Exit, Error> {
-        let seen = self.board.seen();
+        let seen = self.shared.seen();
         let verdict = compare(&learners).and_then(|()| judge(&seen.history, initial));
         if let Err(wrong) = verdict {
-            output.line(format_args!(
-                "{} {wrong}; seed {}",
-                bad("violated:"),
-                self.seed
-            ))?;
+            let violated = bad("violated:");
+            output.line(format_args!("{violated} {wrong}; seed {}", self.seed))?;
             return Ok(Exit::Violated);
         }
         let unknown = match seen.history.unfinished() {
@@ -490,10 +487,10 @@ impl<'a> Local<'a> {
             some => format!(", {some} of unknown outcome"),
         };
         output.line(format_args!(
-            "{} {} operations are linearizable{unknown}, and the logs of all {} nodes agree",
+            "{} a linearizable history of {}{unknown}, and the same log on {}",
             good("consistent:"),
-            seen.history.len(),
-            learners.len(),
+            many(seen.history.len() as u64, "operation"),
+            many(learners.len() as u64, "node"),
         ))?;
         Ok(Exit::Success)
     }
@@ -523,11 +520,14 @@ impl Seen {
     }
 
     fn note_client(&mut self, id: usize, scribe: &mut Scribe, client: &ClientState<Reply>) {
-        let known = self.told.get(&id).map_or(0, |told| told.0.len());
+        let known = self
+            .outcomes
+            .get(&id)
+            .map_or(0, |outcomes| outcomes.0.len());
         scribe.note(client, &mut self.history);
         if client.replies.len() > known {
-            self.told
-                .insert(id, (client.replies.clone(), Instant::now()));
+            let outcomes = (client.replies.clone(), Instant::now());
+            self.outcomes.insert(id, outcomes);
         }
         if scribe.has_all() || client.is_expired() {
             self.done.insert(id);
@@ -535,7 +535,7 @@ impl Seen {
     }
 }
 
-/// Somebody who writes down every step, perhaps, and somebody who looks at what is durable.
+/// An optional recorder of every step, and an observer of durable states.
 struct Watched<R, F>(Option<R>, F);
 
 impl<A, R, F> Watch<A> for Watched<R, F>
@@ -558,13 +558,13 @@ where
     }
 }
 
-/// What a client was told last.
-fn shown(told: &[Outcome<Reply>]) -> String {
-    told.last()
-        .map_or("nothing".to_owned(), |it| format!("{it:?}"))
+/// The last outcome of a client.
+fn shown(outcomes: &[Outcome<Reply>]) -> String {
+    let last = outcomes.last();
+    last.map_or("nothing".to_owned(), |it| format!("{it:?}"))
 }
 
-/// Whether any two nodes have the same in every slot that both know, and the same store.
+/// Checks that any two nodes agree on every slot that both know, and on the store.
 fn compare(learners: &BTreeMap<usize, Learner<Store>>) -> Result<(), String> {
     let mut first = BTreeMap::new();
     for (id, learner) in learners {
@@ -583,7 +583,7 @@ fn compare(learners: &BTreeMap<usize, Learner<Store>>) -> Result<(), String> {
         let (other, known) = *machines.entry(at).or_insert((id, &learner.sessions));
         if *known != learner.sessions {
             return Err(format!(
-                "nodes {other} and {id} differ in what all before {at} led to"
+                "nodes {other} and {id} differ in the store before slot {at}"
             ));
         }
     }

@@ -5,9 +5,9 @@ use anstyle::{AnsiColor, Style};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-/// Where results and progress go. Colours only if a terminal reads them and `NO_COLOR` is not
-/// set; progress only on a terminal.
-pub(super) struct Output {
+/// The streams of a command. Colours are printed only on a terminal and without `NO_COLOR`,
+/// progress only on a terminal.
+pub(crate) struct Output {
     results: AutoStream<io::Stdout>,
     progress: AutoStream<io::Stderr>,
     shows_progress: bool,
@@ -15,7 +15,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             results: AutoStream::auto(io::stdout()),
             progress: AutoStream::auto(io::stderr()),
@@ -25,14 +25,14 @@ impl Output {
     }
 
     /// Prints a line of the result.
-    pub(super) fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
+    pub(crate) fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
         self.clear_progress();
         writeln!(self.results, "{line}")?;
         self.results.flush()
     }
 
-    /// Replaces the progress line. Failing to show progress is no failure.
-    pub(super) fn progress(&mut self, line: impl fmt::Display) {
+    /// Replaces the progress line. A failure to show progress is ignored.
+    pub(crate) fn progress(&mut self, line: impl fmt::Display) {
         if self.shows_progress {
             let _ = write!(self.progress, "\r\x1b[2K{line}");
             let _ = self.progress.flush();
@@ -47,21 +47,21 @@ impl Output {
         }
     }
 
-    /// Says something that is no result.
-    pub(super) fn note(&mut self, note: &dyn fmt::Display) {
+    /// Prints a remark that is not part of the result.
+    pub(crate) fn note(&mut self, note: &dyn fmt::Display) {
         self.clear_progress();
         let _ = writeln!(self.progress, "{note}");
     }
 
-    /// Says what went wrong.
-    pub(super) fn error(&mut self, error: &dyn fmt::Display) {
+    /// Prints an error.
+    pub(crate) fn error(&mut self, error: &dyn fmt::Display) {
         self.clear_progress();
         let _ = writeln!(self.progress, "{} {error}", bad("error:"));
     }
 }
 
-/// Text in a style, which is left out where it cannot be shown.
-pub(super) struct Styled<T>(Style, T);
+/// Text with a style, which [`Output`] removes where it cannot be shown.
+pub(crate) struct Styled<T>(Style, T);
 
 impl<T: fmt::Display> fmt::Display for Styled<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,33 +75,33 @@ fn coloured<T>(colour: AnsiColor, text: T) -> Styled<T> {
     Styled(Style::new().fg_color(Some(colour.into())).bold(), text)
 }
 
-/// Bold.
-pub(super) fn bold<T: fmt::Display>(text: T) -> Styled<T> {
+/// Bold text.
+pub(crate) fn bold<T: fmt::Display>(text: T) -> Styled<T> {
     Styled(Style::new().bold(), text)
 }
 
-/// Subdued.
-pub(super) fn dim<T: fmt::Display>(text: T) -> Styled<T> {
+/// Subdued text.
+pub(crate) fn dim<T: fmt::Display>(text: T) -> Styled<T> {
     Styled(Style::new().dimmed(), text)
 }
 
-/// For what is well.
-pub(super) fn good<T: fmt::Display>(text: T) -> Styled<T> {
+/// Text about a success.
+pub(crate) fn good<T: fmt::Display>(text: T) -> Styled<T> {
     coloured(AnsiColor::Green, text)
 }
 
-/// For what is wrong.
-pub(super) fn bad<T: fmt::Display>(text: T) -> Styled<T> {
+/// Text about a failure.
+pub(crate) fn bad<T: fmt::Display>(text: T) -> Styled<T> {
     coloured(AnsiColor::Red, text)
 }
 
-/// For what is neither.
-pub(super) fn warn<T: fmt::Display>(text: T) -> Styled<T> {
+/// Text about neither a success nor a failure.
+pub(crate) fn warn<T: fmt::Display>(text: T) -> Styled<T> {
     coloured(AnsiColor::Yellow, text)
 }
 
 /// A number with its thousands grouped: `1,234,567`.
-pub(super) fn grouped(number: usize) -> String {
+pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -113,11 +113,42 @@ pub(super) fn grouped(number: usize) -> String {
     text
 }
 
+/// A number with its noun: `1 node`, `3 nodes`, `2 crashes`, `1,000 queries`.
+pub(crate) fn many(number: u64, one: &str) -> String {
+    let count = grouped(usize::try_from(number).unwrap_or(usize::MAX));
+    let stem = one.strip_suffix('y');
+    let stem = stem.filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
+    match (number, stem) {
+        (1, _) => format!("{count} {one}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        _ if ["ch", "sh", "s", "x"].iter().any(|end| one.ends_with(end)) => {
+            format!("{count} {one}es")
+        }
+        _ => format!("{count} {one}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn thousands_are_grouped() {
-        let shown = [0, 999, 1_000, 1_234_567].map(super::grouped);
+        let shown = [0, 999, 1_000, 1_234_567].map(grouped);
         assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn nouns_follow_their_number() {
+        for (number, one, shown) in [
+            (0, "node", "0 nodes"),
+            (1, "crash", "1 crash"),
+            (2, "crash", "2 crashes"),
+            (1_000, "box", "1,000 boxes"),
+            (3, "history", "3 histories"),
+            (2, "key", "2 keys"),
+        ] {
+            assert_eq!(many(number, one), shown);
+        }
     }
 }

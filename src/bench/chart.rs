@@ -1,30 +1,59 @@
-//! Pictures: lines over two axes, as SVG whose colours are left to the page.
+//! Charts: lines over two axes, as SVG whose colours are left to the page.
 
 use std::fmt::Write;
 
-/// The size of a picture, in units that are about pixels, and the room for what is beside the
-/// lines: left, right, top, bottom.
-const SIZE: (f64, f64) = (560.0, 330.0);
-const ROOM: (f64, f64, f64, f64) = (58.0, 14.0, 12.0, 44.0);
+/// The size of a chart, in units of about a pixel.
+const WIDTH: f64 = 560.0;
+const HEIGHT: f64 = 330.0;
+
+/// The edges of the area in which lines are drawn.
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = WIDTH - 14.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = HEIGHT - 44.0;
+
+/// The most points of a line that are marked one by one.
+const MARKED_MAX: usize = 50;
 
 /// An axis.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Axis {
-    pub(super) label: &'static str,
-    /// Whether equal factors are equally far apart, and not equal differences.
-    pub(super) log: bool,
+    label: &'static str,
+    /// Equal factors, not equal differences, have equal distances.
+    log: bool,
+}
+
+impl Axis {
+    pub(super) const fn log(label: &'static str) -> Self {
+        Axis { label, log: true }
+    }
+
+    pub(super) const fn linear(label: &'static str) -> Self {
+        Axis { label, log: false }
+    }
+
+    fn shows(&self, value: f64) -> bool {
+        value.is_finite() && (!self.log || value > 0.0)
+    }
 }
 
 /// A line.
 pub(super) struct Line {
     pub(super) name: String,
-    /// Which of the page's colours.
+    /// The index of one of the page's colours.
     pub(super) colour: usize,
     pub(super) dashed: bool,
     pub(super) points: Vec<Point>,
 }
 
-/// A point of a line, and how far it ranges up and down.
+impl Line {
+    fn class(&self) -> String {
+        let dashed = if self.dashed { " dashed" } else { "" };
+        format!("c{}{dashed}", self.colour)
+    }
+}
+
+/// A point of a line, and the range of its height.
 #[derive(Clone, Copy)]
 pub(super) struct Point {
     pub(super) x: f64,
@@ -38,21 +67,20 @@ impl Point {
     }
 }
 
-/// A picture.
+/// A chart.
+#[derive(Default)]
 pub(super) struct Chart {
     pub(super) title: &'static str,
-    /// What it shows, in a sentence.
+    /// A sentence about what it shows.
     pub(super) caption: String,
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) lines: Vec<Line>,
-    /// Whether every point is marked.
-    pub(super) marks_points: bool,
-    /// Where something happened, and what.
+    /// Events, each with its place on the first axis.
     pub(super) events: Vec<(f64, String)>,
 }
 
-/// From values to places along an axis.
+/// A map from values to places along an axis.
 struct Scale {
     axis: Axis,
     from: f64,
@@ -62,20 +90,17 @@ struct Scale {
 }
 
 impl Scale {
+    /// The scale for some values, or `None` if the axis shows none of them.
     fn new(axis: Axis, values: impl Iterator<Item = f64>, places: (f64, f64)) -> Option<Self> {
-        let shown = values.filter(|value| value.is_finite() && (!axis.log || *value > 0.0));
+        let shown = values.filter(|value| axis.shows(*value));
         let (low, high) = shown.fold((f64::MAX, f64::MIN), |it, value| {
             (it.0.min(value), it.1.max(value))
         });
-        if low > high {
-            return None;
-        }
-        let (from, to) = if axis.log {
-            (low / 1.15, high * 1.15)
-        } else {
-            (low.min(0.0), if high > 0.0 { high * 1.05 } else { 1.0 })
+        let (from, to) = match axis.log {
+            true => (low / 1.15, high * 1.15),
+            false => (low.min(0.0), if high > 0.0 { high * 1.05 } else { 1.0 }),
         };
-        Some(Scale {
+        (low <= high).then_some(Scale {
             axis,
             from,
             to,
@@ -93,41 +118,34 @@ impl Scale {
 
     /// The values that are written along the axis.
     fn ticks(&self) -> Vec<f64> {
-        if self.axis.log {
-            let decades = (self.to / self.from).log10();
-            let steps: &[f64] = if decades < 2.5 {
-                &[1.0, 2.0, 5.0]
-            } else {
-                &[1.0]
-            };
-            let first = self.from.log10().floor() as i32;
-            let powers = first..=self.to.log10().ceil() as i32;
-            let ticks = powers.flat_map(|power| steps.iter().map(move |it| it * 10f64.powi(power)));
-            let within = ticks.filter(|tick| (self.from..=self.to).contains(tick));
-            let within: Vec<f64> = within.collect();
-            match within.is_empty() {
-                // A single value, in the middle.
-                true => vec![(self.from * self.to).sqrt()],
-                false => within,
-            }
-        } else {
+        if !self.axis.log {
             let rough = (self.to - self.from) / 5.0;
             let power = 10f64.powf(rough.log10().floor());
             let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
-            let step = steps
-                .into_iter()
-                .find(|step| *step >= rough)
-                .unwrap_or(rough);
+            let step = steps.into_iter().find(|step| *step >= rough);
+            let step = step.unwrap_or(rough);
             let count = ((self.to - self.from) / step) as usize;
             let first = (self.from / step).ceil();
-            (0..=count)
-                .map(|tick| (first + tick as f64) * step)
-                .collect()
+            let ticks = (0..=count).map(|tick| (first + tick as f64) * step);
+            return ticks.collect();
+        }
+        let decades = (self.to / self.from).log10();
+        let steps = if decades < 2.5 { 3 } else { 1 };
+        let steps = [1.0, 2.0, 5.0].into_iter().take(steps);
+        let first = self.from.log10().floor() as i32;
+        let powers = first..=self.to.log10().ceil() as i32;
+        let ticks = powers.flat_map(|power| steps.clone().map(move |it| it * 10f64.powi(power)));
+        let ticks = ticks.filter(|tick| (self.from..=self.to).contains(tick));
+        let ticks: Vec<f64> = ticks.collect();
+        match ticks.is_empty() {
+            // The one value of the axis stands in the middle.
+            true => vec![(self.from * self.to).sqrt()],
+            false => ticks,
         }
     }
 }
 
-/// A number as short as it can be read: 1.5k, 20M.
+/// A short form of a number: 1.5k, 20M.
 fn short(value: f64) -> String {
     let (scaled, unit) = match value.abs() {
         1e6.. => (value / 1e6, "M"),
@@ -139,14 +157,25 @@ fn short(value: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// Text in a page.
+/// Text without markup, as part of a page.
 pub(super) fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Text at a place.
+fn text(class: &str, x: f64, y: f64, text: &str) -> String {
+    let text = escaped(text);
+    format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>\n")
+}
+
+/// A vertical (`V`) or horizontal (`H`) path from a point to a coordinate.
+fn path(class: &str, x: f64, y: f64, to: char, end: f64) -> String {
+    format!("<path class=\"{class}\" d=\"M{x:.1} {y:.1}{to}{end:.1}\"/>\n")
+}
+
 impl Chart {
-    /// The picture, with its title, its legend and its caption; nothing of what was not measured.
+    /// The chart with its title, its legend and its caption, or nothing if it shows no point.
     pub(super) fn figure(&self) -> String {
         let Some(svg) = self.svg() else {
             return String::new();
@@ -154,125 +183,81 @@ impl Chart {
         let mut page = format!("<figure><h2>{}</h2>\n{svg}", escaped(self.title));
         page += "<ul class=\"legend\">";
         for line in &self.lines {
-            let dashed = if line.dashed { " dashed" } else { "" };
             let _ = write!(
                 page,
-                "<li><svg class=\"key c{}{dashed}\" viewBox=\"0 0 24 8\" aria-hidden=\"true\">\
+                "<li><svg class=\"key {}\" viewBox=\"0 0 24 8\" aria-hidden=\"true\">\
                  <path d=\"M0 4H24\"/></svg>{}</li>",
-                line.colour,
+                line.class(),
                 escaped(&line.name)
             );
         }
-        let _ = writeln!(
-            page,
-            "</ul><figcaption>{}</figcaption></figure>",
-            self.caption
-        );
-        page
+        page + "</ul><figcaption>" + &self.caption + "</figcaption></figure>\n"
+    }
+
+    fn points<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = &'a Point> {
+        let points = line.points.iter();
+        points.filter(|point| self.x.shows(point.x) && self.y.shows(point.y))
     }
 
     fn svg(&self) -> Option<String> {
-        let (width, height) = SIZE;
-        let (left, right, top, bottom) = ROOM;
-        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let points = || self.lines.iter().flat_map(|line| self.points(line));
         let ys = points().flat_map(|it| {
-            [
-                it.y,
-                it.range.map_or(it.y, |it| it.0),
-                it.range.map_or(it.y, |it| it.1),
-            ]
+            let (low, high) = it.range.unwrap_or((it.y, it.y));
+            [it.y, low, high]
         });
-        let x = Scale::new(self.x, points().map(|it| it.x), (left, width - right))?;
-        let y = Scale::new(self.y, ys, (height - bottom, top))?;
+        let x = Scale::new(self.x, points().map(|it| it.x), (LEFT, RIGHT))?;
+        let y = Scale::new(self.y, ys, (BOTTOM, TOP))?;
+        let title = escaped(self.title);
         let mut svg = format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
-             aria-label=\"{}\">\n",
-            escaped(self.title)
+            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
+             aria-label=\"{title}\">\n"
         );
-        self.draw_axes(&mut svg, &x, &y);
+        svg += &self.axes(&x, &y);
         for (at, what) in &self.events {
             let at = x.place(*at);
-            let _ = writeln!(
-                svg,
-                "<path class=\"event\" d=\"M{at:.1} {top}V{}\"/>\
-                 <text x=\"{:.1}\" y=\"{}\">{}</text>",
-                height - bottom,
-                at + 4.0,
-                top + 11.0,
-                escaped(what)
-            );
+            svg += &path("event", at, TOP, 'V', BOTTOM);
+            svg += &text("", at + 4.0, TOP + 11.0, what);
         }
         for line in &self.lines {
-            self.draw(&mut svg, line, &x, &y);
+            svg += &self.draw(line, &x, &y);
         }
-        svg += "</svg>\n";
-        Some(svg)
+        Some(svg + "</svg>\n")
     }
 
-    fn draw_axes(&self, svg: &mut String, x: &Scale, y: &Scale) {
-        let (width, height) = SIZE;
-        let (left, right, top, bottom) = ROOM;
-        let (end, base) = (width - right, height - bottom);
+    fn axes(&self, x: &Scale, y: &Scale) -> String {
+        let mut svg = String::new();
         for tick in x.ticks() {
             let at = x.place(tick);
-            let _ = writeln!(
-                svg,
-                "<path class=\"grid\" d=\"M{at:.1} {top}V{base}\"/>\
-                 <text class=\"middle\" x=\"{at:.1}\" y=\"{}\">{}</text>",
-                base + 15.0,
-                short(tick)
-            );
+            svg += &path("grid", at, TOP, 'V', BOTTOM);
+            svg += &text("middle", at, BOTTOM + 15.0, &short(tick));
         }
         for tick in y.ticks() {
             let at = y.place(tick);
-            let _ = writeln!(
-                svg,
-                "<path class=\"grid\" d=\"M{left} {at:.1}H{end}\"/><text class=\"end\" x=\"{}\" \
-                 y=\"{:.1}\">{}</text>",
-                left - 6.0,
-                at + 4.0,
-                short(tick)
-            );
+            svg += &path("grid", LEFT, at, 'H', RIGHT);
+            svg += &text("end", LEFT - 6.0, at + 4.0, &short(tick));
         }
-        let middle = f64::midpoint(top, base);
-        let _ = writeln!(
-            svg,
-            "<text class=\"middle label\" x=\"{}\" y=\"{}\">{}</text><text class=\"middle label\" \
-             transform=\"translate(12 {middle}) rotate(-90)\">{}</text>",
-            f64::midpoint(left, end),
-            height - 6.0,
-            escaped(self.x.label),
-            escaped(self.y.label)
-        );
+        let (centre, middle) = (f64::midpoint(LEFT, RIGHT), f64::midpoint(TOP, BOTTOM));
+        svg += &text("middle label", centre, HEIGHT - 6.0, self.x.label);
+        let label = text("middle label", 0.0, 0.0, self.y.label);
+        svg + &format!("<g transform=\"translate(12 {middle}) rotate(-90)\">{label}</g>\n")
     }
 
-    fn draw(&self, svg: &mut String, line: &Line, x: &Scale, y: &Scale) {
-        let dashed = if line.dashed { " dashed" } else { "" };
-        let _ = write!(
-            svg,
-            "<g class=\"c{}{dashed}\"><path class=\"line\" d=\"",
-            line.colour
-        );
-        for (index, point) in line.points.iter().enumerate() {
+    fn draw(&self, line: &Line, x: &Scale, y: &Scale) -> String {
+        let class = line.class();
+        let mut svg = format!("<g class=\"{class}\"><path class=\"line\" d=\"");
+        for (index, point) in self.points(line).enumerate() {
             let command = if index == 0 { 'M' } else { 'L' };
-            let _ = write!(
-                svg,
-                "{command}{:.1} {:.1}",
-                x.place(point.x),
-                y.place(point.y)
-            );
+            let (px, py) = (x.place(point.x), y.place(point.y));
+            let _ = write!(svg, "{command}{px:.1} {py:.1}");
         }
-        svg.push_str("\"/>");
-        for point in line.points.iter().filter(|_| self.marks_points) {
+        svg += "\"/>\n";
+        let are_marked = line.points.len() <= MARKED_MAX;
+        for point in self.points(line).filter(|_| are_marked) {
             let (px, py) = (x.place(point.x), y.place(point.y));
             if let Some((low, high)) = point.range {
-                let (low, high) = (y.place(low), y.place(high));
-                let _ = write!(
-                    svg,
-                    "<path class=\"range\" d=\"M{px:.1} {low:.1}V{high:.1}\"/>"
-                );
+                svg += &path("range", px, y.place(low), 'V', y.place(high));
             }
-            let _ = write!(
+            let _ = writeln!(
                 svg,
                 "<circle cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"3.2\">\
                  <title>{}: {} {}, {} {}</title></circle>",
@@ -283,7 +268,7 @@ impl Chart {
                 escaped(self.y.label)
             );
         }
-        svg.push_str("</g>\n");
+        svg + "</g>\n"
     }
 }
 
@@ -291,14 +276,8 @@ impl Chart {
 mod tests {
     use super::*;
 
-    const LOG: Axis = Axis {
-        label: "a <b>",
-        log: true,
-    };
-    const LINEAR: Axis = Axis {
-        label: "µs",
-        log: false,
-    };
+    const LOG: Axis = Axis::log("a <b>");
+    const LINEAR: Axis = Axis::linear("µs");
 
     #[test]
     fn values_are_between_the_ends_of_their_axis_and_in_order() {
@@ -328,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_has_its_lines_and_nothing_that_is_markup_by_accident() {
+    fn a_chart_has_its_lines_and_nothing_that_is_markup_by_accident() {
         let points = vec![Point::at(1.0, 2.0), Point::at(10.0, 4.0)];
         let chart = Chart {
             title: "x & y",
@@ -341,7 +320,6 @@ mod tests {
                 dashed: true,
                 points,
             }],
-            marks_points: true,
             events: vec![(2.0, "killed".to_owned())],
         };
         let page = chart.figure();
@@ -356,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_value_is_told_as_well() {
+    fn a_single_value_is_written_as_well() {
         let scale = |values: &[f64]| Scale::new(LOG, values.iter().copied(), (0.0, 1.0));
         let labels = |values: &[f64]| {
             let ticks = scale(values).expect("there are values").ticks();

@@ -1,60 +1,72 @@
-//! What is measured while clients are at work, and what it costs the machine.
+//! Measuring: latencies of commands, usage of the machine, and statistics of both.
 
 use hdrhistogram::Histogram;
 #[cfg(target_os = "linux")]
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 use stateright::actor::Id;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time that one entry of a timeline stands for.
+/// The period of one entry of a timeline.
 pub(super) const BUCKET: Duration = Duration::from_millis(10);
 
-/// The longest latency that is told from longer ones: two minutes, in nanoseconds.
+/// The longest latency that is recorded exactly: two minutes, in nanoseconds.
 const LONGEST_NS: u64 = 120_000_000_000;
 
-/// Latencies in nanoseconds, to three digits.
+/// An empty histogram of latencies in nanoseconds, to three digits.
 #[expect(clippy::unreachable, reason = "the bounds are constants")]
 pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_max(LONGEST_NS, 3).unwrap_or_else(|_| unreachable!("valid bounds"))
 }
 
-/// What clients note of their commands, as they are answered. Clones note in the same place.
+/// The record that clients keep of their commands. Clones share it.
 #[derive(Clone)]
 pub(super) struct Recorder(Arc<Mutex<Recording>>);
 
 struct Recording {
     since: Instant,
     latencies: Histogram<u64>,
-    /// How many commands were answered in each stretch of time.
+    /// The number of commands answered in each [`BUCKET`].
     timeline: Vec<u32>,
     resent: u64,
     last: Instant,
     longest_gap: Duration,
-    /// Who answered last, since ever.
+    /// The node that answered last.
     leader: Option<usize>,
 }
 
-impl Recorder {
-    pub(super) fn new() -> Self {
+impl Recording {
+    fn new(leader: Option<usize>) -> Self {
         let now = Instant::now();
-        Recorder(Arc::new(Mutex::new(Recording {
+        Recording {
             since: now,
             latencies: histogram(),
             timeline: Vec::new(),
             resent: 0,
             last: now,
             longest_gap: Duration::ZERO,
-            leader: None,
-        })))
+            leader,
+        }
+    }
+
+    /// The longest gap, if the next answer comes now.
+    fn gap(&self, now: Instant) -> Duration {
+        self.longest_gap.max(now.duration_since(self.last))
+    }
+}
+
+impl Recorder {
+    pub(super) fn new() -> Self {
+        Recorder(Arc::new(Mutex::new(Recording::new(None))))
     }
 
     fn open(&self) -> MutexGuard<'_, Recording> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A command was answered, now, after so long, by somebody.
+    /// Records the answer to a command.
     pub(super) fn done(&self, now: Instant, latency: Duration, by: Id) {
         let mut it = self.open();
         let nanoseconds = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
@@ -65,71 +77,59 @@ impl Recorder {
             it.timeline.resize(bucket + 1, 0);
         }
         it.timeline[bucket] += 1;
-        it.longest_gap = it.longest_gap.max(now.duration_since(it.last));
+        it.longest_gap = it.gap(now);
         it.last = now;
         it.leader = Some(by.into());
     }
 
-    /// So many commands were sent again.
+    /// Records that a number of commands were sent again.
     pub(super) fn resent(&self, count: u64) {
         self.open().resent += count;
     }
 
-    /// Who answered last, if anybody has ever answered.
+    /// The node that answered last, even before a restart.
     pub(super) fn leader(&self) -> Option<usize> {
         self.open().leader
     }
 
-    /// Forgets all but who leads: from now on it counts.
+    /// Forgets everything but the leader.
     pub(super) fn restart(&self) {
-        let now = Instant::now();
         let mut it = self.open();
-        it.since = now;
-        it.last = now;
-        it.latencies.reset();
-        it.timeline.clear();
-        it.resent = 0;
-        it.longest_gap = Duration::ZERO;
+        *it = Recording::new(it.leader);
     }
 
-    /// What was measured since it was restarted, and what that cost this process.
-    pub(super) fn sample(&self, before: Usage) -> Sample {
+    /// The sample since the restart, with the usage of this process.
+    pub(super) fn sample(&self, usage: Usage) -> Sample {
         let now = Instant::now();
         let it = self.open();
         let latencies = it.latencies.iter_recorded();
+        let latencies = latencies.map(|step| (step.value_iterated_to(), step.count_at_value()));
         Sample {
             seconds: now.duration_since(it.since).as_secs_f64(),
-            latencies: latencies
-                .map(|step| (step.value_iterated_to(), step.count_at_value()))
-                .collect(),
+            latencies: latencies.collect(),
             timeline: it.timeline.clone(),
             resent: it.resent,
-            longest_gap_ms: it
-                .longest_gap
-                .max(now.duration_since(it.last))
-                .as_secs_f64()
-                * 1e3,
-            usage: Usage::now().since(before),
+            longest_gap_ms: it.gap(now).as_secs_f64() * 1e3,
+            usage,
         }
     }
 }
 
-/// What clients measured in one stretch of time.
+/// The measurement of clients over a period.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sample {
-    pub(super) seconds: f64,
-    /// Latencies in nanoseconds, and how often each occurred.
-    pub(super) latencies: Vec<(u64, u64)>,
-    /// Commands answered in each [`BUCKET`].
+    seconds: f64,
+    /// The latencies in nanoseconds, each with its count.
+    latencies: Vec<(u64, u64)>,
+    /// The commands answered in each [`BUCKET`].
     pub(super) timeline: Vec<u32>,
     pub(super) resent: u64,
     pub(super) longest_gap_ms: f64,
-    /// Of the clients' process.
+    /// The usage of the clients' process.
     pub(super) usage: Usage,
 }
 
 impl Sample {
-    /// The latencies, to be asked for percentiles.
     pub(super) fn histogram(&self) -> Histogram<u64> {
         let mut histogram = histogram();
         for (value, count) in &self.latencies {
@@ -137,19 +137,25 @@ impl Sample {
         }
         histogram
     }
+
+    /// The commands answered per second.
+    pub(super) fn rate(&self) -> f64 {
+        let count: u64 = self.latencies.iter().map(|(_, count)| count).sum();
+        count as f64 / self.seconds.max(1e-9)
+    }
 }
 
-/// What the operating system has counted for this process, where it tells.
+/// The usage that the operating system has counted for a process; zero where it does not count.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Usage {
-    /// Processor time, in seconds.
+    /// The processor time, in seconds.
     pub(super) cpu_s: f64,
-    /// Context switches.
+    /// The context switches.
     pub(super) switches: f64,
 }
 
 impl Usage {
-    /// Up to now.
+    /// The usage of this process so far.
     pub(super) fn now() -> Self {
         Usage {
             cpu_s: cpu_s().unwrap_or_default(),
@@ -157,7 +163,6 @@ impl Usage {
         }
     }
 
-    /// From then on.
     pub(super) fn since(self, before: Usage) -> Self {
         Usage {
             cpu_s: self.cpu_s - before.cpu_s,
@@ -165,7 +170,6 @@ impl Usage {
         }
     }
 
-    /// Of two processes together.
     pub(super) fn plus(self, other: Usage) -> Self {
         Usage {
             cpu_s: self.cpu_s + other.cpu_s,
@@ -174,18 +178,18 @@ impl Usage {
     }
 }
 
-/// What Linux tells of the threads of this process in one of their files, added up.
+/// The sum of a figure over the threads of this process, read from a file that Linux has for each.
 fn of_threads(file: &str, count: impl Fn(&str) -> Option<f64>) -> Option<f64> {
     let mut sum = 0.0;
     for task in std::fs::read_dir("/proc/self/task").ok()? {
-        // A thread may end meanwhile.
+        // The thread may have ended meanwhile.
         let text = std::fs::read_to_string(task.ok()?.path().join(file));
         sum += text.map_or(Some(0.0), |text| count(&text))?;
     }
     Some(sum)
 }
 
-/// The first number is the time on a processor, in nanoseconds.
+/// The processor time; the first number of the file is in nanoseconds.
 fn cpu_s() -> Option<f64> {
     let on_cpu = |text: &str| text.split_whitespace().next()?.parse::<f64>().ok();
     of_threads("schedstat", on_cpu).map(|nanoseconds| nanoseconds / 1e9)
@@ -209,25 +213,25 @@ pub(super) fn run_on(processor: usize) -> std::io::Result<()> {
 
 /// The last processor that this process may run on.
 #[cfg(target_os = "linux")]
-pub(in super::super) fn last_processor() -> Option<usize> {
+pub(super) fn last_processor() -> Option<usize> {
     let set = sched_getaffinity(None).ok()?;
     (0..CpuSet::MAX_CPU).rev().find(|it| set.is_set(*it))
 }
 
-/// Not known how, but on Linux.
+/// Unsupported except on Linux.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn run_on(_: usize) -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 
-/// Not known how to choose it, but on Linux.
+/// Unknown except on Linux.
 #[cfg(not(target_os = "linux"))]
-pub(in super::super) fn last_processor() -> Option<usize> {
+pub(super) fn last_processor() -> Option<usize> {
     None
 }
 
-/// How long it takes to make 4 KiB durable that are appended to a file in a directory, in
-/// microseconds: the median of a hundred times.
+/// The time to append 4 KiB durably to a file in a directory, in microseconds: the median of a
+/// hundred.
 pub(super) fn sync_us(directory: &std::path::Path) -> std::io::Result<f64> {
     use std::io::Write;
     let mut file = tempfile::tempfile_in(directory)?;
@@ -241,7 +245,7 @@ pub(super) fn sync_us(directory: &std::path::Path) -> std::io::Result<f64> {
     Ok(median(&mut times))
 }
 
-/// The middle, or the mean of the two in the middle; zero of nothing.
+/// The middle value, or the mean of the two in the middle, or zero if there is none.
 pub(super) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let half = values.len() / 2;
@@ -252,7 +256,7 @@ pub(super) fn median(values: &mut [f64]) -> f64 {
     }
 }
 
-/// A median, and between which bounds it would be found again, 95 times of 100.
+/// A median with its 95% bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Estimate {
     pub(super) median: f64,
@@ -261,9 +265,9 @@ pub(super) struct Estimate {
 }
 
 impl Estimate {
-    /// Of values that are independent of each other; none of nothing. Nothing else is assumed of
-    /// them: the bounds are two of the values, chosen by their ranks (Conover, *Practical
-    /// Nonparametric Statistics*, 3rd ed., section 3.2). Of fewer than six they are the extremes.
+    /// The estimate from independent values, or `None` without values. It assumes nothing else about
+    /// them: the bounds are two of the values, chosen by rank (Conover, *Practical Nonparametric
+    /// Statistics*, 3rd ed., section 3.2). With fewer than six values they are the extremes.
     pub(super) fn of(values: &mut [f64]) -> Option<Self> {
         let median = median(values);
         let count = values.len() as f64;
@@ -275,10 +279,16 @@ impl Estimate {
         })
     }
 
-    /// How far the bounds are from the median at most, as a part of it.
+    /// The greater distance of a bound from the median, relative to the median.
     pub(super) fn uncertainty(&self) -> f64 {
         let (low, high) = (self.median - self.low, self.high - self.median);
         low.max(high) / self.median.max(1e-9)
+    }
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ±{:.0}%", self.median, 100.0 * self.uncertainty())
     }
 }
 
@@ -298,7 +308,7 @@ mod tests {
             recorder.done(now + after * ms, latency * ms, 2.into());
         }
         assert_eq!(recorder.leader(), Some(2));
-        let sample = recorder.sample(Usage::now());
+        let sample = recorder.sample(Usage::default());
         assert_eq!((sample.resent, sample.timeline.len()), (0, 3));
         assert_eq!(sample.timeline.iter().sum::<u32>(), 3);
         assert!((24.0..200.0).contains(&sample.longest_gap_ms));

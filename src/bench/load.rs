@@ -7,40 +7,50 @@ use serde::{Deserialize, Serialize};
 use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 use synod::ballot::NodeId;
 use synod::kv::{Command, Store, Text};
 use synod::multi::{How, MessageOf, Order, Outcome, Request};
 
-/// How many keys the commands are about.
+/// The number of keys that commands use.
 const KEYS: u32 = 64;
 
-/// How often it is looked what was not answered, and, at a fixed rate, what is due.
+/// The pauses between two looks at commands that are unanswered or, at a fixed rate, due.
 const LOOK_EVERY: [Duration; 2] = [Duration::from_millis(50), Duration::from_micros(500)];
 
-/// What is not answered for so long is sent again, to all nodes.
+/// The time after which an unanswered command is sent again, to all nodes.
 const RESEND_AFTER: Duration = Duration::from_millis(100);
 
-/// A session remembers so many replies at most. So the number of the next command is never further
-/// than this from that of the first which has no reply, however many between have one.
+/// The most commands from the first unanswered one to the next new one, however many in between
+/// are answered: a session remembers only so many replies.
 const WINDOW: usize = 4_000;
 
-/// What clients do.
+/// The work of each client. Its serialized fields are those of a run in the results.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Work {
-    /// Commands under way at any time, each followed by the next as soon as it is answered; unless
-    /// there is a rate.
-    pub(super) outstanding: usize,
-    /// Commands per second, whether or not those before are answered.
+    /// The commands outstanding at any time, or `None` at a fixed rate.
+    pub(super) outstanding: Option<usize>,
+    /// The commands per second, whether or not earlier ones are answered.
     pub(super) rate: Option<f64>,
     /// The bytes of the value that a command writes.
-    pub(super) payload: usize,
-    /// How many commands of a hundred read, and do not write.
-    pub(super) reads: u8,
-    /// How they read; through the log if `None`.
-    pub(super) how: Option<How>,
+    pub(super) payload_bytes: usize,
+    /// The percentage of commands that read.
+    pub(super) reads_percent: u8,
+    /// The mode of reads, or `None` if they go through the log.
+    pub(super) read: Option<How>,
+}
+
+impl Work {
+    /// Writes only, with a number of them outstanding.
+    pub(super) fn writes(outstanding: usize, payload_bytes: usize) -> Self {
+        Work {
+            outstanding: Some(outstanding),
+            rate: None,
+            payload_bytes,
+            reads_percent: 0,
+            read: None,
+        }
+    }
 }
 
 /// A client that never stops.
@@ -50,20 +60,20 @@ pub(super) struct Load {
     pub(super) recorder: Recorder,
 }
 
-/// A command that is not answered yet.
-#[derive(Clone)]
+/// A command without an answer.
+#[derive(Clone, Debug, PartialEq, Hash)]
 struct Pending {
-    /// When it should have been sent; what it waited for before that counts as latency.
+    /// The time at which it was due; latency counts from then.
     due: Instant,
     sent: Instant,
     message: MessageOf<Store>,
 }
 
-/// The commands from the first that is not answered to the last; those between may be.
-#[derive(Clone, Default)]
+/// The commands from the first unanswered one to the last; `None` stands for an answered one.
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 struct Window {
     commands: VecDeque<Option<Pending>>,
-    /// How many of them are not answered.
+    /// The number of unanswered ones.
     open: usize,
 }
 
@@ -73,7 +83,7 @@ impl Window {
         self.open += 1;
     }
 
-    /// Of the command that is so many before the next.
+    /// Removes the command that is `before` places before the next new one.
     fn answered(&mut self, before: u64) -> Option<Pending> {
         let at = self.commands.len().checked_sub(before.try_into().ok()?)?;
         let pending = self.commands.get_mut(at)?.take()?;
@@ -83,55 +93,33 @@ impl Window {
         }
         Some(pending)
     }
+
+    /// Returns whether the session would remember the reply to one more command.
+    fn has_room(&self) -> bool {
+        self.commands.len() < WINDOW
+    }
 }
 
-/// What a client is at.
-#[derive(Clone)]
+/// The state of a client.
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub(super) struct LoadState {
     session: Option<u64>,
-    /// The number of the next command.
+    /// The number of the next command, from 1 on.
     next: u64,
     pending: Window,
     leader: Option<NodeId>,
     start: Instant,
-    /// How many commands were due so far, at a fixed rate.
-    planned: u64,
-    /// What commands write.
+    /// The value that commands write.
     value: Text,
-    rng: SmallRng,
-}
-
-impl LoadState {
-    /// What tells one from another, as far as actors' states must be told apart.
-    fn identity(&self) -> (Option<u64>, u64, usize, Option<NodeId>) {
-        (self.session, self.next, self.pending.open, self.leader)
-    }
-}
-
-impl PartialEq for LoadState {
-    fn eq(&self, other: &Self) -> bool {
-        self.identity() == other.identity()
-    }
-}
-
-impl Hash for LoadState {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.identity().hash(state);
-    }
-}
-
-impl fmt::Debug for LoadState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.identity().fmt(f)
-    }
 }
 
 impl Load {
-    /// What the next command says. No number below `acked` is asked about ever again.
-    fn message(&self, me: NodeId, state: &mut LoadState, session: u64) -> MessageOf<Store> {
+    /// The next command, which promises never to ask again about a number below `acked`.
+    fn message(&self, client: NodeId, state: &LoadState, session: u64) -> MessageOf<Store> {
         let (work, seq) = (&self.work, state.next);
-        let key = Text::from(format!("key {}", state.rng.random_range(0..KEYS)));
-        let is_read = state.rng.random_range(0..100) < work.reads;
+        let mut rng = SmallRng::seed_from_u64(u64::from(client.0) << 32 ^ seq);
+        let key = Text::from(format!("key {}", rng.random_range(0..KEYS)));
+        let is_read = rng.random_range(0..100) < work.reads_percent;
         let command = match is_read {
             true => Command::Get { key },
             false => Command::Put {
@@ -139,93 +127,68 @@ impl Load {
                 value: state.value.clone(),
             },
         };
-        if let (true, Some(how)) = (is_read, work.how) {
+        if let (true, Some(how)) = (is_read, work.read) {
             let query = command;
             return MessageOf::<Store>::Read { seq, query, how };
         }
-        let acked = seq - state.pending.commands.len() as u64;
         let order = Order::Do {
             session,
             seq,
-            acked,
+            acked: seq - state.pending.commands.len() as u64,
             command,
         };
-        MessageOf::<Store>::Request(Request { client: me, order })
+        MessageOf::<Store>::Request(Request { client, order })
     }
 
-    /// Sends a command that was due at a moment.
-    fn send(&self, id: Id, state: &mut LoadState, due: Instant, now: Instant, out: &mut Out<Self>) {
+    /// Sends a message to the leader, or to all nodes while no leader is known.
+    fn send(&self, leader: Option<NodeId>, message: &MessageOf<Store>, out: &mut Out<Self>) {
+        let all = self.nodes.iter().copied();
+        let receivers = all.filter(|node| leader.is_none_or(|leader| leader == *node));
+        receivers.for_each(|node| out.send(node.into(), message.clone()));
+    }
+
+    fn open_session(&self, id: Id, out: &mut Out<Self>) {
+        let (client, order) = (id.into(), Order::Open { seq: 0 });
+        let message = MessageOf::<Store>::Request(Request { client, order });
+        self.send(None, &message, out);
+    }
+
+    /// Sends as many commands as may be outstanding, or as are due.
+    fn send_next(&self, id: Id, state: &mut LoadState, now: Instant, out: &mut Out<Self>) {
         let Some(session) = state.session else { return };
-        let message = self.message(id.into(), state, session);
-        self.tell(state.leader, &message, out);
-        let pending = Pending {
-            due,
-            sent: now,
-            message,
-        };
-        state.pending.push(pending);
-        state.next += 1;
-    }
-
-    /// Says something to the leader, or to all if it is not known.
-    fn tell(&self, leader: Option<NodeId>, message: &MessageOf<Store>, out: &mut Out<Self>) {
-        match leader {
-            Some(leader) => out.send(leader.into(), message.clone()),
-            None => {
-                let nodes = self.nodes.iter();
-                nodes.for_each(|node| out.send((*node).into(), message.clone()));
+        while state.pending.has_room() {
+            let due = match (self.work.rate, self.work.outstanding) {
+                (Some(rate), _) => {
+                    state.start + Duration::from_secs_f64((state.next - 1) as f64 / rate)
+                }
+                (None, Some(outstanding)) if state.pending.open < outstanding => now,
+                (None, _) => return,
+            };
+            if due > now {
+                return;
             }
+            let message = self.message(id.into(), state, session);
+            self.send(state.leader, &message, out);
+            state.pending.push(Pending {
+                due,
+                sent: now,
+                message,
+            });
+            state.next += 1;
         }
     }
 
-    fn open(&self, id: Id, out: &mut Out<Self>) {
-        let order = Order::Open { seq: 0 };
-        let client = id.into();
-        self.tell(
-            None,
-            &MessageOf::<Store>::Request(Request { client, order }),
-            out,
-        );
-    }
-
-    /// Whether the session would remember the reply to one command more.
-    fn has_room(state: &LoadState) -> bool {
-        state.pending.commands.len() < WINDOW
-    }
-
-    /// Sends what there is room for, or what is due.
-    fn go_on(&self, id: Id, state: &mut LoadState, now: Instant, out: &mut Out<Self>) {
-        match self.work.rate {
-            None => {
-                while state.pending.open < self.work.outstanding && Self::has_room(state) {
-                    self.send(id, state, now, now, out);
-                }
-            }
-            Some(rate) => {
-                while Self::has_room(state) {
-                    let after = Duration::from_secs_f64(state.planned as f64 / rate);
-                    let due = state.start + after;
-                    if due > now {
-                        break;
-                    }
-                    state.planned += 1;
-                    self.send(id, state, due, now, out);
-                }
-            }
-        }
-    }
-
-    /// Sends again what was not answered.
+    /// Sends again what was not answered in time.
     fn resend(&self, state: &mut LoadState, now: Instant, out: &mut Out<Self>) {
         let pending = state.pending.commands.iter_mut().flatten();
         let mut late = 0;
         for pending in pending.filter(|it| now.duration_since(it.sent) >= RESEND_AFTER) {
             pending.sent = now;
-            self.tell(None, &pending.message, out);
+            self.send(None, &pending.message, out);
             late += 1;
         }
         if late > 0 {
-            // Whoever answered last may be gone.
+            // The node that answered last may be gone.
             state.leader = None;
             self.recorder.resent(late);
         }
@@ -245,7 +208,7 @@ impl Actor for Load {
     type Storage = ();
 
     fn on_start(&self, id: Id, _: &Option<()>, out: &mut Out<Self>) -> LoadState {
-        self.open(id, out);
+        self.open_session(id, out);
         self.look_again(out);
         LoadState {
             session: None,
@@ -253,9 +216,7 @@ impl Actor for Load {
             pending: Window::default(),
             leader: None,
             start: Instant::now(),
-            planned: 0,
-            value: "x".repeat(self.work.payload).into(),
-            rng: SmallRng::seed_from_u64(usize::from(id) as u64),
+            value: "x".repeat(self.work.payload_bytes).into(),
         }
     }
 
@@ -285,18 +246,16 @@ impl Actor for Load {
             Outcome::Opened { .. } | Outcome::Expired => return,
         }
         state.leader = Some(from.into());
-        self.go_on(id, state, now, out);
+        self.send_next(id, state, now, out);
     }
 
     fn on_timeout(&self, id: Id, state: &mut Cow<LoadState>, (): &(), out: &mut Out<Self>) {
         let (now, state) = (Instant::now(), state.to_mut());
-        match state.session {
-            None => self.open(id, out),
-            Some(_) => {
-                self.resend(state, now, out);
-                self.go_on(id, state, now, out);
-            }
+        if state.session.is_none() {
+            self.open_session(id, out);
         }
+        self.resend(state, now, out);
+        self.send_next(id, state, now, out);
         self.look_again(out);
     }
 }
@@ -307,20 +266,14 @@ mod tests {
     use stateright::actor::Command as Effect;
     use synod::kv::Reply;
 
-    /// A session forgets its client if one command stays without an answer while thousands are
-    /// answered that came after it. Red if the client counts only what is under way.
+    /// A session forgets its client if one command stays unanswered while thousands of later ones
+    /// are answered. Red if the client counts only what is outstanding.
     #[test]
     fn no_command_is_left_behind_further_than_a_session_remembers() {
         let (me, node) = (Id::from(9), Id::from(0));
         let load = Load {
             nodes: vec![node.into()],
-            work: Work {
-                outstanding: 64,
-                rate: None,
-                payload: 16,
-                reads: 0,
-                how: None,
-            },
+            work: Work::writes(64, 16),
             recorder: Recorder::new(),
         };
         let mut state = Cow::Owned(load.on_start(me, &None, &mut Out::new()));
@@ -341,7 +294,7 @@ mod tests {
             sent.extend(answer(seq, done()));
             assert!(seq < first + WINDOW as u64);
         }
-        // Once it is answered all goes on.
+        // Its answer lets all go on.
         assert_eq!(answer(first, done()).len(), 64);
         assert!(answer(first, done()).is_empty());
     }

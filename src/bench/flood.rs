@@ -1,5 +1,5 @@
-//! A stranger that floods the nodes: it knows where they are, the cluster, and how requests look,
-//! but not their key.
+//! An outsider that floods the nodes: it knows their addresses, their cluster and the form of
+//! requests, but not their key.
 
 use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;
@@ -8,18 +8,18 @@ use synod::ballot::NodeId;
 use synod::kv::{Command, Store};
 use synod::multi::{MessageOf, Order, Request};
 
-/// How many requests each node is sent at once.
+/// The number of requests that each node is sent at once.
 const BURST: u64 = 64;
 
-/// Sends as much as the network takes.
+/// An actor that sends as much as the network takes.
 pub(super) struct Flood {
-    /// How many nodes there are.
+    /// The number of nodes.
     pub(super) nodes: usize,
 }
 
 impl Flood {
     fn burst(&self, me: Id, out: &mut Out<Self>) {
-        // Something is sent for as long as there is nothing else to do.
+        // The next burst follows at once.
         out.set_timer((), Duration::ZERO..Duration::ZERO);
         for (seq, node) in (0..BURST).flat_map(|seq| (0..self.nodes).map(move |node| (seq, node))) {
             let order = Order::Do {

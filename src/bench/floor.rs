@@ -1,10 +1,11 @@
 //! The floor: the messages of a commit on raw sockets, without a protocol.
 //!
-//! Client to leader, leader to followers, follower to leader, and, once a majority has it, leader
-//! to client. Nothing is remembered, nobody is elected, nothing is authenticated. Either each
-//! message is received and sent by itself, as `recv_from` and `send_to` invite to; or all that has
-//! arrived is handled together, and messages to one destination share datagrams. With a disk, nodes
-//! sync what they vote for before they say so, at once for all that has arrived.
+//! They go from a client to the leader, from the leader to the followers and back, and, once a
+//! majority has the command, from the leader to the client. The floor remembers nothing, elects
+//! nobody and authenticates nothing. It receives and sends each message by itself, as with
+//! `recv_from` and `send_to`; or it handles all that has arrived together, and messages to one
+//! destination share datagrams. A durable node syncs its votes before it sends them, once for all
+//! that has arrived.
 
 use super::load::Work;
 use super::measure::Recorder;
@@ -16,35 +17,35 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How datagrams are used.
+/// The use of datagrams.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
-    /// How many datagrams are handled together at most.
+    /// The most datagrams that are handled together.
     pub(super) batch: usize,
-    /// How many messages share a datagram at most.
+    /// The most messages that share a datagram.
     pub(super) messages: usize,
-    /// Up to how many bytes messages share a datagram.
+    /// The size in bytes up to which messages share a datagram.
     pub(super) datagram: usize,
-    /// How long to look for datagrams before the processor is given away.
+    /// The time to poll for datagrams before the processor is yielded.
     pub(super) spin: Duration,
 }
 
-/// What is not answered for so long is sent again. It must be lost by then: sockets have room for
-/// all that is under way, which may wait for as many syncs.
+/// The time after which an unanswered request is sent again. It must be lost by then: sockets have
+/// room for all outstanding messages, and these may wait for as many syncs.
 const RESEND_AFTER: Duration = Duration::from_secs(2);
 
-/// The longest wait, after which it is looked what was not answered.
+/// The longest wait between two looks at unanswered requests.
 const WAIT: Duration = Duration::from_millis(10);
 
-/// How much a node writes before it begins to overwrite it. The file never grows, for that makes a
-/// sync take longer.
+/// The size of a node's file, which is overwritten from its start when it is full. It never grows,
+/// because a sync of a growing file takes longer.
 const FILE: usize = 16 << 20;
 
-/// How many slots under way a leader remembers before it forgets the oldest: lost acknowledgements
-/// must not fill its memory.
+/// The most slots that a leader remembers before it forgets the oldest: lost acknowledgements must
+/// not fill its memory.
 const SLOTS_MAX: u64 = 1 << 16;
 
-/// What a message is for.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Kind {
@@ -54,7 +55,7 @@ enum Kind {
     Reply,
 }
 
-/// A message: what for, about which command or slot, and with which bytes.
+/// A message about a command or a slot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Item<'a> {
     kind: Kind,
@@ -62,10 +63,18 @@ struct Item<'a> {
     payload: &'a [u8],
 }
 
-/// Kind, number, and length of the payload.
+/// The bytes of kind, number, and length of the payload.
 const HEADER: usize = 11;
 
 impl<'a> Item<'a> {
+    fn new(kind: Kind, number: u64, payload: &'a [u8]) -> Self {
+        Item {
+            kind,
+            number,
+            payload,
+        }
+    }
+
     fn append(&self, datagram: &mut Vec<u8>) {
         datagram.push(self.kind as u8);
         datagram.extend_from_slice(&self.number.to_le_bytes());
@@ -73,7 +82,7 @@ impl<'a> Item<'a> {
         datagram.extend_from_slice(self.payload);
     }
 
-    /// The messages of a datagram, up to the first that is none.
+    /// The messages of a datagram, up to the first malformed one.
     fn read(mut datagram: &'a [u8]) -> impl Iterator<Item = Item<'a>> {
         std::iter::from_fn(move || {
             let (header, rest) = datagram.split_first_chunk::<HEADER>()?;
@@ -83,16 +92,12 @@ impl<'a> Item<'a> {
             let length = u16::from_le_bytes(*header[9..].first_chunk()?);
             let (payload, rest) = rest.split_at_checked(usize::from(length))?;
             datagram = rest;
-            Some(Item {
-                kind,
-                number,
-                payload,
-            })
+            Some(Item::new(kind, number, payload))
         })
     }
 }
 
-/// A file, and what is about to be written to it.
+/// A file, and the bytes to write to it next.
 struct Disk {
     file: File,
     offset: u64,
@@ -126,13 +131,13 @@ impl Disk {
     }
 }
 
-/// A socket, and what is about to leave it.
+/// A socket, and the datagrams to send next.
 struct Port {
     socket: UdpSocket,
     manner: Manner,
-    /// Where a durable node saves.
+    /// The disk of a durable node.
     disk: Option<Disk>,
-    /// Datagrams that are being filled: to whom, with how many messages.
+    /// The datagrams with room, each with its destination and its number of messages.
     filling: Vec<(SocketAddr, usize, Vec<u8>)>,
 }
 
@@ -149,7 +154,7 @@ impl Port {
         })
     }
 
-    fn say(&mut self, to: SocketAddr, item: Item<'_>) {
+    fn send(&mut self, to: SocketAddr, item: Item<'_>) {
         let room = self
             .manner
             .datagram
@@ -171,7 +176,7 @@ impl Port {
         }
     }
 
-    /// What must be durable before anything is said that depends on it.
+    /// Makes a message durable before the next one is sent.
     fn keep(&mut self, item: Item<'_>) {
         if let Some(disk) = &mut self.disk {
             item.append(&mut disk.unsaved);
@@ -183,13 +188,13 @@ impl Port {
             disk.sync()?;
         }
         for (to, _, datagram) in self.filling.drain(..) {
-            // What cannot be sent is lost, as anything may be.
+            // A datagram that cannot be sent is lost, like one that the network loses.
             let _ = self.socket.send_to(&datagram, to);
         }
         Ok(())
     }
 
-    /// Waits for datagrams and hands their messages on, and then sends what that has led to.
+    /// Waits for datagrams, handles their messages, and then sends what follows from them.
     fn turn(
         &mut self,
         buffer: &mut [u8],
@@ -219,15 +224,15 @@ impl Port {
     }
 }
 
-/// A command under way at the leader.
+/// An outstanding command of the leader.
 struct Slot {
     client: SocketAddr,
     number: u64,
     payload: Vec<u8>,
-    has: usize,
+    votes: usize,
 }
 
-/// Plays a node until the process ends: the first one leads.
+/// Runs a node forever; the first one leads.
 pub(super) fn serve(
     socket: UdpSocket,
     me: usize,
@@ -250,16 +255,12 @@ pub(super) fn serve(
                     client: from,
                     number: item.number,
                     payload: item.payload.to_vec(),
-                    has: 1,
+                    votes: 1,
                 };
-                let accept = Item {
-                    kind: Kind::Accept,
-                    number: next,
-                    payload: item.payload,
-                };
-                followers
-                    .iter()
-                    .for_each(|follower| port.say(*follower, accept));
+                let accept = Item::new(Kind::Accept, next, item.payload);
+                for follower in &followers {
+                    port.send(*follower, accept);
+                }
                 slots.insert(next, slot);
                 slots.remove(&next.wrapping_sub(SLOTS_MAX));
                 next += 1;
@@ -270,38 +271,29 @@ pub(super) fn serve(
             (Kind::Accepted, 0) => answer(&mut slots, item.number, majority, port),
             (Kind::Accept, _) => {
                 port.keep(item);
-                let accepted = Item {
-                    kind: Kind::Accepted,
-                    number: item.number,
-                    payload: &[],
-                };
-                port.say(from, accepted);
+                port.send(from, Item::new(Kind::Accepted, item.number, &[]));
             }
             _ => {}
         })?;
     }
 }
 
-/// One more has it; a majority is answered.
+/// Counts a vote of a follower, and answers the client once a majority has voted.
 fn answer(slots: &mut HashMap<u64, Slot>, number: u64, majority: usize, port: &mut Port) {
     let Some(slot) = slots.get_mut(&number) else {
         return;
     };
-    slot.has += usize::from(majority > 1);
-    if slot.has < majority {
+    slot.votes += usize::from(majority > 1);
+    if slot.votes < majority {
         return;
     }
     if let Some(slot) = slots.remove(&number) {
-        let reply = Item {
-            kind: Kind::Reply,
-            number: slot.number,
-            payload: &slot.payload,
-        };
-        port.say(slot.client, reply);
+        let reply = Item::new(Kind::Reply, slot.number, &slot.payload);
+        port.send(slot.client, reply);
     }
 }
 
-/// Plays a client until the process ends.
+/// Runs a client forever.
 pub(super) fn ask(
     socket: UdpSocket,
     leader: SocketAddr,
@@ -311,19 +303,15 @@ pub(super) fn ask(
 ) -> std::io::Result<()> {
     let mut port = Port::new(socket, manner)?;
     let mut buffer = vec![0; 1 << 16];
-    let payload = vec![b'x'; work.payload];
-    let request = |number| Item {
-        kind: Kind::Request,
-        number,
-        payload: &payload,
-    };
-    // When each was sent first, and last.
+    let payload = vec![b'x'; work.payload_bytes];
+    let request = |number| Item::new(Kind::Request, number, &payload);
+    // The times at which each outstanding request was sent first and last.
     let mut sent: HashMap<u64, (Instant, Instant)> = HashMap::new();
     let mut next = 0;
     let mut looked = Instant::now();
     loop {
-        while sent.len() < work.outstanding {
-            port.say(leader, request(next));
+        while sent.len() < work.outstanding.unwrap_or(0) {
+            port.send(leader, request(next));
             let now = Instant::now();
             sent.insert(next, (now, now));
             next += 1;
@@ -347,7 +335,7 @@ pub(super) fn ask(
             if looked.duration_since(*last) >= RESEND_AFTER {
                 recorder.resent(1);
                 *last = looked;
-                port.say(leader, request(*number));
+                port.send(leader, request(*number));
             }
         }
     }
@@ -363,11 +351,7 @@ mod tests {
             (Kind::Request, 7, &b"abc"[..]),
             (Kind::Accepted, u64::MAX, &[]),
         ];
-        let items = items.map(|(kind, number, payload)| Item {
-            kind,
-            number,
-            payload,
-        });
+        let items = items.map(|(kind, number, payload)| Item::new(kind, number, payload));
         let mut datagram = Vec::new();
         items.iter().for_each(|item| item.append(&mut datagram));
         assert!(Item::read(&datagram).eq(items));

@@ -1,5 +1,6 @@
-//! The same actors under `stateright::actor::spawn`.
+//! Actors under `stateright::actor::spawn`, for comparison.
 
+use crate::console::store::CLIENTS;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stateright::actor::{Actor, Command, Id, Out, spawn};
@@ -7,39 +8,44 @@ use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use synod::delta::Delta;
 
-/// Ids from here on are those of clients, each by its port.
-pub(super) const CLIENTS: usize = 1 << 16;
-
-/// An actor whose ids are small indices, where ids are addresses.
+/// An actor with small ids in a network where ids are addresses: a client's id has its port.
 pub(super) struct Addressed<A> {
     pub(super) actor: A,
     /// The ports of the nodes, on this machine.
     pub(super) nodes: Vec<u16>,
-    /// Whether what it saves is saved.
+    /// The actor's saves are carried out, not ignored.
     pub(super) saves: bool,
 }
 
-/// The id of whoever is at a port of this machine.
+/// The address of a port of this machine, as an id.
 fn at(port: u16) -> Id {
     SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()
 }
 
 impl<A: Actor> Addressed<A> {
-    /// The index of whoever is at an address.
+    /// The small id of the actor at an address.
     fn index(&self, id: Id) -> Id {
         let port = SocketAddrV4::from(id).port();
         let node = self.nodes.iter().position(|node| *node == port);
-        Id::from(node.unwrap_or(CLIENTS + usize::from(port)))
+        Id::from(node.unwrap_or(CLIENTS.start + usize::from(port)))
     }
 
-    /// Where an index is.
+    /// The address of a small id.
     fn place(&self, index: Id) -> Id {
         let index = usize::from(index);
-        let client = || (index - CLIENTS.min(index)) as u16;
+        let client = || index.saturating_sub(CLIENTS.start) as u16;
         at(self.nodes.get(index).copied().unwrap_or_else(client))
     }
 
-    fn forward(&self, commands: Out<A>, out: &mut Out<Self>) {
+    /// Lets the actor take a step under its small id, and passes its commands on.
+    fn step<T>(
+        &self,
+        id: Id,
+        out: &mut Out<Self>,
+        step: impl FnOnce(&A, Id, &mut Out<A>) -> T,
+    ) -> T {
+        let mut commands = Out::new();
+        let result = step(&self.actor, self.index(id), &mut commands);
         for command in commands {
             match command {
                 Command::Send(to, message) => out.send(self.place(to), message),
@@ -50,6 +56,7 @@ impl<A: Actor> Addressed<A> {
                 Command::Save(_) => {}
             }
         }
+        result
     }
 }
 
@@ -61,10 +68,7 @@ impl<A: Actor> Actor for Addressed<A> {
     type Storage = A::Storage;
 
     fn on_start(&self, id: Id, saved: &Option<A::Storage>, out: &mut Out<Self>) -> A::State {
-        let mut commands = Out::new();
-        let state = self.actor.on_start(self.index(id), saved, &mut commands);
-        self.forward(commands, out);
-        state
+        self.step(id, out, |actor, id, out| actor.on_start(id, saved, out))
     }
 
     fn on_msg(
@@ -75,34 +79,27 @@ impl<A: Actor> Actor for Addressed<A> {
         message: A::Msg,
         out: &mut Out<Self>,
     ) {
-        let (id, from, mut commands) = (self.index(id), self.index(from), Out::new());
-        self.actor.on_msg(id, state, from, message, &mut commands);
-        self.forward(commands, out);
+        let from = self.index(from);
+        self.step(id, out, |actor, id, out| {
+            actor.on_msg(id, state, from, message, out);
+        });
     }
 
     fn on_timeout(&self, id: Id, state: &mut Cow<A::State>, timer: &A::Timer, out: &mut Out<Self>) {
-        let mut commands = Out::new();
-        let id = self.index(id);
-        self.actor.on_timeout(id, state, timer, &mut commands);
-        self.forward(commands, out);
+        self.step(id, out, |actor, id, out| {
+            actor.on_timeout(id, state, timer, out);
+        });
     }
 
-    fn on_random(
-        &self,
-        id: Id,
-        state: &mut Cow<A::State>,
-        random: &A::Random,
-        out: &mut Out<Self>,
-    ) {
-        let mut commands = Out::new();
-        let id = self.index(id);
-        self.actor.on_random(id, state, random, &mut commands);
-        self.forward(commands, out);
+    fn on_random(&self, id: Id, state: &mut Cow<A::State>, key: &A::Random, out: &mut Out<Self>) {
+        self.step(id, out, |actor, id, out| {
+            actor.on_random(id, state, key, out);
+        });
     }
 }
 
-/// Runs an actor at a port of this machine. It never stops, and keeps what it saves in the working
-/// directory; messages are encoded as in our own runtime.
+/// Runs an actor at a port of this machine forever. It saves in the working directory, and encodes
+/// messages as our own runtime does.
 pub(super) fn run<A>(actor: Addressed<A>, port: u16) -> Result<(), String>
 where
     A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> + Send + 'static,
@@ -111,7 +108,7 @@ where
         postcard::to_stdvec,
         |bytes| postcard::from_bytes(bytes),
         |saved| postcard::to_stdvec(&saved.changes(None)),
-        // It is never started again from what it saved.
+        // The actor never restarts from what it saved.
         |_| Err(postcard::Error::WontImplement),
         vec![(at(port), actor)],
     );
