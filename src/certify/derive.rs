@@ -1,6 +1,7 @@
 //! What the nodes did, in the words of the proof, as it follows from what they recorded: from what
 //! they said and from what they saved, and from nothing that a replay thinks they should have.
 
+use super::error::Problem;
 use super::event::{Event, Votes};
 use super::protocol::{Disk, Protocol, Speech, SpeechOf};
 use super::trace::StepOf;
@@ -92,7 +93,7 @@ impl<P: Protocol> Deriver<P> {
     ///
     /// # Errors
     /// If what it saved does not fit what it saved before.
-    pub(super) fn step(&mut self, step: &StepOf<P>) -> Result<Vec<Event>, String> {
+    pub(super) fn step(&mut self, step: &StepOf<P>) -> Result<Vec<Event>, Problem> {
         let me = NodeId::from(Id::from(step.node));
         let mut node = self.nodes.remove(&me).unwrap_or_default();
         let done = self.follow(me, &mut node, step);
@@ -100,19 +101,19 @@ impl<P: Protocol> Deriver<P> {
         done.map(|()| std::mem::take(&mut self.events))
     }
 
-    fn follow(&mut self, me: NodeId, node: &mut Node<P>, step: &StepOf<P>) -> Result<(), String> {
+    fn follow(&mut self, me: NodeId, node: &mut Node<P>, step: &StepOf<P>) -> Result<(), Problem> {
         let before = node.saved.clone();
         let is_start = matches!(step.event, RecordedEvent::Start(_));
         if let RecordedEvent::Start(changes) = &step.event {
             node.saved = P::Storage::replay(None, changes.iter().cloned());
             if node.saved.is_none() && !changes.is_empty() {
-                return Err("what it starts with does not fit together".to_owned());
+                return Err(Problem::StartMisfit);
             }
             node.heard.clear();
         }
         for change in step.saves.iter().flatten() {
             let saved = P::Storage::apply(node.saved.take(), change.clone());
-            let misfit = || format!("it saves {change:?}, which does not fit what it had saved");
+            let misfit = || Problem::SaveMisfit(format!("{change:?}"));
             node.saved = Some(saved.ok_or_else(misfit)?);
         }
         let after = node.saved.as_ref().map(P::disk).unwrap_or_default();

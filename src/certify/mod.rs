@@ -50,19 +50,23 @@
 //! their votes are taken from the disk.
 
 mod derive;
+mod error;
 pub mod event;
 pub mod history;
 pub mod judge;
 mod protocol;
 mod replay;
+mod rule;
 mod run;
 mod trace;
 
+pub use error::{Error, Problem};
+pub use rule::{Rule, Violation};
 pub use run::{Replicas, Run, Spoken};
 pub use trace::File;
 
 use crate::multi::Clock;
-use crate::quorum::AcceptorSet;
+use crate::quorum::{AcceptorSet, QuorumError};
 use crate::runtime::RecordedEvent;
 use crate::runtime::clock::now_us;
 use crate::{basic, fast, multi};
@@ -77,11 +81,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use trace::{StepOf, Trace};
-
-/// Why there is no verdict: with file and line, and what is wrong there.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(String);
 
 /// A place in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +98,13 @@ pub struct Rejection {
     pub file: String,
     /// The line, counted from 1.
     pub line: usize,
-    /// What the rule says.
-    pub rule: String,
-    /// What was recorded.
+    /// The broken rule.
+    #[serde(rename = "rule_name")]
+    pub rule: Rule,
+    /// The rule in words, and what breaks it.
+    #[serde(rename = "rule")]
+    pub reason: String,
+    /// The beginning of what was recorded.
     pub recorded: String,
 }
 
@@ -110,10 +113,11 @@ impl fmt::Display for Rejection {
         let Rejection {
             file,
             line,
-            rule,
+            reason,
             recorded,
+            ..
         } = self;
-        write!(f, "{file}, line {line}: {rule}; recorded is {recorded}")
+        write!(f, "{file}, line {line}: {reason}; recorded is {recorded}")
     }
 }
 
@@ -181,15 +185,17 @@ impl Report {
     pub fn rejection_at(&self, line: usize) -> Option<Rejection> {
         let index = line.checked_sub(self.system().lines().count() + 1)?;
         let (place, event) = self.events.get(index)?;
-        Some(self.rejection(*place, "no step of the proved protocol".to_owned(), event))
+        let violation = Rule::ProvedStep.broken("the checker rejects it".to_owned());
+        Some(self.rejection(*place, &violation, event.to_string()))
     }
 
-    fn rejection(&self, place: Place, rule: String, event: &Event) -> Rejection {
+    fn rejection(&self, place: Place, violation: &Violation, recorded: String) -> Rejection {
         Rejection {
             file: self.contents[place.file].file.clone(),
             line: place.line,
-            rule,
-            recorded: event.to_string(),
+            rule: violation.rule,
+            reason: violation.to_string(),
+            recorded,
         }
     }
 }
@@ -199,25 +205,19 @@ impl Report {
 /// # Errors
 /// If the files cannot be read as that: malformed lines (but for the last, if it is torn), files of
 /// different clusters, two files of one node, a node without a file.
-pub fn certify(files: &[File]) -> Result<Report, Refused> {
-    let first = files
-        .first()
-        .ok_or_else(|| Refused("no traces".to_owned()))?;
+pub fn certify(files: &[File]) -> Result<Report, Error> {
+    let first = files.first().ok_or(Error::NoTraces)?;
     let run = first.run()?;
     for file in files {
         if file.run()? != run {
-            let (file, other) = (&file.name, &first.name);
-            return Err(Refused(format!(
-                "{file} and {other} are of different clusters"
-            )));
+            let (file, other) = (file.name.clone(), first.name.clone());
+            return Err(Error::DifferentClusters(file, other));
         }
     }
-    let invalid = |error| Refused(format!("{}, line 1: {error}", first.name));
+    let invalid = |error: QuorumError| first.error(1, error);
     // One that is alone says nothing that could be certified.
     if !(2..=AcceptorSet::CAPACITY).contains(&run.nodes) {
-        let (name, nodes, last) = (&first.name, run.nodes, AcceptorSet::CAPACITY);
-        let range = format!("a cluster that can be certified has from 2 to {last} nodes");
-        return Err(Refused(format!("{name}, line 1: {range}, not {nodes}")));
+        return Err(first.error(1, Problem::NodeCount(run.nodes)));
     }
     match run.protocol {
         Spoken::Basic => {
@@ -239,7 +239,7 @@ pub fn certify(files: &[File]) -> Result<Report, Refused> {
     }
 }
 
-fn judge_with<P>(run: Run, files: &[File], node: P) -> Result<Report, Refused>
+fn judge_with<P>(run: Run, files: &[File], node: P) -> Result<Report, Error>
 where
     P: Protocol,
     StepOf<P>: DeserializeOwned,
@@ -248,22 +248,18 @@ where
     let traces = traces?;
     let mut owners: BTreeMap<usize, &str> = BTreeMap::new();
     for trace in &traces {
-        if let Some(node) = trace.node
-            && let Some(other) = owners.insert(node, &trace.name)
+        if let Some(process) = trace.node
+            && let Some(other) = owners.insert(process, &trace.name)
         {
-            let name = &trace.name;
-            return Err(Refused(format!(
-                "{other} and {name} are both of process {node}"
-            )));
+            let files = [other.to_owned(), trace.name.clone()];
+            return Err(Error::SameProcess { files, process });
         }
     }
-    if let Some(missing) = (0..run.nodes as usize).find(|node| !owners.contains_key(node)) {
-        return Err(Refused(format!(
-            "node {missing} of {} has no trace here: all nodes of a run are judged together",
-            run.nodes
-        )));
+    if let Some(node) = (0..run.nodes as usize).find(|node| !owners.contains_key(node)) {
+        let nodes = run.nodes;
+        return Err(Error::MissingNode { node, nodes });
     }
-    let quorums = run.quorums().map_err(|error| Refused(error.to_string()))?;
+    let quorums = run.quorums().map_err(|error| files[0].error(1, error))?;
     let contents = traces.iter().map(|trace| Contents {
         file: trace.name.clone(),
         node: trace.node,
@@ -307,7 +303,7 @@ struct Certifier<P: Protocol> {
 impl<P: Protocol> Certifier<P> {
     /// Takes all steps in an order in which they can have happened: those of a node in theirs, and
     /// none before what it received was sent.
-    fn run(mut self, traces: &[Trace<P>]) -> Result<Report, Refused> {
+    fn run(mut self, traces: &[Trace<P>]) -> Result<Report, Error> {
         let mut next = vec![0; traces.len()];
         loop {
             let mut goes_on = false;
@@ -375,18 +371,12 @@ impl<P: Protocol> Certifier<P> {
         let RecordedEvent::Message(from, message) = &step.event else {
             return;
         };
-        let rule = format!("a message is received only after it was sent, and {from} has not");
-        let recorded = quote(message);
-        let rejection = Rejection {
-            file: self.report.contents[place.file].file.clone(),
-            line: place.line,
-            rule,
-            recorded,
-        };
+        let violation = Rule::SentBeforeReceived.broken(format!("{from} has not sent it"));
+        let rejection = self.report.rejection(place, &violation, quote(message));
         self.report.causality.get_or_insert(rejection);
     }
 
-    fn step(&mut self, place: Place, step: &StepOf<P>) -> Result<(), Refused> {
+    fn step(&mut self, place: Place, step: &StepOf<P>) -> Result<(), Error> {
         for (to, message) in &step.sends {
             self.sent.insert((step.node, *to, message.clone()));
         }
@@ -402,24 +392,23 @@ impl<P: Protocol> Certifier<P> {
             self.report.untraced += 1;
             self.deriver.hear_client(message);
         }
-        let file = self.report.contents[place.file].file.clone();
         if self.report.model.is_none()
-            && let Err((rule, recorded)) = self.replay.step(step)
+            && let Err((violation, recorded)) = self.replay.step(step)
         {
-            self.report.model = Some(Rejection {
-                file: file.clone(),
-                line: place.line,
-                rule,
-                recorded,
-            });
+            self.report.model = Some(self.report.rejection(place, &violation, recorded));
         }
         let events = self.deriver.step(step);
-        let line = place.line;
-        for event in events.map_err(|what| Refused(format!("{file}, line {line}: {what}")))? {
+        let events = events.map_err(|problem| Error::Line {
+            file: self.report.contents[place.file].file.clone(),
+            line: place.line,
+            problem,
+        })?;
+        for event in events {
             if self.report.protocol.is_none()
-                && let Err(rule) = self.judge.step(&event)
+                && let Err(violation) = self.judge.step(&event)
             {
-                self.report.protocol = Some(self.report.rejection(place, rule, &event));
+                let recorded = event.to_string();
+                self.report.protocol = Some(self.report.rejection(place, &violation, recorded));
             }
             self.report.events.push((place, event));
         }

@@ -1,6 +1,6 @@
 //! Reads what a node recorded of itself.
 
-use super::Refused;
+use super::error::{Error, Problem};
 use super::run::Run;
 use crate::delta::Delta;
 use crate::runtime::Recorded;
@@ -47,8 +47,13 @@ struct About {
 const ABOUT: &[u8] = b"{\"run\":";
 
 impl File {
-    fn refuse(&self, line: usize, what: impl std::fmt::Display) -> Refused {
-        Refused(format!("{}, line {line}: {what}", self.name))
+    pub(super) fn error(&self, line: usize, problem: impl Into<Problem>) -> Error {
+        let (file, problem) = (self.name.clone(), problem.into());
+        Error::Line {
+            file,
+            line,
+            problem,
+        }
     }
 
     fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
@@ -56,9 +61,9 @@ impl File {
         (1..).zip(lines).filter(|(_, line)| !line.is_empty())
     }
 
-    fn about(&self, line: usize, text: &[u8]) -> Result<Run, Refused> {
+    fn about(&self, line: usize, text: &[u8]) -> Result<Run, Error> {
         let about: Result<About, _> = serde_json::from_slice(text);
-        let about = about.map_err(|error| self.refuse(line, error))?;
+        let about = about.map_err(|error| self.error(line, error))?;
         Ok(about.run)
     }
 
@@ -66,20 +71,16 @@ impl File {
     ///
     /// # Errors
     /// If it does not begin with that.
-    pub fn run(&self) -> Result<Run, Refused> {
+    pub fn run(&self) -> Result<Run, Error> {
         match self.lines().next() {
             Some((line, text)) if text.starts_with(ABOUT) => self.about(line, text),
-            Some((line, _)) => Err(self.refuse(
-                line,
-                "a trace begins with what run it is of, {\"run\":..}; `synod cluster --trace` \
-                 records such",
-            )),
-            None => Err(self.refuse(1, "nothing was recorded")),
+            Some((line, _)) => Err(self.error(line, Problem::NoRun)),
+            None => Err(self.error(1, Problem::Empty)),
         }
     }
 
     /// All its steps, which must be of one node and of this run.
-    pub(super) fn read<A>(&self, run: &Run) -> Result<Trace<A>, Refused>
+    pub(super) fn read<A>(&self, run: &Run) -> Result<Trace<A>, Error>
     where
         A: Actor<Storage: Delta>,
         StepOf<A>: DeserializeOwned,
@@ -96,20 +97,19 @@ impl File {
             let step: Result<StepOf<A>, _> = match text.starts_with(ABOUT) {
                 true if is_torn => break,
                 true if self.about(line, text)? == *run => continue,
-                true => return Err(self.refuse(line, "from here on it is of another cluster")),
+                true => return Err(self.error(line, Problem::OtherCluster)),
                 false => serde_json::from_slice(text),
             };
             match step {
                 Ok(step) => {
-                    let node = *trace.node.get_or_insert(step.node);
-                    if node != step.node {
-                        let both = format!("a step of {} among those of {node}", step.node);
-                        return Err(self.refuse(line, both));
+                    let (process, owner) = (step.node, *trace.node.get_or_insert(step.node));
+                    if process != owner {
+                        return Err(self.error(line, Problem::OtherProcess { process, owner }));
                     }
                     trace.steps.push((line, step));
                 }
                 Err(_) if is_torn => trace.torn = Some(line),
-                Err(error) => return Err(self.refuse(line, error)),
+                Err(error) => return Err(self.error(line, error)),
             }
         }
         Ok(trace)

@@ -174,7 +174,7 @@ impl Judgement {
                         it.file,
                         it.line
                     ))?;
-                    output.line(format_args!("           rule      {}", it.rule))?;
+                    output.line(format_args!("           rule      {}", it.reason))?;
                     output.line(format_args!("           recorded  {}", it.recorded))?;
                     explain(report, it, output)?;
                 }
