@@ -28,6 +28,9 @@ pub enum Error {
         /// The number of nodes.
         nodes: u32,
     },
+    /// The nodes have no quorums.
+    #[error(transparent)]
+    Quorums(#[from] QuorumError),
     /// A line of a file cannot be part of a trace.
     #[error("{file}, line {line}: {problem}")]
     Line {
@@ -62,9 +65,6 @@ pub enum Problem {
         AcceptorSet::CAPACITY
     )]
     NodeCount(u32),
-    /// The nodes of the run have no quorums.
-    #[error(transparent)]
-    Quorums(#[from] QuorumError),
     /// The steps that follow are of another cluster.
     #[error("from here on it is of another cluster")]
     OtherCluster,

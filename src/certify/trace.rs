@@ -1,4 +1,4 @@
-//! Reads what a node recorded of itself.
+//! Reads traces.
 
 use super::error::{Error, Problem};
 use super::run::Run;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use stateright::actor::Actor;
 
-/// A step of an actor, as it is read back.
+/// A step of an actor as it is read back.
 pub(super) type StepOf<A> = Recorded<
     <A as Actor>::Msg,
     <A as Actor>::Timer,
@@ -16,34 +16,34 @@ pub(super) type StepOf<A> = Recorded<
     <<A as Actor>::Storage as Delta>::Change,
 >;
 
-/// A file, to be read.
+/// A file that is to be judged.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// What it is called in messages.
+    /// The name, as messages give it.
     pub name: String,
-    /// Its bytes.
+    /// The contents.
     pub bytes: Vec<u8>,
 }
 
-/// What is in a file.
+/// A trace: the contents of a file.
 pub(super) struct Trace<A: Actor<Storage: Delta>> {
     pub(super) name: String,
-    /// Whose steps they are; nobody's if there are none.
+    /// The process that took the steps; `None` if there are no steps.
     pub(super) node: Option<usize>,
-    /// The steps, and the lines that they stand in, counted from 1.
+    /// The steps, each with its line, counted from 1.
     pub(super) steps: Vec<(usize, StepOf<A>)>,
-    /// The last line, if the node was killed while writing it.
+    /// The last line, if a process that was killed left it unfinished.
     pub(super) torn: Option<usize>,
 }
 
-/// The first line of the steps that follow.
+/// A line about the run of the steps that follow.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct About {
     run: Run,
 }
 
-/// How lines begin that are about the run.
+/// The beginning of such a line.
 const ABOUT: &[u8] = b"{\"run\":";
 
 impl File {
@@ -56,6 +56,7 @@ impl File {
         }
     }
 
+    /// The lines that are not empty, counted from 1.
     fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let lines = self.bytes.split(|byte| *byte == b'\n');
         (1..).zip(lines).filter(|(_, line)| !line.is_empty())
@@ -67,10 +68,10 @@ impl File {
         Ok(about.run)
     }
 
-    /// What run it is of.
+    /// The run, as the first line names it.
     ///
     /// # Errors
-    /// If it does not begin with that.
+    /// If the first line does not name a run.
     pub fn run(&self) -> Result<Run, Error> {
         match self.lines().next() {
             Some((line, text)) if text.starts_with(ABOUT) => self.about(line, text),
@@ -79,7 +80,7 @@ impl File {
         }
     }
 
-    /// All its steps, which must be of one node and of this run.
+    /// Reads all steps, which must be of one process and of this run.
     pub(super) fn read<A>(&self, run: &Run) -> Result<Trace<A>, Error>
     where
         A: Actor<Storage: Delta>,
