@@ -4,111 +4,77 @@ use super::traces::{Traces, to_others};
 use super::{assert_accepted, assert_rejected};
 use serde_json::{Value, json};
 use synod::ballot::{Ballot, NodeId};
-use synod::certify::Rule;
+use synod::certify::Rule::{self, *};
 
 /// A bug: its name, the rule that it breaks, and the steps that show it.
 pub(super) type Bug = (&'static str, Rule, fn(&mut Fast));
 
 /// Bugs that only fast ballots invite, or that show in another way in them.
 pub(super) const BUGS: &[Bug] = &[
-    (
-        "a second vote in an open ballot",
-        Rule::VoteNotBelowPromise,
-        |run| {
-            run.vote(1, "red");
-            run.vote(1, "blue");
-        },
-    ),
-    (
-        "a second vote in an open ballot, without a promise",
-        Rule::VotesRise,
-        |run| {
-            run.vote_promising(1, "red", ballot(1));
-            run.vote_promising(1, "blue", ballot(1));
-        },
-    ),
-    (
-        "a vote for what nobody asked for",
-        Rule::VoteForProposal,
-        |run| run.vote(1, "green"),
-    ),
-    (
-        "a fast ballot decided by a classic quorum and no more",
-        Rule::ChosenByQuorum,
-        |run| {
-            run.vote(1, "red");
-            run.vote(2, "red");
-            run.send(2, 3, json!({"Decided": {"value": "red"}}));
-        },
-    ),
-    ("a ballot opened twice over", Rule::BallotUsedOnce, |run| {
+    ("two votes in a ballot", VoteKeepsPromise, |run| {
+        run.vote(1, "red");
+        run.vote(1, "blue");
+    }),
+    ("two votes and no promise", VotesRise, |run| {
+        run.vote_promising(1, "red", ballot(1));
+        run.vote_promising(1, "blue", ballot(1));
+    }),
+    ("a vote without request", VoteForProposal, |run| {
+        run.vote(1, "green")
+    }),
+    ("a classic quorum in a fast ballot", ChosenByQuorum, |run| {
+        run.vote(1, "red");
+        run.vote(2, "red");
+        run.send(2, 3, json!({"Decided": {"value": "red"}}));
+    }),
+    ("a ballot opened twice over", BallotUsedOnce, |run| {
         run.send(0, 1, accept(ballot(1), "red"));
     }),
-    ("a classic ballot opened", Rule::FastBallotOpened, |run| {
+    ("a classic ballot opened", FastBallotOpened, |run| {
         run.send(0, 1, any(ballot(3)));
     }),
-    (
-        "a ballot opened without promises",
-        Rule::PromisedByQuorum,
-        |run| run.send(1, 2, any(other_ballot())),
-    ),
-    (
-        "a ballot opened although a vote was reported",
-        Rule::OpenedWithoutVotes,
-        |run| {
-            run.vote_promising(2, "red", ballot(1));
-            run.prepare(other_ballot());
-            run.promise(2, other_ballot());
-            run.promise(3, other_ballot());
-            run.send(1, 2, any(other_ballot()));
-        },
-    ),
-    (
-        "a collision resolved by too few votes",
-        Rule::PromisedByQuorum,
-        |run| {
-            run.vote(1, "blue");
-            run.vote(2, "red");
-            run.hear(1, "blue", None, &[]);
-            run.resolve(2, "red", "blue");
-        },
-    ),
-    (
-        "a vote counted that did not promise the next ballot",
-        Rule::PromisedByQuorum,
-        |run| {
-            run.vote(1, "blue");
-            run.vote_promising(2, "red", ballot(1));
-            run.vote(3, "blue");
-            run.hear(1, "blue", None, &[]);
-            run.hear(2, "red", None, &[]);
-            run.resolve(3, "blue", "blue");
-        },
-    ),
-    (
-        "a value picked that cannot have been chosen",
-        Rule::ChoosableValue,
-        |run| {
-            for (acceptor, value) in [(1, "red"), (2, "blue"), (3, "blue")] {
-                run.vote(acceptor, value);
-            }
-            run.hear(1, "red", None, &[]);
-            run.hear(2, "blue", None, &[]);
-            run.resolve(3, "blue", "red");
-        },
-    ),
-    (
-        "a value picked that has no vote",
-        Rule::HighestVote,
-        |run| {
-            for acceptor in [1, 2, 3] {
-                run.vote(acceptor, "blue");
-            }
-            run.hear(1, "blue", None, &[]);
-            run.hear(2, "blue", None, &[]);
-            run.resolve(3, "blue", "red");
-        },
-    ),
+    ("a ballot opened too soon", PromisedByQuorum, |run| {
+        run.send(1, 2, any(other_ballot()))
+    }),
+    ("a ballot opened over a vote", OpenedWithoutVotes, |run| {
+        run.vote_promising(2, "red", ballot(1));
+        run.prepare(other_ballot());
+        for acceptor in [2, 3] {
+            run.promise(acceptor, other_ballot());
+            run.0.deliver(acceptor, 1, Value::Null, &[]);
+        }
+        run.send(1, 2, any(other_ballot()));
+    }),
+    ("a collision resolved too soon", PromisedByQuorum, |run| {
+        run.vote(1, "blue");
+        run.vote(2, "red");
+        run.hear(1);
+        run.resolve(2, "blue");
+    }),
+    ("a vote that was no promise", PromisedByQuorum, |run| {
+        run.vote(1, "blue");
+        run.vote_promising(2, "red", ballot(1));
+        run.vote(3, "blue");
+        run.hear(1);
+        run.hear(2);
+        run.resolve(3, "blue");
+    }),
+    ("a value that was not chosen", ChoosableValue, |run| {
+        for (acceptor, value) in [(1, "red"), (2, "blue"), (3, "blue")] {
+            run.vote(acceptor, value);
+        }
+        run.hear(1);
+        run.hear(2);
+        run.resolve(3, "red");
+    }),
+    ("a value without a vote", HighestVote, |run| {
+        for acceptor in [1, 2, 3] {
+            run.vote(acceptor, "blue");
+        }
+        run.hear(1);
+        run.hear(2);
+        run.resolve(3, "red");
+    }),
 ];
 
 /// A ballot of node 0. That of round 1 is fast.
@@ -144,33 +110,24 @@ impl Fast {
     fn open() -> Self {
         let mut run = Fast(Traces::empty(4, "fast"));
         for node in 0..4 {
-            let (start, ask) = (json!({"start": []}), json!("Ask"));
-            run.step(node, start, None, &to_others(4, node, &ask));
+            let sends = to_others(4, node, &json!("Ask"));
+            run.0.step(node, json!({"start": []}), Value::Null, &sends);
         }
         run.prepare(ballot(1));
-        let promise = json!({"Promise": {"ballot": ballot(1), "vote": null}});
-        let prepare = json!({"Prepare": {"ballot": ballot(1)}});
         for node in 1..4 {
-            let disk = run.promising(node, ballot(1));
-            let event = json!({"message": [0, prepare]});
-            run.step(node, event, Some(disk), &[(0, promise.clone())]);
+            run.promise(node, ballot(1));
         }
-        run.step(0, json!({"message": [1, promise]}), None, &[]);
+        run.hear(1);
         for node in 0..4 {
             let mut disk = run.disk(node);
             disk["acceptor"]["open"] = json!(true);
-            let (event, sends) = match node {
-                0 => (json!([2, promise]), to_others(4, 0, &any(ballot(1)))),
-                _ => (json!([0, any(ballot(1))]), Vec::new()),
+            let (from, sends) = match node {
+                0 => (2, to_others(4, 0, &any(ballot(1)))),
+                _ => (0, Vec::new()),
             };
-            run.step(node, json!({"message": event}), Some(disk), &sends);
+            run.0.deliver(from, node, json!([disk]), &sends);
         }
         run
-    }
-
-    fn step(&mut self, node: usize, event: Value, saves: Option<Value>, sends: &[(usize, Value)]) {
-        let saves = json!(saves.map(|disk| [disk]));
-        self.0.step(node, event, saves, sends);
     }
 
     /// The state that a node has on disk.
@@ -194,17 +151,17 @@ impl Fast {
         let mut disk = self.promising(node, ballot);
         disk["ballot"] = json!(ballot);
         let sends = to_others(4, node, &json!({"Prepare": {"ballot": ballot}}));
-        self.step(node, json!({"timeout": "Retry"}), Some(disk), &sends);
+        let event = json!({"timeout": "Retry"});
+        self.0.step(node, event, json!([disk]), &sends);
     }
 
-    /// An acceptor promises a ballot, and reports its vote to the owner, which receives that.
+    /// An acceptor promises a ballot and reports its vote.
     fn promise(&mut self, acceptor: usize, ballot: Ballot) {
         let owner = ballot.node.0 as usize;
         let disk = self.promising(acceptor, ballot);
-        let event = json!({"message": [owner, {"Prepare": {"ballot": ballot}}]});
         let report = json!({"Promise": {"ballot": ballot, "vote": disk["acceptor"]["vote"]}});
-        self.step(acceptor, event, Some(disk), &[(owner, report.clone())]);
-        self.step(owner, json!({"message": [acceptor, report]}), None, &[]);
+        self.0
+            .deliver(owner, acceptor, json!([disk]), &[(owner, report)]);
     }
 
     /// An acceptor votes in the open ballot, and so promises the next one.
@@ -221,26 +178,24 @@ impl Fast {
         let requested = if value == "green" { "red" } else { value };
         // The requests of a client without a trace are taken on trust.
         let event = json!({"message": [9, {"Propose": {"value": requested}}]});
-        self.step(acceptor, event, Some(disk), &sends);
+        self.0.step(acceptor, event, json!([disk]), &sends);
     }
 
-    /// The coordinator receives a vote.
-    fn hear(&mut self, from: usize, value: &str, saves: Option<Value>, sends: &[(usize, Value)]) {
-        let event = json!({"message": [from, accepted(ballot(1), value)]});
-        self.step(0, event, saves, sends);
+    /// Node 0 receives a promise or a vote.
+    fn hear(&mut self, from: usize) {
+        self.0.deliver(from, 0, Value::Null, &[]);
     }
 
-    /// The coordinator receives a vote, and proposes a value in the next ballot.
-    fn resolve(&mut self, from: usize, heard: &str, picked: &str) {
+    /// Node 0 receives a vote, and proposes a value in the next ballot.
+    fn resolve(&mut self, from: usize, picked: &str) {
         let mut disk = self.disk(0);
         disk["ballot"] = json!(ballot(2));
         let sends = to_others(4, 0, &accept(ballot(2), picked));
-        self.hear(from, heard, Some(disk), &sends);
+        self.0.deliver(from, 0, json!([disk]), &sends);
     }
 
-    /// A node sends something, without a reason that is recorded.
     fn send(&mut self, node: usize, to: usize, message: Value) {
-        self.step(node, json!({"timeout": "Ask"}), None, &[(to, message)]);
+        self.0.send(node, json!("Ask"), &[(to, message)]);
     }
 }
 
@@ -263,15 +218,15 @@ fn a_collision_that_is_resolved_is_certified() {
     for (acceptor, value) in [(0, "red"), (1, "blue"), (2, "red"), (3, "blue")] {
         run.vote(acceptor, value);
     }
-    run.hear(1, "blue", None, &[]);
-    run.hear(2, "red", None, &[]);
+    run.hear(1);
+    run.hear(2);
     // Node 0 votes for what it proposes in the same step.
     let mut saved = run.disk(0);
     saved["ballot"] = json!(ballot(2));
     saved["acceptor"]["vote"] = json!({"ballot": ballot(2), "value": "red"});
     let mut sends = to_others(4, 0, &accept(ballot(2), "red"));
     sends.extend(to_others(4, 0, &accepted(ballot(2), "red")));
-    run.hear(3, "blue", Some(saved), &sends);
+    run.0.deliver(3, 0, json!([saved]), &sends);
     let report = assert_accepted(&run.0, "a collision");
     assert!(report.model.is_none(), "{:?}", report.model);
     let text = report.events_as_text();

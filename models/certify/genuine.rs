@@ -64,8 +64,8 @@ impl Run {
         }
     }
 
-    /// Tells whether the run is about one value: messages and states of Basic Paxos and Fast Paxos
-    /// look alike.
+    /// Returns `true` for a run of one decree: messages and states of Basic Paxos and Fast Paxos
+    /// have the same JSON.
     pub(super) fn is_one_decree(&self) -> bool {
         self.protocol != "multi"
     }
@@ -102,68 +102,49 @@ impl Run {
     /// Node `ballot.node` starts a ballot; its own acceptor stays out of it.
     pub(super) fn prepare(&mut self, ballot: Ballot) {
         let node = ballot.node.0 as usize;
-        let sends = to_others(3, node, &self.prepare_message(ballot));
-        let (timer, saves) = if self.is_one_decree() {
+        let (timer, saves, message) = if self.is_one_decree() {
             let mut durable = self.disk(node);
             durable["ballot"] = json!(ballot);
-            (json!("Retry"), json!([durable]))
+            let message = json!({"Prepare": {"ballot": ballot}});
+            (json!("Retry"), json!([durable]), message)
         } else {
-            (json!({"Node": "Campaign"}), json!([{"Started": ballot}]))
+            let message = json!({"Prepare": {"ballot": ballot, "from": SLOT}});
+            let timer = json!({"Node": "Campaign"});
+            (timer, json!([{"Started": ballot}]), message)
         };
+        let sends = to_others(3, node, &message);
         let event = json!({"timeout": timer});
         self.traces.step(node, event, saves, &sends);
     }
 
-    fn prepare_message(&self, ballot: Ballot) -> Value {
-        match self.is_one_decree() {
-            true => json!({"Prepare": {"ballot": ballot}}),
-            false => json!({"Prepare": {"ballot": ballot, "from": SLOT}}),
-        }
-    }
-
-    fn promise_message(&self, ballot: Ballot, vote: Option<&Value>) -> Value {
-        if self.is_one_decree() {
-            return json!({"Promise": {"ballot": ballot, "vote": vote}});
-        }
-        let votes = vote.map_or(json!({}), |vote| json!({SLOT.to_string(): vote}));
-        json!({"Promise": {"ballot": ballot, "votes": votes, "decided": 0, "more": null}})
-    }
-
-    /// An acceptor promises, reports this vote, and saves that.
-    pub(super) fn promise(&mut self, acceptor: usize, ballot: Ballot, vote: Option<&Value>) {
-        let saves = self.change(acceptor, ballot, None);
-        self.promise_saving(saves, acceptor, ballot, vote);
+    /// An acceptor promises and reports this vote.
+    pub(super) fn promise_reporting(
+        &mut self,
+        vote: Option<&Value>,
+        acceptor: usize,
+        ballot: Ballot,
+    ) {
+        let answer = if self.is_one_decree() {
+            json!({"Promise": {"ballot": ballot, "vote": vote}})
+        } else {
+            let votes = vote.map_or(json!({}), |vote| json!({SLOT.to_string(): vote}));
+            json!({"Promise": {"ballot": ballot, "votes": votes, "decided": 0, "more": null}})
+        };
+        let owner = ballot.node.0 as usize;
+        let (saves, sends) = (self.change(acceptor, ballot, None), [(owner, answer)]);
+        self.traces.deliver(owner, acceptor, saves, &sends);
     }
 
     /// An acceptor promises and reports its vote.
-    pub(super) fn promise_duly(&mut self, acceptor: usize, ballot: Ballot) {
+    pub(super) fn promise(&mut self, acceptor: usize, ballot: Ballot) {
         let vote = self.vote_of(acceptor);
-        self.promise(acceptor, ballot, vote.as_ref());
-    }
-
-    pub(super) fn promise_saving(
-        &mut self,
-        saves: Value,
-        acceptor: usize,
-        ballot: Ballot,
-        vote: Option<&Value>,
-    ) {
-        let event = json!({"message": [ballot.node, self.prepare_message(ballot)]});
-        let answer = (ballot.node.0 as usize, self.promise_message(ballot, vote));
-        self.traces.step(acceptor, event, saves, &[answer]);
+        self.promise_reporting(vote.as_ref(), acceptor, ballot);
     }
 
     /// The proposer receives a promise, and sends something.
-    pub(super) fn hear(
-        &mut self,
-        from: usize,
-        ballot: Ballot,
-        vote: Option<&Value>,
-        sends: &[(usize, Value)],
-    ) {
-        let event = json!({"message": [from, self.promise_message(ballot, vote)]});
-        let node = ballot.node.0 as usize;
-        self.traces.step(node, event, Value::Null, sends);
+    pub(super) fn hear(&mut self, from: usize, ballot: Ballot, sends: &[(usize, Value)]) {
+        let owner = ballot.node.0 as usize;
+        self.traces.deliver(from, owner, Value::Null, sends);
     }
 
     pub(super) fn accept(&self, ballot: Ballot, slot: u64, value: &Value) -> Vec<(usize, Value)> {
@@ -182,28 +163,17 @@ impl Run {
         }
     }
 
-    /// An acceptor votes, saves that, and tells everybody.
+    /// An acceptor votes, and tells everybody.
     pub(super) fn vote(&mut self, acceptor: usize, ballot: Ballot, value: &Value) {
         self.vote_in(SLOT, acceptor, ballot, value);
     }
 
     pub(super) fn vote_in(&mut self, slot: u64, acceptor: usize, ballot: Ballot, value: &Value) {
-        let saves = self.change(acceptor, ballot, Some((slot, value)));
-        self.vote_saving(saves, slot, acceptor, ballot, value);
-    }
-
-    pub(super) fn vote_saving(
-        &mut self,
-        saves: Value,
-        slot: u64,
-        acceptor: usize,
-        ballot: Ballot,
-        value: &Value,
-    ) {
-        let accept = self.accept(ballot, slot, value)[acceptor].1.clone();
+        let (_, accept) = &self.accept(ballot, slot, value)[acceptor];
         let answer = self.accepted(ballot, slot, value);
         let answers = [0, 1, 2].map(|to| (to, answer.clone()));
         let event = json!({"message": [ballot.node, accept]});
+        let saves = self.change(acceptor, ballot, Some((slot, value)));
         self.traces.step(acceptor, event, saves, &answers);
     }
 
@@ -212,11 +182,11 @@ impl Run {
         self.prepare(ballot);
         let from = [1, 2].map(|it| (ballot.node.0 as usize + it) % 3);
         for (acceptor, vote) in from.into_iter().zip(votes) {
-            self.promise(acceptor, ballot, vote);
+            self.promise_reporting(vote, acceptor, ballot);
         }
-        self.hear(from[0], ballot, votes[0], &[]);
         let proposal = self.accept(ballot, SLOT, value);
-        self.hear(from[1], ballot, votes[1], &proposal);
+        self.hear(from[0], ballot, &[]);
+        self.hear(from[1], ballot, &proposal);
     }
 
     /// Acceptors 1 and 2 report all their votes to node 0, which proposes a value that is safe.
@@ -241,14 +211,12 @@ impl Run {
         self.send(node, &[((node + 1) % 3, decided)]);
     }
 
-    /// A node sends something, without a reason that is recorded.
     pub(super) fn send(&mut self, node: usize, sends: &[(usize, Value)]) {
         let timer = match self.is_one_decree() {
             true => json!("Ask"),
             false => json!({"Node": "Tick"}),
         };
-        let event = json!({"timeout": timer});
-        self.traces.step(node, event, Value::Null, sends);
+        self.traces.send(node, timer, sends);
     }
 
     /// A node restarts with all that it has saved except for the last so many changes.

@@ -41,19 +41,22 @@ impl Traces {
         lines.iter().for_each(|line| self.push(file, line));
     }
 
-    /// Removes the first line that has something in a list.
-    pub(super) fn remove(&mut self, file: usize, list: &str) {
-        let mut lines = self.lines(file);
-        lines.remove(first_with(&lines, list));
-        self.write(file, &lines);
-    }
-
     /// Changes the first line that has something in a list.
     pub(super) fn change(&mut self, file: usize, list: &str, change: fn(&mut Vec<Value>)) {
         let mut lines = self.lines(file);
-        let at = first_with(&lines, list);
-        change(lines[at][list].as_array_mut().expect("a list"));
+        let lists = lines
+            .iter_mut()
+            .filter_map(|line| line.get_mut(list)?.as_array_mut());
+        let first = lists.into_iter().find(|list| !list.is_empty());
+        change(first.expect("such a line"));
         self.write(file, &lines);
+    }
+
+    /// Removes what the last step of a node saves.
+    pub(super) fn unsave(&mut self, node: usize) {
+        let mut lines = self.lines(node);
+        lines.last_mut().expect("a step")["saves"] = Value::Null;
+        self.write(node, &lines);
     }
 
     /// Adds a step.
@@ -70,6 +73,25 @@ impl Traces {
         self.push(node, &step);
     }
 
+    /// Adds a step that receives the last message from one node to another.
+    pub(super) fn deliver(
+        &mut self,
+        from: usize,
+        to: usize,
+        saves: Value,
+        sends: &[(usize, Value)],
+    ) {
+        let steps = self.lines(from).into_iter().rev();
+        let mut sent = steps.flat_map(|step| step["sends"].as_array().cloned().unwrap_or_default());
+        let last = sent.find(|it| it[0] == to).expect("a message");
+        self.step(to, json!({"message": [from, last[1]]}), saves, sends);
+    }
+
+    /// Adds a step that sends something, without a reason that is recorded.
+    pub(super) fn send(&mut self, node: usize, timer: Value, sends: &[(usize, Value)]) {
+        self.step(node, json!({"timeout": timer}), Value::Null, sends);
+    }
+
     /// The state that a node of Basic Paxos or Fast Paxos saved last.
     pub(super) fn saved(&self, node: usize) -> Option<Value> {
         let lines = self.lines(node).into_iter().rev();
@@ -80,11 +102,6 @@ impl Traces {
     pub(super) fn report(&self) -> Report {
         certify(&self.files).expect("traces of one run")
     }
-}
-
-fn first_with(lines: &[Value], list: &str) -> usize {
-    let has = |line: &Value| line[list].as_array().is_some_and(|list| !list.is_empty());
-    lines.iter().position(has).expect("there is such a line")
 }
 
 /// The same message to each of the other nodes.

@@ -214,7 +214,7 @@ impl Judge {
         self.is_known(acceptor)?;
         let Vote { ballot, value } = *vote;
         let promised = self.promises.get(&acceptor).copied();
-        Rule::VoteNotBelowPromise.ensure(promised <= Some(ballot), || {
+        Rule::VoteKeepsPromise.ensure(promised <= Some(ballot), || {
             format!("{acceptor} had promised {}", OrNone(&promised))
         })?;
         let proposed = self.proposals.get(&(slot, ballot));

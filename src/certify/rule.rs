@@ -51,7 +51,7 @@ rules! {
         "an acceptor keeps its promise"
     VotesReported "votes-reported"
         "an acceptor reports all its votes as it cast them"
-    VoteNotBelowPromise "vote-not-below-promise"
+    VoteKeepsPromise "vote-keeps-promise"
         "an acceptor votes in no ballot below its promise"
     VoteForProposal "vote-for-proposal"
         "an acceptor votes for a proposed value, or for a requested value if the ballot is open"
