@@ -9,7 +9,7 @@ use crate::quorum::{AcceptorSet, QuorumError, QuorumSystem};
 use std::sync::Arc;
 
 impl Run {
-    /// The cluster, if it runs Basic Paxos.
+    /// Returns the cluster, if it runs Basic Paxos.
     ///
     /// # Errors
     /// If there are no nodes.

@@ -24,7 +24,7 @@ pub(super) struct Certifier<P: Protocol> {
 }
 
 impl<P: Protocol> Certifier<P> {
-    /// Begins to judge a run. The report is of a run without steps.
+    /// Begins to judge a run. `report` has no verdicts yet.
     pub(super) fn new(owners: BTreeSet<usize>, node: P, report: Report) -> Self {
         Certifier {
             owners,
@@ -68,7 +68,7 @@ impl<P: Protocol> Certifier<P> {
         Ok(self.report)
     }
 
-    /// Whether the message that a step receives was sent.
+    /// Returns `true` if the message that a step receives was sent.
     fn is_enabled(&self, step: &StepOf<P>) -> bool {
         let RecordedEvent::Message(from, message) = &step.event else {
             return true;
@@ -76,7 +76,7 @@ impl<P: Protocol> Certifier<P> {
         !self.owners.contains(from) || self.sent.contains(&(*from, step.node, message.clone()))
     }
 
-    /// The file to go on with if no step is enabled; `None` at the end of all files. While
+    /// Returns the file to go on with if no step is enabled; `None` at the end of all files. While
     /// causality holds, a file whose next message no later step sends comes first.
     fn blocked(&self, traces: &[Trace<P>], next: &[usize]) -> Option<usize> {
         let mut left = (0..traces.len()).filter(|file| next[*file] < traces[*file].steps.len());

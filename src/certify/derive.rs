@@ -27,7 +27,7 @@ pub(super) struct Deriver<P: Protocol> {
     events: Vec<Event>,
 }
 
-/// The events so far, as far as they must not be repeated or are needed for later ones.
+/// The earlier events, which are not repeated, and on which later ones depend.
 #[derive(Default)]
 struct Known {
     requested: HashSet<u64>,
@@ -51,7 +51,7 @@ struct Node<P: Protocol> {
     /// The promises it has counted for its own ballots, up to a quorum. A vote in a fast ballot
     /// counts as a promise of the ballot that resolves it, even beyond a quorum.
     heard: BTreeMap<Ballot, AcceptorSet>,
-    /// The first slot for which it has not told, by ballot, that its proposal is chosen.
+    /// By ballot, the first slot whose proposal it has not announced as chosen.
     chosen: BTreeMap<Ballot, u64>,
 }
 
@@ -67,7 +67,7 @@ impl<P: Protocol> Node<P> {
         }
     }
 
-    /// Follows what a step saves.
+    /// Applies the changes that a step saves.
     fn save(&mut self, step: &StepOf<P>) -> Result<(), Problem> {
         if let RecordedEvent::Start(changes) = &step.event {
             self.saved = P::Storage::replay(None, changes.iter().cloned());
@@ -84,7 +84,7 @@ impl<P: Protocol> Node<P> {
         Ok(())
     }
 
-    /// Returns `true` if its acceptor has lost a promise or a vote since then.
+    /// Returns `true` if its acceptor lost a promise or a vote in a step.
     fn has_lost(&self, before: &Disk<P::Value>) -> bool {
         let mut votes = before.votes.range(self.disk.base..);
         self.disk.promised < before.promised
@@ -94,13 +94,13 @@ impl<P: Protocol> Node<P> {
             })
     }
 
-    /// Its last votes in slots from one on.
+    /// Returns its last votes in slots from one on.
     fn votes_from(&self, base: u64) -> Votes {
         let votes = self.votes.range(base..);
         votes.map(|(slot, vote)| (*slot, vote.clone())).collect()
     }
 
-    /// The promises that it counted for a ballot of its own; none for a ballot of another node.
+    /// Returns the promises that it counted for a ballot of its own, and none for another's.
     fn promises(&self, ballot: Ballot) -> AcceptorSet {
         let heard = self.heard.get(&ballot).copied();
         heard.filter(|_| ballot.node == self.id).unwrap_or_default()
@@ -120,7 +120,7 @@ impl<P: Protocol> Deriver<P> {
         }
     }
 
-    /// The values, in the order of their numbers.
+    /// Returns the values in the order of their numbers.
     pub(super) fn values(&self) -> &[P::Value] {
         &self.values
     }
@@ -223,7 +223,7 @@ impl<P: Protocol> Deriver<P> {
 
     /// Adds the events of fast ballots, which come before those of the ballots that resolve them:
     /// a ballot is opened or has a value proposed, an acceptor votes, and with that promises the
-    /// next ballot. Returns whether there was a vote.
+    /// next ballot. Returns `true` if there was a vote.
     fn go_fast(
         &mut self,
         node: &mut Node<P>,
@@ -370,8 +370,8 @@ impl<P: Protocol> Deriver<P> {
         }
     }
 
-    /// Adds the votes that a node sends and those that show on its disk only. Returns whether all
-    /// promises and votes that it sends are on its disk.
+    /// Adds the votes that a node sends and those that show on its disk only. Returns `true`
+    /// if all promises and votes that it sends are on its disk.
     fn vote(&mut self, node: &mut Node<P>, before: &Disk<P::Value>, said: &[SpeechOf<P>]) -> bool {
         let mut votes: BTreeMap<(u64, Ballot), u64> = BTreeMap::new();
         let mut keeps = true;

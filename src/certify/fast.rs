@@ -10,7 +10,7 @@ use crate::rounds::Rounds;
 use std::sync::Arc;
 
 impl Run {
-    /// The cluster, if it runs Fast Paxos. The first round is fast.
+    /// Returns the cluster, if it runs Fast Paxos. The first round is fast.
     ///
     /// # Errors
     /// If there are no nodes.

@@ -14,14 +14,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// An acceptor's last vote in each slot.
 type Log = OrdMap<u64, Vote<u64>>;
 
-/// What the checker remembers of a run so far.
+/// The state of the checker after the events so far.
 #[derive(Clone, Debug)]
 pub struct Judge {
     quorums: QuorumSystem,
     promises: BTreeMap<NodeId, Ballot>,
     logs: BTreeMap<NodeId, Log>,
     requests: HashSet<u64>,
-    /// What an acceptor reported when it promised a ballot: the first slot, and its log.
+    /// The report of an acceptor that promised a ballot: the first slot, and its log.
     reports: BTreeMap<(Ballot, NodeId), (u64, Log)>,
     proposals: HashMap<(u64, Ballot), u64>,
     /// Fast ballots that were opened to any value.
@@ -30,7 +30,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Nothing has happened yet.
+    /// Creates the state before any event.
     #[must_use]
     pub fn new(quorums: QuorumSystem) -> Self {
         Self {
@@ -45,10 +45,10 @@ impl Judge {
         }
     }
 
-    /// Takes an event, if it is a step of the proved protocol.
+    /// Accepts an event if it is a step of the proved protocol.
     ///
     /// # Errors
-    /// With the rule that it breaks. The judge is as before.
+    /// The rule that the event breaks. The state stays as it was.
     pub fn step(&mut self, event: &Event) -> Result<(), Violation> {
         self.may_happen(event)?;
         self.remember(event);
@@ -125,7 +125,7 @@ impl Judge {
         })
     }
 
-    /// The vote that an acceptor reported for a slot when it promised a ballot, if it did.
+    /// Returns the vote that an acceptor reported for a slot when it promised a ballot, if it did.
     fn reported(&self, slot: u64, ballot: Ballot, acceptor: NodeId) -> Option<Option<&Vote<u64>>> {
         let (from, log) = self.reports.get(&(ballot, acceptor))?;
         (*from <= slot).then(|| log.get(&slot))
@@ -139,7 +139,7 @@ impl Judge {
         })
     }
 
-    /// The reports that a quorum sent for a slot when it promised a ballot: the highest ballot of
+    /// Returns the reports that a quorum sent for a slot when it promised a ballot: the highest ballot of
     /// any vote, and the voters for each value in that ballot.
     fn answers(
         &self,

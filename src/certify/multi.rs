@@ -20,7 +20,7 @@ pub struct Replicas {
 }
 
 impl Run {
-    /// The cluster, if it runs Multi-Paxos.
+    /// Returns the cluster, if it runs Multi-Paxos.
     ///
     /// # Errors
     /// If there are no nodes.

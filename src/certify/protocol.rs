@@ -30,7 +30,7 @@ impl<V> Default for Disk<V> {
 }
 
 impl<V: Clone> Disk<V> {
-    /// The state of an acceptor that votes in slot 0 only.
+    /// Returns the state of an acceptor that votes in slot 0 only.
     pub(super) fn of_one(promised: Option<Ballot>, vote: Option<Vote<V>>) -> Self {
         Disk {
             promised,

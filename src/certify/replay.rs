@@ -1,4 +1,4 @@
-//! The same steps once more, by the very actors.
+//! Replays the recorded steps with the actors.
 
 use super::protocol::Protocol;
 use super::rule::{Rule, Violation};
@@ -11,10 +11,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// How much of what was recorded a message quotes, in characters.
+/// The number of characters to which recorded data is shortened.
 const QUOTED_MAX: usize = 300;
 
-/// Replays all nodes, step by step.
+/// Replays the steps of all nodes.
 pub(super) struct Replay<P: Protocol> {
     node: P,
     states: BTreeMap<usize, Replayed<P>>,
@@ -25,14 +25,14 @@ struct Replayed<P: Protocol> {
     saved: Option<P::Storage>,
 }
 
-/// What a step comes to.
+/// The effects of a step: the saved state, and the messages.
 type Done<P> = (
     Option<<P as Actor>::Storage>,
     Vec<(usize, <P as Actor>::Msg)>,
 );
 
 impl<P: Protocol> Replay<P> {
-    /// The actor that every node is.
+    /// Begins a replay. All nodes are the same actor.
     pub(super) fn new(node: P) -> Self {
         Replay {
             node,
@@ -43,7 +43,7 @@ impl<P: Protocol> Replay<P> {
     /// Takes a step again.
     ///
     /// # Errors
-    /// If the actor does something else than was recorded. The text is what was recorded.
+    /// If the actor does something else: the broken rule, and the recorded data.
     pub(super) fn step(&mut self, step: &StepOf<P>) -> Result<(), (Violation, String)> {
         let mut out = Out::new();
         let (taken, is_exact) = replay(&step.clock, || self.take(step, &mut out));
@@ -115,7 +115,7 @@ fn done<P: Protocol>(out: Out<P>) -> Done<P> {
     (saved, sends)
 }
 
-/// The beginning of something, in words.
+/// Returns the `Debug` text of a value, shortened.
 pub(super) fn quote(it: &impl Debug) -> String {
     let text = format!("{it:?}");
     match text.char_indices().nth(QUOTED_MAX) {

@@ -50,7 +50,7 @@ pub struct Contents {
     pub file: String,
     /// The process that took the steps; `None` if there are no steps.
     pub node: Option<usize>,
-    /// Whether the process is a client.
+    /// Set if the process is a client.
     pub is_client: bool,
     /// The number of steps.
     pub steps: usize,
@@ -81,13 +81,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether no rule is broken.
+    /// Returns `true` if no rule is broken.
     #[must_use]
     pub fn is_certified(&self) -> bool {
         self.causality.is_none() && self.model.is_none() && self.protocol.is_none()
     }
 
-    /// The input of the checker that is extracted from the proofs: the system, and then one event
+    /// Returns the input of the checker that is extracted from the proofs: the system, and then one event
     /// in each line.
     #[must_use]
     pub fn events_as_text(&self) -> String {
@@ -98,7 +98,7 @@ impl Report {
         text
     }
 
-    /// The rejection of a line of [`Report::events_as_text`] by the checker of the proofs.
+    /// Returns the rejection of a line of [`Report::events_as_text`] by the checker of the proofs.
     #[must_use]
     pub fn rejection_at(&self, line: usize) -> Option<Rejection> {
         let index = line.checked_sub(system(&self.quorums).lines().count() + 1)?;

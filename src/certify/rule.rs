@@ -15,13 +15,13 @@ macro_rules! rules {
             /// All rules.
             pub const ALL: &[Rule] = &[$(Rule::$rule),*];
 
-            /// The name, as `synod certify --json` prints it.
+            /// Returns the name, as `synod certify --json` prints it.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $(Rule::$rule => $name),* }
             }
 
-            /// The rule in words.
+            /// Returns the rule in words.
             #[must_use]
             pub fn sentence(self) -> &'static str {
                 match self { $(Rule::$rule => $sentence),* }
@@ -97,7 +97,7 @@ impl Rule {
         }
     }
 
-    /// The violation of this rule by what was found.
+    /// Returns the violation of this rule by what was found.
     pub(super) fn broken(self, found: String) -> Violation {
         Violation { rule: self, found }
     }

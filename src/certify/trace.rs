@@ -56,7 +56,7 @@ impl File {
         }
     }
 
-    /// The lines that are not empty, counted from 1.
+    /// Returns the lines that are not empty, counted from 1.
     fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let lines = self.bytes.split(|byte| *byte == b'\n');
         (1..).zip(lines).filter(|(_, line)| !line.is_empty())
@@ -68,7 +68,7 @@ impl File {
         Ok(about.run)
     }
 
-    /// The run, as the first line names it.
+    /// Returns the run, as the first line names it.
     ///
     /// # Errors
     /// If the first line does not name a run.

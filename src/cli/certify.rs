@@ -1,4 +1,4 @@
-//! `synod certify`: the verdicts on a run that was recorded.
+//! `synod certify`: the verdicts on a recorded run.
 
 use super::args::CertifyArgs;
 use super::output::{Output, bad, bold, dim, good, grouped, warn};
@@ -12,7 +12,7 @@ use synod::certify::{Contents, File, Rejection, Report, certify};
 /// A judge and its verdict.
 struct Verdict {
     judge: &'static str,
-    /// What it says if nothing speaks against the run.
+    /// The text if the judge rejects nothing.
     certifies: String,
     rejection: Option<Rejection>,
 }
@@ -32,7 +32,7 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
     if let Some(checker) = &args.checker {
         verdicts.push(Verdict {
             judge: "checker",
-            certifies: "so says the checker that is extracted from the proof".to_owned(),
+            certifies: "the checker that is extracted from the proof accepts them".to_owned(),
             rejection: ask(checker, &report)?,
         });
     }
@@ -53,7 +53,7 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
     })
 }
 
-/// Takes up a trace, or all those in a directory.
+/// Reads a trace, or all traces in a directory.
 fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
     let name = path.display().to_string();
     let fail = |error| Error::Other(format!("cannot read {name}: {error}"));
@@ -68,7 +68,7 @@ fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
     }
     if paths.is_empty() {
         return Err(Error::Other(format!(
-            "there is no trace in {name}; `synod cluster --trace {name}` records some"
+            "there is no trace in {name}; `synod cluster --trace {name}` records a run"
         )));
     }
     paths.sort_unstable();
@@ -86,12 +86,12 @@ fn ours(report: &Report) -> Vec<Verdict> {
     vec![
         verdict(
             "causality",
-            "every message that was received was sent before".to_owned(),
+            "every received message was sent before".to_owned(),
             &report.causality,
         ),
         verdict(
             "model",
-            format!("{} steps of nodes are those of the actors", grouped(steps)),
+            format!("{} steps of nodes are steps of the actors", grouped(steps)),
             &report.model,
         ),
         verdict(
@@ -105,7 +105,7 @@ fn ours(report: &Report) -> Vec<Verdict> {
     ]
 }
 
-/// Has the program judge the run, and finds the place of what it rejects.
+/// Asks the program to judge the run, and returns the rejection with its place.
 fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
     let fail = |what: String| Error::Other(format!("{}: {what}", checker.display()));
     let file = tempfile::NamedTempFile::new().map_err(Error::other)?;
@@ -116,7 +116,7 @@ fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
     let misunderstood = || {
         let error = String::from_utf8_lossy(&answer.stderr);
         fail(format!(
-            "this is no verdict: {}{}",
+            "the output is no verdict: {}{}",
             said.trim(),
             error.trim()
         ))
@@ -135,7 +135,7 @@ fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
     }
 }
 
-/// All that is to be told.
+/// The results of the command.
 struct Judgement {
     report: Report,
     verdicts: Vec<Verdict>,
@@ -220,7 +220,7 @@ impl Judgement {
     }
 }
 
-/// What the numbers in an event stand for.
+/// Prints the value that a number in a rejected event stands for.
 fn explain(report: &Report, rejection: &Rejection, output: &mut Output) -> Result<(), Error> {
     let words: Vec<&str> = rejection.recorded.split(' ').collect();
     let value = match words.as_slice() {
@@ -250,7 +250,7 @@ fn describe(contents: &Contents) -> String {
     };
     let torn = contents
         .torn
-        .map(|line| format!("; line {line}, the last, is torn, as by a kill, and is left out"));
+        .map(|line| format!("; line {line}, the last, is torn, as by a kill, and is not counted"));
     format!(
         "{who}, {} steps{}",
         grouped(contents.steps),
