@@ -1,5 +1,5 @@
-//! The events of a run in the terms of the proof, as they follow from what the nodes sent and saved.
-//! The replay has no part in them.
+//! The events of a run in the terms of the proof, as they follow from what the nodes sent and
+//! saved. The replay has no part in them.
 
 use super::error::Problem;
 use super::event::{Event, Votes};

@@ -130,8 +130,8 @@ impl fmt::Display for Event {
     }
 }
 
-/// Returns the lines before the events: the acceptors, the quorums of both phases, and, if there are fast
-/// ballots, their quorums and rounds.
+/// Returns the lines before the events: the acceptors, the quorums of both phases, and, if there
+/// are fast ballots, their quorums and rounds.
 #[must_use]
 pub fn system(quorums: &QuorumSystem) -> String {
     let family = |quorums: &Quorums| match quorums {

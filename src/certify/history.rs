@@ -143,7 +143,8 @@ impl<M: Machine> History<M> {
         Err(self.contradiction(furthest))
     }
 
-    /// Returns the operations that can be next: those that began before any other of the rest returned.
+    /// Returns the operations that can be next: those that began before any other of the rest
+    /// returned.
     fn candidates(&self, done: &Done) -> Vec<usize> {
         let mut end = u64::MAX;
         let mut candidates = Vec::new();

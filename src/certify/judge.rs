@@ -139,8 +139,8 @@ impl Judge {
         })
     }
 
-    /// Returns the reports that a quorum sent for a slot when it promised a ballot: the highest ballot of
-    /// any vote, and the voters for each value in that ballot.
+    /// Returns the reports that a quorum sent for a slot when it promised a ballot: the highest
+    /// ballot of any vote, and the voters for each value in that ballot.
     fn answers(
         &self,
         slot: u64,

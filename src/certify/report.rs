@@ -87,8 +87,8 @@ impl Report {
         self.causality.is_none() && self.model.is_none() && self.protocol.is_none()
     }
 
-    /// Returns the input of the checker that is extracted from the proofs: the system, and then one event
-    /// in each line.
+    /// Returns the input of the checker that is extracted from the proofs: the system, and then one
+    /// event in each line.
     #[must_use]
     pub fn events_as_text(&self) -> String {
         let mut text = system(&self.quorums);
