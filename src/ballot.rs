@@ -1,11 +1,11 @@
-//! Who numbers a proposal, and how: [`NodeId`] and [`Ballot`]. Knows nothing else.
+//! The numbers of nodes and of proposals: [`NodeId`] and [`Ballot`].
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A node's number: a small index, the same in the models and over UDP.
 ///
-/// It says who a node *is*, never where it is: addresses are the runtime's business.
+/// It identifies a node, and is no address: only the runtime knows addresses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub u32);
 
@@ -23,22 +23,22 @@ impl fmt::Debug for NodeId {
 
 /// The number of a proposal, shown as `round.node` (`3.1` is round 3 of node 1).
 ///
-/// Ballots are ordered by round, then by node, so any two differ in order unless they are the
-/// same ballot, and each node draws from a set of its own: no two proposers ever share one
-/// (`[PMS §2.2]`, "different proposers choose their numbers from disjoint sets of numbers").
-/// There is no ballot zero: "none yet" is an `Option`.
+/// Ballots are totally ordered, by round and then by node. Each node has ballots of its own, so
+/// that no two proposers use the same one (`[PMS §2.2]`, "different proposers choose their numbers
+/// from disjoint sets of numbers"). There is no ballot zero: the absence of a ballot is `None`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ballot {
-    /// Counts a proposer's attempts, from 1. The more significant half of the order.
+    /// The number of the proposer's attempt, from 1. It is the more significant half of the order.
     pub round: u64,
     /// The proposer that owns the ballot.
     pub node: NodeId,
 }
 
 impl Ballot {
-    /// The lowest ballot of `node` in a round above `seen`, or its first ballot if none was seen.
+    /// Returns the lowest ballot of `node` in a round above `seen`, or its first ballot if `seen`
+    /// is `None`.
     ///
-    /// `None` when the rounds are used up, which takes 2⁶⁴ attempts or a corrupt message.
+    /// Returns `None` if there are no more rounds, which takes 2⁶⁴ attempts or a corrupt message.
     #[must_use]
     pub fn above(seen: Option<Ballot>, node: NodeId) -> Option<Ballot> {
         let round = seen.map_or(0, |ballot| ballot.round).checked_add(1)?;

@@ -1,53 +1,53 @@
-//! What must hold, said once: a [`View`] of the system from outside, and one type per invariant.
+//! The invariants: one type each, and the [`View`] of the system that they are predicates of.
 //!
-//! An invariant is a unit type whose documentation *is* its sentence. The same text is the name
-//! of the property in the checker and the Explorer, a line of `synod invariants` and a row of the
-//! README. Each looks at a [`View`], Lamport's abstract state, and at nothing else: never at
-//! messages in flight, which may be lost, and never at the acceptors' latest votes alone, because
-//! the votes that choose a value need not exist at the same time.
+//! An invariant is a unit type whose documentation is its sentence. The same text is the name of
+//! the property in the checker and the Explorer, a line of `synod invariants` and a row of the
+//! README. An invariant depends only on a [`View`], which is Lamport's abstract state: not on
+//! messages in flight, which may be lost, and not on the acceptors' latest votes alone, because the
+//! votes that choose a value need not exist at the same time.
 
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{Value, Vote};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Proposals, and the acceptors that voted for each.
+/// The acceptors that voted for each proposal.
 pub type Votes<V> = BTreeMap<Vote<V>, AcceptorSet>;
 
-/// What an observer who sees every node, and forgets nothing that matters, knows of one decree.
+/// The abstract state of one decree: the nodes' states, and the votes of the past that matter.
 #[derive(Clone)]
 pub struct View<'a, V> {
     /// The acceptors and their quorums.
     pub quorums: &'a QuorumSystem,
-    /// The values that clients asked for.
+    /// The values that clients proposed.
     pub proposed: BTreeSet<V>,
-    /// Every vote ever cast, and by whom (`votes` in Voting.tla), but for those forgotten.
+    /// All votes ever cast, with their voters (`votes` in Voting.tla), except for forgotten ones.
     pub votes: &'a Votes<V>,
-    /// The values that are chosen although the votes for them were forgotten, and the lowest
-    /// ballot that each was chosen in.
+    /// The chosen values whose votes were forgotten, with the lowest ballot in which each was
+    /// chosen.
     pub chosen_before: &'a BTreeMap<V, Ballot>,
-    /// The ballot below which each acceptor will not vote, by its present state (`maxBal`). That
-    /// it never falls is for [`PromiseKept`] to say.
+    /// The ballot below which each acceptor will not vote, by its present state (`maxBal`).
+    /// [`PromiseKept`] states that it never falls.
     pub promised: BTreeMap<NodeId, Ballot>,
-    /// Promises that were broken, at any time.
+    /// The promises that were ever broken.
     pub breaches: &'a BTreeSet<Breach>,
-    /// Every node that holds a value to be chosen, and the value.
+    /// The decisions, by node.
     pub decided: BTreeSet<(NodeId, V)>,
 }
 
-/// An acceptor did what it had promised not to do.
+/// A broken promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Breach {
-    /// Who.
+    /// The acceptor.
     pub acceptor: NodeId,
-    /// What it had promised: no vote below this ballot.
+    /// The promise: no vote below this ballot.
     pub promised: Ballot,
     /// The lower ballot that it voted in, or fell back to.
     pub ballot: Option<Ballot>,
 }
 
 impl<V: Value> View<'_, V> {
-    /// The values that are chosen: a quorum of a ballot voted for them there (`chosen`).
+    /// Returns the chosen values: a quorum voted for them in one ballot (`chosen`).
     #[must_use]
     pub fn chosen(&self) -> BTreeSet<&V> {
         let voted = self.votes.iter();
@@ -58,18 +58,19 @@ impl<V: Value> View<'_, V> {
             .collect()
     }
 
-    /// The acceptors that have promised a ballot of which `is_meant`.
+    /// Returns the acceptors whose promised ballot satisfies `is_meant`.
     fn promised(&self, is_meant: impl Fn(Ballot) -> bool) -> AcceptorSet {
         let promised = self.promised.iter();
         let meant = promised.filter(|(_, promised)| is_meant(**promised));
         meant.map(|(acceptor, _)| *acceptor).collect()
     }
 
-    /// Whether only `value` is chosen, or can ever be, in a ballot (`NoneOtherChoosableAt`).
+    /// Returns `true` if no value but `value` is or can be chosen in a ballot
+    /// (`NoneOtherChoosableAt`).
     ///
-    /// So it is when for every other value each quorum has an acceptor that will never vote for it
-    /// there: it voted for another, or it did not vote and has promised a higher ballot. All values
-    /// without a vote are alike: it is enough to look at one more than have votes.
+    /// This holds if, for each other value, every quorum has an acceptor that will never vote for
+    /// it in the ballot: it voted for another value, or it did not vote and has promised a higher
+    /// ballot. Values without votes are interchangeable, so that `None` stands for all of them.
     fn none_other_choosable_at(&self, ballot: Ballot, value: &V) -> bool {
         let in_ballot = || self.votes.iter().filter(|(vote, _)| vote.ballot == ballot);
         let gone = self.promised(|promised| promised > ballot);
@@ -91,12 +92,12 @@ impl<V: Value> View<'_, V> {
         is_blocked(None) && others.all(|other| is_blocked(Some(other)))
     }
 
-    /// Whether nothing but the value of `vote` is or can be chosen below its ballot (`SafeAt`).
+    /// Returns `true` if no other value is or can be chosen below the ballot of `vote` (`SafeAt`).
     fn is_safe(&self, vote: &Vote<V>) -> bool {
-        // A ballot without votes is judged by who may still vote in it, and the one just below
-        // the vote's own is the hardest to rule out: whoever promised that far has ruled out all.
-        // (This asks for promises even where no lower ballot exists: stricter than `SafeAt` for a
-        // protocol whose very first ballot needs no phase 1, which this one does not have.)
+        // In a ballot without votes, nothing can be chosen if enough acceptors have promised a
+        // higher one. A promise of the vote's own ballot excludes all lower ballots at once.
+        // (Promises are required even if no lower ballot exists. That is stricter than `SafeAt` for
+        // a protocol whose first ballot needs no phase 1; this protocol has no such ballot.)
         let lower = || self.votes.keys().filter(|lower| lower.ballot < vote.ballot);
         let chosen = self.chosen_before.iter();
         let mut chosen_lower = chosen.filter(|(_, ballot)| **ballot < vote.ballot);
@@ -107,18 +108,18 @@ impl<V: Value> View<'_, V> {
     }
 }
 
-/// Something that must hold in every reachable state.
+/// A predicate that must hold in every reachable state.
 pub trait Invariant {
     /// The name, shared with the models and the proofs.
     const NAME: &'static str;
-    /// What it says, in one sentence.
+    /// The predicate in one sentence.
     const STATEMENT: &'static str;
-    /// Where it comes from.
+    /// The source.
     const SOURCE: &'static str;
-    /// Name and sentence, as the checker and the Explorer show them.
+    /// The name and the sentence, as the checker and the Explorer show them.
     const PROPERTY: &'static str;
 
-    /// Whether it holds in `view`.
+    /// Returns `true` if the invariant holds in `view`.
     fn holds<V: Value>(view: &View<V>) -> bool;
 }
 
@@ -157,7 +158,7 @@ macro_rules! invariants {
             }
         )+
 
-        /// Every invariant, in the order in which they are explained.
+        /// All invariants, in the order of their explanation.
         pub const ALL: &[Summary] = &[
             $(Summary {
                 name: $name::NAME,
@@ -210,7 +211,7 @@ invariants! {
 pub struct DecisionStands;
 
 impl DecisionStands {
-    /// Name and sentence, as the checker and the Explorer show them.
+    /// The name and the sentence, as the checker and the Explorer show them.
     pub const PROPERTY: &'static str =
         "DecisionStands: What a node has decided it neither changes nor forgets.";
 
@@ -221,14 +222,14 @@ impl DecisionStands {
         property: Self::PROPERTY,
     };
 
-    /// Whether it holds of a step of a node, by what that has decided before and after.
+    /// Returns `true` if a step keeps a node's decision, given the decisions before and after it.
     #[must_use]
     pub fn holds<V: Value>(before: Option<&V>, after: Option<&V>) -> bool {
         before.is_none() || before == after
     }
 }
 
-/// What must hold of a log, and of the machine that it drives, beside what holds of every slot.
+/// The invariants of a log and of the machine that it drives. Those of a decree hold of each slot.
 pub const OF_LOGS: &[Summary] = &[SAME_STATE, EXACTLY_ONCE, LINEARIZABLE];
 
 macro_rules! of_logs {

@@ -2,35 +2,35 @@
 //!
 //! Each protocol is one text: roles as plain state machines, joined into a
 //! [stateright](https://docs.rs/stateright) actor. The model checker, the web Explorer, the UDP
-//! runtime and the benchmarks all run that text, and nothing else knows a rule of it.
+//! runtime and the benchmarks all run that text, and no other code repeats its rules.
 //!
 //! # Reading order
 //!
-//! 1. [`ballot`], [`vote`], [`quorum`]: the vocabulary, and the one law that quorums obey.
+//! 1. [`ballot`], [`vote`], [`quorum`]: the vocabulary, and the law of quorums.
 //! 2. [`basic`]: Basic Paxos. Its page opens with the message chart; then
 //!    [`Acceptor`](basic::Acceptor), [`Proposer`](basic::Proposer) and
 //!    [`Learner`](basic::Learner), one method per message, each with its rule and its source.
-//! 3. [`invariant`]: what must hold, a sentence and a predicate each.
-//! 4. [`multi`]: Multi-Paxos, a log of decrees under one leader; [`machine`], what it replicates,
-//!    and [`kv`], a store to replicate.
-//! 5. [`fast`]: Fast Paxos, where clients ask the acceptors themselves; [`rounds`], which ballots
-//!    are fast.
-//! 6. [`checker`]: the world that actors are checked in, for any stateright actors.
-//! 7. [`runtime`]: the same actors over UDP, with a disk, or in a simulation; [`delta`], what they
-//!    save; [`certify`], whether a recorded run is one of the proved protocol, and whether what
-//!    clients were told can be told apart from one machine.
-//! 8. [`backoff`]: when to try again. Nothing but speed depends on it.
+//! 3. [`invariant`]: the invariants, with a sentence and a predicate each.
+//! 4. [`multi`]: Multi-Paxos, a log of decrees under one leader; [`machine`], the trait of
+//!    the state machines that it replicates; and [`kv`], a replicated store.
+//! 5. [`fast`]: Fast Paxos, in which clients send values to the acceptors; [`rounds`], its fast
+//!    ballots.
+//! 6. [`checker`]: exhaustive search of any stateright actors.
+//! 7. [`runtime`]: the same actors over UDP with a disk, or in a simulation; [`delta`], the changes
+//!    that they save; [`certify`], the judges of recorded runs and of the histories of clients.
+//! 8. [`backoff`]: the delay before another attempt. Only speed depends on it.
 //!
-//! The `synod` command puts these together: `synod check basic`, `synod explore multi`,
-//! `synod cluster fast`, `synod serve`. The systems that it checks stand in the folder `models`.
+//! The `synod` command uses all of these: `synod check basic`, `synod explore multi`,
+//! `synod cluster fast`, `synod serve`. The systems that it checks are in the folder `models`.
 //!
-//! What to do with it: [check actors of your own](checker#actors-of-ones-own), [run them over
-//! UDP](runtime#example), [replicate a machine of your own](multi#a-machine-of-ones-own).
+//! Uses: [check your own actors](checker#checking-your-own-actors), [run them over
+//! UDP](runtime#example), [replicate your own state
+//! machine](multi#replicating-your-own-state-machine).
 //!
 //! # A value is chosen
 //!
-//! Three acceptors, a proposer and a learner, and no network at all: every answer is handed over
-//! by hand.
+//! Three acceptors, a proposer and a learner, without a network: the example passes each message
+//! on.
 //!
 //! ```
 //! use synod::ballot::NodeId;

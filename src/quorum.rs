@@ -1,14 +1,14 @@
-//! Which acceptors are enough: [`AcceptorSet`], [`QuorumSystem`] and the law it must obey.
+//! Quorums: [`AcceptorSet`], [`QuorumSystem`] and the law that it must obey.
 //!
-//! Paxos needs one thing of its quorums: **every phase-1 quorum meets every phase-2 quorum**, so
-//! that whoever prepares a ballot hears of every value that may have been chosen below it. That
-//! majorities meet among themselves is more than is needed (Howard, Malkhi and Spiegelman,
-//! *Flexible Paxos*, 2016, §3). A [`QuorumSystem`] that breaks the law cannot be built.
+//! Paxos needs one law: **every phase-1 quorum intersects every phase-2 quorum**, so that a
+//! proposer that prepares a ballot learns of each value that may have been chosen below it. Two
+//! quorums of the same phase need not intersect (Howard, Malkhi and Spiegelman, *Flexible Paxos*,
+//! 2016, §3). A [`QuorumSystem`] that breaks the law cannot be built.
 //!
-//! Fast ballots need larger quorums: **every phase-1 quorum meets any two fast quorums where these
-//! meet**, so that of the values reported at most one may have been chosen (Lamport, *Fast Paxos*,
-//! 2005; that classic quorums need not meet each other, Howard, Charapko and Mortier, *Fast
-//! Flexible Paxos*, 2021).
+//! Fast ballots need larger quorums: **every phase-1 quorum intersects the intersection of any two
+//! fast quorums**, so that at most one of the reported values may have been chosen (Lamport, *Fast
+//! Paxos*, 2005; Howard, Charapko and Mortier, *Fast Flexible Paxos*, 2021, show that classic
+//! quorums of one phase need not intersect).
 
 use crate::ballot::{Ballot, NodeId};
 use crate::rounds::Rounds;
@@ -16,77 +16,77 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// A set of acceptors, as one machine word: node `i` is bit `i`, so ids run from 0 to 63.
+/// A set of acceptors in one machine word: node `i` is bit `i`, so that ids run from 0 to 63.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AcceptorSet(u64);
 
 impl AcceptorSet {
-    /// How many acceptors a set can tell apart.
+    /// The number of different acceptors that a set can have.
     pub const CAPACITY: u32 = u64::BITS;
 
-    /// The empty set.
+    /// Creates the empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The acceptors with ids `0` to `count - 1`; all 64 if `count` is larger.
+    /// Returns the acceptors with ids `0` to `count - 1`; all 64 if `count` is larger.
     #[must_use]
     pub fn first(count: u32) -> Self {
         (0..count.min(Self::CAPACITY)).map(NodeId).collect()
     }
 
-    /// Adds `node`, and says whether the set changed: an acceptor counts once, however often it
-    /// is heard. A node that cannot be an acceptor (id 64 or above) is never added.
+    /// Adds `node`, and returns `true` if the set changed: an acceptor counts once, even if it
+    /// sends a message twice. A node that cannot be an acceptor (id 64 or above) is never added.
     pub fn insert(&mut self, node: NodeId) -> bool {
         let before = self.0;
         self.0 |= Self::bit(node);
         self.0 != before
     }
 
-    /// Whether `node` is in the set.
+    /// Returns `true` if `node` is in the set.
     #[must_use]
     pub fn contains(self, node: NodeId) -> bool {
         self.0 & Self::bit(node) != 0
     }
 
-    /// The number of acceptors in the set.
+    /// Returns the number of acceptors in the set.
     #[must_use]
     pub fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
-    /// Whether the set has no acceptor.
+    /// Returns `true` if the set has no acceptor.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether every acceptor of this set is in `other`.
+    /// Returns `true` if every acceptor of this set is in `other`.
     #[must_use]
     pub fn is_subset(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// The acceptors that are in both sets.
+    /// Returns the acceptors that are in both sets.
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// The acceptors that are in either set.
+    /// Returns the acceptors that are in either set.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The acceptors of this set that are not in `other`.
+    /// Returns the acceptors of this set that are not in `other`.
     #[must_use]
     pub fn difference(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// The acceptors in rising order of their ids.
+    /// Returns the acceptors in ascending order of their ids.
     pub fn iter(self) -> impl Iterator<Item = NodeId> {
         (0..Self::CAPACITY)
             .map(NodeId)
@@ -124,12 +124,12 @@ impl fmt::Debug for AcceptorSet {
     }
 }
 
-/// The sets that are quorums of one phase: these, and every set of acceptors that contains one.
+/// The quorums of one phase.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Quorums {
     /// Any set of at least so many acceptors.
     AtLeast(usize),
-    /// Any set that contains one of these: grids, weights, or a set drawn by hand.
+    /// Any set of acceptors that contains one of these sets, as for grids or weights.
     AnyOf(Vec<AcceptorSet>),
 }
 
@@ -141,7 +141,7 @@ impl Quorums {
         }
     }
 
-    /// A quorum that has no acceptor of `avoided`, if there is one.
+    /// Returns a quorum without an acceptor of `avoided`, if there is one.
     fn avoiding(&self, avoided: AcceptorSet, acceptors: AcceptorSet) -> Option<AcceptorSet> {
         match self {
             Quorums::AtLeast(size) => {
@@ -181,7 +181,7 @@ impl Quorums {
     }
 }
 
-/// A phase-1 and a phase-2 quorum that have no acceptor in common, if there are such.
+/// Returns a phase-1 and a phase-2 quorum that have no acceptor in common, if there are such.
 fn disjoint(
     phase1: &Quorums,
     phase2: &Quorums,
@@ -195,14 +195,14 @@ fn disjoint(
             .iter()
             .find_map(|&set| Some((set, phase2.avoiding(set, acceptors)?))),
         (Quorums::AtLeast(size), _) => {
-            // All acceptors are alike to two thresholds: one set of the size speaks for all.
+            // Two thresholds do not distinguish acceptors, so that one set of the size is enough.
             let set = acceptors.iter().take(*size).collect();
             Some((set, phase2.avoiding(set, acceptors)?))
         }
     }
 }
 
-/// The acceptors, and which sets of them are enough in each phase.
+/// The acceptors, and the quorums of each phase.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QuorumSystem {
     acceptors: AcceptorSet,
@@ -213,7 +213,7 @@ pub struct QuorumSystem {
 }
 
 impl QuorumSystem {
-    /// Any majority, in both phases (`[PMS §2.2]`).
+    /// Creates a system of majorities in both phases (`[PMS §2.2]`).
     ///
     /// # Errors
     /// If `acceptors` is empty.
@@ -222,11 +222,12 @@ impl QuorumSystem {
         Self::flexible(acceptors, size, size)
     }
 
-    /// Any `phase1` acceptors to prepare, any `phase2` to choose (*Flexible Paxos* §4).
+    /// Creates a system in which any `phase1` acceptors are enough to prepare, and any `phase2` to
+    /// choose (*Flexible Paxos* §4).
     ///
     /// # Errors
-    /// If `acceptors` is empty, a size is zero or more than there are acceptors, or two quorums
-    /// of those sizes can miss each other (`phase1 + phase2 <= acceptors`).
+    /// If `acceptors` is empty, a size is zero or larger than the number of acceptors, or two
+    /// quorums of these sizes can be disjoint (`phase1 + phase2 <= acceptors`).
     pub fn flexible(
         acceptors: AcceptorSet,
         phase1: usize,
@@ -239,11 +240,11 @@ impl QuorumSystem {
         )
     }
 
-    /// Any families of sets that obey the law.
+    /// Creates a system of any quorums that obey the law.
     ///
     /// # Errors
-    /// If there is no acceptor, a family has no quorum or one that is empty or has strangers, or
-    /// a phase-1 quorum misses a phase-2 quorum: the error names both.
+    /// If there is no acceptor, a phase has no quorum, a quorum is empty or has members that are no
+    /// acceptors, or a phase-1 quorum and a phase-2 quorum are disjoint: the error names both.
     pub fn new(
         acceptors: AcceptorSet,
         phase1: Quorums,
@@ -266,21 +267,20 @@ impl QuorumSystem {
         }
     }
 
-    /// The same with fast ballots, those of `rounds`, in which it takes any `fast` acceptors to
-    /// choose.
+    /// Adds the fast ballots of `rounds`, in which any `fast` acceptors are enough to choose.
     ///
     /// # Errors
-    /// If `fast` is zero or more than there are acceptors, or two fast quorums of that size and a
-    /// phase-1 quorum can have nobody in common
-    /// (`phase1 + 2 · fast <= 2 · acceptors`): the error names all three.
+    /// If `fast` is zero or larger than the number of acceptors, or two fast quorums of that size
+    /// and a phase-1 quorum can have no acceptor in common (`phase1 + 2 · fast <= 2 · acceptors`):
+    /// the error names all three.
     pub fn with_fast(self, fast: usize, rounds: Rounds) -> Result<Self, QuorumError> {
         let acceptors = self.acceptors;
         if fast == 0 || fast > acceptors.len() {
             let (size, acceptors) = (fast, acceptors.len());
             return Err(QuorumError::FastSize { size, acceptors });
         }
-        // Two fast quorums that have as little in common as they can: each leaves out others of
-        // the smallest phase-1 quorum first.
+        // The two fast quorums with the smallest intersection: each leaves out other members of the
+        // smallest phase-1 quorum first.
         let out = acceptors.len() - fast;
         let too_small = match &self.phase1 {
             Quorums::AtLeast(size) => {
@@ -306,25 +306,25 @@ impl QuorumSystem {
         })
     }
 
-    /// The acceptors.
+    /// Returns the acceptors.
     #[must_use]
     pub fn acceptors(&self) -> AcceptorSet {
         self.acceptors
     }
 
-    /// Which sets are enough to prepare.
+    /// Returns the quorums that are needed to prepare.
     #[must_use]
     pub fn phase1(&self) -> &Quorums {
         &self.phase1
     }
 
-    /// Which sets are enough to choose.
+    /// Returns the quorums that are needed to choose in a classic ballot.
     #[must_use]
     pub fn phase2(&self) -> &Quorums {
         &self.phase2
     }
 
-    /// Whether only the number of acceptors counts, so that all acceptors are alike.
+    /// Returns `true` if acceptors are interchangeable: quorums depend on their number only.
     #[must_use]
     pub fn is_symmetric(&self) -> bool {
         matches!(
@@ -333,37 +333,38 @@ impl QuorumSystem {
         )
     }
 
-    /// Whether promises from `heard` are enough to go on to phase 2.
+    /// Returns `true` if promises from `heard` are enough for phase 2 to begin.
     #[must_use]
     pub fn is_phase1(&self, heard: AcceptorSet) -> bool {
         self.phase1.is_met_by(heard.intersection(self.acceptors))
     }
 
-    /// Whether votes from `heard`, in one ballot, choose their value.
+    /// Returns `true` if votes from `heard`, in one classic ballot, choose their value.
     #[must_use]
     pub fn is_phase2(&self, heard: AcceptorSet) -> bool {
         self.phase2.is_met_by(heard.intersection(self.acceptors))
     }
 
-    /// Whether every phase-2 quorum has a member in `set`: without `set` nothing can be chosen.
+    /// Returns `true` if every phase-2 quorum has a member in `set`: without these acceptors no
+    /// value can be chosen.
     #[must_use]
     pub fn blocks_phase2(&self, set: AcceptorSet) -> bool {
         self.phase2.avoiding(set, self.acceptors).is_none()
     }
 
-    /// Which ballots are fast.
+    /// Returns the fast ballots.
     #[must_use]
     pub fn rounds(&self) -> Rounds {
         self.rounds
     }
 
-    /// Which sets are enough to choose in a fast ballot, and which ballots are; none if none is.
+    /// Returns the quorums of fast ballots and the fast ballots; `None` if there are none.
     #[must_use]
     pub fn fast(&self) -> Option<(&Quorums, Rounds)> {
         (self.rounds.fast > 0).then_some((&self.fast, self.rounds))
     }
 
-    /// Which sets are enough to choose in `ballot`.
+    /// Returns the quorums that are needed to choose in `ballot`.
     #[must_use]
     pub fn of(&self, ballot: Ballot) -> &Quorums {
         if self.rounds.is_fast(ballot) {
@@ -373,41 +374,42 @@ impl QuorumSystem {
         }
     }
 
-    /// Whether votes from `voters` in `ballot` choose their value.
+    /// Returns `true` if votes from `voters` in `ballot` choose their value.
     #[must_use]
     pub fn chooses(&self, ballot: Ballot, voters: AcceptorSet) -> bool {
         self.of(ballot)
             .is_met_by(voters.intersection(self.acceptors))
     }
 
-    /// Whether every quorum of `ballot` has a member in `set`: without `set` nothing can be chosen
-    /// there.
+    /// Returns `true` if every quorum of `ballot` has a member in `set`: without these acceptors no
+    /// value can be chosen in it.
     #[must_use]
     pub fn blocks(&self, ballot: Ballot, set: AcceptorSet) -> bool {
         self.of(ballot).avoiding(set, self.acceptors).is_none()
     }
 
-    /// Whether without `set` nothing can be chosen in any ballot, classic or fast.
+    /// Returns `true` if no value can be chosen in any ballot, classic or fast, without `set`.
     #[must_use]
     pub fn blocks_all(&self, set: AcceptorSet) -> bool {
         self.blocks_phase2(set) && self.fast.avoiding(set, self.acceptors).is_none()
     }
 }
 
-/// How a user names a quorum system with fast quorums: `fast:QC,QF` for classic quorums of `QC`
-/// acceptors, in both phases, and fast ones of `QF`; or `fast:Q1,Q2,QF` for all three.
+/// A name of a quorum system with fast quorums: `fast:QC,QF` for classic quorums of `QC` acceptors
+/// in both phases and fast quorums of `QF`; or `fast:Q1,Q2,QF` with three sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FastSpec {
-    /// The acceptors that it takes to prepare.
+    /// The number of acceptors that are needed to prepare.
     pub phase1: usize,
-    /// The acceptors that it takes to choose in a classic ballot.
+    /// The number of acceptors that are needed to choose in a classic ballot.
     pub phase2: usize,
-    /// The acceptors that it takes to choose in a fast one.
+    /// The number of acceptors that are needed to choose in a fast ballot.
     pub fast: usize,
 }
 
 impl FastSpec {
-    /// Majorities, and the smallest fast quorums that go with them: `acceptors` less a quarter.
+    /// Returns majorities with the smallest fast quorums for them: three quarters of the acceptors,
+    /// rounded up.
     #[must_use]
     pub fn majority(acceptors: usize) -> Self {
         let majority = acceptors / 2 + 1;
@@ -420,7 +422,7 @@ impl FastSpec {
         }
     }
 
-    /// The quorum system of that name over `acceptors`, with the fast ballots of `rounds`.
+    /// Returns the quorum system of this name over `acceptors`, with the fast ballots of `rounds`.
     ///
     /// # Errors
     /// As [`QuorumSystem::flexible`] and [`QuorumSystem::with_fast`].
@@ -473,7 +475,7 @@ impl FromStr for FastSpec {
     }
 }
 
-/// How a user names a quorum system: `majority` or `flexible:Q1,Q2`.
+/// A name of a quorum system: `majority` or `flexible:Q1,Q2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuorumSpec {
     /// [`QuorumSystem::majority`].
@@ -483,7 +485,7 @@ pub enum QuorumSpec {
 }
 
 impl QuorumSpec {
-    /// The quorum system of that name over `acceptors`.
+    /// Returns the quorum system of this name over `acceptors`.
     ///
     /// # Errors
     /// As the constructors of [`QuorumSystem`].
@@ -525,39 +527,39 @@ impl FromStr for QuorumSpec {
     }
 }
 
-/// Why a quorum system was refused.
+/// An error for which a quorum system is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuorumError {
-    /// There is no acceptor at all.
+    /// There are no acceptors.
     #[error("a quorum system needs at least one acceptor")]
     NoAcceptors,
-    /// A family lists no set.
+    /// A phase has no quorum.
     #[error("phase {phase} has no quorum: list at least one set of acceptors")]
     NoQuorum {
         /// 1 or 2.
         phase: u8,
     },
-    /// A threshold that no set, or any set, can meet.
+    /// A size is zero, or larger than the number of acceptors.
     #[error("a phase-{phase} quorum of {size} is impossible: take 1 to {acceptors} acceptors")]
     Size {
         /// 1 or 2.
         phase: u8,
-        /// The size asked for, in acceptors.
+        /// The size.
         size: usize,
-        /// How many acceptors there are.
+        /// The number of acceptors.
         acceptors: usize,
     },
-    /// A listed set is empty or has members that are no acceptors.
+    /// A quorum is empty, or has members that are no acceptors.
     #[error("the phase-{phase} quorum {set} must be a non-empty part of the acceptors {acceptors}")]
     NotAcceptors {
         /// 1 or 2.
         phase: u8,
-        /// The set refused.
+        /// The quorum.
         set: AcceptorSet,
         /// The acceptors.
         acceptors: AcceptorSet,
     },
-    /// Two quorums miss each other: two values could be chosen.
+    /// Two quorums are disjoint, so that two values could be chosen.
     #[error(
         "quorums must intersect: phase-1 quorum {phase1} and phase-2 quorum {phase2} \
          have no acceptor in common, so two values could be chosen; \
@@ -566,19 +568,19 @@ pub enum QuorumError {
     Disjoint {
         /// The quorum that could prepare.
         phase1: AcceptorSet,
-        /// The quorum that could choose behind its back.
+        /// The quorum that could choose a value unknown to it.
         phase2: AcceptorSet,
     },
-    /// A fast threshold that no set, or any set, can meet.
+    /// The size of fast quorums is zero, or larger than the number of acceptors.
     #[error("a fast quorum of {size} is impossible: take 1 to {acceptors} acceptors")]
     FastSize {
-        /// The size asked for, in acceptors.
+        /// The size.
         size: usize,
-        /// How many acceptors there are.
+        /// The number of acceptors.
         acceptors: usize,
     },
-    /// Two fast quorums and a phase-1 quorum have nobody in common: whoever prepares could not
-    /// tell which of two values may have been chosen.
+    /// Two fast quorums and a phase-1 quorum have no acceptor in common: a coordinator could not
+    /// know which of two values may have been chosen.
     #[error(
         "quorums must intersect: phase-1 quorum {phase1} and fast quorums {a} and {b} have no \
          acceptor in common, so two values could be chosen; take sizes Q1 + 2 * QF of more than \
@@ -589,7 +591,7 @@ pub enum QuorumError {
     FastDisjoint {
         /// The quorum that could prepare.
         phase1: AcceptorSet,
-        /// The two that could choose.
+        /// The two quorums that could choose different values.
         fast: [AcceptorSet; 2],
     },
 }

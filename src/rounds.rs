@@ -1,30 +1,31 @@
-//! Which ballots are fast: [`Rounds`]. Shared vocabulary, for quorums depend on it.
+//! The fast ballots: [`Rounds`]. Quorums depend on it.
 
 use crate::ballot::Ballot;
 
-/// Which ballots are fast: those of the first rounds. In a fast ballot acceptors may vote for what
-/// clients ask for without waiting for a proposal (Lamport, *Fast Paxos*, 2005).
+/// The fast ballots: those of the first rounds. In a fast ballot acceptors may vote for a client's
+/// value without a proposal (Lamport, *Fast Paxos*, 2005).
 ///
-/// Rounds in which clients collide are lost, so there should be few: a protocol that has collided
-/// in all of them goes on like Basic Paxos.
+/// A fast round in which clients collide is wasted, so that there should be few. After the last one
+/// the protocol works as Basic Paxos does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rounds {
-    /// Ballots up to this round are fast; none if it is zero.
+    /// The last round whose ballots are fast; zero if none are.
     pub fast: u64,
 }
 
 impl Rounds {
-    /// Whether `ballot` is fast. The very last round is not, for it has no other to fall back on.
+    /// Returns `true` if `ballot` is fast. The very last round is not, since no round follows it.
     #[must_use]
     pub fn is_fast(self, ballot: Ballot) -> bool {
         self.recovery(ballot).is_some()
     }
 
-    /// The ballot that resolves collisions in `ballot`, if that is fast: its coordinator's next.
+    /// Returns the ballot that resolves collisions in `ballot`, if that is fast: the next one of
+    /// its coordinator.
     ///
-    /// Whoever votes in a fast ballot thereby promises its recovery ballot, so that the vote (2b)
-    /// serves as a promise (1b) too. *Fast Paxos* has that for rounds that
-    /// follow one upon the other; here another coordinator's ballot may lie in between.
+    /// An acceptor that votes in a fast ballot also promises its recovery ballot, so that the vote
+    /// (2b) serves as a promise (1b), too. In *Fast Paxos* these are consecutive rounds; here a
+    /// ballot of another coordinator may lie between them.
     #[must_use]
     pub fn recovery(self, ballot: Ballot) -> Option<Ballot> {
         if ballot.round > self.fast {

@@ -1,21 +1,22 @@
-//! What an acceptor accepts: a value in a ballot.
+//! Votes: a value in a ballot.
 
 use crate::ballot::Ballot;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::hash::Hash;
 
-/// What can be chosen: anything that can be copied, compared, hashed and shown.
+/// A value that can be chosen: any type that can be copied, compared, hashed and shown.
 ///
-/// The protocols never look inside a value and never compare two for order; `Ord` lets the
+/// The protocols never look inside a value, and never depend on the order of values; `Ord` lets the
 /// checker keep sets of messages in one canonical order.
 pub trait Value: Clone + Ord + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {}
 impl<V: Clone + Ord + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static> Value for V {}
 
-/// A proposal that was accepted, or is put to the vote: a number and a value (`[PMS §2.2]`).
+/// A proposal, or an accepted proposal: a number and a value (`[PMS §2.2]`).
 ///
-/// Shown as `ballot:value`. To find the highest vote compare ballots, never whole votes: a
-/// value that weighs in is a bug that agreement may hide for long.
+/// It is shown as `ballot:value`. The highest vote is the one with the highest ballot: never
+/// compare whole votes, for agreement can hide for a long time that values take part in the
+/// comparison.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Vote<V> {
     /// The number of the proposal.
@@ -36,7 +37,7 @@ impl<V: fmt::Display> fmt::Debug for Vote<V> {
     }
 }
 
-/// Shows an `Option` the way the messages and states do: `∅` for none.
+/// Shows an `Option` as messages and states do: `∅` for `None`.
 pub(crate) struct OrNone<'a, T>(pub(crate) &'a Option<T>);
 
 impl<T: fmt::Display> fmt::Display for OrNone<'_, T> {

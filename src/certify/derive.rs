@@ -1,6 +1,7 @@
-//! What the nodes did, in the words of the proof, as it follows from what they recorded: from what
-//! they said and from what they saved, and from nothing that a replay thinks they should have.
+//! The events of a run in the terms of the proof, as they follow from what the nodes sent and
+//! saved. The replay has no part in them.
 
+use super::error::Problem;
 use super::event::{Event, Votes};
 use super::protocol::{Disk, Protocol, Speech, SpeechOf};
 use super::trace::StepOf;
@@ -13,47 +14,96 @@ use imbl::OrdMap;
 use stateright::actor::Id;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Follows all nodes, step by step.
+/// Derives the events of all nodes, step by step.
 pub(super) struct Deriver<P: Protocol> {
     quorums: QuorumSystem,
     nodes: BTreeMap<NodeId, Node<P>>,
-    /// Values by number: the checker compares them, and no more.
+    /// The number of each value. Events name values by number: the checker only compares them.
     numbers: HashMap<P::Value, u64>,
     values: Vec<P::Value>,
-    asked: HashSet<P::Request>,
+    requests: HashSet<P::Request>,
+    known: Known,
+    /// The events of the step.
+    events: Vec<Event>,
+}
+
+/// The earlier events, which are not repeated, and on which later ones depend.
+#[derive(Default)]
+struct Known {
     requested: HashSet<u64>,
     promised: HashSet<(NodeId, Ballot)>,
     proposed: BTreeMap<(Ballot, u64), u64>,
     opened: HashSet<(Ballot, u64)>,
-    /// Who voted, by slot and value, in which ballots.
+    /// The voters, by slot and value, and by ballot.
     voted: HashMap<(u64, u64), BTreeMap<Ballot, AcceptorSet>>,
-    learned: HashSet<(NodeId, u64, u64)>,
-    told: HashSet<(u64, u64)>,
-    events: Vec<Event>,
+    /// Decisions that a node has saved: node, slot, value.
+    saved: HashSet<(NodeId, u64, u64)>,
+    learned: HashSet<(u64, u64)>,
 }
 
-/// What is known of a node.
+/// The derived state of a node.
 struct Node<P: Protocol> {
+    id: NodeId,
     saved: Option<P::Storage>,
     disk: Disk<P::Value>,
-    /// Its last vote in each slot, also in those whose votes it has dropped.
+    /// The last vote in each slot, also in slots whose votes it has dropped.
     votes: OrdMap<u64, Vote<u64>>,
-    /// The promises it has counted for its own ballots; no more are once they are a quorum, but for
-    /// votes in a fast ballot, which count as promises of the one that resolves it.
+    /// The promises it has counted for its own ballots, up to a quorum. A vote in a fast ballot
+    /// counts as a promise of the ballot that resolves it, even beyond a quorum.
     heard: BTreeMap<Ballot, AcceptorSet>,
-    /// Up to which slot it told that what it proposed in a ballot is chosen.
+    /// By ballot, the first slot whose proposal it has not announced as chosen.
     chosen: BTreeMap<Ballot, u64>,
 }
 
-impl<P: Protocol> Default for Node<P> {
-    fn default() -> Self {
+impl<P: Protocol> Node<P> {
+    fn new(id: NodeId) -> Self {
         Node {
+            id,
             saved: None,
             disk: Disk::default(),
             votes: OrdMap::new(),
             heard: BTreeMap::new(),
             chosen: BTreeMap::new(),
         }
+    }
+
+    /// Applies the changes that a step saves.
+    fn save(&mut self, step: &StepOf<P>) -> Result<(), Problem> {
+        if let RecordedEvent::Start(changes) = &step.event {
+            self.saved = P::Storage::replay(None, changes.iter().cloned());
+            if self.saved.is_none() && !changes.is_empty() {
+                return Err(Problem::StartMisfit);
+            }
+            self.heard.clear();
+        }
+        for change in step.saves.iter().flatten() {
+            let saved = P::Storage::apply(self.saved.take(), change.clone());
+            let misfit = || Problem::SaveMisfit(format!("{change:?}"));
+            self.saved = Some(saved.ok_or_else(misfit)?);
+        }
+        Ok(())
+    }
+
+    /// Returns `true` if its acceptor lost a promise or a vote in a step.
+    fn has_lost(&self, before: &Disk<P::Value>) -> bool {
+        let mut votes = before.votes.range(self.disk.base..);
+        self.disk.promised < before.promised
+            || votes.any(|(slot, vote)| {
+                let now = self.disk.votes.get(slot).map(|vote| vote.ballot);
+                now < Some(vote.ballot)
+            })
+    }
+
+    /// Returns its last votes in slots from one on.
+    fn votes_from(&self, base: u64) -> Votes {
+        let votes = self.votes.range(base..);
+        votes.map(|(slot, vote)| (*slot, vote.clone())).collect()
+    }
+
+    /// Returns the promises that it counted for a ballot of its own, and none for another's.
+    fn promises(&self, ballot: Ballot) -> AcceptorSet {
+        let heard = self.heard.get(&ballot).copied();
+        heard.filter(|_| ballot.node == self.id).unwrap_or_default()
     }
 }
 
@@ -64,194 +114,103 @@ impl<P: Protocol> Deriver<P> {
             nodes: BTreeMap::new(),
             numbers: HashMap::new(),
             values: Vec::new(),
-            asked: HashSet::new(),
-            requested: HashSet::new(),
-            promised: HashSet::new(),
-            proposed: BTreeMap::new(),
-            opened: HashSet::new(),
-            voted: HashMap::new(),
-            learned: HashSet::new(),
-            told: HashSet::new(),
+            requests: HashSet::new(),
+            known: Known::default(),
             events: Vec::new(),
         }
     }
 
-    /// The values, in the order of their numbers.
+    /// Returns the values in the order of their numbers.
     pub(super) fn values(&self) -> &[P::Value] {
         &self.values
     }
 
-    /// A client asks for something.
+    /// Notes the request in a message of a client, if there is one.
     pub(super) fn hear_client(&mut self, message: &P::Msg) {
         if let Speech::Request(request) = P::speech(message) {
-            self.asked.insert(request);
+            self.requests.insert(request);
         }
     }
 
-    /// The events of a node's step, in an order in which they can have happened.
+    /// Derives the events of a node's step, in an order in which they can have happened.
     ///
     /// # Errors
-    /// If what it saved does not fit what it saved before.
-    pub(super) fn step(&mut self, step: &StepOf<P>) -> Result<Vec<Event>, String> {
-        let me = NodeId::from(Id::from(step.node));
-        let mut node = self.nodes.remove(&me).unwrap_or_default();
-        let done = self.follow(me, &mut node, step);
-        self.nodes.insert(me, node);
+    /// If what the node saves does not fit what it had saved.
+    pub(super) fn step(&mut self, step: &StepOf<P>) -> Result<Vec<Event>, Problem> {
+        let id = NodeId::from(Id::from(step.node));
+        let mut node = self.nodes.remove(&id).unwrap_or_else(|| Node::new(id));
+        let done = self.follow(&mut node, step);
+        self.nodes.insert(id, node);
         done.map(|()| std::mem::take(&mut self.events))
     }
 
-    fn follow(&mut self, me: NodeId, node: &mut Node<P>, step: &StepOf<P>) -> Result<(), String> {
-        let before = node.saved.clone();
-        let is_start = matches!(step.event, RecordedEvent::Start(_));
-        if let RecordedEvent::Start(changes) = &step.event {
-            node.saved = P::Storage::replay(None, changes.iter().cloned());
-            if node.saved.is_none() && !changes.is_empty() {
-                return Err("what it starts with does not fit together".to_owned());
-            }
-            node.heard.clear();
-        }
-        for change in step.saves.iter().flatten() {
-            let saved = P::Storage::apply(node.saved.take(), change.clone());
-            let misfit = || format!("it saves {change:?}, which does not fit what it had saved");
-            node.saved = Some(saved.ok_or_else(misfit)?);
-        }
+    fn follow(&mut self, node: &mut Node<P>, step: &StepOf<P>) -> Result<(), Problem> {
+        let known = node.saved.clone();
+        node.save(step)?;
         let after = node.saved.as_ref().map(P::disk).unwrap_or_default();
-        let disk = std::mem::replace(&mut node.disk, after);
-        if is_start && (before.is_some() || node.saved.is_some()) {
-            self.state(me, node, disk.base);
+        let before = std::mem::replace(&mut node.disk, after);
+        let is_start = matches!(step.event, RecordedEvent::Start(_));
+        if is_start && (known.is_some() || node.saved.is_some()) {
+            self.restart(node, before.base);
         }
-        let mut said: Vec<SpeechOf<P>> = Vec::new();
-        let mut last = None;
-        for (_, message) in &step.sends {
-            // A broadcast says one thing.
-            if last != Some(message) {
-                said.push(P::speech(message));
-            }
-            last = Some(message);
-        }
-        self.hear(me, node, step);
+        let mut sent: Vec<&P::Msg> = step.sends.iter().map(|(_, message)| message).collect();
+        // A broadcast is one event.
+        sent.dedup();
+        let said: Vec<SpeechOf<P>> = sent.into_iter().map(P::speech).collect();
+        self.hear(node, step);
         if !is_start {
-            self.promise(me, &disk, step, &said);
+            self.promise(node, &before, step, &said);
         }
-        let has_voted = self.go_fast(me, node, &disk, &said);
+        let has_voted = self.go_fast(node, &before, &said);
         if !is_start {
-            self.rise(me, node, &disk, has_voted);
+            self.rise(node, &before, has_voted);
         }
-        self.propose(me, node, &said);
-        let keeps = self.vote(me, node, &disk, &said);
-        let has_lost = disk.votes.iter().any(|(slot, vote)| {
-            let now = node.disk.votes.get(slot).map(|vote| vote.ballot);
-            *slot >= node.disk.base && now < Some(vote.ballot)
-        });
-        let is_short = node.disk.promised < disk.promised || has_lost;
-        if !is_start && (!keeps || is_short) {
-            self.state(me, node, disk.base);
+        said.iter().for_each(|speech| self.propose(node, speech));
+        let keeps = self.vote(node, &before, &said);
+        if !is_start && (!keeps || node.has_lost(&before)) {
+            self.restart(node, before.base);
         }
-        self.learn(me, node, before.as_ref(), &said);
+        self.decide(node, known.as_ref());
+        said.iter().for_each(|speech| self.tell(node, speech));
         Ok(())
     }
 
-    /// Claims that this is what an acceptor has on disk. Votes in slots that it knew to be decided
-    /// before it may have dropped: there the claim is what it voted.
-    fn state(&mut self, me: NodeId, node: &Node<P>, base: u64) {
-        let mut votes: Votes = node
-            .votes
-            .range(..base)
-            .map(|(s, v)| (*s, v.clone()))
-            .collect();
+    /// Adds the claim that this is what an acceptor has on disk. It may have dropped votes in slots
+    /// that it knew to be decided before this step: for them, the claim has its last votes.
+    fn restart(&mut self, node: &Node<P>, base: u64) {
+        let dropped = node.votes.range(..base);
+        let mut votes: Votes = dropped.map(|(slot, it)| (*slot, it.clone())).collect();
         votes.extend(self.numbered(&node.disk.votes, base));
         self.events.push(Event::Restarted {
-            acceptor: me,
+            acceptor: node.id,
             promised: node.disk.promised,
             votes,
         });
     }
 
-    /// A promise arrives at whoever asked for it, or a vote at whoever watches a fast ballot.
-    fn hear(&mut self, me: NodeId, node: &mut Node<P>, step: &StepOf<P>) {
+    /// Counts a promise that arrives at the owner of its ballot, and a vote in a fast ballot.
+    fn hear(&mut self, node: &mut Node<P>, step: &StepOf<P>) {
         let RecordedEvent::Message(from, message) = &step.event else {
             return;
         };
         let from = NodeId::from(Id::from(*from));
         match P::speech(message) {
-            Speech::Promise(ballot, _, _, None) if ballot.node == me => {
+            Speech::Promise(ballot, _, _, None) if ballot.node == node.id => {
                 self.count(node, ballot, from);
             }
-            Speech::Accepted(_, ballot, _) if ballot.node == me => {
+            Speech::Accepted(_, ballot, _) if ballot.node == node.id => {
                 self.watch(node, ballot, from);
             }
             _ => {}
         }
     }
 
-    /// A vote in a fast ballot is a promise of the one that resolves it, and is counted as one
-    /// until that is proposed in.
+    /// Counts a vote in a fast ballot as a promise of the ballot that resolves it.
     fn watch(&self, node: &mut Node<P>, ballot: Ballot, acceptor: NodeId) {
         let recovery = self.quorums.rounds().recovery(ballot);
         let is_acceptor = self.quorums.acceptors().contains(acceptor);
         if let Some(recovery) = recovery.filter(|_| is_acceptor) {
-            let heard = node.heard.entry(recovery).or_default();
-            heard.insert(acceptor);
-        }
-    }
-
-    /// What is said in fast ballots, which comes before what resolves them: each is opened or
-    /// proposed in, voted in, and left by whoever voted for the next. Says whether there was a
-    /// vote.
-    fn go_fast(
-        &mut self,
-        me: NodeId,
-        node: &mut Node<P>,
-        before: &Disk<P::Value>,
-        said: &[SpeechOf<P>],
-    ) -> bool {
-        let rounds = self.quorums.rounds();
-        let mut has_voted = false;
-        for speech in said {
-            match speech {
-                Speech::Any(slot, ballot) => self.open(me, node, *slot, *ballot),
-                Speech::Proposal(_, vote) if rounds.is_fast(vote.ballot) => {
-                    self.propose(me, node, std::slice::from_ref(speech));
-                }
-                Speech::Accepted(slot, ballot, Some(value)) => {
-                    let Some(recovery) = rounds.recovery(*ballot) else {
-                        continue;
-                    };
-                    let number = self.number(value);
-                    self.request(value, number);
-                    self.cast(me, node, *slot, *ballot, number);
-                    has_voted = true;
-                    if ballot.node == me {
-                        self.watch(node, *ballot, me);
-                    }
-                    let is_kept = node.disk.promised >= Some(recovery);
-                    if is_kept && self.promised.insert((me, recovery)) {
-                        let votes = node.votes.range(before.base..);
-                        let votes = votes.map(|(slot, vote)| (*slot, vote.clone()));
-                        self.events.push(Event::Promised {
-                            acceptor: me,
-                            ballot: recovery,
-                            from: before.base,
-                            votes: votes.collect(),
-                        });
-                    }
-                }
-                _ => {}
-            }
-        }
-        has_voted
-    }
-
-    /// A fast ballot is opened, once.
-    fn open(&mut self, me: NodeId, node: &Node<P>, slot: u64, ballot: Ballot) {
-        if self.opened.insert((ballot, slot)) {
-            let heard = node.heard.get(&ballot).copied();
-            self.events.push(Event::Opened {
-                slot,
-                ballot,
-                // What somebody else's ballot rests on he does not know.
-                quorum: heard.filter(|_| ballot.node == me).unwrap_or_default(),
-            });
+            node.heard.entry(recovery).or_default().insert(acceptor);
         }
     }
 
@@ -262,11 +221,63 @@ impl<P: Protocol> Deriver<P> {
         }
     }
 
-    /// Promises that are said. (Those that a node makes to itself or by following a leader show on
-    /// its disk alone.)
+    /// Adds the events of fast ballots, which come before those of the ballots that resolve them:
+    /// a ballot is opened or has a value proposed, an acceptor votes, and with that promises the
+    /// next ballot. Returns `true` if there was a vote.
+    fn go_fast(
+        &mut self,
+        node: &mut Node<P>,
+        before: &Disk<P::Value>,
+        said: &[SpeechOf<P>],
+    ) -> bool {
+        let rounds = self.quorums.rounds();
+        let mut has_voted = false;
+        for speech in said {
+            match speech {
+                Speech::Any(slot, ballot) => self.open(node, *slot, *ballot),
+                Speech::Proposal(_, vote) if rounds.is_fast(vote.ballot) => {
+                    self.propose(node, speech);
+                }
+                Speech::Accepted(slot, ballot, Some(value)) => {
+                    let Some(recovery) = rounds.recovery(*ballot) else {
+                        continue;
+                    };
+                    let number = self.number(value);
+                    self.request(value, number);
+                    self.cast(node, *slot, *ballot, number);
+                    has_voted = true;
+                    if ballot.node == node.id {
+                        self.watch(node, *ballot, node.id);
+                    }
+                    let is_new = !self.known.promised.contains(&(node.id, recovery));
+                    if is_new && node.disk.promised >= Some(recovery) {
+                        let votes = node.votes_from(before.base);
+                        self.add_promise(node, recovery, before.base, votes);
+                    }
+                }
+                _ => {}
+            }
+        }
+        has_voted
+    }
+
+    /// Adds the opening of a fast ballot, unless it was opened before.
+    fn open(&mut self, node: &Node<P>, slot: u64, ballot: Ballot) {
+        if self.known.opened.insert((ballot, slot)) {
+            let quorum = node.promises(ballot);
+            self.events.push(Event::Opened {
+                slot,
+                ballot,
+                quorum,
+            });
+        }
+    }
+
+    /// Adds the promises that a node sends. (A promise to itself, or one that is made by following
+    /// a leader, shows on its disk only: see [`Deriver::rise`].)
     fn promise(
         &mut self,
-        me: NodeId,
+        node: &Node<P>,
         before: &Disk<P::Value>,
         step: &StepOf<P>,
         said: &[SpeechOf<P>],
@@ -281,108 +292,87 @@ impl<P: Protocol> Deriver<P> {
             };
             let asked = match &heard {
                 Speech::Prepare(asked, from) if asked == ballot => *from,
-                // More of a promise that one message was too small for.
-                _ if self.promised.contains(&(me, *ballot)) => continue,
+                // A later part of a promise that does not fit into one message.
+                _ if self.known.promised.contains(&(node.id, *ballot)) => continue,
                 _ => 0,
             };
             let from = asked.max(*base);
-            let told = votes
-                .iter()
-                .map(|(slot, vote)| (*slot, vote.clone()))
-                .collect();
-            let mut votes = self.numbered(&told, from);
+            let reported = votes.iter().cloned().collect();
+            let mut votes = self.numbered(&reported, from);
             if let Some(more) = more {
                 votes.extend(self.numbered(&before.votes, *more));
             }
-            self.promised.insert((me, *ballot));
-            self.events.push(Event::Promised {
-                acceptor: me,
-                ballot: *ballot,
-                from,
-                votes,
-            });
+            self.add_promise(node, *ballot, from, votes);
         }
     }
 
-    /// A promise that shows on the disk alone. It speaks of the votes before this step, but for
+    fn add_promise(&mut self, node: &Node<P>, ballot: Ballot, from: u64, votes: Votes) {
+        self.known.promised.insert((node.id, ballot));
+        self.events.push(Event::Promised {
+            acceptor: node.id,
+            ballot,
+            from,
+            votes,
+        });
+    }
+
+    /// Adds a promise that shows on the disk only. It reports the votes before this step, but also
     /// those in fast ballots, which came first.
-    fn rise(&mut self, me: NodeId, node: &mut Node<P>, before: &Disk<P::Value>, has_voted: bool) {
+    fn rise(&mut self, node: &mut Node<P>, before: &Disk<P::Value>, has_voted: bool) {
         let raised = node.disk.promised.filter(|it| Some(*it) > before.promised);
         let Some(ballot) = raised else { return };
-        if self.promised.insert((me, ballot)) {
-            let votes = if has_voted {
-                let votes = node.votes.range(before.base..);
-                votes.map(|(slot, vote)| (*slot, vote.clone())).collect()
-            } else {
-                self.numbered(&before.votes, before.base)
+        if !self.known.promised.contains(&(node.id, ballot)) {
+            let votes = match has_voted {
+                true => node.votes_from(before.base),
+                false => self.numbered(&before.votes, before.base),
             };
-            self.events.push(Event::Promised {
-                acceptor: me,
-                ballot,
-                from: before.base,
-                votes,
-            });
+            self.add_promise(node, ballot, before.base, votes);
         }
-        if ballot.node == me {
-            self.count(node, ballot, me);
+        if ballot.node == node.id {
+            self.count(node, ballot, node.id);
         }
     }
 
-    /// Proposals, each once.
-    fn propose(&mut self, me: NodeId, node: &Node<P>, said: &[SpeechOf<P>]) {
-        for speech in said {
-            let Speech::Proposal(slot, vote) = speech else {
-                continue;
-            };
-            let value = self.number(&vote.value);
-            let known = self.proposed.get(&(vote.ballot, *slot));
-            if known == Some(&value) {
-                continue;
-            }
-            self.request(&vote.value, value);
-            self.proposed.entry((vote.ballot, *slot)).or_insert(value);
-            let ballot = vote.ballot;
-            let heard = node.heard.get(&ballot).copied();
-            self.events.push(Event::Proposed {
-                slot: *slot,
-                vote: Vote { ballot, value },
-                // What somebody else's ballot rests on he does not know.
-                quorum: heard.filter(|_| ballot.node == me).unwrap_or_default(),
-            });
+    /// Adds a proposal, unless it was added before.
+    fn propose(&mut self, node: &Node<P>, speech: &SpeechOf<P>) {
+        let Speech::Proposal(slot, vote) = speech else {
+            return;
+        };
+        let (slot, ballot, value) = (*slot, vote.ballot, self.number(&vote.value));
+        if self.known.proposed.get(&(ballot, slot)) == Some(&value) {
+            return;
         }
+        self.request(&vote.value, value);
+        self.known.proposed.entry((ballot, slot)).or_insert(value);
+        let (vote, quorum) = (Vote { ballot, value }, node.promises(ballot));
+        self.events.push(Event::Proposed { slot, vote, quorum });
     }
 
-    /// What is put to the vote was asked for, if it was.
+    /// Adds the request of a value, if clients have requested all of it.
     fn request(&mut self, value: &P::Value, number: u64) {
         let mut parts = P::requests(value).into_iter();
-        if parts.all(|it| self.asked.contains(&it)) && self.requested.insert(number) {
+        if parts.all(|it| self.requests.contains(&it)) && self.known.requested.insert(number) {
             self.events.push(Event::Requested { value: number });
         }
     }
 
-    /// A vote, once.
-    fn cast(&mut self, me: NodeId, node: &mut Node<P>, slot: u64, ballot: Ballot, value: u64) {
-        let voters = self.voted.entry((slot, value)).or_default();
-        if voters.entry(ballot).or_default().insert(me) {
-            let vote = Vote { ballot, value };
+    /// Adds a vote, unless it was added before.
+    fn cast(&mut self, node: &mut Node<P>, slot: u64, ballot: Ballot, value: u64) {
+        let voters = self.known.voted.entry((slot, value)).or_default();
+        if voters.entry(ballot).or_default().insert(node.id) {
+            let (acceptor, vote) = (node.id, Vote { ballot, value });
             node.votes.insert(slot, vote.clone());
             self.events.push(Event::Voted {
-                acceptor: me,
+                acceptor,
                 slot,
                 vote,
             });
         }
     }
 
-    /// Votes that are said, and those that show on the disk alone. Says whether all that was said
-    /// is on disk as well.
-    fn vote(
-        &mut self,
-        me: NodeId,
-        node: &mut Node<P>,
-        before: &Disk<P::Value>,
-        said: &[SpeechOf<P>],
-    ) -> bool {
+    /// Adds the votes that a node sends and those that show on its disk only. Returns `true`
+    /// if all promises and votes that it sends are on its disk.
+    fn vote(&mut self, node: &mut Node<P>, before: &Disk<P::Value>, said: &[SpeechOf<P>]) -> bool {
         let mut votes: BTreeMap<(u64, Ballot), u64> = BTreeMap::new();
         let mut keeps = true;
         for speech in said {
@@ -391,7 +381,7 @@ impl<P: Protocol> Deriver<P> {
                     let kept = node.disk.votes.get(slot).filter(|it| it.ballot == *ballot);
                     let value = value.as_ref().or(kept.map(|vote| &vote.value));
                     let told = value.map(|value| self.number(value));
-                    let told = told.or(self.proposed.get(&(*ballot, *slot)).copied());
+                    let told = told.or(self.known.proposed.get(&(*ballot, *slot)).copied());
                     votes.insert((*slot, *ballot), told.unwrap_or(u64::MAX));
                     let is_kept = kept.is_some_and(|kept| value == Some(&kept.value));
                     keeps &= is_kept || *slot < node.disk.base;
@@ -406,71 +396,58 @@ impl<P: Protocol> Deriver<P> {
             }
         }
         for ((slot, ballot), value) in votes {
-            self.cast(me, node, slot, ballot, value);
+            self.cast(node, slot, ballot, value);
         }
         keeps
     }
 
-    /// Decisions that a node saves, and those that it tells.
-    fn learn(
-        &mut self,
-        me: NodeId,
-        node: &mut Node<P>,
-        before: Option<&P::Storage>,
-        said: &[SpeechOf<P>],
-    ) {
+    /// Adds the decisions that a node saves.
+    fn decide(&mut self, node: &Node<P>, before: Option<&P::Storage>) {
         let saved = node.saved.as_ref();
         for (slot, value) in saved.map_or_else(Vec::new, |after| P::decided(before, after)) {
             let value = self.number(&value);
-            if self.learned.insert((me, slot, value)) {
-                self.tell(slot, value);
-            }
-        }
-        for speech in said {
-            match speech {
-                Speech::Chosen(entries) => {
-                    for (slot, value) in entries {
-                        let value = self.number(value);
-                        if !self.told.contains(&(*slot, value)) {
-                            self.tell(*slot, value);
-                        }
-                    }
-                }
-                Speech::ChosenBefore(ballot, upto) if ballot.node == me => {
-                    let known = node.chosen.entry(*ballot).or_default();
-                    let slots = (*ballot, *known)..(*ballot, (*upto).max(*known));
-                    let chosen: Vec<(u64, u64)> = self
-                        .proposed
-                        .range(slots)
-                        .map(|((_, slot), v)| (*slot, *v))
-                        .collect();
-                    *known = (*upto).max(*known);
-                    for (slot, value) in chosen {
-                        if !self.told.contains(&(slot, value)) {
-                            self.tell(slot, value);
-                        }
-                    }
-                }
-                _ => {}
+            if self.known.saved.insert((node.id, slot, value)) {
+                self.learn(slot, value);
             }
         }
     }
 
-    /// A value is said to be chosen: in a ballot in which a quorum has voted for it, if there is
-    /// one, and otherwise in the highest in which anybody has.
-    fn tell(&mut self, slot: u64, value: u64) {
-        self.told.insert((slot, value));
-        let none = Ballot {
-            round: 0,
-            node: NodeId(0),
+    /// Adds the decisions that a node sends, unless they were added before.
+    fn tell(&mut self, node: &mut Node<P>, speech: &SpeechOf<P>) {
+        let chosen: Vec<(u64, u64)> = match speech {
+            Speech::Chosen(entries) => {
+                let entries = entries.iter();
+                entries.map(|(slot, it)| (*slot, self.number(it))).collect()
+            }
+            Speech::ChosenBefore(ballot, upto) if ballot.node == node.id => {
+                let first = node.chosen.entry(*ballot).or_default();
+                let start = std::mem::replace(first, (*upto).max(*first));
+                let proposed = self
+                    .known
+                    .proposed
+                    .range((*ballot, start)..(*ballot, *first));
+                proposed.map(|((_, slot), it)| (*slot, *it)).collect()
+            }
+            _ => Vec::new(),
         };
-        let voted = self.voted.get(&(slot, value));
+        for (slot, value) in chosen {
+            if !self.known.learned.contains(&(slot, value)) {
+                self.learn(slot, value);
+            }
+        }
+    }
+
+    /// Adds a decision: in a ballot in which a quorum has voted for the value, if there is one, and
+    /// otherwise in the highest in which anybody has.
+    fn learn(&mut self, slot: u64, value: u64) {
+        self.known.learned.insert((slot, value));
+        let (round, node) = (0, NodeId(0));
+        let voted = self.known.voted.get(&(slot, value));
         let mut ballots = voted.into_iter().flatten().rev();
         let mut all = ballots.clone();
         let chosen = all.find(|(ballot, it)| self.quorums.chooses(**ballot, **it));
-        let ballot = chosen
-            .or_else(|| ballots.next())
-            .map_or(none, |(it, _)| *it);
+        let ballot = chosen.or_else(|| ballots.next()).map(|(it, _)| *it);
+        let ballot = ballot.unwrap_or(Ballot { round, node });
         let vote = Vote { ballot, value };
         self.events.push(Event::Learned { slot, vote });
     }
@@ -486,11 +463,10 @@ impl<P: Protocol> Deriver<P> {
     }
 
     fn numbered(&mut self, votes: &OrdMap<u64, Vote<P::Value>>, from: u64) -> Votes {
-        let mut numbered = Votes::new();
-        for (slot, vote) in votes.range(from..) {
+        let votes = votes.range(from..).map(|(slot, vote)| {
             let (ballot, value) = (vote.ballot, self.number(&vote.value));
-            numbered.push((*slot, Vote { ballot, value }));
-        }
-        numbered
+            (*slot, Vote { ballot, value })
+        });
+        votes.collect()
     }
 }

@@ -1,15 +1,15 @@
-//! What the proofs' checker of traces reads: the entries of `proofs/Check.v`, as
-//! `proofs/driver/trace.ml` spells them.
+//! The events of a run: the entries of `proofs/Check.v`, printed as `proofs/driver/trace.ml` reads
+//! them.
 
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::{AcceptorSet, QuorumSystem, Quorums};
 use crate::vote::Vote;
 use std::fmt;
 
-/// Votes by slot. Values are numbers: only whether two are the same matters.
+/// Votes by slot. Values are numbers, since they are compared for equality only.
 pub type Votes = Vec<(u64, Vote<u64>)>;
 
-/// An entry of a trace.
+/// An event of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A client asked for a value.
@@ -17,54 +17,54 @@ pub enum Event {
         /// The value.
         value: u64,
     },
-    /// An acceptor promised a ballot, and told its votes in slots from `from` on.
+    /// An acceptor promised a ballot and reported its votes in slots from `from` on.
     Promised {
-        /// Who.
+        /// The acceptor.
         acceptor: NodeId,
-        /// What.
+        /// The ballot.
         ballot: Ballot,
         /// The first slot.
         from: u64,
-        /// The votes.
+        /// The reported votes.
         votes: Votes,
     },
-    /// A value was put to the vote, on the promises of a quorum.
+    /// A value was proposed on the promises of a quorum.
     Proposed {
         /// The slot.
         slot: u64,
         /// The proposal.
         vote: Vote<u64>,
-        /// Whose promises were counted.
+        /// The acceptors whose promises were counted.
         quorum: AcceptorSet,
     },
-    /// A fast ballot was opened to any value, on the promises of a quorum.
+    /// A fast ballot was opened to any value on the promises of a quorum.
     Opened {
         /// The slot.
         slot: u64,
         /// The ballot.
         ballot: Ballot,
-        /// Whose promises were counted.
+        /// The acceptors whose promises were counted.
         quorum: AcceptorSet,
     },
     /// An acceptor voted.
     Voted {
-        /// Who.
+        /// The acceptor.
         acceptor: NodeId,
         /// The slot.
         slot: u64,
-        /// For what.
+        /// The vote.
         vote: Vote<u64>,
     },
-    /// Somebody decided that a value was chosen.
+    /// A node decided that a value was chosen.
     Learned {
         /// The slot.
         slot: u64,
-        /// The value, and the ballot that chose it.
+        /// The value and the ballot that chose it.
         vote: Vote<u64>,
     },
-    /// An acceptor came back, or said something: this is what is on its disk.
+    /// An acceptor restarted, or sent something, with this state on its disk.
     Restarted {
-        /// Who.
+        /// The acceptor.
         acceptor: NodeId,
         /// Its promise.
         promised: Option<Ballot>,
@@ -82,7 +82,7 @@ impl fmt::Display for Spelt<'_> {
     }
 }
 
-/// Ids, or `-` for none.
+/// Returns the ids of a set, or `-` if it is empty.
 fn members(set: AcceptorSet) -> String {
     if set.is_empty() {
         return "-".to_owned();
@@ -130,21 +130,21 @@ impl fmt::Display for Event {
     }
 }
 
-/// The lines that come before the entries: the acceptors, which of them are enough, and, if any
-/// ballots are fast, which and what is enough there.
+/// Returns the lines before the events: the acceptors, the quorums of both phases, and, if there
+/// are fast ballots, their quorums and rounds.
 #[must_use]
 pub fn system(quorums: &QuorumSystem) -> String {
-    let enough = |quorums: &Quorums| match quorums {
+    let family = |quorums: &Quorums| match quorums {
         Quorums::AtLeast(size) => format!("at-least {size}"),
         Quorums::AnyOf(sets) => {
             let sets: Vec<String> = sets.iter().map(|set| members(*set)).collect();
             format!("any {}", sets.join(" "))
         }
     };
-    let (phase1, phase2) = (enough(quorums.phase1()), enough(quorums.phase2()));
+    let (phase1, phase2) = (family(quorums.phase1()), family(quorums.phase2()));
     let acceptors = members(quorums.acceptors());
     let fast = match quorums.fast() {
-        Some((fast, rounds)) => format!("fast {} rounds {}\n", enough(fast), rounds.fast),
+        Some((fast, rounds)) => format!("fast {} rounds {}\n", family(fast), rounds.fast),
         None => String::new(),
     };
     format!("acceptors {acceptors}\nphase1 {phase1}\nphase2 {phase2}\n{fast}")

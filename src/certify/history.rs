@@ -1,4 +1,4 @@
-//! Whether what clients were told can be explained by one machine that does one thing at a time.
+//! Histories of clients, which must be linearizable.
 //!
 //! A history is *linearizable* if all its operations can be put into one order such that each took
 //! effect at some moment between its invocation and its return, and every reply is what a single
@@ -6,9 +6,9 @@
 //! that never returned may have taken effect at any moment since its invocation, or never.
 //!
 //! [`History::explain`] tries all orders (Wing and Gong, *Testing and Verifying Concurrent
-//! Objects*, JPDC 1993), but none twice that led to the same machine by the same operations (Lowe,
-//! *Testing for Linearizability*, 2017). Where operations on different keys do not touch each
-//! other, the history is linearizable if that of each key is, which is much faster to tell: see
+//! Objects*, JPDC 1993), but never two that lead to the same machine by the same operations (Lowe,
+//! *Testing for Linearizability*, 2017). If operations on different keys are independent, a history
+//! is linearizable if the history of each key is, which takes much less time to check: see
 //! [`History::split`].
 //!
 //! ```
@@ -32,16 +32,16 @@ use crate::machine::Machine;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
-/// What clients did, and what they were told, in the order in which it happened.
+/// The operations of clients and their replies, in the order of events.
 #[derive(Clone, Debug)]
 pub struct History<M: Machine> {
-    /// In the order of their invocations.
+    /// The operations in the order of their invocations.
     operations: Vec<Operation<M>>,
-    /// How many things have happened.
+    /// The number of events so far.
     now: u64,
 }
 
-/// An operation, to be finished.
+/// An operation that is not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket(usize);
 
@@ -49,7 +49,7 @@ pub struct Ticket(usize);
 struct Operation<M: Machine> {
     command: M::Command,
     invoked: u64,
-    /// When it returned, and with what.
+    /// The time of its return, and the reply.
     returned: Option<(u64, M::Reply)>,
 }
 
@@ -63,7 +63,7 @@ impl<M: Machine> Default for History<M> {
 }
 
 impl<M: Machine> History<M> {
-    /// A client begins an operation. To be noted before anybody else can know of it.
+    /// Begins an operation. Call this before the client sends the command.
     pub fn invoke(&mut self, command: M::Command) -> Ticket {
         let (invoked, returned) = (self.tick(), None);
         self.operations.push(Operation {
@@ -74,7 +74,7 @@ impl<M: Machine> History<M> {
         Ticket(self.operations.len() - 1)
     }
 
-    /// A client was told what became of an operation. Not before it was; a second reply is ignored.
+    /// Finishes an operation. Call this after the client has the reply. A second reply is ignored.
     pub fn finish(&mut self, Ticket(at): Ticket, reply: M::Reply) {
         let now = self.tick();
         if let Some(operation) = self.operations.get_mut(at) {
@@ -82,26 +82,26 @@ impl<M: Machine> History<M> {
         }
     }
 
-    /// How many operations there are.
+    /// Returns the number of operations.
     #[must_use]
     pub fn len(&self) -> usize {
         self.operations.len()
     }
 
-    /// Whether nothing was done.
+    /// Returns `true` if there are no operations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.operations.is_empty()
     }
 
-    /// How many operations never returned.
+    /// Returns the number of operations that did not return.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         let finished = self.operations.iter().filter(|it| it.returned.is_some());
         self.len() - finished.count()
     }
 
-    /// A history for each part of the machine that other parts do not touch, such as a key.
+    /// Divides the history by independent parts of the machine, such as keys.
     #[must_use]
     pub fn split<K: Ord>(&self, part: impl Fn(&M::Command) -> K) -> BTreeMap<K, Self> {
         let mut parts = BTreeMap::new();
@@ -116,8 +116,8 @@ impl<M: Machine> History<M> {
     /// Finds an order that explains every reply.
     ///
     /// # Errors
-    /// If there is none. The time that takes is exponential in the number of operations that were
-    /// under way together, and otherwise proportional to that of all.
+    /// If there is none. The time is exponential in the number of concurrent operations, and
+    /// proportional to the number of all.
     pub fn explain(&self, initial: &M) -> Result<(), Contradiction<M>> {
         let mut open = vec![(Done::default(), initial.clone())];
         let mut seen: HashSet<(Done, M)> = open.iter().cloned().collect();
@@ -143,13 +143,14 @@ impl<M: Machine> History<M> {
         Err(self.contradiction(furthest))
     }
 
-    /// The operations that can be next: those that had begun before any other of the rest returned.
+    /// Returns the operations that can be next: those that began before any other of the rest
+    /// returned.
     fn candidates(&self, done: &Done) -> Vec<usize> {
         let mut end = u64::MAX;
         let mut candidates = Vec::new();
         for at in (done.below..self.len()).filter(|at| !done.beyond.contains(at)) {
             let operation = &self.operations[at];
-            // Who began later than that returned later still.
+            // It began after another operation returned, as did all operations after it.
             if operation.invoked > end {
                 break;
             }
@@ -160,14 +161,14 @@ impl<M: Machine> History<M> {
         candidates
     }
 
-    /// Whether only such operations are left as need not have taken effect. If there were others,
-    /// the one that returned first would be among those that can be next.
+    /// Returns `true` if no operation that returned is left. The one that returned first would be
+    /// among the candidates.
     fn is_finished(&self, candidates: &[usize]) -> bool {
         let mut candidates = candidates.iter();
         candidates.all(|at| self.operations[*at].returned.is_none())
     }
 
-    /// The machine after an operation, unless that returned with another reply.
+    /// Returns the machine after an operation; `None` if the operation returned another reply.
     fn apply(&self, machine: &M, at: usize) -> Option<M> {
         let operation = &self.operations[at];
         let mut machine = machine.clone();
@@ -196,7 +197,7 @@ impl<M: Machine> History<M> {
     }
 }
 
-/// A set of operations: all below a number, and some beyond.
+/// A set of operations: all below a number, and some above it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Done {
     below: usize,
@@ -218,14 +219,14 @@ impl Done {
     }
 }
 
-/// A history that no order explains: where the longest attempt ends.
+/// The end of the longest order that explains the replies of a history which none explains.
 #[derive(Clone, Debug)]
 pub struct Contradiction<M: Machine> {
-    /// How many operations it explains.
+    /// The number of operations that it explains.
     pub explained: usize,
-    /// What the machine is then.
+    /// The machine after them.
     pub machine: M,
-    /// What should be next, and was told this; nothing, if it never returned.
+    /// The operations that can be next, with their replies; `None` if one did not return.
     pub candidates: Vec<(M::Command, Option<M::Reply>)>,
 }
 
@@ -235,7 +236,7 @@ impl<M: Machine> fmt::Display for Contradiction<M> {
             explained, machine, ..
         } = self;
         write!(f, "after {explained} operations there is {machine:?}, and ")?;
-        f.write_str("no order of these explains what came next:")?;
+        f.write_str("none of these operations can be next:")?;
         for (command, told) in &self.candidates {
             match told {
                 Some(told) => write!(f, " {command:?} → {told:?};")?,
@@ -257,7 +258,7 @@ mod tests {
     use stateright::semantics::register::{Register, RegisterOp, RegisterRet};
     use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 
-    /// A register: a command writes, or only reads; the reply is what it holds after that.
+    /// A register. A command writes or only reads; the reply is the value after that.
     #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
     struct Cell(u8);
 
@@ -275,16 +276,16 @@ mod tests {
         }
     }
 
-    /// The verdicts of two checkers on a history drawn by seed: three clients and some operations,
-    /// of which some never return.
+    /// The verdicts of two checkers on a random history: three clients and some operations, of
+    /// which some never return.
     fn verdicts(seed: u64) -> [bool; 2] {
         let mut rng = SmallRng::seed_from_u64(seed);
         let mut history = History::<Cell>::default();
         let mut tester = LinearizabilityTester::new(Register(0));
-        let mut under_way: [Option<(Ticket, Option<u8>)>; 3] = [None; 3];
+        let mut running: [Option<(Ticket, Option<u8>)>; 3] = [None; 3];
         for _ in 0..rng.random_range(4..16) {
             let client = rng.random_range(0..3);
-            if let Some((ticket, write)) = under_way[client].take() {
+            if let Some((ticket, write)) = running[client].take() {
                 let reply = write.unwrap_or(rng.random_range(0..3));
                 history.finish(ticket, reply);
                 let reply = match write {
@@ -294,7 +295,7 @@ mod tests {
                 tester.on_return(client, reply).expect("it was invoked");
             } else {
                 let write = rng.random::<bool>().then(|| rng.random_range(0..3));
-                under_way[client] = Some((history.invoke(write), write));
+                running[client] = Some((history.invoke(write), write));
                 let operation = write.map_or(RegisterOp::Read, RegisterOp::Write);
                 tester.on_invoke(client, operation).expect("one at a time");
             }
@@ -334,17 +335,17 @@ mod tests {
     fn a_long_history_of_few_clients_takes_no_time() {
         let mut history = History::<Cell>::default();
         let mut cell = Cell(0);
-        let mut under_way = Vec::new();
+        let mut running = Vec::new();
         for step in 0..20_000_u32 {
             let write = step.is_multiple_of(2).then_some((step % 7) as u8);
-            under_way.push((history.invoke(write), cell.apply(&write)));
-            if under_way.len() == 3 {
-                let (ticket, reply) = under_way.remove(0);
+            running.push((history.invoke(write), cell.apply(&write)));
+            if running.len() == 3 {
+                let (ticket, reply) = running.remove(0);
                 history.finish(ticket, reply);
             }
         }
         assert!(history.explain(&Cell(0)).is_ok());
-        let (ticket, _) = under_way[0];
+        let (ticket, _) = running[0];
         history.finish(ticket, 9);
         assert!(history.explain(&Cell(0)).is_err());
     }

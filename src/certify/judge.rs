@@ -1,9 +1,10 @@
 //! The guards of `proofs/Check.v` in Rust, so that no Coq is needed to certify a run.
 //!
-//! A mirror, and no more than that: what is proved is the checker in Coq, and the tests compare the
-//! two. Guard by guard it is that file; where that says no, this says why.
+//! The checker in Coq is what is proved; the tests compare the two. This file follows that one
+//! guard by guard, and also names the broken [`Rule`].
 
 use super::event::{Event, Votes};
+use super::rule::{Rule, Violation};
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{OrNone, Vote};
@@ -13,14 +14,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// An acceptor's last vote in each slot.
 type Log = OrdMap<u64, Vote<u64>>;
 
-/// What the checker remembers of a run so far.
+/// The state of the checker after the events so far.
 #[derive(Clone, Debug)]
 pub struct Judge {
     quorums: QuorumSystem,
     promises: BTreeMap<NodeId, Ballot>,
     logs: BTreeMap<NodeId, Log>,
     requests: HashSet<u64>,
-    /// What an acceptor reported when it promised a ballot: the first slot, and its log.
+    /// The report of an acceptor that promised a ballot: the first slot, and its log.
     reports: BTreeMap<(Ballot, NodeId), (u64, Log)>,
     proposals: HashMap<(u64, Ballot), u64>,
     /// Fast ballots that were opened to any value.
@@ -29,7 +30,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Nothing has happened yet.
+    /// Creates the state before any event.
     #[must_use]
     pub fn new(quorums: QuorumSystem) -> Self {
         Self {
@@ -44,17 +45,17 @@ impl Judge {
         }
     }
 
-    /// Takes an event, if it is a step of the proved protocol.
+    /// Accepts an event if it is a step of the proved protocol.
     ///
     /// # Errors
-    /// With the rule that it breaks. The judge is as before.
-    pub fn step(&mut self, event: &Event) -> Result<(), String> {
+    /// The rule that the event breaks. The state stays as it was.
+    pub fn step(&mut self, event: &Event) -> Result<(), Violation> {
         self.may_happen(event)?;
         self.remember(event);
         Ok(())
     }
 
-    fn may_happen(&self, event: &Event) -> Result<(), String> {
+    fn may_happen(&self, event: &Event) -> Result<(), Violation> {
         match event {
             Event::Requested { .. } => Ok(()),
             Event::Promised {
@@ -83,10 +84,9 @@ impl Judge {
         }
     }
 
-    fn is_known(&self, acceptor: NodeId) -> Result<(), String> {
-        ensure(self.quorums.acceptors().contains(acceptor), || {
-            format!("{acceptor} is no acceptor")
-        })
+    fn is_known(&self, acceptor: NodeId) -> Result<(), Violation> {
+        let is_known = self.quorums.acceptors().contains(acceptor);
+        Rule::KnownAcceptor.ensure(is_known, || format!("{acceptor} is none"))
     }
 
     fn may_promise(
@@ -95,75 +95,68 @@ impl Judge {
         ballot: Ballot,
         from: u64,
         votes: &Votes,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         self.is_known(acceptor)?;
         let promised = self.promises.get(&acceptor).copied();
-        ensure(promised < Some(ballot), || {
-            format!(
-                "an acceptor promises only a ballot above its promise: {acceptor} had promised {}",
-                OrNone(&promised)
-            )
+        Rule::PromiseRises.ensure(promised < Some(ballot), || {
+            format!("{acceptor} had promised {}", OrNone(&promised))
         })?;
         self.is_report(acceptor, from, votes)
     }
 
-    /// Whether a report has all the acceptor's votes in slots from one on, and no others.
-    fn is_report(&self, acceptor: NodeId, from: u64, votes: &Votes) -> Result<(), String> {
+    /// Checks that a report has all the acceptor's votes in slots from one on, and no others.
+    fn is_report(&self, acceptor: NodeId, from: u64, votes: &Votes) -> Result<(), Violation> {
         let none = Log::new();
         let log = self.logs.get(&acceptor).unwrap_or(&none);
         let told: BTreeMap<u64, &Vote<u64>> = votes.iter().map(|(slot, it)| (*slot, it)).collect();
         let cast = log.range(from..).map(|(slot, vote)| (*slot, vote));
         let is_all = told.len() == votes.len() && told.iter().map(|(s, v)| (*s, *v)).eq(cast);
-        ensure(is_all, || {
+        Rule::VotesReported.ensure(is_all, || {
             let mut slots: BTreeSet<u64> = told.keys().copied().collect();
             slots.extend(log.range(from..).map(|(slot, _)| *slot));
             let mut differ = slots.into_iter();
             let at = differ.find(|slot| told.get(slot).copied() != log.get(slot));
             let at = at.unwrap_or_default();
             format!(
-                "an acceptor tells all its votes, as it cast them: in slot {at} {acceptor} had \
-                 voted {}, and tells {}",
+                "in slot {at} {acceptor} had voted {}, and reports {}",
                 OrNone(&log.get(&at).filter(|_| at >= from)),
                 OrNone(&told.get(&at))
             )
         })
     }
 
-    /// What an acceptor reported for a slot when it promised a ballot, if it did.
+    /// Returns the vote that an acceptor reported for a slot when it promised a ballot, if it did.
     fn reported(&self, slot: u64, ballot: Ballot, acceptor: NodeId) -> Option<Option<&Vote<u64>>> {
         let (from, log) = self.reports.get(&(ballot, acceptor))?;
         (*from <= slot).then(|| log.get(&slot))
     }
 
-    fn is_fresh(&self, slot: u64, ballot: Ballot) -> Result<(), String> {
+    fn is_fresh(&self, slot: u64, ballot: Ballot) -> Result<(), Violation> {
         let at = &(slot, ballot);
         let is_used = self.proposals.contains_key(at) || self.openings.contains(at);
-        ensure(!is_used, || {
-            format!(
-                "a ballot is used once: {ballot}, slot {slot} was opened or had another value \
-                 proposed"
-            )
+        Rule::BallotUsedOnce.ensure(!is_used, || {
+            format!("{ballot}, slot {slot} was opened or had another value proposed")
         })
     }
 
-    /// What a quorum that has promised a ballot told of a slot: the highest ballot of any vote,
-    /// and whose votes in that were for which value.
+    /// Returns the reports that a quorum sent for a slot when it promised a ballot: the highest
+    /// ballot of any vote, and the voters for each value in that ballot.
     fn answers(
         &self,
         slot: u64,
         ballot: Ballot,
         quorum: AcceptorSet,
-    ) -> Result<(Option<Ballot>, BTreeMap<u64, AcceptorSet>), String> {
+    ) -> Result<(Option<Ballot>, BTreeMap<u64, AcceptorSet>), Violation> {
         let is_quorum =
             quorum.is_subset(self.quorums.acceptors()) && self.quorums.is_phase1(quorum);
-        ensure(is_quorum, || {
-            format!("a proposal needs the promises of a quorum, and {quorum} is none")
-        })?;
+        let rule = Rule::PromisedByQuorum;
+        rule.ensure(is_quorum, || format!("{quorum} is none"))?;
         let (mut highest, mut votes) = (None, BTreeMap::new());
         for acceptor in quorum.iter() {
-            let reported = self.reported(slot, ballot, acceptor);
-            let reported = reported.ok_or_else(|| {
-                format!("{acceptor} has not promised {ballot} for slot {slot}, and is counted")
+            let reported = self.reported(slot, ballot, acceptor).ok_or_else(|| {
+                rule.broken(format!(
+                    "{acceptor} has not promised {ballot} for slot {slot}"
+                ))
             })?;
             let Some(vote) = reported else { continue };
             if Some(vote.ballot) > highest {
@@ -177,91 +170,73 @@ impl Judge {
         Ok((highest, votes))
     }
 
-    fn may_propose(&self, slot: u64, vote: &Vote<u64>, quorum: AcceptorSet) -> Result<(), String> {
+    fn may_propose(
+        &self,
+        slot: u64,
+        vote: &Vote<u64>,
+        quorum: AcceptorSet,
+    ) -> Result<(), Violation> {
         let Vote { ballot, value } = *vote;
         self.is_fresh(slot, ballot)?;
         let (highest, votes) = self.answers(slot, ballot, quorum)?;
         let Some(highest) = highest else {
-            return ensure(self.requests.contains(&value), || {
-                format!("only what was asked for is proposed, and {value} was not")
-            });
+            let is_requested = self.requests.contains(&value);
+            return Rule::ValueRequested.ensure(is_requested, || format!("{value} was not"));
         };
-        ensure(votes.contains_key(&value), || {
+        Rule::HighestVote.ensure(votes.contains_key(&value), || {
             let values: Vec<String> = votes.keys().map(u64::to_string).collect();
-            format!(
-                "the value of the highest vote reported is proposed: that is {} of {highest}",
-                values.join(" or ")
-            )
+            format!("that is {} of {highest}", values.join(" or "))
         })?;
-        let mut others = votes.iter().filter(|(other, _)| **other != value);
-        let choosable = others
-            .find(|(_, voters)| !self.quorums.blocks(highest, quorum.difference(**voters)))
-            .filter(|_| self.quorums.rounds().is_fast(highest));
-        ensure(choosable.is_none(), || {
-            let (other, voters) = choosable.unwrap_or((&value, &quorum));
-            format!(
-                "what may have been chosen is proposed: {other} may have been in {highest}, for \
-                 which of {quorum} voted {voters}"
-            )
-        })
+        if !self.quorums.rounds().is_fast(highest) {
+            return Ok(());
+        }
+        let others = votes.iter().filter(|(other, _)| **other != value);
+        for (other, voters) in others {
+            let is_blocked = self.quorums.blocks(highest, quorum.difference(*voters));
+            Rule::ChoosableValue.ensure(is_blocked, || {
+                format!("{other} may have been in {highest}, for which of {quorum} voted {voters}")
+            })?;
+        }
+        Ok(())
     }
 
-    fn may_open(&self, slot: u64, ballot: Ballot, quorum: AcceptorSet) -> Result<(), String> {
-        ensure(self.quorums.rounds().is_fast(ballot), || {
-            format!("only a fast ballot is opened, and {ballot} is classic")
-        })?;
+    fn may_open(&self, slot: u64, ballot: Ballot, quorum: AcceptorSet) -> Result<(), Violation> {
+        let is_fast = self.quorums.rounds().is_fast(ballot);
+        Rule::FastBallotOpened.ensure(is_fast, || format!("{ballot} is classic"))?;
         self.is_fresh(slot, ballot)?;
         let (highest, _) = self.answers(slot, ballot, quorum)?;
-        ensure(highest.is_none(), || {
-            format!(
-                "a ballot is opened only if no vote was reported, and one was of {}",
-                OrNone(&highest)
-            )
+        Rule::OpenedWithoutVotes.ensure(highest.is_none(), || {
+            format!("one was of {}", OrNone(&highest))
         })
     }
 
-    fn may_vote(&self, acceptor: NodeId, slot: u64, vote: &Vote<u64>) -> Result<(), String> {
+    fn may_vote(&self, acceptor: NodeId, slot: u64, vote: &Vote<u64>) -> Result<(), Violation> {
         self.is_known(acceptor)?;
         let Vote { ballot, value } = *vote;
         let promised = self.promises.get(&acceptor).copied();
-        ensure(promised <= Some(ballot), || {
-            format!(
-                "an acceptor votes in no ballot below its promise: {acceptor} had promised {}",
-                OrNone(&promised)
-            )
+        Rule::VoteKeepsPromise.ensure(promised <= Some(ballot), || {
+            format!("{acceptor} had promised {}", OrNone(&promised))
         })?;
         let proposed = self.proposals.get(&(slot, ballot));
         let is_open = self.openings.contains(&(slot, ballot)) && self.requests.contains(&value);
-        ensure(proposed == Some(&value) || is_open, || {
-            format!(
-                "an acceptor votes for what was proposed, or asked for if the ballot is open: in \
-                 {ballot}, slot {slot}, that is {}",
-                OrNone(&proposed)
-            )
+        Rule::VoteForProposal.ensure(proposed == Some(&value) || is_open, || {
+            format!("in {ballot}, slot {slot}, that is {}", OrNone(&proposed))
         })?;
         let last = self.logs.get(&acceptor).and_then(|log| log.get(&slot));
-        ensure(
-            last.is_none_or(|last| last.ballot < ballot || last == vote),
-            || {
-                format!(
-                    "votes rise: {acceptor} had voted {} in slot {slot}",
-                    OrNone(&last)
-                )
-            },
-        )
+        let rises = last.is_none_or(|last| last.ballot < ballot || last == vote);
+        Rule::VotesRise.ensure(rises, || {
+            format!("{acceptor} had voted {} in slot {slot}", OrNone(&last))
+        })
     }
 
-    /// Whether a quorum has voted for a value in one ballot.
-    pub(super) fn is_chosen(&self, slot: u64, vote: &Vote<u64>) -> Result<(), String> {
-        let votes = self.votes.get(&(slot, vote.ballot)).into_iter().flatten();
-        let voters = votes.filter(|(_, value)| **value == vote.value);
+    /// Checks that a quorum has voted for a value in one ballot.
+    fn is_chosen(&self, slot: u64, vote: &Vote<u64>) -> Result<(), Violation> {
+        let Vote { ballot, value } = vote;
+        let votes = self.votes.get(&(slot, *ballot)).into_iter().flatten();
+        let voters = votes.filter(|(_, it)| *it == value);
         let voters: AcceptorSet = voters.map(|(acceptor, _)| *acceptor).collect();
-        ensure(self.quorums.chooses(vote.ballot, voters), || {
-            format!(
-                "a value is chosen by the votes of a quorum in one ballot: in {}, slot {slot}, {} \
-                 has those of {voters}",
-                vote.ballot, vote.value
-            )
+        Rule::ChosenByQuorum.ensure(self.quorums.chooses(*ballot, voters), || {
+            format!("in {ballot}, slot {slot}, {value} has those of {voters}")
         })
     }
 
@@ -270,15 +245,12 @@ impl Judge {
         acceptor: NodeId,
         promised: Option<Ballot>,
         votes: &Votes,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         self.is_known(acceptor)?;
         let known = self.promises.get(&acceptor).copied();
-        ensure(known == promised, || {
-            format!(
-                "an acceptor keeps its promise: {acceptor} had promised {}, and has {}",
-                OrNone(&known),
-                OrNone(&promised)
-            )
+        Rule::PromiseKept.ensure(known == promised, || {
+            let (known, promised) = (OrNone(&known), OrNone(&promised));
+            format!("{acceptor} had promised {known}, and has {promised}")
         })?;
         self.is_report(acceptor, 0, votes)
     }
@@ -316,8 +288,4 @@ impl Judge {
             Event::Learned { .. } | Event::Restarted { .. } => {}
         }
     }
-}
-
-fn ensure(holds: bool, rule: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(rule()) }
 }

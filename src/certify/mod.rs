@@ -1,26 +1,25 @@
-//! Judges what was seen of a run, knowing nothing of how it came about.
+//! Judges recorded runs and histories without trust in the programs that produced them.
 //!
-//! [`history`] is about clients: whether what they were told can be told apart from one machine.
-//! The rest is about nodes: [`certify`] takes what each recorded of itself
-//! ([`Recorder`](crate::runtime::Recorder)) and asks three questions.
+//! [`history`] judges what clients were told: replies that a single machine could have given. The
+//! rest judges nodes: [`certify`] takes what each of them recorded
+//! ([`Recorder`](crate::runtime::Recorder)) and checks the [`Rule`]s of three judges.
 //!
-//! - **Causality.** Can the files be put into one order in which every message was sent before it
-//!   was received?
-//! - **The model.** Fed with the same events, do the actors of this crate, the ones that are
-//!   checked, save and send just what was recorded?
-//! - **The protocol.** Is all that was promised, proposed, voted and decided, in that order, a run
-//!   of the system that is proved in `proofs/Core.v`? The events are those of `proofs/Check.v`, and
+//! - **Causality.** The steps have an order in which every message was sent before it was received.
+//! - **The model.** The actors of this crate, which the checker explores, save and send just what
+//!   was recorded if they are fed with the same events.
+//! - **The protocol.** All promises, proposals, votes and decisions, in that order, are a run of
+//!   the system that is proved in `proofs/Core.v`. The events are those of `proofs/Check.v`, and
 //!   [`judge`] mirrors its guards; [`Report::events`] is for the checker that is extracted from the
-//!   proof. Nothing here is taken from the replay: what the nodes said and saved speaks for itself,
-//!   whatever program they ran.
+//!   proof. The events follow from what the nodes sent and saved, not from the replay, so that this
+//!   verdict holds for any program.
 //!
-//! A run that was certified cannot have decided two values in one slot, and no continuation of it
-//! that keeps to the protocol ever will (`Check.Lasting`).
+//! A certified run cannot have decided two values in one slot, and no continuation of it that
+//! conforms to the protocol ever will (`Check.Lasting`).
 //!
 //! # A trace
-//! One file for each process, as the [`Recorder`](crate::runtime::Recorder) writes it: lines of
-//! JSON, first of which run it is ([`Run`]), and again whenever the process is started; then the
-//! steps. Here node 1 promises, votes, and comes back from its disk:
+//! A trace is one file per process, as the [`Recorder`](crate::runtime::Recorder) writes it: lines
+//! of JSON, of which the first names the run ([`Run`]), again at each start of the process, and the
+//! others are steps. Here node 1 promises, votes, and restarts from its disk:
 //!
 //! ```json
 //! {"run":{"cluster":7,"nodes":3,"protocol":"basic"}}
@@ -34,7 +33,7 @@
 //! {"node":1,"us":0,"event":{"start":[{"acceptor":..,"ballot":null,"decided":null}]},..}
 //! ```
 //!
-//! (A step takes one line; here it is folded.) What the nodes did is then, in the language of
+//! (A step takes one line, which is folded here.) The events of these steps are, in the language of
 //! `proofs/driver/trace.ml`:
 //!
 //! ```text
@@ -44,202 +43,67 @@
 //! ```
 //!
 //! # What is not judged
-//! The sending of leases, reads and replies is replayed, but it is no part of the proof. Clients
-//! may ask for what they like; of theirs, only what they sent counts. A snapshot that is fetched
-//! speaks for slots that others learned. The parts of a promise after the first are replayed, and
-//! their votes are taken from the disk.
+//! - Leases, reads and replies are replayed, but the proof does not speak of them.
+//! - Clients are not replayed, and may request any value.
+//! - Slots that come with a snapshot are learned by the nodes that decided them.
+//! - The later parts of a promise are replayed, and their votes are taken from the disk.
+//!
+//! # Another protocol
+//! A protocol takes part by one file with its `Protocol`, as `basic.rs`, and one line in `run.rs`.
 
+mod basic;
+mod certifier;
 mod derive;
+mod error;
 pub mod event;
+mod fast;
 pub mod history;
 pub mod judge;
+mod multi;
 mod protocol;
 mod replay;
+mod report;
+mod rule;
 mod run;
 mod trace;
 
-pub use run::{Replicas, Run, Spoken};
+pub use error::{Error, Problem};
+pub use multi::Replicas;
+pub use report::{Contents, Place, Rejection, Report};
+pub use rule::{Rule, Violation};
+pub use run::{Run, Spoken};
 pub use trace::File;
 
-use crate::multi::Clock;
 use crate::quorum::AcceptorSet;
-use crate::runtime::RecordedEvent;
-use crate::runtime::clock::now_us;
-use crate::{basic, fast, multi};
-use derive::Deriver;
-use event::Event;
-use judge::Judge;
+use certifier::Certifier;
 use protocol::Protocol;
-use replay::{Replay, quote};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use trace::{StepOf, Trace};
 
-/// Why there is no verdict: with file and line, and what is wrong there.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(String);
-
-/// A place in a trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Which of the files.
-    pub file: usize,
-    /// The line, counted from 1.
-    pub line: usize,
-}
-
-/// Why a run is not certified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Rejection {
-    /// The file.
-    pub file: String,
-    /// The line, counted from 1.
-    pub line: usize,
-    /// What the rule says.
-    pub rule: String,
-    /// What was recorded.
-    pub recorded: String,
-}
-
-impl fmt::Display for Rejection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Rejection {
-            file,
-            line,
-            rule,
-            recorded,
-        } = self;
-        write!(f, "{file}, line {line}: {rule}; recorded is {recorded}")
-    }
-}
-
-/// What a file holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Contents {
-    /// Its name.
-    pub file: String,
-    /// Whose steps they are.
-    pub node: Option<usize>,
-    /// Whether that is a client.
-    pub is_client: bool,
-    /// How many there are.
-    pub steps: usize,
-    /// The line that a node which was killed left unfinished. It is not counted.
-    pub torn: Option<usize>,
-}
-
-/// The verdicts on a run.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Which run.
-    pub run: Run,
-    /// What there was to read.
-    pub contents: Vec<Contents>,
-    /// How many messages came from clients whose traces are not there. They are taken on trust.
-    pub untraced: usize,
-    /// A message that was received and not sent.
-    pub causality: Option<Rejection>,
-    /// A step that the actor does not take.
-    pub model: Option<Rejection>,
-    /// A step that is none of the proved protocol.
-    pub protocol: Option<Rejection>,
-    /// What the nodes did, in an order in which it can have happened, and where it was recorded.
-    pub events: Vec<(Place, Event)>,
-    /// The values that the events name by number.
-    pub values: Vec<String>,
-}
-
-impl Report {
-    /// Whether nothing speaks against it.
-    #[must_use]
-    pub fn is_certified(&self) -> bool {
-        self.causality.is_none() && self.model.is_none() && self.protocol.is_none()
-    }
-
-    /// The trace in the language of the checker of the proofs: the system, and one event in each
-    /// line after it.
-    #[must_use]
-    pub fn events_as_text(&self) -> String {
-        let mut text = self.system();
-        for (_, event) in &self.events {
-            text += &format!("{event}\n");
-        }
-        text
-    }
-
-    fn system(&self) -> String {
-        let quorums = self.run.quorums();
-        quorums.map(|it| event::system(&it)).unwrap_or_default()
-    }
-
-    /// What was recorded where the checker of the proofs rejects a line of the trace.
-    #[must_use]
-    pub fn rejection_at(&self, line: usize) -> Option<Rejection> {
-        let index = line.checked_sub(self.system().lines().count() + 1)?;
-        let (place, event) = self.events.get(index)?;
-        Some(self.rejection(*place, "no step of the proved protocol".to_owned(), event))
-    }
-
-    fn rejection(&self, place: Place, rule: String, event: &Event) -> Rejection {
-        Rejection {
-            file: self.contents[place.file].file.clone(),
-            line: place.line,
-            rule,
-            recorded: event.to_string(),
-        }
-    }
-}
-
-/// Judges the traces of one run, one file for each node and, perhaps, for each client.
+/// Judges the traces of one run: one file of each node, and any number of files of clients.
 ///
 /// # Errors
-/// If the files cannot be read as that: malformed lines (but for the last, if it is torn), files of
-/// different clusters, two files of one node, a node without a file.
-pub fn certify(files: &[File]) -> Result<Report, Refused> {
-    let first = files
-        .first()
-        .ok_or_else(|| Refused("no traces".to_owned()))?;
+/// If the files are not that: malformed lines (except for a torn last line), files of different
+/// clusters, two files of one process, a node without a file.
+pub fn certify(files: &[File]) -> Result<Report, Error> {
+    let first = files.first().ok_or(Error::NoTraces)?;
     let run = first.run()?;
     for file in files {
         if file.run()? != run {
-            let (file, other) = (&file.name, &first.name);
-            return Err(Refused(format!(
-                "{file} and {other} are of different clusters"
-            )));
+            let (file, other) = (file.name.clone(), first.name.clone());
+            return Err(Error::DifferentClusters(file, other));
         }
     }
-    let invalid = |error| Refused(format!("{}, line 1: {error}", first.name));
-    // One that is alone says nothing that could be certified.
+    // A single node sends no messages, so that there would be nothing to judge.
     if !(2..=AcceptorSet::CAPACITY).contains(&run.nodes) {
-        let (name, nodes, last) = (&first.name, run.nodes, AcceptorSet::CAPACITY);
-        let range = format!("a cluster that can be certified has from 2 to {last} nodes");
-        return Err(Refused(format!("{name}, line 1: {range}, not {nodes}")));
+        return Err(first.error(1, Problem::NodeCount(run.nodes)));
     }
-    match run.protocol {
-        Spoken::Basic => {
-            let cluster = Arc::new(run.basic().map_err(invalid)?);
-            judge_with(run, files, basic::Process::Node(cluster))
-        }
-        Spoken::Fast => {
-            let cluster = Arc::new(run.fast().map_err(invalid)?);
-            judge_with(run, files, fast::Process::Node(cluster))
-        }
-        Spoken::Multi(replicas) => {
-            let cluster = Arc::new(run.multi(replicas).map_err(invalid)?);
-            judge_with(
-                run,
-                files,
-                multi::Process::Node(cluster, Clock::Real(now_us)),
-            )
-        }
-    }
+    run::certify_run(run, files)
 }
 
-fn judge_with<P>(run: Run, files: &[File], node: P) -> Result<Report, Refused>
+/// Judges the traces of a run of protocol `P`.
+fn certify_as<P>(run: Run, settings: P::Settings, files: &[File]) -> Result<Report, Error>
 where
     P: Protocol,
     StepOf<P>: DeserializeOwned,
@@ -248,26 +112,22 @@ where
     let traces = traces?;
     let mut owners: BTreeMap<usize, &str> = BTreeMap::new();
     for trace in &traces {
-        if let Some(node) = trace.node
-            && let Some(other) = owners.insert(node, &trace.name)
+        if let Some(process) = trace.node
+            && let Some(other) = owners.insert(process, &trace.name)
         {
-            let name = &trace.name;
-            return Err(Refused(format!(
-                "{other} and {name} are both of process {node}"
-            )));
+            let files = [other.to_owned(), trace.name.clone()];
+            return Err(Error::SameProcess { files, process });
         }
     }
-    if let Some(missing) = (0..run.nodes as usize).find(|node| !owners.contains_key(node)) {
-        return Err(Refused(format!(
-            "node {missing} of {} has no trace here: all nodes of a run are judged together",
-            run.nodes
-        )));
+    let nodes = run.nodes;
+    if let Some(node) = (0..nodes as usize).find(|node| !owners.contains_key(node)) {
+        return Err(Error::MissingNode { node, nodes });
     }
-    let quorums = run.quorums().map_err(|error| Refused(error.to_string()))?;
+    let (node, quorums) = P::node(&run, settings)?;
     let contents = traces.iter().map(|trace| Contents {
         file: trace.name.clone(),
         node: trace.node,
-        is_client: trace.node.is_some_and(|node| node >= run.nodes as usize),
+        is_client: trace.node.is_some_and(|node| node >= nodes as usize),
         steps: trace.steps.len(),
         torn: trace.torn,
     });
@@ -280,149 +140,7 @@ where
         protocol: None,
         events: Vec::new(),
         values: Vec::new(),
+        quorums,
     };
-    let certifier = Certifier {
-        owners: owners.into_keys().collect(),
-        sent: HashSet::new(),
-        replay: Replay::new(node),
-        deriver: Deriver::new(quorums.clone()),
-        judge: Judge::new(quorums),
-        report,
-    };
-    certifier.run(&traces)
-}
-
-/// A judgement under way.
-struct Certifier<P: Protocol> {
-    /// The processes that have traces.
-    owners: BTreeSet<usize>,
-    /// Who has said what to whom.
-    sent: HashSet<(usize, usize, P::Msg)>,
-    replay: Replay<P>,
-    deriver: Deriver<P>,
-    judge: Judge,
-    report: Report,
-}
-
-impl<P: Protocol> Certifier<P> {
-    /// Takes all steps in an order in which they can have happened: those of a node in theirs, and
-    /// none before what it received was sent.
-    fn run(mut self, traces: &[Trace<P>]) -> Result<Report, Refused> {
-        let mut next = vec![0; traces.len()];
-        loop {
-            let mut goes_on = false;
-            for (file, trace) in traces.iter().enumerate() {
-                while let Some((line, step)) = trace.steps.get(next[file])
-                    && self.is_enabled(step)
-                {
-                    self.step(Place { file, line: *line }, step)?;
-                    next[file] += 1;
-                    goes_on = true;
-                }
-            }
-            if goes_on {
-                continue;
-            }
-            let Some(file) = self.blocked(traces, &next) else {
-                break;
-            };
-            let (line, step) = &traces[file].steps[next[file]];
-            self.forged(Place { file, line: *line }, step);
-            // What follows from it is still to be judged.
-            self.step(Place { file, line: *line }, step)?;
-            next[file] += 1;
-        }
-        self.report.values = self.deriver.values().iter().map(quote).collect();
-        Ok(self.report)
-    }
-
-    fn is_node(&self, process: usize) -> bool {
-        process < self.report.run.nodes as usize
-    }
-
-    /// Whether what a step reacts to has happened.
-    fn is_enabled(&self, step: &StepOf<P>) -> bool {
-        let RecordedEvent::Message(from, message) = &step.event else {
-            return true;
-        };
-        !self.owners.contains(from) || self.sent.contains(&(*from, step.node, message.clone()))
-    }
-
-    /// Of the files that cannot go on, one whose next message is sent nowhere in what is left;
-    /// none if nothing is left.
-    fn blocked(&self, traces: &[Trace<P>], next: &[usize]) -> Option<usize> {
-        let mut left = (0..traces.len()).filter(|file| next[*file] < traces[*file].steps.len());
-        let is_sent_nowhere = |file: &usize| {
-            let (_, step) = &traces[*file].steps[next[*file]];
-            let RecordedEvent::Message(from, message) = &step.event else {
-                return false;
-            };
-            let is_it = |sent: &(usize, P::Msg)| sent.0 == step.node && sent.1 == *message;
-            let rests = traces
-                .iter()
-                .zip(next)
-                .filter(|(it, _)| it.node == Some(*from));
-            let mut steps = rests.flat_map(|(trace, next)| &trace.steps[*next..]);
-            !steps.any(|(_, step)| step.sends.iter().any(is_it))
-        };
-        // Once is enough to know that the run is not certified.
-        let first = left.clone().next();
-        let forged = left.find(|file| self.report.causality.is_none() && is_sent_nowhere(file));
-        forged.or(first)
-    }
-
-    fn forged(&mut self, place: Place, step: &StepOf<P>) {
-        let RecordedEvent::Message(from, message) = &step.event else {
-            return;
-        };
-        let rule = format!("a message is received only after it was sent, and {from} has not");
-        let recorded = quote(message);
-        let rejection = Rejection {
-            file: self.report.contents[place.file].file.clone(),
-            line: place.line,
-            rule,
-            recorded,
-        };
-        self.report.causality.get_or_insert(rejection);
-    }
-
-    fn step(&mut self, place: Place, step: &StepOf<P>) -> Result<(), Refused> {
-        for (to, message) in &step.sends {
-            self.sent.insert((step.node, *to, message.clone()));
-        }
-        if !self.is_node(step.node) {
-            for (_, message) in &step.sends {
-                self.deriver.hear_client(message);
-            }
-            return Ok(());
-        }
-        if let RecordedEvent::Message(from, message) = &step.event
-            && !self.owners.contains(from)
-        {
-            self.report.untraced += 1;
-            self.deriver.hear_client(message);
-        }
-        let file = self.report.contents[place.file].file.clone();
-        if self.report.model.is_none()
-            && let Err((rule, recorded)) = self.replay.step(step)
-        {
-            self.report.model = Some(Rejection {
-                file: file.clone(),
-                line: place.line,
-                rule,
-                recorded,
-            });
-        }
-        let events = self.deriver.step(step);
-        let line = place.line;
-        for event in events.map_err(|what| Refused(format!("{file}, line {line}: {what}")))? {
-            if self.report.protocol.is_none()
-                && let Err(rule) = self.judge.step(&event)
-            {
-                self.report.protocol = Some(self.report.rejection(place, rule, &event));
-            }
-            self.report.events.push((place, event));
-        }
-        Ok(())
-    }
+    Certifier::new(owners.into_keys().collect(), node, report).run(&traces)
 }

@@ -1,6 +1,7 @@
-//! The same steps once more, by the very actors.
+//! Replays the recorded steps with the actors.
 
 use super::protocol::Protocol;
+use super::rule::{Rule, Violation};
 use super::trace::StepOf;
 use crate::delta::Delta;
 use crate::runtime::RecordedEvent;
@@ -10,10 +11,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// How much of what was recorded a message quotes, in characters.
+/// The number of characters to which recorded data is shortened.
 const QUOTED_MAX: usize = 300;
 
-/// Replays all nodes, step by step.
+/// Replays the steps of all nodes.
 pub(super) struct Replay<P: Protocol> {
     node: P,
     states: BTreeMap<usize, Replayed<P>>,
@@ -24,14 +25,14 @@ struct Replayed<P: Protocol> {
     saved: Option<P::Storage>,
 }
 
-/// What a step comes to.
+/// The effects of a step: the saved state, and the messages.
 type Done<P> = (
     Option<<P as Actor>::Storage>,
     Vec<(usize, <P as Actor>::Msg)>,
 );
 
 impl<P: Protocol> Replay<P> {
-    /// The actor that every node is.
+    /// Begins a replay. All nodes are the same actor.
     pub(super) fn new(node: P) -> Self {
         Replay {
             node,
@@ -42,26 +43,22 @@ impl<P: Protocol> Replay<P> {
     /// Takes a step again.
     ///
     /// # Errors
-    /// If the actor does something else than was recorded: what, and what was.
-    pub(super) fn step(&mut self, step: &StepOf<P>) -> Result<(), (String, String)> {
+    /// If the actor does something else: the broken rule, and the recorded data.
+    pub(super) fn step(&mut self, step: &StepOf<P>) -> Result<(), (Violation, String)> {
         let mut out = Out::new();
         let (taken, is_exact) = replay(&step.clock, || self.take(step, &mut out));
         taken?;
         if !is_exact {
-            return Err(differs(
-                "the actor reads the clock more or less often",
-                &step.clock,
-            ));
+            let found = "the actor reads it more or less often".to_owned();
+            return Err((Rule::ClockReadings.broken(found), quote(&step.clock)));
         }
         let (saved, sends) = done::<P>(out);
         let known = self.states.get_mut(&step.node);
         let Some(replayed) = known else { return Ok(()) };
         let changes = saved.as_ref().map(|it| it.changes(replayed.saved.as_ref()));
         if changes != step.saves {
-            return Err(differs(
-                format_args!("the actor saves {}", quote(&changes)),
-                &step.saves,
-            ));
+            let found = format!("the actor saves {}", quote(&changes));
+            return Err((Rule::Saves.broken(found), quote(&step.saves)));
         }
         if let Some(saved) = saved {
             replayed.saved = Some(saved);
@@ -69,34 +66,30 @@ impl<P: Protocol> Replay<P> {
         if sends != step.sends {
             let both = sends.iter().zip(&step.sends);
             let at = both.take_while(|(ours, theirs)| ours == theirs).count();
-            let what = format!(
-                "the actor sends, after {at} messages, {}",
-                quote(&sends.get(at))
-            );
-            return Err(differs(what, &step.sends.get(at)));
+            let next = quote(&sends.get(at));
+            let found = format!("after {at} messages the actor sends {next}");
+            return Err((Rule::Sends.broken(found), quote(&step.sends.get(at))));
         }
         Ok(())
     }
 
-    fn take(&mut self, step: &StepOf<P>, out: &mut Out<P>) -> Result<(), (String, String)> {
+    fn take(&mut self, step: &StepOf<P>, out: &mut Out<P>) -> Result<(), (Violation, String)> {
         let id = Id::from(step.node);
         let node = &self.node;
         if let RecordedEvent::Start(changes) = &step.event {
             let saved = P::Storage::replay(None, changes.iter().cloned());
             let known = self.states.get(&step.node).and_then(|it| it.saved.as_ref());
             if saved.as_ref() != known {
-                let what = format!("it had saved {}", quote(&known));
-                return Err(differs(what, &saved));
+                let found = format!("it had saved {}", quote(&known));
+                return Err((Rule::StartFromDisk.broken(found), quote(&saved)));
             }
             let state = Cow::Owned(node.on_start(id, &saved, out));
             self.states.insert(step.node, Replayed { state, saved });
             return Ok(());
         }
         let Some(Replayed { state, .. }) = self.states.get_mut(&step.node) else {
-            return Err(differs(
-                "a node starts before it does anything",
-                &step.event,
-            ));
+            let found = format!("node {} has not started", step.node);
+            return Err((Rule::StartFirst.broken(found), quote(&step.event)));
         };
         match &step.event {
             RecordedEvent::Start(_) => {}
@@ -122,11 +115,7 @@ fn done<P: Protocol>(out: Out<P>) -> Done<P> {
     (saved, sends)
 }
 
-fn differs(what: impl ToString, recorded: &impl Debug) -> (String, String) {
-    (what.to_string(), quote(recorded))
-}
-
-/// The beginning of something, in words.
+/// Returns the `Debug` text of a value, shortened.
 pub(super) fn quote(it: &impl Debug) -> String {
     let text = format!("{it:?}");
     match text.char_indices().nth(QUOTED_MAX) {

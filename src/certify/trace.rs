@@ -1,6 +1,6 @@
-//! Reads what a node recorded of itself.
+//! Reads traces.
 
-use super::Refused;
+use super::error::{Error, Problem};
 use super::run::Run;
 use crate::delta::Delta;
 use crate::runtime::Recorded;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use stateright::actor::Actor;
 
-/// A step of an actor, as it is read back.
+/// A step of an actor as it is read back.
 pub(super) type StepOf<A> = Recorded<
     <A as Actor>::Msg,
     <A as Actor>::Timer,
@@ -16,70 +16,72 @@ pub(super) type StepOf<A> = Recorded<
     <<A as Actor>::Storage as Delta>::Change,
 >;
 
-/// A file, to be read.
+/// A file that is to be judged.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// What it is called in messages.
+    /// The name, as messages give it.
     pub name: String,
-    /// Its bytes.
+    /// The contents.
     pub bytes: Vec<u8>,
 }
 
-/// What is in a file.
+/// A trace: the contents of a file.
 pub(super) struct Trace<A: Actor<Storage: Delta>> {
     pub(super) name: String,
-    /// Whose steps they are; nobody's if there are none.
+    /// The process that took the steps; `None` if there are no steps.
     pub(super) node: Option<usize>,
-    /// The steps, and the lines that they stand in, counted from 1.
+    /// The steps, each with its line, counted from 1.
     pub(super) steps: Vec<(usize, StepOf<A>)>,
-    /// The last line, if the node was killed while writing it.
+    /// The last line, if a process that was killed left it unfinished.
     pub(super) torn: Option<usize>,
 }
 
-/// The first line of the steps that follow.
+/// A line about the run of the steps that follow.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct About {
     run: Run,
 }
 
-/// How lines begin that are about the run.
+/// The beginning of such a line.
 const ABOUT: &[u8] = b"{\"run\":";
 
 impl File {
-    fn refuse(&self, line: usize, what: impl std::fmt::Display) -> Refused {
-        Refused(format!("{}, line {line}: {what}", self.name))
+    pub(super) fn error(&self, line: usize, problem: impl Into<Problem>) -> Error {
+        let (file, problem) = (self.name.clone(), problem.into());
+        Error::Line {
+            file,
+            line,
+            problem,
+        }
     }
 
+    /// Returns the lines that are not empty, counted from 1.
     fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let lines = self.bytes.split(|byte| *byte == b'\n');
         (1..).zip(lines).filter(|(_, line)| !line.is_empty())
     }
 
-    fn about(&self, line: usize, text: &[u8]) -> Result<Run, Refused> {
+    fn about(&self, line: usize, text: &[u8]) -> Result<Run, Error> {
         let about: Result<About, _> = serde_json::from_slice(text);
-        let about = about.map_err(|error| self.refuse(line, error))?;
+        let about = about.map_err(|error| self.error(line, error))?;
         Ok(about.run)
     }
 
-    /// What run it is of.
+    /// Returns the run, as the first line names it.
     ///
     /// # Errors
-    /// If it does not begin with that.
-    pub fn run(&self) -> Result<Run, Refused> {
+    /// If the first line does not name a run.
+    pub fn run(&self) -> Result<Run, Error> {
         match self.lines().next() {
             Some((line, text)) if text.starts_with(ABOUT) => self.about(line, text),
-            Some((line, _)) => Err(self.refuse(
-                line,
-                "a trace begins with what run it is of, {\"run\":..}; `synod cluster --trace` \
-                 records such",
-            )),
-            None => Err(self.refuse(1, "nothing was recorded")),
+            Some((line, _)) => Err(self.error(line, Problem::NoRun)),
+            None => Err(self.error(1, Problem::Empty)),
         }
     }
 
-    /// All its steps, which must be of one node and of this run.
-    pub(super) fn read<A>(&self, run: &Run) -> Result<Trace<A>, Refused>
+    /// Reads all steps, which must be of one process and of this run.
+    pub(super) fn read<A>(&self, run: &Run) -> Result<Trace<A>, Error>
     where
         A: Actor<Storage: Delta>,
         StepOf<A>: DeserializeOwned,
@@ -96,20 +98,19 @@ impl File {
             let step: Result<StepOf<A>, _> = match text.starts_with(ABOUT) {
                 true if is_torn => break,
                 true if self.about(line, text)? == *run => continue,
-                true => return Err(self.refuse(line, "from here on it is of another cluster")),
+                true => return Err(self.error(line, Problem::OtherCluster)),
                 false => serde_json::from_slice(text),
             };
             match step {
                 Ok(step) => {
-                    let node = *trace.node.get_or_insert(step.node);
-                    if node != step.node {
-                        let both = format!("a step of {} among those of {node}", step.node);
-                        return Err(self.refuse(line, both));
+                    let (process, owner) = (step.node, *trace.node.get_or_insert(step.node));
+                    if process != owner {
+                        return Err(self.error(line, Problem::OtherProcess { process, owner }));
                     }
                     trace.steps.push((line, step));
                 }
                 Err(_) if is_torn => trace.torn = Some(line),
-                Err(error) => return Err(self.refuse(line, error)),
+                Err(error) => return Err(self.error(line, error)),
             }
         }
         Ok(trace)

@@ -1,4 +1,4 @@
-//! `synod certify`: the verdicts on a run that was recorded.
+//! `synod certify`: the verdicts on a recorded run.
 
 use crate::console::output::{Output, bad, bold, dim, good, grouped, warn};
 use crate::console::{Error, Exit};
@@ -13,24 +13,23 @@ use synod::certify::{Contents, File, Rejection, Report, certify};
 pub(super) const EXAMPLES: &str = "\
 Examples:
   synod cluster multi --faults loss=0.1,dup=0.1,reorder=0.1 --trace run && synod certify run
-  synod certify run --checker proofs/build/checker      have the proven checker judge it as well
-  synod certify run --events run.trace                  and look at what it reads
+  synod certify run --checker proofs/build/checker      ask the proven checker as well
+  synod certify run --events run.trace                  write the events that it reads
 
-Exit status: 0 certified; 1 rejected: file, line, the rule, and what was recorded; 2 the files
-cannot be read as the traces of one run.";
+Exit status: 0 certified; 1 rejected, with file, line, rule and recorded data; 2 the files are not
+the traces of one run.";
 
 #[derive(Debug, Args)]
 pub(super) struct CertifyArgs {
-    /// What each process of a run recorded: one file of every node, and of clients if they are
-    /// there; or the directory that they are in. Without a client's file, what it asked for is
-    /// taken on trust.
+    /// The traces of a run: one file of each node, any number of files of clients; or their
+    /// directory. The requests of clients without a file are taken on trust.
     #[arg(required = true, value_name = "TRACE")]
     traces: Vec<PathBuf>,
-    /// Ask this program as well: the checker that is extracted from the proof, as
-    /// `make -C proofs checker` builds it.
+    /// Also ask this program: the checker that is extracted from the proof, which
+    /// `make -C proofs checker` builds.
     #[arg(long, value_name = "PROGRAM")]
     checker: Option<PathBuf>,
-    /// Write what the nodes did, in the language of that checker, to this file.
+    /// Write the events of the nodes, in the language of that checker, to this file.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Print one JSON object per line.
@@ -41,7 +40,7 @@ pub(super) struct CertifyArgs {
 /// A judge and its verdict.
 struct Verdict {
     judge: &'static str,
-    /// What it says if nothing speaks against the run.
+    /// The text if the judge rejects nothing.
     certifies: String,
     rejection: Option<Rejection>,
 }
@@ -61,7 +60,7 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
     if let Some(checker) = &args.checker {
         verdicts.push(Verdict {
             judge: "checker",
-            certifies: "so says the checker that is extracted from the proof".to_owned(),
+            certifies: "the checker that is extracted from the proof accepts them".to_owned(),
             rejection: ask(checker, &report)?,
         });
     }
@@ -82,7 +81,7 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
     })
 }
 
-/// Takes up a trace, or all those in a directory.
+/// Reads a trace, or all traces in a directory.
 fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
     let name = path.display().to_string();
     let fail = |error| Error::Other(format!("cannot read {name}: {error}"));
@@ -97,7 +96,7 @@ fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
     }
     if paths.is_empty() {
         return Err(Error::Other(format!(
-            "there is no trace in {name}; `synod cluster --trace {name}` records some"
+            "there is no trace in {name}; `synod cluster --trace {name}` records a run"
         )));
     }
     paths.sort_unstable();
@@ -115,12 +114,12 @@ fn ours(report: &Report) -> Vec<Verdict> {
     vec![
         verdict(
             "causality",
-            "every message that was received was sent before".to_owned(),
+            "every received message was sent before".to_owned(),
             &report.causality,
         ),
         verdict(
             "model",
-            format!("{} steps of nodes are those of the actors", grouped(steps)),
+            format!("{} steps of nodes are steps of the actors", grouped(steps)),
             &report.model,
         ),
         verdict(
@@ -134,7 +133,7 @@ fn ours(report: &Report) -> Vec<Verdict> {
     ]
 }
 
-/// Has the program judge the run, and finds the place of what it rejects.
+/// Asks the program to judge the run, and returns the rejection with its place.
 fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
     let fail = |what: String| Error::Other(format!("{}: {what}", checker.display()));
     let file = tempfile::NamedTempFile::new().map_err(Error::other)?;
@@ -145,7 +144,7 @@ fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
     let misunderstood = || {
         let error = String::from_utf8_lossy(&answer.stderr);
         fail(format!(
-            "this is no verdict: {}{}",
+            "the output is no verdict: {}{}",
             said.trim(),
             error.trim()
         ))
@@ -164,7 +163,7 @@ fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
     }
 }
 
-/// All that is to be told.
+/// The results of the command.
 struct Judgement {
     report: Report,
     verdicts: Vec<Verdict>,
@@ -203,7 +202,7 @@ impl Judgement {
                         it.file,
                         it.line
                     ))?;
-                    output.line(format_args!("           rule      {}", it.rule))?;
+                    output.line(format_args!("           rule      {}", it.reason))?;
                     output.line(format_args!("           recorded  {}", it.recorded))?;
                     explain(report, it, output)?;
                 }
@@ -249,7 +248,7 @@ impl Judgement {
     }
 }
 
-/// What the numbers in an event stand for.
+/// Prints the value that a number in a rejected event stands for.
 fn explain(report: &Report, rejection: &Rejection, output: &mut Output) -> Result<(), Error> {
     let words: Vec<&str> = rejection.recorded.split(' ').collect();
     let value = match words.as_slice() {
@@ -279,7 +278,7 @@ fn describe(contents: &Contents) -> String {
     };
     let torn = contents
         .torn
-        .map(|line| format!("; line {line}, the last, is torn, as by a kill, and is left out"));
+        .map(|line| format!("; line {line}, the last, is torn, as by a kill, and is not counted"));
     format!(
         "{who}, {} steps{}",
         grouped(contents.steps),

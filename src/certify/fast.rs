@@ -1,0 +1,74 @@
+//! Fast Paxos over texts.
+
+use super::protocol::{Disk, Protocol, Speech, SpeechOf};
+use super::run::Run;
+use crate::backoff::Backoff;
+use crate::ballot::NodeId;
+use crate::fast::{Cluster, Message, Process};
+use crate::quorum::{AcceptorSet, FastSpec, QuorumError, QuorumSystem};
+use crate::rounds::Rounds;
+use std::sync::Arc;
+
+impl Run {
+    /// Returns the cluster, if it runs Fast Paxos. The first round is fast.
+    ///
+    /// # Errors
+    /// If there are no nodes.
+    pub fn fast(&self) -> Result<Cluster, QuorumError> {
+        let acceptors = AcceptorSet::first(self.nodes);
+        let quorums = FastSpec::majority(acceptors.len()).over(acceptors, Rounds { fast: 1 })?;
+        let nodes: Vec<NodeId> = quorums.acceptors().iter().collect();
+        Ok(Cluster {
+            quorums,
+            coordinators: nodes.clone(),
+            learners: nodes,
+            nacks: true,
+            round_max: u64::MAX,
+            backoff: Backoff::default(),
+        })
+    }
+}
+
+impl Protocol for Process<String> {
+    type Settings = ();
+    type Value = String;
+    type Request = String;
+
+    fn node(run: &Run, (): ()) -> Result<(Self, QuorumSystem), QuorumError> {
+        let cluster = run.fast()?;
+        let quorums = cluster.quorums.clone();
+        Ok((Process::Node(Arc::new(cluster)), quorums))
+    }
+
+    fn disk(saved: &Self::Storage) -> Disk<String> {
+        let acceptor = saved.acceptor.as_ref();
+        let disk = acceptor.map(|it| Disk::of_one(it.promised, it.vote.clone()));
+        disk.unwrap_or_default()
+    }
+
+    fn decided(before: Option<&Self::Storage>, after: &Self::Storage) -> Vec<(u64, String)> {
+        let known = before.and_then(|before| before.decided.as_ref());
+        let decided = after.decided.iter().filter(|it| Some(*it) != known);
+        decided.map(|value| (0, value.clone())).collect()
+    }
+
+    fn speech(message: &Self::Msg) -> SpeechOf<Self> {
+        match message.clone() {
+            Message::Propose { value } => Speech::Request(value),
+            Message::Prepare { ballot } => Speech::Prepare(ballot, 0),
+            Message::Promise { ballot, vote } => {
+                let votes = vote.into_iter().map(|vote| (0, vote)).collect();
+                Speech::Promise(ballot, votes, 0, None)
+            }
+            Message::Any { ballot } => Speech::Any(0, ballot),
+            Message::Accept { vote } => Speech::Proposal(0, vote),
+            Message::Accepted { vote } => Speech::Accepted(0, vote.ballot, Some(vote.value)),
+            Message::Decided { value } => Speech::Chosen(vec![(0, value)]),
+            Message::Nack { .. } | Message::Ask => Speech::Nothing,
+        }
+    }
+
+    fn requests(value: &String) -> Vec<String> {
+        vec![value.clone()]
+    }
+}
