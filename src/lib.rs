@@ -76,6 +76,7 @@ pub mod basic;
 pub mod certify;
 pub mod checker;
 pub mod delta;
+mod effects;
 pub mod fast;
 pub mod invariant;
 pub mod kv;

@@ -176,6 +176,7 @@ mod stale;
 
 pub use acceptor::Acceptor;
 pub use client::{Client, ClientState, How, Task};
+use durable::Mark;
 pub use durable::{Change, Durable};
 pub use leader::{Leader, Phase};
 pub use learner::{Applied, Learner, Progress};
@@ -185,9 +186,10 @@ pub use reign::Limits;
 pub use session::{Order, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};
 
-use crate::actor::{emit, update};
+use crate::actor::{run, start};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
+use crate::effects::Persistent;
 use crate::machine::Machine;
 use crate::quorum::{AcceptorSet, QuorumError, QuorumSystem};
 use crate::vote::Vote;
@@ -449,6 +451,16 @@ pub enum Clock {
     Real(fn() -> u64),
 }
 
+impl Clock {
+    /// What it shows, given the ticks that the process has counted.
+    fn read(self, counted: Time) -> Time {
+        match self {
+            Clock::Ticks => counted,
+            Clock::Real(read) => Time(read()),
+        }
+    }
+}
+
 /// A process: a node of the cluster, whose roles follow from its id, or a client.
 #[derive(Clone, Debug)]
 pub enum Process<M: Machine> {
@@ -474,6 +486,12 @@ pub enum Alarm {
     Node(Timer),
     /// A client's: no answer yet, ask again.
     Retry,
+}
+
+impl From<Timer> for Alarm {
+    fn from(timer: Timer) -> Self {
+        Alarm::Node(timer)
+    }
 }
 
 impl fmt::Debug for Alarm {
@@ -537,74 +555,30 @@ impl<M: Machine> fmt::Debug for ProcessState<M> {
 }
 
 impl<M: Machine> Process<M> {
-    fn now(clock: Clock, counted: Time) -> Time {
-        match clock {
-            Clock::Ticks => counted,
-            Clock::Real(read) => Time(read()),
-        }
-    }
-
-    /// Runs `step` on a node and hands its effects on: first what must be durable, then the rest.
-    ///
-    /// This is the one place where a state is saved, so no message can leave before the promise or
-    /// the vote behind it is on disk. A borrowed state, the checker's, is saved if what is durable
-    /// did change. An owned one, the runtime's, is changed in place, and saved if it may have
-    /// changed: the runtime writes down only what did. So if a role changed something and the step
-    /// does not say that it may have, the checker finds it missing.
-    fn run(
-        &self,
-        id: Id,
-        state: &mut Cow<ProcessState<M>>,
-        out: &mut Out<Self>,
-        step: impl FnOnce(Step<M>) -> Effects<M>,
-    ) {
-        let (Process::Node(cluster, clock), Some(before)) = (self, state.node()) else {
-            return;
-        };
-        let counted = before.now;
-        let before = match state {
-            Cow::Borrowed(borrowed) => borrowed.node(),
-            Cow::Owned(_) => None,
-        };
-        let mut effects = None;
-        update(state, |state| {
-            if let ProcessState::Node(node) = state {
-                let read = || Self::now(*clock, counted);
-                effects = Some(step(Step::new(cluster, id.into(), node, &read)));
-            }
-        });
-        let Some(effects) = effects else { return };
-        let after = state.node().filter(|_| effects.may_save);
-        if let Some(after) = after.map(NodeState::durable)
-            && before.is_none_or(|before| after.differs_from(&before.durable()))
-        {
-            out.save(after);
-        }
-        Self::emit(effects, out);
-    }
-
-    fn emit(effects: Effects<M>, out: &mut Out<Self>) {
-        let timers = effects.timers.into_iter();
-        let timers = timers.map(|(timer, wait)| (Alarm::Node(timer), wait));
-        emit(effects.sends, timers, out);
-    }
-
     /// A client says what it wants, and will say it again.
-    fn ask(
-        client: &Client<M::Command>,
-        id: Id,
-        state: &ClientState<M::Reply>,
-        out: &mut Out<Self>,
-    ) {
-        let requests = client.ask(id.into(), state);
+    fn ask(client: &Client<M::Command>, state: &ClientState<M::Reply>, out: &mut Effects<M>) {
+        let requests = client.ask(out.me(), state);
         if requests.is_empty() {
-            out.cancel_timer(Alarm::Retry);
-            return;
+            return out.cancel(Alarm::Retry);
         }
         for (to, message) in requests {
-            out.send(to.into(), message);
+            out.send(to, message);
         }
-        out.set_timer(Alarm::Retry, client.backoff.pace());
+        out.set(Alarm::Retry, client.backoff.pace());
+    }
+}
+
+impl<M: Machine> Persistent for ProcessState<M> {
+    type Durable = Durable<M>;
+    type Mark = Option<Mark<M::Command>>;
+
+    fn mark(&self) -> Self::Mark {
+        self.node().map(Mark::of)
+    }
+
+    fn changed_since(&self, mark: &Self::Mark) -> Option<Durable<M>> {
+        let (node, mark) = (self.node()?, mark.as_ref()?);
+        (!mark.is_of(node)).then(|| node.durable())
     }
 }
 
@@ -616,23 +590,22 @@ impl<M: Machine> Actor for Process<M> {
     type Random = ();
 
     fn on_start(&self, id: Id, storage: &Option<Durable<M>>, out: &mut Out<Self>) -> Self::State {
-        match self {
+        start(id, out, |effects| match self {
             Process::Node(cluster, clock) => {
-                let read = || Self::now(*clock, Time(0));
-                let mut node = Step::start_state(cluster, id.into(), storage.as_ref(), read());
-                let step = Step::new(cluster, id.into(), &mut node, &read);
-                Self::emit(step.on_start(), out);
+                let now = clock.read(Time(0));
+                let mut node = Step::start_state(cluster, id.into(), storage.as_ref(), now);
+                Step::new(cluster, *clock, &mut node, effects).on_start();
                 if matches!(clock, Clock::Ticks) && cluster.lease.is_some() {
-                    out.set_timer(Alarm::Node(Timer::Tick), cluster.election.pace());
+                    effects.set(Timer::Tick, cluster.election.pace());
                 }
                 ProcessState::Node(Box::new(node))
             }
             Process::Client(client) => {
                 let state = client.start();
-                Self::ask(client, id, &state, out);
+                Self::ask(client, &state, effects);
                 ProcessState::Client(state)
             }
-        }
+        })
     }
 
     fn on_msg(
@@ -643,41 +616,35 @@ impl<M: Machine> Actor for Process<M> {
         msg: Self::Msg,
         out: &mut Out<Self>,
     ) {
-        let Process::Client(client) = self else {
-            return self.run(id, state, out, |step| step.on_message(src.into(), msg));
-        };
-        let Message::Reply { seq, outcome } = msg else {
-            return;
-        };
-        let mut is_news = false;
-        update(state, |state| {
-            if let ProcessState::Client(state) = state {
-                is_news = client.on_reply(state, src.into(), seq, outcome);
+        run(id, state, out, |state, effects| match (self, state) {
+            (Process::Node(cluster, clock), ProcessState::Node(node)) => {
+                Step::new(cluster, *clock, node, effects).on_message(src.into(), msg);
             }
+            (Process::Client(client), ProcessState::Client(state)) => {
+                if let Message::Reply { seq, outcome } = msg
+                    && client.on_reply(state, src.into(), seq, outcome)
+                {
+                    Self::ask(client, state, effects);
+                }
+            }
+            _ => {}
         });
-        if let Some(state) = state.client().filter(|_| is_news) {
-            Self::ask(client, id, state, out);
-        }
     }
 
     fn on_timeout(&self, id: Id, state: &mut Cow<Self::State>, timer: &Alarm, out: &mut Out<Self>) {
-        match (self, timer) {
-            (Process::Node(..), Alarm::Node(timer)) => {
-                self.run(id, state, out, |step| step.on_timer(*timer));
-            }
-            (Process::Client(client), Alarm::Retry) => {
-                // Whoever answered last may be gone.
-                update(state, |state| {
-                    if let ProcessState::Client(state) = state {
-                        state.leader = None;
-                    }
-                });
-                if let Some(state) = state.client() {
-                    Self::ask(client, id, state, out);
+        run(id, state, out, |state, effects| {
+            match (self, state, timer) {
+                (Process::Node(cluster, clock), ProcessState::Node(node), Alarm::Node(timer)) => {
+                    Step::new(cluster, *clock, node, effects).on_timer(*timer);
                 }
+                (Process::Client(client), ProcessState::Client(state), Alarm::Retry) => {
+                    // Whoever answered last may be gone.
+                    state.leader = None;
+                    Self::ask(client, state, effects);
+                }
+                _ => {}
             }
-            (Process::Node(..), Alarm::Retry) | (Process::Client(_), Alarm::Node(_)) => {}
-        }
+        });
     }
 
     fn name(&self) -> String {
