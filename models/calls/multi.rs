@@ -237,7 +237,8 @@ impl Written for ProcessState<Register> {
     fn write(&self, words: &mut Words) {
         let Some(node) = self.node() else { return };
         words.option(node.acceptor.as_ref(), Words::put);
-        words.option(node.grant, |words, grant| {
+        let grant = node.acceptor.as_ref().and_then(|it| it.grant);
+        words.option(grant, |words, grant| {
             words.word(grant.to);
             words.word(grant.until.0);
         });

@@ -750,7 +750,9 @@ impl Subject {
                 message
             }
             (Rule::HoldOffNobody, message) => {
-                node.grant = None;
+                if let Some(acceptor) = &mut node.acceptor {
+                    acceptor.grant = None;
+                }
                 message
             }
             (Rule::CountFromReceipt, Message::Heard { ballot, beat }) => {
@@ -1000,7 +1002,9 @@ impl Actor for Subject {
         let mut inner = Out::new();
         let mut state = self.process.on_start(id, &storage, &mut inner);
         if let (Rule::ForgetGrant, ProcessState::Node(node)) = (rule, &mut state) {
-            node.grant = None;
+            if let Some(acceptor) = &mut node.acceptor {
+                acceptor.grant = None;
+            }
         }
         out.append(&mut inner);
         state

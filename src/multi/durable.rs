@@ -36,7 +36,7 @@ impl<C: Data> Mark<C> {
     /// The mark of a node. Cheap: votes are shared, not copied.
     pub(super) fn of<M: Machine<Command = C>>(node: &NodeState<M>) -> Self {
         Self {
-            acceptor: node.acceptor.clone(),
+            acceptor: node.acceptor.as_ref().map(Acceptor::durable),
             ballot: node.ballot(),
             log: log_of(node),
         }
@@ -44,7 +44,8 @@ impl<C: Data> Mark<C> {
 
     /// Whether a node still has this mark. Cheap: votes that are shared are not compared.
     pub(super) fn is_of<M: Machine<Command = C>>(&self, node: &NodeState<M>) -> bool {
-        self.log == log_of(node) && self.ballot == node.ballot() && self.acceptor == node.acceptor
+        let acceptor = || node.acceptor.as_ref().map(Acceptor::durable);
+        self.log == log_of(node) && self.ballot == node.ballot() && self.acceptor == acceptor()
     }
 }
 

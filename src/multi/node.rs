@@ -3,7 +3,7 @@
 //! Plain functions from a state and an event to a state and [`Effects`]: no sockets, no files, no
 //! clock. A message to oneself is handled in the same step, by the same handlers.
 
-use super::lease::{Grant, Time};
+use super::lease::Time;
 use super::stale::is_possible;
 use super::{
     Acceptor, Alarm, Clock, Cluster, Durable, Entry, Leader, Learner, Log, Message, MessageOf,
@@ -27,8 +27,6 @@ mod reads;
 pub struct NodeState<M: Machine> {
     /// The acceptor's part.
     pub acceptor: Option<Acceptor<M::Command>>,
-    /// The acceptor's lease to a leader. Lost in a crash.
-    pub grant: Option<Grant>,
     /// The proposer's part.
     pub leader: Option<Leader<M::Command>>,
     /// What is decided. A proposer has this part too: it proposes only for slots that are open.
@@ -43,7 +41,7 @@ impl<M: Machine> NodeState<M> {
     pub fn durable(&self) -> Durable<M> {
         let learner = self.learner.as_ref();
         Durable {
-            acceptor: self.acceptor.clone(),
+            acceptor: self.acceptor.as_ref().map(Acceptor::durable),
             ballot: self.ballot(),
             snapshot: learner.and_then(|learner| learner.snapshot.clone()),
             log: learner.map_or_else(|| Log::from(Slot(0)), |learner| learner.log.clone()),
@@ -66,7 +64,6 @@ impl<M: Machine> NodeState<M> {
     fn inert(now: Time) -> Self {
         Self {
             acceptor: None,
-            grant: None,
             leader: None,
             learner: None,
             now,
@@ -124,9 +121,6 @@ impl<'a, M: Machine> Step<'a, M> {
     }
 
     /// The state of process `me` when it starts, for the first time or again.
-    ///
-    /// An acceptor that restarts does not know what leases it granted, so it waits as if it had
-    /// granted one just now.
     pub(super) fn start_state(
         cluster: &Cluster<M>,
         me: NodeId,
@@ -135,8 +129,6 @@ impl<'a, M: Machine> Step<'a, M> {
     ) -> NodeState<M> {
         let is_acceptor = cluster.quorums.acceptors().contains(me);
         let acceptor = durable.and_then(|durable| durable.acceptor.clone());
-        let acceptor = is_acceptor.then(|| acceptor.unwrap_or_default());
-        let promised = acceptor.as_ref().and_then(|acceptor| acceptor.promised);
         let ballot = durable.and_then(|durable| durable.ballot);
         let snapshot = durable.and_then(|durable| durable.snapshot.clone());
         let log = durable.map_or_else(|| Log::from(Slot(0)), |durable| durable.log.clone());
@@ -144,10 +136,7 @@ impl<'a, M: Machine> Step<'a, M> {
             return NodeState::inert(now);
         };
         NodeState {
-            grant: cluster
-                .lease
-                .and_then(|terms| Grant::presumed(promised, now, terms)),
-            acceptor,
+            acceptor: is_acceptor.then(|| Acceptor::restart(acceptor, cluster.lease, now)),
             leader: cluster
                 .proposers
                 .contains(&me)
@@ -194,10 +183,9 @@ impl<'a, M: Machine> Step<'a, M> {
                 ballot,
                 from: start,
             } => {
-                let bytes_max = self.cluster.limits.bytes_max;
-                let is_out = holds_off(self.state.grant, ballot, self.now());
-                let acceptor = self.state.acceptor.as_mut().filter(|_| !is_out);
-                let answer = acceptor.and_then(|it| it.on_prepare(ballot, start, bytes_max));
+                let (bytes_max, now) = (self.cluster.limits.bytes_max, self.now());
+                let acceptor = self.state.acceptor.as_mut();
+                let answer = acceptor.and_then(|it| it.on_prepare(ballot, start, bytes_max, now));
                 self.answer(from, answer);
             }
             Message::Promise {
@@ -343,18 +331,15 @@ impl<'a, M: Machine> Step<'a, M> {
     }
 
     fn on_accept(&mut self, from: NodeId, slot: Slot, vote: Vote<Entry<M::Command>>) {
-        let ballot = vote.ballot;
-        if holds_off(self.state.grant, ballot, self.now()) {
-            return;
-        }
+        let (ballot, now) = (vote.ballot, self.now());
         let Some(acceptor) = self.state.acceptor.as_mut() else {
             return;
         };
-        let is_past = acceptor.is_past_accept(ballot);
+        let is_admitted = acceptor.admits(ballot, now);
         let is_decided = slot < acceptor.base;
-        let answer = acceptor.on_accept(slot, vote);
+        let answer = acceptor.on_accept(slot, vote, now);
         self.answer(from, answer);
-        if is_past {
+        if !is_admitted {
             return;
         }
         self.follow(ballot);
@@ -424,7 +409,9 @@ impl<'a, M: Machine> Step<'a, M> {
     fn tick(&mut self) {
         self.state.now = self.state.now.after(1);
         let now = self.state.now;
-        self.state.grant = self.state.grant.filter(|grant| now < grant.until);
+        if let Some(acceptor) = self.state.acceptor.as_mut() {
+            acceptor.tick(now);
+        }
         self.out.set(Timer::Tick, self.cluster.election.pace());
     }
 
@@ -458,20 +445,12 @@ impl<'a, M: Machine> Step<'a, M> {
     }
 }
 
-/// Whether a lease to somebody else keeps a ballot out.
-fn holds_off(grant: Option<Grant>, ballot: Ballot, now: Time) -> bool {
-    grant.is_some_and(|grant| grant.holds_off(ballot, now))
-}
-
 impl<M: Machine> fmt::Debug for NodeState<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         if let Some(acceptor) = &self.acceptor {
             write!(f, "{acceptor:?}")?;
             separator = " · ";
-        }
-        if let Some(grant) = &self.grant {
-            write!(f, " lease to {} until {:?}", grant.to, grant.until)?;
         }
         if let Some(leader) = &self.leader {
             write!(f, "{separator}{leader:?}")?;

@@ -1,9 +1,9 @@
 //! Signs of life, the leases that they ask for, and the reads that these answer.
 
-use super::{Step, holds_off};
+use super::Step;
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
-use crate::multi::lease::{Beat, Grant, lease_end};
+use crate::multi::lease::{Beat, lease_end};
 use crate::multi::{How, Leader, Message, Outcome, Slot, Timer};
 
 impl<M: Machine> Step<'_, M> {
@@ -60,22 +60,14 @@ impl<M: Machine> Step<'_, M> {
     /// A leader shows itself. Whoever follows it grants it a lease from now on, says so, and learns
     /// how far its ballot has got.
     pub(super) fn on_heartbeat(&mut self, from: NodeId, ballot: Ballot, beat: Beat, upto: Slot) {
-        let is_out = holds_off(self.state.grant, ballot, self.now());
+        let now = self.now();
         if let Some(acceptor) = self.state.acceptor.as_mut() {
-            if is_out {
+            let answer = acceptor.on_heartbeat(ballot, beat, self.cluster.lease, now);
+            let follows = matches!(answer, Some(Message::Heard { .. }));
+            self.answer(from, answer);
+            if !follows {
                 return;
             }
-            if !acceptor.on_heartbeat(ballot) {
-                let (promised, decided) = (acceptor.promised, acceptor.base);
-                if let Some(promised) = promised.filter(|_| self.cluster.nacks) {
-                    self.out.send(from, Message::Nack { promised, decided });
-                }
-                return;
-            }
-            if let Some(terms) = self.cluster.lease {
-                self.state.grant = Some(Grant::new(ballot.node, self.now(), terms));
-            }
-            self.out.send(from, Message::Heard { ballot, beat });
         }
         self.follow(ballot);
         if from != self.out.me() {
