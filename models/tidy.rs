@@ -28,8 +28,9 @@ const FAST: [&str; 6] = [
 ];
 
 /// Multi-Paxos without stateright: the roles, and what stands beside them.
-const MULTI: [&str; 14] = [
+const MULTI: [&str; 15] = [
     "acceptor",
+    "campaign",
     "leader",
     "reign",
     "learner",

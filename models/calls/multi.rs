@@ -12,12 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use synod::backoff::Backoff;
 use synod::ballot::NodeId;
-use synod::multi::leader::Campaign;
 use synod::multi::lease::{Beat, Terms, Time};
 use synod::multi::reign::Reign;
 use synod::multi::{
-    Acceptor, Alarm, Chunk, Clock, Cluster, Durable, Entry, How, Leader, Learner, Limits, Log,
-    Message, NodeState, Order, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot,
+    Acceptor, Alarm, Campaign, Chunk, Clock, Cluster, Durable, Entry, How, Leader, Learner, Limits,
+    Log, Message, NodeState, Order, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot,
     Snapshot, Timer, Transfer,
 };
 use synod::quorum::{AcceptorSet, QuorumSystem};

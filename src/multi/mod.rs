@@ -162,6 +162,7 @@
 //! ```
 
 mod acceptor;
+mod campaign;
 mod client;
 mod durable;
 pub mod leader;
@@ -175,6 +176,7 @@ mod snapshot;
 mod stale;
 
 pub use acceptor::Acceptor;
+pub use campaign::Campaign;
 pub use client::{Client, ClientState, How, Task};
 use durable::Mark;
 pub use durable::{Change, Durable};
