@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod figures;
+mod messages;
 mod proofs;
 mod teeth;
 
@@ -329,7 +330,8 @@ fn lines_fit_on_a_page() {
     let broken: Vec<String> = everything()
         .iter()
         .flat_map(|source| source.text.lines().map(|line| (&source.path, line)))
-        .filter(|(_, line)| line.chars().count() > COLUMNS_MAX)
+        // A row of a table is one line.
+        .filter(|(_, line)| line.chars().count() > COLUMNS_MAX && !line.starts_with("//! |"))
         .map(|(path, line)| format!("{path}: {line}"))
         .collect();
     assert_none(&broken, "lines that are too long");

@@ -23,6 +23,24 @@
 //! each method headed by its rule and its source. [`node`] joins the roles that a process plays.
 //! This file knows the messages and stateright's `Actor`, and no rule.
 //!
+//! # Messages
+//!
+//! A handler has the name of its message. What is durable first is saved before the message leaves.
+//! The theorems are those of `proofs/basic`; only speed depends on the messages without.
+//!
+//! | message | from | to | phase | durable first | handler | theorem |
+//! |---|---|---|---|---|---|---|
+//! | `Propose` | client | proposers | | | [`Proposer::on_propose`] | `validity` |
+//! | `Prepare` | proposer | acceptors | 1a | ballot | [`Acceptor::on_prepare`] | `promise_kept` |
+//! | `Promise` | acceptor | proposer | 1b | promise | [`Proposer::on_promise`] | `chosen_agreement` |
+//! | `Accept` | proposer | acceptors | 2a | | [`Acceptor::on_accept`] | `one_value_per_ballot` |
+//! | `Accepted` | acceptor | learners | 2b | vote | [`Learner::on_accepted`] | `decided_is_chosen` |
+//! | `Nack` | acceptor | proposer | | | [`Proposer::on_nack`] | |
+//! | `Decided` | learner | learners, proposers and clients | | decision | [`Learner::on_decided`] | `decision_stands` |
+//! | `Ask` | node | learners and proposers | | | [`Step::on_ask`] | |
+//!
+//! [`Step::on_ask`]: node
+//!
 //! Sources: `[PMS]` is Lamport, *Paxos Made Simple* (2001). Paxos.tla and Voting.tla are his
 //! specifications of the protocol and of its abstraction.
 //!
@@ -95,12 +113,12 @@ pub enum Message<V> {
         /// The higher ballot.
         promised: Ballot,
     },
-    /// Learner to whoever has not learned: this value is chosen.
+    /// Learner to learners, proposers and clients: this value is chosen.
     Decided {
         /// The value.
         value: V,
     },
-    /// To learners and proposers: has anything been chosen?
+    /// Node to learners and proposers: has anything been chosen?
     Ask,
 }
 

@@ -193,11 +193,7 @@ impl<'a, V: Value> Step<'a, V> {
                     self.rest(value);
                 }
             }
-            Message::Ask => {
-                if let Some(value) = self.state.decided().cloned() {
-                    self.out.send(from, Message::Decided { value });
-                }
-            }
+            Message::Ask => self.on_ask(from),
         }
     }
 
@@ -237,6 +233,13 @@ impl<'a, V: Value> Step<'a, V> {
         }
         if has_come_to_rest {
             self.out.cancel(Timer::Retry);
+        }
+    }
+
+    /// Whoever asks is told the decision, if it is known.
+    fn on_ask(&mut self, from: NodeId) {
+        if let Some(value) = self.state.decided().cloned() {
+            self.out.send(from, Message::Decided { value });
         }
     }
 

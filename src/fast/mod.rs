@@ -27,6 +27,25 @@
 //! `Actor`, and no rule. Which ballots are fast, and what resolves a collision:
 //! [`Rounds`](crate::rounds::Rounds).
 //!
+//! # Messages
+//!
+//! A handler has the name of its message. What is durable first is saved before the message leaves.
+//! The theorems are those of `proofs/fast`; only speed depends on the messages without.
+//!
+//! | message | from | to | phase | durable first | handler | theorem |
+//! |---|---|---|---|---|---|---|
+//! | `Propose` | client | acceptors and coordinators | | | [`Acceptor::on_propose`], [`Coordinator::on_propose`] | `validity` |
+//! | `Prepare` | coordinator | acceptors | 1a | ballot | [`Acceptor::on_prepare`] | `promise_kept` |
+//! | `Promise` | acceptor | coordinator | 1b | promise | [`Coordinator::on_promise`] | `chosen_agreement` |
+//! | `Any` | coordinator | acceptors | 2a | | [`Acceptor::on_any`] | `chosen_agreement` |
+//! | `Accept` | coordinator | acceptors | 2a | | [`Acceptor::on_accept`] | `one_value_per_ballot` |
+//! | `Accepted` | acceptor | learners and the coordinator of a fast ballot | 2b | vote | [`Coordinator::on_accepted`], [`Learner::on_accepted`] | `decided_is_chosen` |
+//! | `Nack` | acceptor | coordinator | | | [`Coordinator::on_nack`] | |
+//! | `Decided` | learner | learners, coordinators and clients | | decision | [`Learner::on_decided`] | `decision_stands` |
+//! | `Ask` | node | learners and coordinators | | | [`Step::on_ask`] | |
+//!
+//! [`Step::on_ask`]: node
+//!
 //! Source: `[Fast]` is Lamport, *Fast Paxos* (2005). What the paper calls rounds are ballots here.
 //!
 //! # Where we differ from the paper
@@ -99,7 +118,7 @@ pub enum Message<V> {
         /// The proposal.
         vote: Vote<V>,
     },
-    /// Phase 2b, acceptor to learners, and in a fast ballot to its coordinator: voted for this.
+    /// Phase 2b, acceptor to learners and the coordinator of a fast ballot: voted for this.
     Accepted {
         /// The vote.
         vote: Vote<V>,
@@ -109,12 +128,12 @@ pub enum Message<V> {
         /// The higher ballot.
         promised: Ballot,
     },
-    /// Learner to whoever has not learned: this value is chosen.
+    /// Learner to learners, coordinators and clients: this value is chosen.
     Decided {
         /// The value.
         value: V,
     },
-    /// To learners and coordinators: has anything been chosen?
+    /// Node to learners and coordinators: has anything been chosen?
     Ask,
 }
 

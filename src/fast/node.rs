@@ -189,11 +189,7 @@ impl<'a, V: Value> Step<'a, V> {
                     self.rest(value);
                 }
             }
-            Message::Ask => {
-                if let Some(value) = self.state.decided().cloned() {
-                    self.out.send(from, Message::Decided { value });
-                }
-            }
+            Message::Ask => self.on_ask(from),
         }
     }
 
@@ -272,6 +268,13 @@ impl<'a, V: Value> Step<'a, V> {
         if let Some(accept) = resolved {
             self.broadcast_to_acceptors(&accept);
             self.give_time();
+        }
+    }
+
+    /// Whoever asks is told the decision, if it is known.
+    fn on_ask(&mut self, from: NodeId) {
+        if let Some(value) = self.state.decided().cloned() {
+            self.out.send(from, Message::Decided { value });
         }
     }
 

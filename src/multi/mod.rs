@@ -32,6 +32,35 @@
 //! headed by its rule and its source; [`lease`] and [`Sessions`] stand apart. [`node`] joins the
 //! roles that a process plays. This file knows the messages and stateright's `Actor`, and no rule.
 //!
+//! # Messages
+//!
+//! A handler has the name of its message. What is durable first is saved before the message leaves.
+//! The theorems are those of `proofs/multi`; reads are checked, not proved.
+//!
+//! | message | from | to | phase | durable first | handler | theorem |
+//! |---|---|---|---|---|---|---|
+//! | `Request` | client | proposers | | | [`Reign::on_request`] | `validity` |
+//! | `Read` | client | proposers | | | [`Reign::on_read`] | |
+//! | `Reply` | leader | client | | decision | [`Client::on_reply`] | `exactly_once` |
+//! | `Prepare` | proposer | acceptors | 1a | ballot | [`Acceptor::on_prepare`] | `promise_kept` |
+//! | `Promise` | acceptor | proposer | 1b | promise | [`Leader::on_promise`] | `chosen_agreement` |
+//! | `Continue` | proposer | acceptor | 1a | | [`Acceptor::on_continue`] | `chosen_agreement` |
+//! | `Accept` | leader | acceptors | 2a | | [`Acceptor::on_accept`] | `one_value_per_ballot` |
+//! | `Accepted` | acceptor | leader | 2b | vote | [`Reign::on_accepted`] | `decided_is_chosen` |
+//! | `Nack` | acceptor | proposer | | | [`Leader::on_nack`] | |
+//! | `Decided` | leader | learners that vote | | decision | [`Step::on_decided`] | `decided_is_chosen` |
+//! | `Entries` | node | learner | | decision | [`Step::on_entries`] | `decision_stands` |
+//! | `Ask` | learner | node | | | [`Step::on_ask`] | |
+//! | `Chunk` | learner | learner | | snapshot | [`Learner::on_chunk`] | `same_state` |
+//! | `Fetch` | learner | learner | | | [`Step::on_fetch`] | |
+//! | `Heartbeat` | leader | all | | | [`Acceptor::on_heartbeat`] | `promise_kept` |
+//! | `Heard` | acceptor | leader | | promise | [`Reign::on_heard`] | |
+//!
+//! [`Step::on_ask`]: node
+//! [`Step::on_decided`]: node
+//! [`Step::on_entries`]: node
+//! [`Step::on_fetch`]: node
+//!
 //! Sources: `[PMS]` Lamport, *Paxos Made Simple* (2001), section 3. `[PMMC]` van Renesse and
 //! Altinbuken, *Paxos Made Moderately Complex* (2015). `[PML]` Chandra, Griesemer and Redstone,
 //! *Paxos Made Live* (2007). `[Raft thesis]` Ongaro, *Consensus: Bridging Theory and Practice*
@@ -48,16 +77,16 @@
 //!   [`Proposal`](reign::Proposal) stays. `reuse-ballot`
 //! - VotesSafe, Agreement: [`Leader::on_promise`] adopts the highest vote of each slot.
 //!   `lowest-vote`, `ignore-votes`, `forget-votes`
-//! - DecidedIsChosen: [`Reign::on_accepted`](reign::Reign::on_accepted), [`Acceptor::voted_in`],
-//!   [`Reign::learn`](reign::Reign::learn). `count-one-vote`, `any-vote-decides`, `lead-overruled`
+//! - DecidedIsChosen: [`Reign::on_accepted`], [`Acceptor::voted_in`], [`Reign::learn`].
+//!   `count-one-vote`, `any-vote-decides`, `lead-overruled`
 //! - DecisionStands: [`Learner::learn`], [`Learner::compact`]. `forget-log`
-//! - Validity: [`Reign::fill`](reign::Reign::fill). `invent-command`
+//! - Validity: [`Reign::fill`]. `invent-command`
 //! - SameState: [`Learner::learn`] goes by slots, and a [`Machine`] by nothing else.
 //!   `reverse-batch`
 //! - ExactlyOnce: [`Sessions::carry_out`]. `renumber`
-//! - Linearizable: [`Reign::on_read`](reign::Reign::on_read), [`Reign::ready`](reign::Reign::ready)
-//!   and the [`lease`]. `read-unconfirmed`, `read-too-soon`, `hold-off-nobody`, `forget-grant`,
-//!   `count-from-receipt`, `no-margin`
+//! - Linearizable: [`Reign::on_read`], [`Reign::ready`], [`Acceptor::admits`] and the [`lease`].
+//!   `read-unconfirmed`, `read-too-soon`, `hold-off-nobody`, `forget-grant`, `count-from-receipt`,
+//!   `no-margin`
 //!
 //! # Where we differ from the papers
 //! - Votes go to the leader, which tells the learners: fewer messages than voting to all.
@@ -66,8 +95,7 @@
 //! - A node that is an acceptor and a learner drops a vote once it knows the slot to be decided,
 //!   and says in its promises up to which slot. A leader does not ask for those slots again.
 //! - A leader's first read needs no entry of its own ballot in the log: phase 1 tells it what may
-//!   have been chosen before, and all of that must be applied here first
-//!   ([`Reign::barrier`](reign::Reign::barrier)).
+//!   have been chosen before, and all of that must be applied here first ([`Reign::barrier`]).
 //! - A leader that nobody answers prepares again, and is silent meanwhile: so a node that can reach
 //!   a quorum takes over from one that cannot, though it still hears it.
 //! - An acceptor that does not learn keeps its votes for ever: only who knows what was decided may
@@ -184,7 +212,7 @@ pub use leader::{Leader, Phase};
 pub use learner::{Applied, Learner, Progress};
 pub use log::{Entry, Log, Slot};
 pub use node::{NodeState, Timer};
-pub use reign::Limits;
+pub use reign::{Limits, Reign};
 pub use session::{Order, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};
 
@@ -209,9 +237,9 @@ use std::time::Duration;
 /// Everything that is ever said about commands `C` that are answered with replies `R`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Message<C, R> {
-    /// Client to whoever may lead: do this, through the log.
+    /// Client to proposers: do this, through the log.
     Request(Request<C>),
-    /// Client to whoever may lead: read this, without a place in the log.
+    /// Client to proposers: read this, without a place in the log.
     Read {
         /// The client's number for it.
         seq: u64,
@@ -246,7 +274,7 @@ pub enum Message<C, R> {
         /// The promise counts only with the votes from this slot on, which did not fit.
         more: Option<Slot>,
     },
-    /// Phase 1a again, proposer to acceptor: the rest of your promise.
+    /// Phase 1a, proposer to acceptor: send the rest of your promise.
     Continue {
         /// The ballot promised.
         ballot: Ballot,
@@ -282,21 +310,21 @@ pub enum Message<C, R> {
         /// The slot.
         upto: Slot,
     },
-    /// To learners: what is chosen for these slots.
+    /// Node to learner: what is chosen for these slots.
     Entries {
         /// The slot of the first.
         from: Slot,
         /// One for each slot.
         entries: Vec<Entry<C>>,
     },
-    /// Learner to any: what is chosen from this slot on?
+    /// Learner to node: what is chosen from this slot on?
     Ask {
         /// The slot.
         from: Slot,
     },
-    /// Piece of a snapshot, to a learner that asked for slots which are truncated.
+    /// Learner to learner: a piece of a snapshot, for the slots asked for are truncated.
     Chunk(Chunk),
-    /// Learner to whoever sent a piece: the next one.
+    /// Learner to learner: send the next piece.
     Fetch {
         /// The snapshot.
         upto: Slot,
