@@ -17,8 +17,8 @@ use synod::ballot::{Ballot, NodeId};
 use synod::delta::Delta;
 use synod::kv::{Command, Store};
 use synod::multi::{
-    Alarm, Clock, Cluster, Entry, Message, MessageOf, Order, Outcome, Process, ProcessState,
-    Request, Sessions, Slot, Timer,
+    Alarm, Clock, Cluster, Durable, Entry, Message, MessageOf, Order, Outcome, Process,
+    ProcessState, Request, Sessions, Slot, Timer,
 };
 use synod::runtime::simulator::{Settings, Simulation};
 use synod::runtime::{Node, NodeConfig, Stop, clock, spawn};
@@ -59,6 +59,8 @@ struct Driven {
     process: Process<Store>,
     state: Cow<'static, ProcessState<Store>>,
     sent: Vec<(Id, Msg)>,
+    /// What was saved last. The runtime keeps it as well, so that logs and votes are shared with it.
+    saved: Option<Durable<Store>>,
 }
 
 impl Driven {
@@ -74,15 +76,18 @@ impl Driven {
             process,
             state,
             sent: Vec::new(),
+            saved: None,
         })
     }
 
     fn note(&mut self, out: Out<Process<Store>>) {
-        self.sent
-            .extend(out.into_iter().filter_map(|wish| match wish {
-                Wish::Send(to, message) => Some((to, message)),
-                _ => None,
-            }));
+        for wish in out {
+            match wish {
+                Wish::Send(to, message) => self.sent.push((to, message)),
+                Wish::Save(durable) => self.saved = Some(durable),
+                _ => {}
+            }
+        }
     }
 
     fn receive(&mut self, from: usize, message: Msg) {

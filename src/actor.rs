@@ -1,11 +1,10 @@
-//! What the protocols' actors have in common: ids, how a state is changed, and how effects are
-//! handed on. No rule of any.
+//! What the protocols' actors have in common: ids, and how a step changes a state, saves and sends.
+//! No rule of any.
 
 use crate::ballot::NodeId;
+use crate::effects::{Effects, Persistent};
 use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;
-use std::ops::Range;
-use std::time::Duration;
 
 impl From<Id> for NodeId {
     fn from(id: Id) -> Self {
@@ -21,9 +20,43 @@ impl From<NodeId> for Id {
     }
 }
 
+/// Starts a process. There is nothing to save: all that is durable was.
+pub(crate) fn start<A: Actor>(
+    id: Id,
+    out: &mut Out<A>,
+    begin: impl FnOnce(&mut Effects<A::Msg, A::Timer>) -> A::State,
+) -> A::State {
+    let mut effects = Effects::of(id.into());
+    let state = begin(&mut effects);
+    emit(effects, out);
+    state
+}
+
+/// Takes a step of a process: what it changed of the durable state is saved, and only then are its
+/// effects handed on.
+///
+/// This is the one place where a state is saved, so no message can leave before the promise or the
+/// vote behind it is on disk.
+pub(crate) fn run<A>(
+    id: Id,
+    state: &mut Cow<A::State>,
+    out: &mut Out<A>,
+    step: impl FnOnce(&mut A::State, &mut Effects<A::Msg, A::Timer>),
+) where
+    A: Actor<State: Persistent<Durable = A::Storage>>,
+{
+    let before = state.mark();
+    let mut effects = Effects::of(id.into());
+    update(state, |state| step(state, &mut effects));
+    if let Some(durable) = state.changed_since(&before) {
+        out.save(durable);
+    }
+    emit(effects, out);
+}
+
 /// Changes a state in place. A borrowed one, the checker's, becomes owned only if it did change,
 /// which is how stateright tells a step from a no-op; an owned one, the runtime's, is not copied.
-pub(crate) fn update<S: Clone + PartialEq>(state: &mut Cow<S>, change: impl FnOnce(&mut S)) {
+fn update<S: Clone + PartialEq>(state: &mut Cow<S>, change: impl FnOnce(&mut S)) {
     match state {
         Cow::Owned(owned) => change(owned),
         Cow::Borrowed(borrowed) => {
@@ -36,17 +69,12 @@ pub(crate) fn update<S: Clone + PartialEq>(state: &mut Cow<S>, change: impl FnOn
     }
 }
 
-/// Hands on what a step wants done: messages, and alarms to set to a time from a range or (`None`)
-/// to cancel.
-pub(crate) fn emit<A: Actor>(
-    sends: impl IntoIterator<Item = (NodeId, A::Msg)>,
-    timers: impl IntoIterator<Item = (A::Timer, Option<Range<Duration>>)>,
-    out: &mut Out<A>,
-) {
-    for (to, message) in sends {
+/// Hands on what a step wants done.
+fn emit<A: Actor>(effects: Effects<A::Msg, A::Timer>, out: &mut Out<A>) {
+    for (to, message) in effects.sends {
         out.send(to.into(), message);
     }
-    for (timer, wait) in timers {
+    for (timer, wait) in effects.timers {
         match wait {
             Some(range) => out.set_timer(timer, range),
             None => out.cancel_timer(timer),

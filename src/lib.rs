@@ -83,6 +83,7 @@ pub mod checker;
 pub mod cli;
 mod console;
 pub mod delta;
+mod effects;
 pub mod fast;
 pub mod invariant;
 pub mod kv;

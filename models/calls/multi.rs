@@ -12,12 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use synod::backoff::Backoff;
 use synod::ballot::NodeId;
-use synod::multi::leader::Campaign;
 use synod::multi::lease::{Beat, Terms, Time};
 use synod::multi::reign::Reign;
 use synod::multi::{
-    Acceptor, Alarm, Chunk, Clock, Cluster, Durable, Entry, How, Leader, Learner, Limits, Log,
-    Message, NodeState, Order, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot,
+    Acceptor, Alarm, Campaign, Chunk, Clock, Cluster, Durable, Entry, How, Leader, Learner, Limits,
+    Log, Message, NodeState, Order, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot,
     Snapshot, Timer, Transfer,
 };
 use synod::quorum::{AcceptorSet, QuorumSystem};
@@ -237,7 +236,8 @@ impl Written for ProcessState<Register> {
     fn write(&self, words: &mut Words) {
         let Some(node) = self.node() else { return };
         words.option(node.acceptor.as_ref(), Words::put);
-        words.option(node.grant, |words, grant| {
+        let grant = node.acceptor.as_ref().and_then(|it| it.grant);
+        words.option(grant, |words, grant| {
             words.word(grant.to);
             words.word(grant.until.0);
         });

@@ -589,7 +589,8 @@ impl<A: Speaker> System for Multi<A> {
         match (before, fresh) {
             (ProcessState::Node(before), ProcessState::Node(mut fresh)) => {
                 fresh.now = before.now;
-                if let Some(grant) = &mut fresh.grant {
+                let acceptor = fresh.acceptor.as_mut();
+                if let Some(grant) = acceptor.and_then(|it| it.grant.as_mut()) {
                     grant.until = grant.until.after(before.now.0);
                 }
                 ProcessState::Node(fresh)
@@ -606,7 +607,9 @@ impl<A: Speaker> System for Multi<A> {
         let mut state = state.clone();
         match &mut state {
             ProcessState::Node(node) => {
-                node.grant = None;
+                if let Some(acceptor) = &mut node.acceptor {
+                    acceptor.grant = None;
+                }
                 // Whose promises and votes are counted so far, no property asks, nor what waits.
                 match node.leader.as_mut().map(|leader| &mut leader.phase) {
                     Some(Phase::Preparing(campaign)) => {
@@ -702,14 +705,13 @@ impl<A: Speaker> System for Multi<A> {
                 });
             }
         };
-        let mut acceptor = node.acceptor.clone();
+        let mut acceptor = node.acceptor.as_ref().map(Acceptor::durable);
         if let Some(acceptor) = acceptor.as_mut().filter(|_| aspect != VOTES) {
             acceptor.votes.clear();
             acceptor.base = Slot(0);
         }
         ProcessState::Node(Box::new(NodeState {
             acceptor: acceptor.filter(|_| [PROMISES, VOTES].contains(&aspect)),
-            grant: None,
             leader: None,
             learner: node.learner.clone().filter(|_| aspect == DECISIONS),
             now: Time(0),

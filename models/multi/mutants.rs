@@ -264,7 +264,7 @@ pub static ALL: &[Mutant] = &[
         needs: "--replies on --reads lease --heartbeats on --lease 3,2 --drop-stale off \
                 --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1 --clocks 1,1",
-        alter_input: |_, node, _, _| node.grant = None,
+        alter_input: |_, node, _, _| forget_grant(node),
         ..Mutant::NONE
     },
     Mutant {
@@ -275,7 +275,7 @@ pub static ALL: &[Mutant] = &[
         // It breaks no claim about which messages are stale.
         needs: "--crashes 1 --replies on --reads lease --heartbeats on --lease 3,2 --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1 --clocks 1,1",
-        started: |node| node.grant = None,
+        started: forget_grant,
         ..Mutant::NONE
     },
     Mutant {
@@ -585,6 +585,13 @@ pub static HARMLESS: &[Mutant] = &[
         ..Mutant::NONE
     },
 ];
+
+/// Forgets the lease that an acceptor granted.
+fn forget_grant(node: &mut Node) {
+    if let Some(acceptor) = &mut node.acceptor {
+        acceptor.grant = None;
+    }
+}
 
 fn ballot(node: &Node) -> Option<Ballot> {
     node.leader.as_ref()?.ballot

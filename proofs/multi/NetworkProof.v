@@ -658,7 +658,14 @@ Lemma tick_keeps s st : good s st -> keeps s st (tick c st).
 Proof.
   intro G. unfold tick. match goal with |- context [with_state ?x st] => set (s1 := x) end.
   apply (keeps_trans s st (with_state s1 st)); [|apply keeps_set_timer].
-  apply keeps_now; [|reflexivity]. now apply good_with_state.
+  apply keeps_now; [|reflexivity]. destruct (acceptor (now st)) as [a|] eqn:E.
+  - set (a1 := Acceptor.tick a (clock (now st) + 1)).
+    change (good s (with_state s1 (with_acceptor a1 st))).
+    apply good_with_state; [|reflexivity..].
+    eapply good_with_acceptor; [exact G|exact E|].
+    apply (fits_acceptor_as c s me a); try apply (acceptor_fits s st a G E);
+      unfold a1, Acceptor.tick; destruct (Acceptor.lease_granted a); auto; now destruct (_ <? _).
+  - now apply good_with_state.
 Qed.
 
 Lemma on_nack_keeps s from promised upto st : good s st ->
@@ -902,29 +909,38 @@ Qed.
 
 (** ** The acceptor's answers *)
 
+(** A refusal changes nothing, and is true. *)
+Lemma refuses s from b st a : good s st -> acceptor (now st) = Some a ->
+  leads s st (answer c me from (Acceptor.refusal_of a b time) (with_acceptor a st)).
+Proof.
+  intros G Ea. apply (keeps_then s st (with_acceptor a st)).
+  { apply keeps_now; [|reflexivity]. eapply good_with_acceptor; eauto.
+    apply (acceptor_fits s st a G Ea). }
+  intro G1. destruct (Acceptor.refusal_of a b time) as [m|] eqn:E; [|now apply leads_refl].
+  apply refusal_ok in E as (p & d & ->). cbn [answer]. destruct (nacks c);
+    [apply keeps_leads, keeps_say; auto; intros said; exact I|now apply leads_refl].
+Qed.
+
 Lemma on_prepare_ok s from b start st : valid s -> good s st ->
   has_said st from me (Prepare b start) -> forall a, acceptor (now st) = Some a ->
   forall a' reply, Acceptor.on_prepare (bytes_of_entry (encoding_of c)) (bytes_max (limit c))
-    a b start = (a', reply) ->
+    a b start time = (a', reply) ->
   leads s st (answer c me from reply (with_acceptor a' st)).
 Proof.
   intros V G H a Ea a' reply. destruct (acceptor_fits s st a G Ea) as [Acc F].
   unfold Acceptor.on_prepare.
-  destruct (N.leb_spec (rank (Some b)) (rank (Acceptor.promised a))) as [L|L].
-  - intros [= <- <-].
-    apply (keeps_then s st (with_acceptor a st)).
-    { apply keeps_now; [|reflexivity]. eapply good_with_acceptor; eauto. }
-    intro G1. unfold Acceptor.refusal_of. destruct (Acceptor.promised a); [|now apply leads_refl].
-    destruct (_ <? _); [|now apply leads_refl]. cbn [answer]. destruct (nacks c);
-      [apply keeps_leads, keeps_say; auto; intros said; exact I|now apply leads_refl].
-  - set (a1 := Acceptor.Acceptor (Some b) (Acceptor.votes a) (Acceptor.base a)).
-    intros [= <- <-].
-    destruct (promise_ok c s me a b V F L) as (s' & Mv & F' & Votes).
-    destruct (report_ok c s' me a1 (bytes_of_entry (encoding_of c)) (bytes_max (limit c)) b start
-      F' eq_refl) as (votes & more & Rp & Reports).
-    rewrite Rp. cbn [answer].
-    eapply leads_acceptor; eauto.
-    + cbn. split; [exact Acc|]. exists start. split; [left; exact H|exact Reports].
+  destruct (_ || _) eqn:E; [intros [= <- <-]; now apply refuses|].
+  apply orb_false_iff in E as [L NE]. apply negb_false_iff, admits_ok in L.
+  assert (L' : rank (Acceptor.promised a) < rank (Some b)).
+  { destruct (N.eq_dec (rank (Acceptor.promised a)) (rank (Some b))) as [Eq|]; [|lia].
+    apply rank_injective in Eq. rewrite Eq in NE. cbn in NE. now rewrite N.eqb_refl in NE. }
+  set (a1 := Acceptor.with_promise b a). intros [= <- <-].
+  destruct (promise_ok c s me a b V F L') as (s' & Mv & F' & Votes).
+  destruct (report_ok c s' me a1 (bytes_of_entry (encoding_of c)) (bytes_max (limit c)) b start
+    F' eq_refl) as (votes & more & Rp & Reports).
+  rewrite Rp. cbn [answer].
+  eapply leads_acceptor; eauto.
+  cbn. split; [exact Acc|]. exists start. split; [left; exact H|exact Reports].
 Qed.
 
 Lemma on_continue_ok s from b start st a : good s st ->
@@ -944,14 +960,14 @@ Qed.
 Lemma on_accept_ok s from slot v st : valid s -> good s st ->
   has_said st from me (Accept slot v) -> leads s st (on_accept c me time from slot v st).
 Proof.
-  intros V G H. unfold on_accept. destruct (holds_off _ _ _); [now apply leads_refl|].
+  intros V G H. unfold on_accept.
   destruct (acceptor (now st)) as [a|] eqn:Ea; [|now apply leads_refl].
   destruct (acceptor_fits s st a G Ea) as [Acc F]. destruct v as [b e]. cbn [fst].
-  destruct (Acceptor.on_accept a slot (b, e)) as [a' reply] eqn:O.
+  destruct (Acceptor.on_accept a slot (b, e) time) as [a' reply] eqn:O.
   pose proof (said_true _ _ G from me _ H) as T. cbn in T.
   set (st1 := answer c me from reply (with_acceptor a' st)).
   assert (L1 : leads s st st1).
-  { destruct (RolesProof.on_accept_ok c cluster_sound s me a slot b e a' reply V F T O)
+  { destruct (RolesProof.on_accept_ok c cluster_sound s me a slot b e time a' reply V F T O)
       as (s' & Mv & F' & Vote & Kinds & Votes).
     destruct reply as [reply|].
     - destruct (Kinds reply eq_refl) as [->|(p & d & ->)].
@@ -961,18 +977,18 @@ Proof.
           right. split; [reflexivity|]. exists from, me. exact H.
       + (* a refusal changes nothing *)
         assert (a' = a) as ->.
-        { unfold Acceptor.on_accept in O. destruct (_ <? _); [congruence|].
+        { unfold Acceptor.on_accept in O. destruct (negb _); [congruence|].
           destruct (_ <? _); inversion O. }
         apply (keeps_then s st (with_acceptor a st)).
         { apply keeps_now; [|reflexivity]. eapply good_with_acceptor; eauto. }
         intro G1. unfold st1. cbn [answer]. destruct (nacks c);
           [apply keeps_leads, keeps_say; auto; intros said; exact I|now apply leads_refl].
     - assert (a' = a) as ->.
-      { unfold Acceptor.on_accept in O. destruct (_ <? _); [congruence|].
+      { unfold Acceptor.on_accept in O. destruct (negb _); [congruence|].
         destruct (_ <? _); inversion O; auto. }
       apply keeps_leads, keeps_now; [|reflexivity]. unfold st1. cbn [answer].
       eapply good_with_acceptor; eauto. }
-  destruct (Acceptor.is_past_accept a b); [exact L1|].
+  destruct (negb _); [exact L1|].
   apply (leads_keeps s st st1 _ L1). intros s' G'.
   apply (keeps_trans s' st1 (follow c b st1)); [now apply follow_keeps|]. intro G2.
   destruct (_ <? _); [now apply on_ask_keeps|now apply keeps_refl].
@@ -993,38 +1009,28 @@ Proof.
     apply (on_decided_ok s1 from (Heartbeat b it upto)); auto; [|now split].
     eapply has_said_more; [|exact H1]. now apply (follow_keeps s1 b st1 G1). }
   destruct (acceptor (now st)) as [a|] eqn:Ea; [|now apply Heed].
-  destruct (holds_off _ _ _); [now apply leads_refl|].
   destruct (acceptor_fits s st a G Ea) as [Acc F].
-  destruct (Acceptor.on_heartbeat a b) as [a' follows] eqn:O. unfold Acceptor.on_heartbeat in O.
-  destruct (N.leb_spec (rank (Acceptor.promised a)) (rank (Some b))) as [L|L].
-  2: { inversion O; subst. destruct (Acceptor.promised a'); [|now apply leads_refl].
-    destruct (nacks c); [|now apply leads_refl].
-    apply keeps_leads, keeps_say; auto. intros said. exact I. }
-  inversion O; subst a' follows. clear O.
-  set (a1 := Acceptor.Acceptor (Some b) (Acceptor.votes a) (Acceptor.base a)).
-  set (g := match lease c with
-    | Some terms => Some (granted (node b) time terms)
-    | None => lease_granted (now st)
-    end).
-  set (st0 := with_grant g st).
-  assert (G0 : good s st0) by (apply good_with_state; auto).
+  unfold Acceptor.on_heartbeat. destruct (Acceptor.admits a b time) eqn:L; cbn [negb].
+  2: { destruct (Acceptor.refusal_of a b time) as [m|] eqn:R.
+    - destruct (refusal_ok _ _ _ _ R) as (p & d & ->). rewrite <- R. now apply refuses.
+    - rewrite <- R. now apply refuses. }
+  apply admits_ok in L.
+  match goal with |- context [with_acceptor ?x st] => set (a1 := x) end.
+  assert (Same : Acceptor.promised a1 = Some b /\ Acceptor.votes a1 = Acceptor.votes a /\
+    Acceptor.base a1 = Acceptor.base a) by (unfold a1; now destruct (lease c)).
+  destruct Same as (P1 & V1 & B1).
   assert (Mv : exists s', acceptor_move c me s s' /\ fits_acceptor c s' me a1 /\
     forall i k e, told s' (accepted me i k e) -> told s (accepted me i k e)).
   { destruct (N.eq_dec (rank (Acceptor.promised a)) (rank (Some b))) as [Eq|NE].
     - exists s. split; [now left|]. split; [|auto]. apply rank_injective in Eq.
-      replace a1 with a; [exact F|]. unfold a1. rewrite <- Eq. now destruct a.
-    - apply (promise_ok c s me a b V F). lia. }
-  destruct Mv as (s' & Mv & F1 & Votes).
-  set (st2 := send me from (Heard b it) (with_acceptor a1 st0)).
+      apply (fits_acceptor_as c s me a); congruence || auto.
+    - destruct (promise_ok c s me a b V F) as (s' & Mv & F' & Votes); [lia|].
+      exists s'. split; [exact Mv|]. split; [|exact Votes].
+      now apply (fits_acceptor_as c s' me (Acceptor.with_promise b a)). }
+  destruct Mv as (s' & Mv & F1 & Votes). cbn [answer].
+  set (st2 := send me from (Heard b it) (with_acceptor a1 st)).
   assert (L2 : leads s st st2).
-  { destruct (leads_acceptor s s' st0 a a1 from (Heard b it) V G0 Ea Mv F1) as (s2 & X);
-      auto; [exact I|]. exists s2. exact X. }
-  assert (E : forall x, (match lease c with
-    | Some terms => with_grant (Some (granted (node b) time terms)) (with_acceptor a1 st)
-    | None => with_acceptor a1 st end) = x -> x = with_acceptor a1 st0).
-  { intros x <-. unfold st0, g. destruct (lease c); [reflexivity|].
-    unfold with_acceptor, with_grant, with_state. now destruct st as [[] ? ? ?]. }
-  cbv zeta. rewrite (E _ eq_refl). fold st2.
+  { apply (leads_acceptor s s' st a a1 from (Heard b it)); auto. exact I. }
   apply (leads_trans s st st2 _ V L2). intros s3 V3 _ G3. apply Heed; auto.
   destruct L2 as (_ & _ & _ & Inc). eapply has_said_more; eauto.
 Qed.
@@ -1094,9 +1100,8 @@ Proof.
   - now apply on_request_ok.
   - apply keeps_leads. now apply on_read_keeps.
   - now apply leads_refl.
-  - destruct (holds_off _ _ _); [now apply leads_refl|].
-    destruct (acceptor (now st)) as [a|] eqn:E; [|now apply leads_refl].
-    destruct (Acceptor.on_prepare _ _ _ _ _) as [a' reply] eqn:O. eapply on_prepare_ok; eauto.
+  - destruct (acceptor (now st)) as [a|] eqn:E; [|now apply leads_refl].
+    destruct (Acceptor.on_prepare _ _ _ _ _ _) as [a' reply] eqn:O. eapply on_prepare_ok; eauto.
   - now apply on_promise_ok.
   - destruct (acceptor (now st)) as [a|] eqn:E; [|now apply leads_refl]. now apply on_continue_ok.
   - now apply on_accept_ok.
@@ -1173,7 +1178,8 @@ Proof.
   unfold start_state, durable_of. cbn [bind saved_acceptor saved_ballot saved_snapshot saved_log].
   rewrite Er. split.
   - constructor; cbn [acceptor leader learner].
-    + destruct (acceptor st) as [a|]; [destruct A as [A F]; rewrite A; auto|now rewrite A].
+    + destruct (acceptor st) as [a|]; [|now rewrite A]. destruct A as [A F]. rewrite A.
+      split; [auto|]. now apply (fits_acceptor_as c s me a).
     + assert (F : fits_leader s said (Leader.restart (Leader.current (leader_of st))))
         by (apply abandon_ok; auto).
       unfold leader_of in *. cbn [leader]. rewrite <- R. destruct (leader st) as [l|]; exact F.

@@ -11,7 +11,6 @@ Open Scope N_scope.
     counts its own ticks, where it has no other clock. *)
 Record state := State {
   acceptor : option Acceptor.acceptor;
-  lease_granted : option grant;
   leader : option Leader.leader;
   learner : option Learner.learner;
   clock : N }.
@@ -24,7 +23,7 @@ Record durable := Durable {
   saved_log : log }.
 
 Definition durable_of (s : state) : durable := {|
-  saved_acceptor := acceptor s;
+  saved_acceptor := option_map Acceptor.durable (acceptor s);
   saved_ballot := bind (leader s) Leader.current;
   saved_snapshot := bind (learner s) Learner.taken;
   saved_log := match learner s with
@@ -73,16 +72,13 @@ Definition with_state (s : state) (st : step) : step :=
   Step s (inbox st) (said st) (timers st).
 Definition with_acceptor (a : Acceptor.acceptor) (st : step) : step :=
   let s := now st in
-  with_state (State (Some a) (lease_granted s) (leader s) (learner s) (clock s)) st.
-Definition with_grant (g : option grant) (st : step) : step :=
-  let s := now st in
-  with_state (State (acceptor s) g (leader s) (learner s) (clock s)) st.
+  with_state (State (Some a) (leader s) (learner s) (clock s)) st.
 Definition with_leader (l : Leader.leader) (st : step) : step :=
   let s := now st in
-  with_state (State (acceptor s) (lease_granted s) (Some l) (learner s) (clock s)) st.
+  with_state (State (acceptor s) (Some l) (learner s) (clock s)) st.
 Definition with_learner (l : Learner.learner) (st : step) : step :=
   let s := now st in
-  with_state (State (acceptor s) (lease_granted s) (leader s) (Some l) (clock s)) st.
+  with_state (State (acceptor s) (leader s) (Some l) (clock s)) st.
 Definition with_reign (r : Reign.reign) (st : step) : step :=
   match leader (now st) with
   | Some l => with_leader (Leader.Leader (Leader.current l) (Leader.Leading r)) st
@@ -114,6 +110,14 @@ Definition wait_for_leader (st : step) : step :=
     let round := match promised with Some b => round b | None => 1 end in
     set_timer Campaign (wait (election c) round) st
   else st.
+
+(** An acceptor's answer goes to the proposer of the ballot. *)
+Definition answer (to : N) (a : option message) (st : step) : step :=
+  match a with
+  | Some (Nack _ _ as m) => if nacks c then send to m st else st
+  | Some m => send to m st
+  | None => st
+  end.
 
 (** Somebody leads in a higher ballot than was ever started here: let it. *)
 Definition follow (b : ballot) (st : step) : step :=
@@ -383,20 +387,9 @@ Definition on_heartbeat (from : N) (b : ballot) (it : beat) (upto : N) (st : ste
   match acceptor (now st) with
   | None => heed st
   | Some a =>
-      if holds_off (lease_granted (now st)) b time then st
-      else
-        let (a', follows) := Acceptor.on_heartbeat a b in
-        if follows then
-          let st := with_acceptor a' st in
-          let st := match lease c with
-            | Some terms => with_grant (Some (granted (node b) time terms)) st
-            | None => st
-            end in
-          heed (send from (Heard b it) st)
-        else match Acceptor.promised a with
-        | Some p => if nacks c then send from (Nack p (Acceptor.base a)) st else st
-        | None => st
-        end
+      let (a, reply) := Acceptor.on_heartbeat a b it (lease c) time in
+      let st := answer from reply (with_acceptor a st) in
+      match reply with Some (Heard _ _) => heed st | _ => st end
   end.
 
 Definition on_heard (from : N) (b : ballot) (it : beat) (st : step) : step :=
@@ -431,14 +424,6 @@ Definition on_read (from seq query : N) (by_lease : bool) (st : step) : step :=
   end.
 
 (** ** The roles *)
-
-(** An acceptor's answer goes to the proposer of the ballot. *)
-Definition answer (to : N) (a : option message) (st : step) : step :=
-  match a with
-  | Some (Nack _ _ as m) => if nacks c then send to m st else st
-  | Some m => send to m st
-  | None => st
-  end.
 
 (** A request is proposed by whoever leads. What was carried out before is not proposed
     again: its client is told what became of it. *)
@@ -486,15 +471,14 @@ Definition on_promise (from : N) (b : ballot) (votes : table vote) (upto : N) (m
   end.
 
 Definition on_accept (from slot : N) (v : vote) (st : step) : step :=
-  if holds_off (lease_granted (now st)) (fst v) time then st
-  else match acceptor (now st) with
+  match acceptor (now st) with
   | None => st
   | Some a =>
-      let is_past := Acceptor.is_past_accept a (fst v) in
+      let is_admitted := Acceptor.admits a (fst v) time in
       let is_decided := slot <? Acceptor.base a in
-      let (a, reply) := Acceptor.on_accept a slot v in
+      let (a, reply) := Acceptor.on_accept a slot v time in
       let st := answer from reply (with_acceptor a st) in
-      if is_past then st
+      if negb is_admitted then st
       else
         let st := follow (fst v) st in
         if is_decided then on_ask from slot st else st
@@ -551,12 +535,9 @@ Definition campaign (st : step) : step :=
 Definition tick (st : step) : step :=
   let s := now st in
   let clock := clock s + 1 in
-  let granted := match lease_granted s with
-    | Some g => if clock <? until g then Some g else None
-    | None => None
-    end in
+  let acceptor := option_map (fun a => Acceptor.tick a clock) (acceptor s) in
   set_timer Tick (pace (election c))
-    (with_state (State (acceptor s) granted (leader s) (learner s) clock) st).
+    (with_state (State acceptor (leader s) (learner s) clock) st).
 
 (** Every message, and the role that answers it. *)
 Definition dispatch (from : N) (m : message) (st : step) : step :=
@@ -564,11 +545,10 @@ Definition dispatch (from : N) (m : message) (st : step) : step :=
   | Request it => on_request it st
   | Read seq query by_lease => on_read from seq query by_lease st
   | Prepare b start =>
-      if holds_off (lease_granted (now st)) b time then st
-      else match acceptor (now st) with
+      match acceptor (now st) with
       | Some a =>
           let (a, reply) := Acceptor.on_prepare (bytes_of_entry (encoding_of c))
-            (bytes_max (limit c)) a b start in
+            (bytes_max (limit c)) a b start time in
           answer from reply (with_acceptor a st)
       | None => st
       end
@@ -621,16 +601,13 @@ Definition sends (st : step) : list (N * message) :=
 (** The state when it starts, for the first time or again. One that saved what makes no
     sense does nothing. *)
 Definition start_state (d : option durable) : state :=
-  let saved := bind d saved_acceptor in
   let acceptor := if is_acceptor c me
-    then Some (match saved with Some a => a | None => Acceptor.default end) else None in
-  let promised := bind acceptor Acceptor.promised in
+    then Some (Acceptor.restart (bind d saved_acceptor) (lease c) time) else None in
   let log := match d with Some d => saved_log d | None => continue_at 0 end in
   match Learner.restart (program_of c) (encoding_of c) (initial c) (bind d saved_snapshot) log with
-  | None => State None None None None time
+  | None => State None None None time
   | Some learner =>
       {| acceptor := acceptor;
-         lease_granted := bind (lease c) (presumed promised time);
          leader := if is_in (proposers c) me then Some (Leader.restart (bind d saved_ballot))
            else None;
          learner := if is_told c me then Some learner else None;

@@ -49,6 +49,12 @@ Record fits_acceptor (s : abstract) (me : N) (a : Acceptor.acceptor) : Prop := F
   report_fits : forall b, Acceptor.promised a = Some b -> used s b \/
     forall i, Acceptor.base a <= i -> told s (promise me b i (find i (Acceptor.votes a))) }.
 
+(** A lease changes nothing. *)
+Lemma fits_acceptor_as s me a a' : Acceptor.promised a' = Acceptor.promised a ->
+  Acceptor.votes a' = Acceptor.votes a -> Acceptor.base a' = Acceptor.base a ->
+  fits_acceptor s me a -> fits_acceptor s me a'.
+Proof. intros P V B [A W O F R]. constructor; rewrite ?P, ?V, ?B; auto. Qed.
+
 (** What a promise with these votes says of an acceptor, asked for those from [from] on. *)
 Definition reports (s : abstract) (a : N) (b : ballot) (from : N) (votes : table vote)
     (base : N) (more : option N) : Prop :=
@@ -124,18 +130,32 @@ Proof.
   - destruct T as [?|?]; [auto|discriminate].
 Qed.
 
+(** Who is not let in is refused, or held off without a word. *)
+Lemma refusal_ok a b time m : Acceptor.refusal_of a b time = Some m -> exists p d, m = Nack p d.
+Proof.
+  unfold Acceptor.refusal_of. destruct (Acceptor.promised a); [|discriminate].
+  destruct (_ && _); [|discriminate]. intros [= <-]. eauto.
+Qed.
+
+Lemma admits_ok a b time : Acceptor.admits a b time = true ->
+  rank (Acceptor.promised a) <= rank (Some b).
+Proof.
+  unfold Acceptor.admits, Acceptor.is_past_accept. intro H.
+  apply andb_true_iff in H as [H _]. apply negb_true_iff, N.ltb_ge in H. exact H.
+Qed.
+
 (** To raise one's promise, whoever is told of it. *)
 Lemma promise_ok s me a b : valid s -> fits_acceptor s me a ->
   rank (Acceptor.promised a) < rank (Some b) ->
   exists s', acceptor_move me s s' /\
-    fits_acceptor s' me (Acceptor.Acceptor (Some b) (Acceptor.votes a) (Acceptor.base a)) /\
+    fits_acceptor s' me (Acceptor.with_promise b a) /\
     forall i k e, told s' (accepted me i k e) -> told s (accepted me i k e).
 Proof.
   intros V F L. set (ev := Core.Phase1b (S := S) me (up b) (Acceptor.base a)).
   exists (Core.apply S s ev). split; [|split].
   - right. exists ev. split; [reflexivity|]. split; [|reflexivity]. cbn.
     now rewrite (promise_fits _ _ _ F).
-  - constructor; cbn [Acceptor.promised Acceptor.votes Acceptor.base].
+  - constructor; cbn [Acceptor.with_promise Acceptor.promised Acceptor.votes Acceptor.base].
     + cbn. unfold Core.update. cbn. now destruct (N.eq_dec me me).
     + apply F.
     + apply F.
@@ -145,8 +165,8 @@ Proof.
   - intros i k e T. open. events. destruct T as [?|(? & _ & ?)]; [auto|discriminate].
 Qed.
 
-Lemma on_accept_ok s me a slot b e a' m : valid s -> fits_acceptor s me a ->
-  told s (accept slot b e) -> Acceptor.on_accept a slot (b, e) = (a', m) ->
+Lemma on_accept_ok s me a slot b e time a' m : valid s -> fits_acceptor s me a ->
+  told s (accept slot b e) -> Acceptor.on_accept a slot (b, e) time = (a', m) ->
   exists s', acceptor_move me s s' /\ fits_acceptor s' me a' /\
     (m = Some (Accepted b slot) -> told s' (accepted me slot b e)) /\
     (forall m', m = Some m' -> m' = Accepted b slot \/ exists p d, m' = Nack p d) /\
@@ -162,10 +182,9 @@ Proof.
         told s (accepted me i k e') \/ m = Some (Accepted b slot) /\ i = slot /\ k = b /\ e' = e).
   { intros m0 H. exists s. split; [now left|]. split; [exact F|]. split; [|split; auto].
     intro E. destruct (H _ E) as (p & d & Q). discriminate. }
-  destruct (N.ltb_spec (rank (Some b)) (rank (Acceptor.promised a))) as [L|L].
-  { intros [= <- <-]. apply Same. intros m'. unfold Acceptor.refusal_of.
-    destruct (Acceptor.promised a); [|discriminate]. destruct (_ <? _); [|discriminate].
-    intros [= <-]. eauto. }
+  destruct (Acceptor.admits a b time) eqn:L; cbn [negb].
+  2: { intros [= <- <-]. apply Same. intros m'. apply refusal_ok. }
+  apply admits_ok in L.
   destruct (N.ltb_spec slot (Acceptor.base a)) as [B|B].
   { intros [= <- <-]. apply Same. discriminate. }
   intros [= <- <-].

@@ -23,6 +23,24 @@
 //! each method headed by its rule and its source. [`node`] joins the roles that a process plays.
 //! This file knows the messages and stateright's `Actor`, and no rule.
 //!
+//! # Messages
+//!
+//! A handler has the name of its message. What is durable first is saved before the message leaves.
+//! The theorems are those of `proofs/basic`; only speed depends on the messages without.
+//!
+//! | message | from | to | phase | durable first | handler | theorem |
+//! |---|---|---|---|---|---|---|
+//! | `Propose` | client | proposers | | | [`Proposer::on_propose`] | `validity` |
+//! | `Prepare` | proposer | acceptors | 1a | ballot | [`Acceptor::on_prepare`] | `promise_kept` |
+//! | `Promise` | acceptor | proposer | 1b | promise | [`Proposer::on_promise`] | `chosen_agreement` |
+//! | `Accept` | proposer | acceptors | 2a | | [`Acceptor::on_accept`] | `one_value_per_ballot` |
+//! | `Accepted` | acceptor | learners | 2b | vote | [`Learner::on_accepted`] | `decided_is_chosen` |
+//! | `Nack` | acceptor | proposer | | | [`Proposer::on_nack`] | |
+//! | `Decided` | learner | learners, proposers and clients | | decision | [`Learner::on_decided`] | `decision_stands` |
+//! | `Ask` | node | learners and proposers | | | [`Step::on_ask`] | |
+//!
+//! [`Step::on_ask`]: node
+//!
 //! Sources: `[PMS]` is Lamport, *Paxos Made Simple* (2001). Paxos.tla and Voting.tla are his
 //! specifications of the protocol and of its abstraction.
 //!
@@ -47,12 +65,13 @@ pub use learner::{Learner, Tally};
 pub use node::{Durable, NodeState, Timer};
 pub use proposer::{Phase, Proposer, Request};
 
-use crate::actor::{emit, update};
+use crate::actor::{run, start};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
+use crate::effects::Persistent;
 use crate::quorum::QuorumSystem;
 use crate::vote::{OrNone, Value, Vote};
-use node::{Effects, Step};
+use node::Step;
 use serde::{Deserialize, Serialize};
 use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;
@@ -94,12 +113,12 @@ pub enum Message<V> {
         /// The higher ballot.
         promised: Ballot,
     },
-    /// Learner to whoever has not learned: this value is chosen.
+    /// Learner to learners, proposers and clients: this value is chosen.
     Decided {
         /// The value.
         value: V,
     },
-    /// To learners and proposers: has anything been chosen?
+    /// Node to learners and proposers: has anything been chosen?
     Ask,
 }
 
@@ -213,40 +232,16 @@ impl<V: fmt::Display> fmt::Debug for ProcessState<V> {
     }
 }
 
-/// Runs `step` on a node and hands its effects on: first what must be durable, then the rest.
-///
-/// This is the one place where a state is saved, so no message can leave before the promise or
-/// the vote behind it is on disk.
-fn run<V: Value>(
-    state: &mut Cow<ProcessState<V>>,
-    out: &mut Out<Process<V>>,
-    step: impl FnOnce(&mut NodeState<V>) -> Effects<V>,
-) {
-    let Some(before) = state.node().map(NodeState::durable) else {
-        return;
-    };
-    let mut effects = None;
-    update(state, |state| {
-        if let ProcessState::Node(node) = state {
-            effects = Some(step(node));
-        }
-    });
-    let after = state.node().map(NodeState::durable);
-    if let Some(after) = after.filter(|after| *after != before) {
-        out.save(after);
-    }
-    if let Some(effects) = effects {
-        emit(effects.sends, effects.timers, out);
-    }
-}
+impl<V: Value> Persistent for ProcessState<V> {
+    type Durable = Durable<V>;
+    type Mark = Option<Durable<V>>;
 
-impl<V: Value> Process<V> {
-    /// A client's request, sent until it is answered.
-    fn request(client: &Client<V>, out: &mut Out<Self>) {
-        for proposer in &client.proposers {
-            out.send((*proposer).into(), client.request());
-        }
-        out.set_timer(Timer::Retry, client.backoff.pace());
+    fn mark(&self) -> Option<Durable<V>> {
+        self.node().map(NodeState::durable)
+    }
+
+    fn changed_since(&self, mark: &Option<Durable<V>>) -> Option<Durable<V>> {
+        self.mark().filter(|durable| Some(durable) != mark.as_ref())
     }
 }
 
@@ -258,18 +253,17 @@ impl<V: Value> Actor for Process<V> {
     type Random = ();
 
     fn on_start(&self, id: Id, storage: &Option<Durable<V>>, out: &mut Out<Self>) -> Self::State {
-        match self {
+        start(id, out, |effects| match self {
             Process::Node(cluster) => {
                 let mut node = Step::start_state(cluster, id.into(), storage.as_ref());
-                let effects = Step::new(cluster, id.into(), &mut node).on_start();
-                emit(effects.sends, effects.timers, out);
+                Step::new(cluster, &mut node, effects).on_start();
                 ProcessState::Node(node)
             }
             Process::Client(client) => {
-                Self::request(client, out);
+                client.ask(effects);
                 ProcessState::Client(ClientState { decided: None })
             }
-        }
+        })
     }
 
     fn on_msg(
@@ -280,31 +274,23 @@ impl<V: Value> Actor for Process<V> {
         msg: Message<V>,
         out: &mut Out<Self>,
     ) {
-        match self {
-            Process::Node(cluster) => run(state, out, |node| {
-                Step::new(cluster, id.into(), node).on_message(src.into(), msg)
-            }),
-            Process::Client(_) => {
-                let mut is_told = false;
-                update(state, |state| {
-                    if let ProcessState::Client(client) = state {
-                        is_told = client.on_message(msg);
-                    }
-                });
-                if is_told {
-                    out.cancel_timer(Timer::Retry);
-                }
+        run(id, state, out, |state, effects| match (self, state) {
+            (Process::Node(cluster), ProcessState::Node(node)) => {
+                Step::new(cluster, node, effects).on_message(src.into(), msg);
             }
-        }
+            (Process::Client(_), ProcessState::Client(client)) => client.on_message(msg, effects),
+            _ => {}
+        });
     }
 
     fn on_timeout(&self, id: Id, state: &mut Cow<Self::State>, timer: &Timer, out: &mut Out<Self>) {
-        match self {
-            Process::Node(cluster) => run(state, out, |node| {
-                Step::new(cluster, id.into(), node).on_timer(*timer)
-            }),
-            Process::Client(client) => Self::request(client, out),
-        }
+        run(id, state, out, |state, effects| match (self, state) {
+            (Process::Node(cluster), ProcessState::Node(node)) => {
+                Step::new(cluster, node, effects).on_timer(*timer);
+            }
+            (Process::Client(client), ProcessState::Client(_)) => client.ask(effects),
+            _ => {}
+        });
     }
 
     fn name(&self) -> String {

@@ -7,13 +7,11 @@ use super::{Acceptor, Cluster, Learner, Message, Proposer};
 use crate::ballot::{Ballot, NodeId};
 use crate::basic::proposer::Phase;
 use crate::delta::{self, Delta};
+use crate::effects;
 use crate::vote::{OrNone, Value, Vote};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::fmt;
-use std::ops::Range;
-use std::time::Duration;
 
 /// What a process remembers, by role; `None` for a role it does not play.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -78,34 +76,26 @@ pub enum Timer {
     Ask,
 }
 
-/// What a step wants done, once the state it leads to is durable.
-pub struct Effects<V> {
-    /// Messages to other processes.
-    pub sends: Vec<(NodeId, Message<V>)>,
-    /// Alarms to set to a time from a range, or (`None`) to cancel.
-    pub timers: Vec<(Timer, Option<Range<Duration>>)>,
-}
+/// What a step wants done.
+pub(super) type Effects<V> = effects::Effects<Message<V>, Timer>;
 
 /// A step under way at one process.
 pub(super) struct Step<'a, V> {
     cluster: &'a Cluster,
-    me: NodeId,
     state: &'a mut NodeState<V>,
-    inbox: VecDeque<Message<V>>,
-    effects: Effects<V>,
+    out: &'a mut Effects<V>,
 }
 
 impl<'a, V: Value> Step<'a, V> {
-    pub(super) fn new(cluster: &'a Cluster, me: NodeId, state: &'a mut NodeState<V>) -> Self {
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        state: &'a mut NodeState<V>,
+        out: &'a mut Effects<V>,
+    ) -> Self {
         Self {
             cluster,
-            me,
             state,
-            inbox: VecDeque::new(),
-            effects: Effects {
-                sends: Vec::new(),
-                timers: Vec::new(),
-            },
+            out,
         }
     }
 
@@ -131,36 +121,36 @@ impl<'a, V: Value> Step<'a, V> {
 
     /// Starts: asks what was decided meanwhile, and sees to a ballot that a crash cut short, for
     /// somebody may have voted in it.
-    pub(super) fn on_start(mut self) -> Effects<V> {
+    pub(super) fn on_start(mut self) {
         if self.state.learner.is_some() && self.state.decided().is_none() {
             self.inquire();
             let proposer = self.state.proposer.as_ref();
             if proposer.is_some_and(|proposer| proposer.ballot.is_some()) {
-                self.set(Timer::Retry, self.cluster.backoff.pace());
+                self.out.set(Timer::Retry, self.cluster.backoff.pace());
             }
         }
-        self.effects
     }
 
-    pub(super) fn on_message(mut self, from: NodeId, message: Message<V>) -> Effects<V> {
+    pub(super) fn on_message(mut self, from: NodeId, message: Message<V>) {
         self.dispatch(from, message);
-        while let Some(message) = self.inbox.pop_front() {
-            self.dispatch(self.me, message);
-        }
-        self.effects
+        self.finish();
     }
 
-    pub(super) fn on_timer(mut self, timer: Timer) -> Effects<V> {
+    pub(super) fn on_timer(mut self, timer: Timer) {
         if self.state.decided().is_none() {
             match timer {
                 Timer::Retry => self.campaign(),
                 Timer::Ask => self.inquire(),
             }
         }
-        while let Some(message) = self.inbox.pop_front() {
-            self.dispatch(self.me, message);
+        self.finish();
+    }
+
+    /// Handles what the process has sent to itself.
+    fn finish(mut self) {
+        while let Some(message) = self.out.next_own() {
+            self.dispatch(self.out.me(), message);
         }
-        self.effects
     }
 
     /// Every message, and the role that answers it.
@@ -186,7 +176,7 @@ impl<'a, V: Value> Step<'a, V> {
                     let told = Message::Decided {
                         value: value.clone(),
                     };
-                    self.broadcast(&self.cluster.told(), &told);
+                    self.out.broadcast(self.cluster.told(), &told);
                     self.rest(value);
                 }
             }
@@ -194,7 +184,7 @@ impl<'a, V: Value> Step<'a, V> {
                 let proposer = self.state.proposer.as_mut();
                 if proposer.is_some_and(|proposer| proposer.on_nack(promised)) {
                     let pause = self.cluster.backoff.wait(promised.round);
-                    self.set(Timer::Retry, pause);
+                    self.out.set(Timer::Retry, pause);
                 }
             }
             Message::Decided { value } => {
@@ -203,11 +193,7 @@ impl<'a, V: Value> Step<'a, V> {
                     self.rest(value);
                 }
             }
-            Message::Ask => {
-                if let Some(value) = self.state.decided().cloned() {
-                    self.send(from, Message::Decided { value });
-                }
-            }
+            Message::Ask => self.on_ask(from),
         }
     }
 
@@ -215,15 +201,17 @@ impl<'a, V: Value> Step<'a, V> {
     fn answer(&mut self, proposer: NodeId, answer: Option<Message<V>>) {
         match answer {
             Some(Message::Nack { .. }) if !self.cluster.nacks => {}
-            Some(vote @ Message::Accepted { .. }) => self.broadcast(&self.cluster.learners, &vote),
-            Some(answer) => self.send(proposer, answer),
+            Some(vote @ Message::Accepted { .. }) => self
+                .out
+                .broadcast(self.cluster.learners.iter().copied(), &vote),
+            Some(answer) => self.out.send(proposer, answer),
             None => {}
         }
     }
 
     fn on_propose(&mut self, client: NodeId, value: V) {
         if let Some(value) = self.state.decided().cloned() {
-            return self.send(client, Message::Decided { value });
+            return self.out.send(client, Message::Decided { value });
         }
         let Some(proposer) = self.state.proposer.as_mut() else {
             return;
@@ -244,7 +232,14 @@ impl<'a, V: Value> Step<'a, V> {
             self.broadcast_to_acceptors(&accept);
         }
         if has_come_to_rest {
-            self.cancel(Timer::Retry);
+            self.out.cancel(Timer::Retry);
+        }
+    }
+
+    /// Whoever asks is told the decision, if it is known.
+    fn on_ask(&mut self, from: NodeId) {
+        if let Some(value) = self.state.decided().cloned() {
+            self.out.send(from, Message::Decided { value });
         }
     }
 
@@ -258,21 +253,21 @@ impl<'a, V: Value> Step<'a, V> {
             .acceptor
             .as_ref()
             .and_then(|acceptor| acceptor.promised);
-        let prepare = proposer.prepare(self.me, heard, self.cluster.round_max);
+        let prepare = proposer.prepare(self.out.me(), heard, self.cluster.round_max);
         let round = proposer.ballot.map_or(0, |ballot| ballot.round);
         if let Some(prepare) = prepare {
             self.broadcast_to_acceptors(&prepare);
         }
-        self.set(Timer::Retry, self.cluster.backoff.wait(round));
+        self.out.set(Timer::Retry, self.cluster.backoff.wait(round));
     }
 
     /// Asks all who may know the decision, now and then. A vote of our own whose proposer may be
     /// gone for good is reason enough to propose: who else would finish it?
     fn inquire(&mut self) {
-        let others = self.cluster.told().into_iter().filter(|id| *id != self.me);
-        let questions = others.map(|node| (node, Message::Ask));
-        self.effects.sends.extend(questions);
-        self.set(Timer::Ask, self.cluster.backoff.pace());
+        let me = self.out.me();
+        let others = self.cluster.told().into_iter().filter(|id| *id != me);
+        self.out.broadcast(others, &Message::Ask);
+        self.out.set(Timer::Ask, self.cluster.backoff.pace());
         let vote = self
             .state
             .acceptor
@@ -281,7 +276,7 @@ impl<'a, V: Value> Step<'a, V> {
         let proposer = self.state.proposer.as_ref();
         if let Some(vote) = vote.filter(|_| proposer.is_some_and(|p| p.phase == Phase::Idle)) {
             let patience = self.cluster.backoff.wait(vote.ballot.round);
-            self.set(Timer::Retry, patience);
+            self.out.set(Timer::Retry, patience);
         }
     }
 
@@ -289,38 +284,15 @@ impl<'a, V: Value> Step<'a, V> {
     fn rest(&mut self, value: V) {
         let waiting = self.state.proposer.as_mut().and_then(Proposer::retire);
         if let Some(client) = waiting {
-            self.send(client, Message::Decided { value });
+            self.out.send(client, Message::Decided { value });
         }
-        self.cancel(Timer::Retry);
-        self.cancel(Timer::Ask);
-    }
-
-    fn send(&mut self, to: NodeId, message: Message<V>) {
-        if to == self.me {
-            self.inbox.push_back(message);
-        } else {
-            self.effects.sends.push((to, message));
-        }
-    }
-
-    fn broadcast(&mut self, to: &[NodeId], message: &Message<V>) {
-        for node in to {
-            self.send(*node, message.clone());
-        }
+        self.out.cancel(Timer::Retry);
+        self.out.cancel(Timer::Ask);
     }
 
     fn broadcast_to_acceptors(&mut self, message: &Message<V>) {
-        for node in self.cluster.quorums.acceptors().iter() {
-            self.send(node, message.clone());
-        }
-    }
-
-    fn set(&mut self, timer: Timer, wait: Range<Duration>) {
-        self.effects.timers.push((timer, Some(wait)));
-    }
-
-    fn cancel(&mut self, timer: Timer) {
-        self.effects.timers.push((timer, None));
+        let acceptors = self.cluster.quorums.acceptors().iter();
+        self.out.broadcast(acceptors, message);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The client: wants its value chosen, and is content with whatever is.
 
-use super::Message;
+use super::node::Effects;
+use super::{Message, Timer};
 use crate::backoff::Backoff;
 use crate::ballot::NodeId;
 use crate::vote::{OrNone, Value};
@@ -32,15 +33,21 @@ impl<V: Value> Client<V> {
         let value = self.value.clone();
         Message::Propose { value }
     }
+
+    /// Sends the request, and waits for an answer before it sends it again.
+    pub(super) fn ask(&self, out: &mut Effects<V>) {
+        out.broadcast(self.nodes.iter().copied(), &self.request());
+        out.set(Timer::Retry, self.backoff.pace());
+    }
 }
 
 impl<V: Value> ClientState<V> {
-    /// A message arrives. Says whether the client now knows the decision and did not before.
-    pub fn on_message(&mut self, message: Message<V>) -> bool {
+    /// A message arrives: once it brings the decision, the client stops to ask.
+    pub(super) fn on_message(&mut self, message: Message<V>, out: &mut Effects<V>) {
         match message {
             Message::Decided { value } if self.decided.is_none() => {
                 self.decided = Some(value);
-                true
+                out.cancel(Timer::Retry);
             }
             Message::Decided { .. }
             | Message::Propose { .. }
@@ -50,7 +57,7 @@ impl<V: Value> ClientState<V> {
             | Message::Accept { .. }
             | Message::Accepted { .. }
             | Message::Nack { .. }
-            | Message::Ask => false,
+            | Message::Ask => {}
         }
     }
 }

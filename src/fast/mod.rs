@@ -27,6 +27,25 @@
 //! `Actor`, and no rule. Which ballots are fast, and what resolves a collision:
 //! [`Rounds`](crate::rounds::Rounds).
 //!
+//! # Messages
+//!
+//! A handler has the name of its message. What is durable first is saved before the message leaves.
+//! The theorems are those of `proofs/fast`; only speed depends on the messages without.
+//!
+//! | message | from | to | phase | durable first | handler | theorem |
+//! |---|---|---|---|---|---|---|
+//! | `Propose` | client | acceptors and coordinators | | | [`Acceptor::on_propose`], [`Coordinator::on_propose`] | `validity` |
+//! | `Prepare` | coordinator | acceptors | 1a | ballot | [`Acceptor::on_prepare`] | `promise_kept` |
+//! | `Promise` | acceptor | coordinator | 1b | promise | [`Coordinator::on_promise`] | `chosen_agreement` |
+//! | `Any` | coordinator | acceptors | 2a | | [`Acceptor::on_any`] | `chosen_agreement` |
+//! | `Accept` | coordinator | acceptors | 2a | | [`Acceptor::on_accept`] | `one_value_per_ballot` |
+//! | `Accepted` | acceptor | learners and the coordinator of a fast ballot | 2b | vote | [`Coordinator::on_accepted`], [`Learner::on_accepted`] | `decided_is_chosen` |
+//! | `Nack` | acceptor | coordinator | | | [`Coordinator::on_nack`] | |
+//! | `Decided` | learner | learners, coordinators and clients | | decision | [`Learner::on_decided`] | `decision_stands` |
+//! | `Ask` | node | learners and coordinators | | | [`Step::on_ask`] | |
+//!
+//! [`Step::on_ask`]: node
+//!
 //! Source: `[Fast]` is Lamport, *Fast Paxos* (2005). What the paper calls rounds are ballots here.
 //!
 //! # Where we differ from the paper
@@ -56,12 +75,13 @@ pub use learner::Learner;
 pub use node::{Durable, NodeState, Timer};
 pub use poll::Poll;
 
-use crate::actor::{emit, update};
+use crate::actor::{run, start};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
+use crate::effects::Persistent;
 use crate::quorum::QuorumSystem;
 use crate::vote::{OrNone, Value, Vote};
-use node::{Effects, Step};
+use node::Step;
 use serde::{Deserialize, Serialize};
 use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;
@@ -98,7 +118,7 @@ pub enum Message<V> {
         /// The proposal.
         vote: Vote<V>,
     },
-    /// Phase 2b, acceptor to learners, and in a fast ballot to its coordinator: voted for this.
+    /// Phase 2b, acceptor to learners and the coordinator of a fast ballot: voted for this.
     Accepted {
         /// The vote.
         vote: Vote<V>,
@@ -108,12 +128,12 @@ pub enum Message<V> {
         /// The higher ballot.
         promised: Ballot,
     },
-    /// Learner to whoever has not learned: this value is chosen.
+    /// Learner to learners, coordinators and clients: this value is chosen.
     Decided {
         /// The value.
         value: V,
     },
-    /// To learners and coordinators: has anything been chosen?
+    /// Node to learners and coordinators: has anything been chosen?
     Ask,
 }
 
@@ -238,40 +258,16 @@ impl<V: fmt::Display> fmt::Debug for ProcessState<V> {
     }
 }
 
-/// Runs `step` on a node and hands its effects on: first what must be durable, then the rest.
-///
-/// This is the one place where a state is saved, so no message can leave before the promise or
-/// the vote behind it is on disk.
-fn run<V: Value>(
-    state: &mut Cow<ProcessState<V>>,
-    out: &mut Out<Process<V>>,
-    step: impl FnOnce(&mut NodeState<V>) -> Effects<V>,
-) {
-    let Some(before) = state.node().map(NodeState::durable) else {
-        return;
-    };
-    let mut effects = None;
-    update(state, |state| {
-        if let ProcessState::Node(node) = state {
-            effects = Some(step(node));
-        }
-    });
-    let after = state.node().map(NodeState::durable);
-    if let Some(after) = after.filter(|after| *after != before) {
-        out.save(after);
-    }
-    if let Some(effects) = effects {
-        emit(effects.sends, effects.timers, out);
-    }
-}
+impl<V: Value> Persistent for ProcessState<V> {
+    type Durable = Durable<V>;
+    type Mark = Option<Durable<V>>;
 
-impl<V: Value> Process<V> {
-    /// A client's request, sent until it is answered.
-    fn request(client: &Client<V>, out: &mut Out<Self>) {
-        for node in &client.nodes {
-            out.send((*node).into(), client.request());
-        }
-        out.set_timer(Timer::Retry, client.backoff.pace());
+    fn mark(&self) -> Option<Durable<V>> {
+        self.node().map(NodeState::durable)
+    }
+
+    fn changed_since(&self, mark: &Option<Durable<V>>) -> Option<Durable<V>> {
+        self.mark().filter(|durable| Some(durable) != mark.as_ref())
     }
 }
 
@@ -283,18 +279,17 @@ impl<V: Value> Actor for Process<V> {
     type Random = ();
 
     fn on_start(&self, id: Id, storage: &Option<Durable<V>>, out: &mut Out<Self>) -> Self::State {
-        match self {
+        start(id, out, |effects| match self {
             Process::Node(cluster) => {
                 let mut node = Step::start_state(cluster, id.into(), storage.as_ref());
-                let effects = Step::new(cluster, id.into(), &mut node).on_start();
-                emit(effects.sends, effects.timers, out);
+                Step::new(cluster, &mut node, effects).on_start();
                 ProcessState::Node(node)
             }
             Process::Client(client) => {
-                Self::request(client, out);
+                client.ask(effects);
                 ProcessState::Client(ClientState { decided: None })
             }
-        }
+        })
     }
 
     fn on_msg(
@@ -305,31 +300,23 @@ impl<V: Value> Actor for Process<V> {
         msg: Message<V>,
         out: &mut Out<Self>,
     ) {
-        match self {
-            Process::Node(cluster) => run(state, out, |node| {
-                Step::new(cluster, id.into(), node).on_message(src.into(), msg)
-            }),
-            Process::Client(_) => {
-                let mut is_told = false;
-                update(state, |state| {
-                    if let ProcessState::Client(client) = state {
-                        is_told = client.on_message(msg);
-                    }
-                });
-                if is_told {
-                    out.cancel_timer(Timer::Retry);
-                }
+        run(id, state, out, |state, effects| match (self, state) {
+            (Process::Node(cluster), ProcessState::Node(node)) => {
+                Step::new(cluster, node, effects).on_message(src.into(), msg);
             }
-        }
+            (Process::Client(_), ProcessState::Client(client)) => client.on_message(msg, effects),
+            _ => {}
+        });
     }
 
     fn on_timeout(&self, id: Id, state: &mut Cow<Self::State>, timer: &Timer, out: &mut Out<Self>) {
-        match self {
-            Process::Node(cluster) => run(state, out, |node| {
-                Step::new(cluster, id.into(), node).on_timer(*timer)
-            }),
-            Process::Client(client) => Self::request(client, out),
-        }
+        run(id, state, out, |state, effects| match (self, state) {
+            (Process::Node(cluster), ProcessState::Node(node)) => {
+                Step::new(cluster, node, effects).on_timer(*timer);
+            }
+            (Process::Client(client), ProcessState::Client(_)) => client.ask(effects),
+            _ => {}
+        });
     }
 
     fn name(&self) -> String {

@@ -6,14 +6,12 @@
 use super::{Acceptor, Cluster, Coordinator, Learner, Message};
 use crate::ballot::{Ballot, NodeId};
 use crate::delta::{self, Delta};
+use crate::effects;
 use crate::fast::coordinator::Phase;
 use crate::vote::{OrNone, Value, Vote};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::fmt;
-use std::ops::Range;
-use std::time::Duration;
 
 /// What a process remembers, by role; `None` for a role it does not play.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -78,34 +76,26 @@ pub enum Timer {
     Ask,
 }
 
-/// What a step wants done, once the state it leads to is durable.
-pub struct Effects<V> {
-    /// Messages to other processes.
-    pub sends: Vec<(NodeId, Message<V>)>,
-    /// Alarms to set to a time from a range, or (`None`) to cancel.
-    pub timers: Vec<(Timer, Option<Range<Duration>>)>,
-}
+/// What a step wants done.
+pub(super) type Effects<V> = effects::Effects<Message<V>, Timer>;
 
 /// A step under way at one process.
 pub(super) struct Step<'a, V> {
     cluster: &'a Cluster,
-    me: NodeId,
     state: &'a mut NodeState<V>,
-    inbox: VecDeque<Message<V>>,
-    effects: Effects<V>,
+    out: &'a mut Effects<V>,
 }
 
 impl<'a, V: Value> Step<'a, V> {
-    pub(super) fn new(cluster: &'a Cluster, me: NodeId, state: &'a mut NodeState<V>) -> Self {
+    pub(super) fn new(
+        cluster: &'a Cluster,
+        state: &'a mut NodeState<V>,
+        out: &'a mut Effects<V>,
+    ) -> Self {
         Self {
             cluster,
-            me,
             state,
-            inbox: VecDeque::new(),
-            effects: Effects {
-                sends: Vec::new(),
-                timers: Vec::new(),
-            },
+            out,
         }
     }
 
@@ -131,37 +121,37 @@ impl<'a, V: Value> Step<'a, V> {
 
     /// Starts: asks what was decided meanwhile, and sees to a ballot that a crash cut short, for
     /// somebody may have voted in it. The first coordinator sees to it that there is a ballot.
-    pub(super) fn on_start(mut self) -> Effects<V> {
+    pub(super) fn on_start(mut self) {
         if self.state.learner.is_some() && self.state.decided().is_none() {
             self.inquire();
             let coordinator = self.state.coordinator.as_ref();
             let is_due = |it: &Coordinator<V>| it.ballot.is_some() || self.is_first();
             if coordinator.is_some_and(is_due) {
-                self.set(Timer::Retry, self.cluster.backoff.pace());
+                self.out.set(Timer::Retry, self.cluster.backoff.pace());
             }
         }
-        self.effects
     }
 
-    pub(super) fn on_message(mut self, from: NodeId, message: Message<V>) -> Effects<V> {
+    pub(super) fn on_message(mut self, from: NodeId, message: Message<V>) {
         self.dispatch(from, message);
-        while let Some(message) = self.inbox.pop_front() {
-            self.dispatch(self.me, message);
-        }
-        self.effects
+        self.finish();
     }
 
-    pub(super) fn on_timer(mut self, timer: Timer) -> Effects<V> {
+    pub(super) fn on_timer(mut self, timer: Timer) {
         if self.state.decided().is_none() {
             match timer {
                 Timer::Retry => self.campaign(),
                 Timer::Ask => self.inquire(),
             }
         }
-        while let Some(message) = self.inbox.pop_front() {
-            self.dispatch(self.me, message);
+        self.finish();
+    }
+
+    /// Handles what the process has sent to itself.
+    fn finish(mut self) {
+        while let Some(message) = self.out.next_own() {
+            self.dispatch(self.out.me(), message);
         }
-        self.effects
     }
 
     /// Every message, and the role that answers it.
@@ -190,7 +180,7 @@ impl<'a, V: Value> Step<'a, V> {
                 let coordinator = self.state.coordinator.as_mut();
                 if coordinator.is_some_and(|coordinator| coordinator.on_nack(promised)) {
                     let pause = self.cluster.backoff.wait(promised.round);
-                    self.set(Timer::Retry, pause);
+                    self.out.set(Timer::Retry, pause);
                 }
             }
             Message::Decided { value } => {
@@ -199,11 +189,7 @@ impl<'a, V: Value> Step<'a, V> {
                     self.rest(value);
                 }
             }
-            Message::Ask => {
-                if let Some(value) = self.state.decided().cloned() {
-                    self.send(from, Message::Decided { value });
-                }
-            }
+            Message::Ask => self.on_ask(from),
         }
     }
 
@@ -216,12 +202,13 @@ impl<'a, V: Value> Step<'a, V> {
                 let owner = vote.ballot.node;
                 let is_watched = self.cluster.quorums.rounds().is_fast(vote.ballot);
                 let accepted = Message::Accepted { vote };
-                self.broadcast(&self.cluster.learners, &accepted);
+                self.out
+                    .broadcast(self.cluster.learners.iter().copied(), &accepted);
                 if is_watched && !self.cluster.learners.contains(&owner) {
-                    self.send(owner, accepted);
+                    self.out.send(owner, accepted);
                 }
             }
-            Some(answer) => self.send(coordinator, answer),
+            Some(answer) => self.out.send(coordinator, answer),
             None => {}
         }
     }
@@ -230,7 +217,7 @@ impl<'a, V: Value> Step<'a, V> {
     /// The first coordinator starts a ballot at once if none is under way; the others give it time.
     fn on_propose(&mut self, client: NodeId, value: V) {
         if let Some(value) = self.state.decided().cloned() {
-            return self.send(client, Message::Decided { value });
+            return self.out.send(client, Message::Decided { value });
         }
         let rounds = self.cluster.quorums.rounds();
         let acceptor = self.state.acceptor.as_mut();
@@ -243,7 +230,7 @@ impl<'a, V: Value> Step<'a, V> {
             if self.is_first() {
                 self.campaign();
             } else {
-                self.set(Timer::Retry, self.cluster.backoff.pace());
+                self.out.set(Timer::Retry, self.cluster.backoff.pace());
             }
         }
     }
@@ -259,7 +246,7 @@ impl<'a, V: Value> Step<'a, V> {
             self.broadcast_to_acceptors(&phase2);
         }
         if has_come_to_rest {
-            self.cancel(Timer::Retry);
+            self.out.cancel(Timer::Retry);
         }
     }
 
@@ -273,7 +260,7 @@ impl<'a, V: Value> Step<'a, V> {
             let told = Message::Decided {
                 value: value.clone(),
             };
-            self.broadcast(&self.cluster.told(), &told);
+            self.out.broadcast(self.cluster.told(), &told);
             return self.rest(value);
         }
         let coordinator = self.state.coordinator.as_mut();
@@ -281,6 +268,13 @@ impl<'a, V: Value> Step<'a, V> {
         if let Some(accept) = resolved {
             self.broadcast_to_acceptors(&accept);
             self.give_time();
+        }
+    }
+
+    /// Whoever asks is told the decision, if it is known.
+    fn on_ask(&mut self, from: NodeId) {
+        if let Some(value) = self.state.decided().cloned() {
+            self.out.send(from, Message::Decided { value });
         }
     }
 
@@ -292,7 +286,7 @@ impl<'a, V: Value> Step<'a, V> {
         let (quorums, round_max) = (&self.cluster.quorums, self.cluster.round_max);
         let acceptor = self.state.acceptor.as_ref();
         let heard = acceptor.and_then(|acceptor| acceptor.promised);
-        if let Some(prepare) = coordinator.prepare(self.me, heard, quorums, round_max) {
+        if let Some(prepare) = coordinator.prepare(self.out.me(), heard, quorums, round_max) {
             self.broadcast_to_acceptors(&prepare);
         }
         self.give_time();
@@ -303,21 +297,21 @@ impl<'a, V: Value> Step<'a, V> {
         let coordinator = self.state.coordinator.as_ref();
         let ballot = coordinator.and_then(|coordinator| coordinator.ballot);
         let round = ballot.map_or(0, |ballot| ballot.round);
-        self.set(Timer::Retry, self.cluster.backoff.wait(round));
+        self.out.set(Timer::Retry, self.cluster.backoff.wait(round));
     }
 
     /// Whether this is the coordinator that starts unasked.
     fn is_first(&self) -> bool {
-        self.cluster.coordinators.first() == Some(&self.me)
+        self.cluster.coordinators.first() == Some(&self.out.me())
     }
 
     /// Asks all who may know the decision, now and then. A vote of our own whose coordinator may be
     /// gone for good is reason enough to start a ballot: who else would finish it?
     fn inquire(&mut self) {
-        let others = self.cluster.told().into_iter().filter(|id| *id != self.me);
-        let questions = others.map(|node| (node, Message::Ask));
-        self.effects.sends.extend(questions);
-        self.set(Timer::Ask, self.cluster.backoff.pace());
+        let me = self.out.me();
+        let others = self.cluster.told().into_iter().filter(|id| *id != me);
+        self.out.broadcast(others, &Message::Ask);
+        self.out.set(Timer::Ask, self.cluster.backoff.pace());
         let vote = self
             .state
             .acceptor
@@ -327,7 +321,7 @@ impl<'a, V: Value> Step<'a, V> {
         let is_idle = coordinator.is_some_and(|coordinator| coordinator.phase == Phase::Idle);
         if let Some(vote) = vote.filter(|_| is_idle) {
             let patience = self.cluster.backoff.wait(vote.ballot.round);
-            self.set(Timer::Retry, patience);
+            self.out.set(Timer::Retry, patience);
         }
     }
 
@@ -336,38 +330,15 @@ impl<'a, V: Value> Step<'a, V> {
         let coordinator = self.state.coordinator.as_mut();
         let waiting = coordinator.and_then(Coordinator::retire);
         if let Some(client) = waiting {
-            self.send(client, Message::Decided { value });
+            self.out.send(client, Message::Decided { value });
         }
-        self.cancel(Timer::Retry);
-        self.cancel(Timer::Ask);
-    }
-
-    fn send(&mut self, to: NodeId, message: Message<V>) {
-        if to == self.me {
-            self.inbox.push_back(message);
-        } else {
-            self.effects.sends.push((to, message));
-        }
-    }
-
-    fn broadcast(&mut self, to: &[NodeId], message: &Message<V>) {
-        for node in to {
-            self.send(*node, message.clone());
-        }
+        self.out.cancel(Timer::Retry);
+        self.out.cancel(Timer::Ask);
     }
 
     fn broadcast_to_acceptors(&mut self, message: &Message<V>) {
-        for node in self.cluster.quorums.acceptors().iter() {
-            self.send(node, message.clone());
-        }
-    }
-
-    fn set(&mut self, timer: Timer, wait: Range<Duration>) {
-        self.effects.timers.push((timer, Some(wait)));
-    }
-
-    fn cancel(&mut self, timer: Timer) {
-        self.effects.timers.push((timer, None));
+        let acceptors = self.cluster.quorums.acceptors().iter();
+        self.out.broadcast(acceptors, message);
     }
 }
 

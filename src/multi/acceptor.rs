@@ -1,5 +1,6 @@
 //! The acceptor: Basic Paxos' acceptor, with one promise for all slots and a vote in each.
 
+use super::lease::{Beat, Grant, Terms, Time};
 use super::{Entry, Message, Slot};
 use crate::ballot::Ballot;
 use crate::machine::Data;
@@ -8,16 +9,17 @@ use imbl::OrdMap;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What an acceptor must never forget: one promise, and its last vote in each slot that may still
-/// be open. All of it is durable.
+/// What an acceptor remembers. All of it is durable, except for the lease.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Acceptor<C> {
     /// The highest ballot promised or voted in, in whatever slot (`maxBal`).
     pub promised: Option<Ballot>,
-    /// The highest vote cast in each slot (`maxVBal` and `maxVal`).
+    /// The highest vote cast in each slot (`maxVBal` and `maxVal`) that may still be open.
     pub votes: OrdMap<Slot, Vote<Entry<C>>>,
     /// Votes below are gone: what was chosen in those slots is known here, and durable.
     pub base: Slot,
+    /// The lease to a leader: nobody else is let in as long as it lasts. Lost in a crash.
+    pub grant: Option<Grant>,
 }
 
 impl<C> Default for Acceptor<C> {
@@ -27,6 +29,7 @@ impl<C> Default for Acceptor<C> {
             promised: None,
             votes: OrdMap::new(),
             base: Slot::default(),
+            grant: None,
         }
     }
 }
@@ -35,17 +38,50 @@ impl<C> Default for Acceptor<C> {
 type Answer<C, R> = Option<Message<C, R>>;
 
 impl<C: Data> Acceptor<C> {
+    /// An acceptor that starts, for the first time or again. It does not know what lease it granted
+    /// before, and so acts as if it had granted one just now.
+    #[must_use]
+    pub fn restart(saved: Option<Self>, lease: Option<Terms>, now: Time) -> Self {
+        let saved = saved.unwrap_or_default();
+        let grant = lease.and_then(|terms| Grant::presumed(saved.promised, now, terms));
+        Self { grant, ..saved }
+    }
+
+    /// The part that must survive a restart. Cheap: votes are shared, not copied.
+    #[must_use]
+    pub fn durable(&self) -> Self {
+        Self {
+            grant: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a ballot is let in: no higher one is promised, and no lease to somebody else lasts.
+    ///
+    /// `[PMS §2.2, P1a]`, `[PML §5.2]`
+    #[must_use]
+    pub fn admits(&self, ballot: Ballot, now: Time) -> bool {
+        !self.is_past_accept(ballot) && !self.holds_off(ballot, now)
+    }
+
     /// Phase 1b, for all slots at once: a *prepare* above every ballot promised so far is answered
     /// with a promise to vote in no lower one in any slot, with the votes cast from the given slot
-    /// on, and with the slot up to which all is decided and votes need not be asked for.
+    /// on, and with the slot up to which all is decided and votes need not be asked for. As long as
+    /// a lease lasts, nobody but its holder is answered.
     ///
     /// Strictly above, as in Basic Paxos. Votes that would make a message of more than `bytes_max`
     /// bytes must be asked for with [`Message::Continue`].
     ///
     /// `[PMS §3]`, `[PMMC §2.2]` (p1a) · `Phase1b` (Paxos.tla), in every slot
-    pub fn on_prepare<R>(&mut self, ballot: Ballot, from: Slot, bytes_max: usize) -> Answer<C, R> {
-        if self.promised >= Some(ballot) {
-            return self.refusal_of(ballot);
+    pub fn on_prepare<R>(
+        &mut self,
+        ballot: Ballot,
+        from: Slot,
+        bytes_max: usize,
+        now: Time,
+    ) -> Answer<C, R> {
+        if !self.admits(ballot, now) || self.promised == Some(ballot) {
+            return self.refusal_of(ballot, now);
         }
         self.promised = Some(ballot);
         Some(self.report(ballot, from, bytes_max))
@@ -84,16 +120,22 @@ impl<C: Data> Acceptor<C> {
         }
     }
 
-    /// Phase 2b: a proposal is voted for unless a higher ballot was promised. The vote raises the
-    /// promise. Asked again for the vote that it cast, the acceptor says so again.
+    /// Phase 2b: a proposal is voted for unless a higher ballot was promised, or a lease keeps its
+    /// ballot out. The vote raises the promise. Asked again for the vote that it cast, the acceptor
+    /// says so again.
     ///
     /// In a slot below [`base`](Self::base) there is nothing left to vote on.
     ///
     /// `[PMS §2.2, P1a]`, `[PMMC §2.2]` (p2a) · `Phase2b` (Paxos.tla)
-    pub fn on_accept<R>(&mut self, slot: Slot, proposal: Vote<Entry<C>>) -> Answer<C, R> {
+    pub fn on_accept<R>(
+        &mut self,
+        slot: Slot,
+        proposal: Vote<Entry<C>>,
+        now: Time,
+    ) -> Answer<C, R> {
         let ballot = proposal.ballot;
-        if self.promised > Some(ballot) {
-            return self.refusal_of(ballot);
+        if !self.admits(ballot, now) {
+            return self.refusal_of(ballot, now);
         }
         if slot < self.base {
             return None;
@@ -103,17 +145,32 @@ impl<C: Data> Acceptor<C> {
         Some(Message::Accepted { ballot, slot })
     }
 
-    /// A leader shows itself: whoever follows it promises its ballot. Says whether it is followed.
+    /// A leader shows itself: whoever follows it promises its ballot, grants it a lease from now on,
+    /// where there are leases, and says so.
     ///
-    /// A promise without an answer, which is as safe as one whose answer is lost.
+    /// The promise is as safe as one whose answer is lost.
     ///
     /// `[PML §5.2]` · `Phase1b` (Paxos.tla), its message lost
-    pub fn on_heartbeat(&mut self, ballot: Ballot) -> bool {
-        let follows = self.promised <= Some(ballot);
-        if follows {
-            self.promised = Some(ballot);
+    pub fn on_heartbeat<R>(
+        &mut self,
+        ballot: Ballot,
+        beat: Beat,
+        lease: Option<Terms>,
+        now: Time,
+    ) -> Answer<C, R> {
+        if !self.admits(ballot, now) {
+            return self.refusal_of(ballot, now);
         }
-        follows
+        self.promised = Some(ballot);
+        if let Some(terms) = lease {
+            self.grant = Some(Grant::new(ballot.node, now, terms));
+        }
+        Some(Message::Heard { ballot, beat })
+    }
+
+    /// Forgets a lease that is over.
+    pub fn tick(&mut self, now: Time) {
+        self.grant = self.grant.filter(|grant| now < grant.until);
     }
 
     /// The entry voted for in a slot and in this very ballot.
@@ -148,9 +205,16 @@ impl<C: Data> Acceptor<C> {
         self.promised > Some(ballot)
     }
 
-    fn refusal_of<R>(&self, ballot: Ballot) -> Answer<C, R> {
+    /// Whether a lease to somebody else keeps a ballot out.
+    fn holds_off(&self, ballot: Ballot, now: Time) -> bool {
+        self.grant.is_some_and(|grant| grant.holds_off(ballot, now))
+    }
+
+    /// Which higher ballot stands in the way of `ballot`, for its proposer to give up at once. A
+    /// proposer that a lease holds off is told nothing: it may try again when the lease is over.
+    fn refusal_of<R>(&self, ballot: Ballot, now: Time) -> Answer<C, R> {
         let promised = self.promised.filter(|promised| *promised > ballot)?;
-        Some(Message::Nack {
+        (!self.holds_off(ballot, now)).then_some(Message::Nack {
             promised,
             decided: self.base,
         })
@@ -166,7 +230,10 @@ impl<C: Data> fmt::Debug for Acceptor<C> {
         for (slot, vote) in &self.votes {
             write!(f, " {slot}{vote}")?;
         }
-        Ok(())
+        match &self.grant {
+            Some(grant) => write!(f, " lease to {} until {:?}", grant.to, grant.until),
+            None => Ok(()),
+        }
     }
 }
 
@@ -177,12 +244,15 @@ mod tests {
 
     type Said = Option<Message<char, String>>;
 
+    /// A time, where none matters.
+    const NOW: Time = Time(7);
+
     fn prepare(acceptor: &mut Acceptor<char>, round: u64, node: u32, from: u64) -> Said {
-        acceptor.on_prepare(ballot(round, node), Slot(from), 1_000)
+        acceptor.on_prepare(ballot(round, node), Slot(from), 1_000, NOW)
     }
 
     fn accept(acceptor: &mut Acceptor<char>, slot: u64, vote: Vote<Entry<char>>) -> Said {
-        acceptor.on_accept(Slot(slot), vote)
+        acceptor.on_accept(Slot(slot), vote, NOW)
     }
 
     fn promise(round: u64, votes: &[(u64, Vote<Entry<char>>)], decided: u64) -> Said {
@@ -217,7 +287,7 @@ mod tests {
             other => other,
         };
         let ballot = ballot(2, 0);
-        let first: Said = acceptor.on_prepare(ballot, Slot(0), 2 * size);
+        let first: Said = acceptor.on_prepare(ballot, Slot(0), 2 * size, NOW);
         assert_eq!(first, part(&votes[..2], Some(2)));
         let rest: Said = acceptor.on_continue(ballot, Slot(2), 2 * size);
         assert_eq!(rest, part(&votes[2..], None));
@@ -326,13 +396,47 @@ mod tests {
 
     #[test]
     fn a_leader_that_is_followed_is_promised_its_ballot() {
-        let mut acceptor = Acceptor::<char>::default();
-        assert!(acceptor.on_heartbeat(ballot(2, 1)));
-        assert!(acceptor.on_heartbeat(ballot(2, 1)));
-        assert!(!acceptor.on_heartbeat(ballot(1, 2)));
-        assert_eq!(acceptor.promised, Some(ballot(2, 1)));
-        let (promised, decided) = (ballot(2, 1), Slot(0));
-        let refusal = Some(Message::Nack { promised, decided });
-        assert_eq!(accept(&mut acceptor, 0, vote(1, 2, "x")), refusal);
+        let mut acceptor = Acceptor::default();
+        let mut hear = |ballot| -> Said {
+            let beat = Beat::default();
+            acceptor.on_heartbeat(ballot, beat, None, NOW)
+        };
+        let (ballot, beat) = (ballot(2, 0), Beat::default());
+        let follows = Some(Message::Heard { ballot, beat });
+        assert_eq!([hear(ballot), hear(ballot)], [follows.clone(), follows]);
+        assert_eq!(hear(super::super::testing::ballot(1, 2)), nack(2, 0));
+        assert_eq!((acceptor.promised, acceptor.grant), (Some(ballot), None));
+        assert_eq!(accept(&mut acceptor, 0, vote(1, 2, "x")), nack(2, 0));
+    }
+
+    #[test]
+    fn as_long_as_a_lease_lasts_nobody_but_its_holder_is_let_in_or_refused() {
+        let terms = Terms {
+            duration: 10,
+            margin: 0,
+        };
+        let mut acceptor = Acceptor::default();
+        let follows: Said =
+            acceptor.on_heartbeat(ballot(2, 0), Beat::default(), Some(terms), Time(100));
+        assert!(follows.is_some());
+        let before = acceptor.clone();
+        for (round, now) in [(3, 100), (3, 109), (1, 109)] {
+            let (ballot, now) = (ballot(round, 1), Time(now));
+            assert!(!acceptor.admits(ballot, now));
+            let beat = Beat::default();
+            let answers: [Said; 3] = [
+                acceptor.on_prepare(ballot, Slot(0), 1_000, now),
+                acceptor.on_accept(Slot(0), vote(round, 1, "x"), now),
+                acceptor.on_heartbeat(ballot, beat, Some(terms), now),
+            ];
+            assert_eq!(answers, [None, None, None]);
+        }
+        assert_eq!(acceptor, before);
+        assert!(acceptor.admits(ballot(3, 0), Time(109)), "its holder");
+        assert!(acceptor.admits(ballot(3, 1), Time(110)), "it is over");
+        acceptor.tick(Time(109));
+        assert_eq!(acceptor, before);
+        acceptor.tick(Time(110));
+        assert_eq!(acceptor, before.durable());
     }
 }

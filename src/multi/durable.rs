@@ -1,6 +1,6 @@
 //! What a process saves: all of it, and what changed in it.
 
-use super::{Acceptor, Entry, Log, Slot, Snapshot};
+use super::{Acceptor, Entry, Log, NodeState, Slot, Snapshot};
 use crate::ballot::Ballot;
 use crate::delta::Delta;
 use crate::machine::{Data, Machine};
@@ -23,16 +23,36 @@ pub struct Durable<M: Machine> {
     pub log: Log<M::Command>,
 }
 
-impl<M: Machine> Durable<M> {
-    /// Whether it differs from what the same process had saved before. That is cheap to tell, for
-    /// a log is only ever appended to and truncated, never rewritten.
-    #[must_use]
-    pub fn differs_from(&self, before: &Self) -> bool {
-        let extent = |it: &Self| (it.log.start(), it.log.end());
-        self.ballot != before.ballot
-            || extent(self) != extent(before)
-            || self.acceptor != before.acceptor
+/// As much of a node as tells whether a step changes what must survive a restart. A log is only
+/// ever appended to and truncated, never rewritten, so its ends tell what becomes of it, and its
+/// start what becomes of the snapshot.
+pub(crate) struct Mark<C> {
+    acceptor: Option<Acceptor<C>>,
+    ballot: Option<Ballot>,
+    log: Option<(Slot, Slot)>,
+}
+
+impl<C: Data> Mark<C> {
+    /// The mark of a node. Cheap: votes are shared, not copied.
+    pub(super) fn of<M: Machine<Command = C>>(node: &NodeState<M>) -> Self {
+        Self {
+            acceptor: node.acceptor.as_ref().map(Acceptor::durable),
+            ballot: node.ballot(),
+            log: log_of(node),
+        }
     }
+
+    /// Whether a node still has this mark. Cheap: votes that are shared are not compared.
+    pub(super) fn is_of<M: Machine<Command = C>>(&self, node: &NodeState<M>) -> bool {
+        let acceptor = || node.acceptor.as_ref().map(Acceptor::durable);
+        self.log == log_of(node) && self.ballot == node.ballot() && self.acceptor == acceptor()
+    }
+}
+
+/// The ends of a node's log.
+fn log_of<M: Machine>(node: &NodeState<M>) -> Option<(Slot, Slot)> {
+    let learner = node.learner.as_ref();
+    learner.map(|learner| (learner.log.start(), learner.log.end()))
 }
 
 /// A change in what must survive a restart.

@@ -1,6 +1,7 @@
 //! The leader: a proposer that prepares all slots at once. What it does once it leads stands in
 //! [`reign`](super::reign).
 
+use super::campaign::Campaign;
 use super::reign::{Proposals, Reign};
 use super::{Entry, Message, Slot};
 use crate::ballot::{Ballot, NodeId};
@@ -33,19 +34,6 @@ pub enum Phase<C> {
         /// The higher one.
         by: Ballot,
     },
-}
-
-/// What a candidate has been promised.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Campaign<C> {
-    /// The first slot asked about: all before are decided and known here.
-    pub from: Slot,
-    /// The acceptors that promised.
-    pub promises: AcceptorSet,
-    /// The highest vote reported in each slot.
-    pub votes: BTreeMap<Slot, Vote<Entry<C>>>,
-    /// The highest slot up to which an acceptor, or this node, knows all to be decided.
-    pub decided: Slot,
 }
 
 impl<C> Leader<C> {
@@ -220,20 +208,6 @@ impl<C: Data> Leader<C> {
             Phase::Following | Phase::Preempted { .. } => true,
         };
         Some(ballot) < self.ballot || (Some(ballot) == self.ballot && is_counted)
-    }
-}
-
-impl<C> Campaign<C> {
-    /// The first slot after all that may be taken.
-    pub(super) fn barrier(&self) -> Slot {
-        let last = self.votes.last_key_value();
-        last.map_or(self.decided, |(slot, _)| slot.next())
-    }
-
-    /// How many slots must be filled with no-ops.
-    fn gaps(&self) -> u64 {
-        let slots = self.barrier().0.saturating_sub(self.decided.0);
-        slots.saturating_sub(self.votes.len() as u64)
     }
 }
 

@@ -32,6 +32,35 @@
 //! headed by its rule and its source; [`lease`] and [`Sessions`] stand apart. [`node`] joins the
 //! roles that a process plays. This file knows the messages and stateright's `Actor`, and no rule.
 //!
+//! # Messages
+//!
+//! A handler has the name of its message. What is durable first is saved before the message leaves.
+//! The theorems are those of `proofs/multi`; reads are checked, not proved.
+//!
+//! | message | from | to | phase | durable first | handler | theorem |
+//! |---|---|---|---|---|---|---|
+//! | `Request` | client | proposers | | | [`Reign::on_request`] | `validity` |
+//! | `Read` | client | proposers | | | [`Reign::on_read`] | |
+//! | `Reply` | leader | client | | decision | [`Client::on_reply`] | `exactly_once` |
+//! | `Prepare` | proposer | acceptors | 1a | ballot | [`Acceptor::on_prepare`] | `promise_kept` |
+//! | `Promise` | acceptor | proposer | 1b | promise | [`Leader::on_promise`] | `chosen_agreement` |
+//! | `Continue` | proposer | acceptor | 1a | | [`Acceptor::on_continue`] | `chosen_agreement` |
+//! | `Accept` | leader | acceptors | 2a | | [`Acceptor::on_accept`] | `one_value_per_ballot` |
+//! | `Accepted` | acceptor | leader | 2b | vote | [`Reign::on_accepted`] | `decided_is_chosen` |
+//! | `Nack` | acceptor | proposer | | | [`Leader::on_nack`] | |
+//! | `Decided` | leader | learners that vote | | decision | [`Step::on_decided`] | `decided_is_chosen` |
+//! | `Entries` | node | learner | | decision | [`Step::on_entries`] | `decision_stands` |
+//! | `Ask` | learner | node | | | [`Step::on_ask`] | |
+//! | `Chunk` | learner | learner | | snapshot | [`Learner::on_chunk`] | `same_state` |
+//! | `Fetch` | learner | learner | | | [`Step::on_fetch`] | |
+//! | `Heartbeat` | leader | all | | | [`Acceptor::on_heartbeat`] | `promise_kept` |
+//! | `Heard` | acceptor | leader | | promise | [`Reign::on_heard`] | |
+//!
+//! [`Step::on_ask`]: node
+//! [`Step::on_decided`]: node
+//! [`Step::on_entries`]: node
+//! [`Step::on_fetch`]: node
+//!
 //! Sources: `[PMS]` Lamport, *Paxos Made Simple* (2001), section 3. `[PMMC]` van Renesse and
 //! Altinbuken, *Paxos Made Moderately Complex* (2015). `[PML]` Chandra, Griesemer and Redstone,
 //! *Paxos Made Live* (2007). `[Raft thesis]` Ongaro, *Consensus: Bridging Theory and Practice*
@@ -48,16 +77,16 @@
 //!   [`Proposal`](reign::Proposal) stays. `reuse-ballot`
 //! - VotesSafe, Agreement: [`Leader::on_promise`] adopts the highest vote of each slot.
 //!   `lowest-vote`, `ignore-votes`, `forget-votes`
-//! - DecidedIsChosen: [`Reign::on_accepted`](reign::Reign::on_accepted), [`Acceptor::voted_in`],
-//!   [`Reign::learn`](reign::Reign::learn). `count-one-vote`, `any-vote-decides`, `lead-overruled`
+//! - DecidedIsChosen: [`Reign::on_accepted`], [`Acceptor::voted_in`], [`Reign::learn`].
+//!   `count-one-vote`, `any-vote-decides`, `lead-overruled`
 //! - DecisionStands: [`Learner::learn`], [`Learner::compact`]. `forget-log`
-//! - Validity: [`Reign::fill`](reign::Reign::fill). `invent-command`
+//! - Validity: [`Reign::fill`]. `invent-command`
 //! - SameState: [`Learner::learn`] goes by slots, and a [`Machine`] by nothing else.
 //!   `reverse-batch`
 //! - ExactlyOnce: [`Sessions::carry_out`]. `renumber`
-//! - Linearizable: [`Reign::on_read`](reign::Reign::on_read), [`Reign::ready`](reign::Reign::ready)
-//!   and the [`lease`]. `read-unconfirmed`, `read-too-soon`, `hold-off-nobody`, `forget-grant`,
-//!   `count-from-receipt`, `no-margin`
+//! - Linearizable: [`Reign::on_read`], [`Reign::ready`], [`Acceptor::admits`] and the [`lease`].
+//!   `read-unconfirmed`, `read-too-soon`, `hold-off-nobody`, `forget-grant`, `count-from-receipt`,
+//!   `no-margin`
 //!
 //! # Where we differ from the papers
 //! - Votes go to the leader, which tells the learners: fewer messages than voting to all.
@@ -66,8 +95,7 @@
 //! - A node that is an acceptor and a learner drops a vote once it knows the slot to be decided,
 //!   and says in its promises up to which slot. A leader does not ask for those slots again.
 //! - A leader's first read needs no entry of its own ballot in the log: phase 1 tells it what may
-//!   have been chosen before, and all of that must be applied here first
-//!   ([`Reign::barrier`](reign::Reign::barrier)).
+//!   have been chosen before, and all of that must be applied here first ([`Reign::barrier`]).
 //! - A leader that nobody answers prepares again, and is silent meanwhile: so a node that can reach
 //!   a quorum takes over from one that cannot, though it still hears it.
 //! - An acceptor that does not learn keeps its votes for ever: only who knows what was decided may
@@ -162,6 +190,7 @@
 //! ```
 
 mod acceptor;
+mod campaign;
 mod client;
 mod durable;
 pub mod leader;
@@ -175,19 +204,22 @@ mod snapshot;
 mod stale;
 
 pub use acceptor::Acceptor;
+pub use campaign::Campaign;
 pub use client::{Client, ClientState, How, Task};
+use durable::Mark;
 pub use durable::{Change, Durable};
 pub use leader::{Leader, Phase};
 pub use learner::{Applied, Learner, Progress};
 pub use log::{Entry, Log, Slot};
 pub use node::{NodeState, Timer};
-pub use reign::Limits;
+pub use reign::{Limits, Reign};
 pub use session::{Order, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};
 
-use crate::actor::{emit, update};
+use crate::actor::{run, start};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
+use crate::effects::Persistent;
 use crate::machine::Machine;
 use crate::quorum::{AcceptorSet, QuorumError, QuorumSystem};
 use crate::vote::Vote;
@@ -205,9 +237,9 @@ use std::time::Duration;
 /// Everything that is ever said about commands `C` that are answered with replies `R`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Message<C, R> {
-    /// Client to whoever may lead: do this, through the log.
+    /// Client to proposers: do this, through the log.
     Request(Request<C>),
-    /// Client to whoever may lead: read this, without a place in the log.
+    /// Client to proposers: read this, without a place in the log.
     Read {
         /// The client's number for it.
         seq: u64,
@@ -242,7 +274,7 @@ pub enum Message<C, R> {
         /// The promise counts only with the votes from this slot on, which did not fit.
         more: Option<Slot>,
     },
-    /// Phase 1a again, proposer to acceptor: the rest of your promise.
+    /// Phase 1a, proposer to acceptor: send the rest of your promise.
     Continue {
         /// The ballot promised.
         ballot: Ballot,
@@ -278,21 +310,21 @@ pub enum Message<C, R> {
         /// The slot.
         upto: Slot,
     },
-    /// To learners: what is chosen for these slots.
+    /// Node to learner: what is chosen for these slots.
     Entries {
         /// The slot of the first.
         from: Slot,
         /// One for each slot.
         entries: Vec<Entry<C>>,
     },
-    /// Learner to any: what is chosen from this slot on?
+    /// Learner to node: what is chosen from this slot on?
     Ask {
         /// The slot.
         from: Slot,
     },
-    /// Piece of a snapshot, to a learner that asked for slots which are truncated.
+    /// Learner to learner: a piece of a snapshot, for the slots asked for are truncated.
     Chunk(Chunk),
-    /// Learner to whoever sent a piece: the next one.
+    /// Learner to learner: send the next piece.
     Fetch {
         /// The snapshot.
         upto: Slot,
@@ -449,6 +481,16 @@ pub enum Clock {
     Real(fn() -> u64),
 }
 
+impl Clock {
+    /// What it shows, given the ticks that the process has counted.
+    fn read(self, counted: Time) -> Time {
+        match self {
+            Clock::Ticks => counted,
+            Clock::Real(read) => Time(read()),
+        }
+    }
+}
+
 /// A process: a node of the cluster, whose roles follow from its id, or a client.
 #[derive(Clone, Debug)]
 pub enum Process<M: Machine> {
@@ -474,6 +516,12 @@ pub enum Alarm {
     Node(Timer),
     /// A client's: no answer yet, ask again.
     Retry,
+}
+
+impl From<Timer> for Alarm {
+    fn from(timer: Timer) -> Self {
+        Alarm::Node(timer)
+    }
 }
 
 impl fmt::Debug for Alarm {
@@ -537,74 +585,30 @@ impl<M: Machine> fmt::Debug for ProcessState<M> {
 }
 
 impl<M: Machine> Process<M> {
-    fn now(clock: Clock, counted: Time) -> Time {
-        match clock {
-            Clock::Ticks => counted,
-            Clock::Real(read) => Time(read()),
-        }
-    }
-
-    /// Runs `step` on a node and hands its effects on: first what must be durable, then the rest.
-    ///
-    /// This is the one place where a state is saved, so no message can leave before the promise or
-    /// the vote behind it is on disk. A borrowed state, the checker's, is saved if what is durable
-    /// did change. An owned one, the runtime's, is changed in place, and saved if it may have
-    /// changed: the runtime writes down only what did. So if a role changed something and the step
-    /// does not say that it may have, the checker finds it missing.
-    fn run(
-        &self,
-        id: Id,
-        state: &mut Cow<ProcessState<M>>,
-        out: &mut Out<Self>,
-        step: impl FnOnce(Step<M>) -> Effects<M>,
-    ) {
-        let (Process::Node(cluster, clock), Some(before)) = (self, state.node()) else {
-            return;
-        };
-        let counted = before.now;
-        let before = match state {
-            Cow::Borrowed(borrowed) => borrowed.node(),
-            Cow::Owned(_) => None,
-        };
-        let mut effects = None;
-        update(state, |state| {
-            if let ProcessState::Node(node) = state {
-                let read = || Self::now(*clock, counted);
-                effects = Some(step(Step::new(cluster, id.into(), node, &read)));
-            }
-        });
-        let Some(effects) = effects else { return };
-        let after = state.node().filter(|_| effects.may_save);
-        if let Some(after) = after.map(NodeState::durable)
-            && before.is_none_or(|before| after.differs_from(&before.durable()))
-        {
-            out.save(after);
-        }
-        Self::emit(effects, out);
-    }
-
-    fn emit(effects: Effects<M>, out: &mut Out<Self>) {
-        let timers = effects.timers.into_iter();
-        let timers = timers.map(|(timer, wait)| (Alarm::Node(timer), wait));
-        emit(effects.sends, timers, out);
-    }
-
     /// A client says what it wants, and will say it again.
-    fn ask(
-        client: &Client<M::Command>,
-        id: Id,
-        state: &ClientState<M::Reply>,
-        out: &mut Out<Self>,
-    ) {
-        let requests = client.ask(id.into(), state);
+    fn ask(client: &Client<M::Command>, state: &ClientState<M::Reply>, out: &mut Effects<M>) {
+        let requests = client.ask(out.me(), state);
         if requests.is_empty() {
-            out.cancel_timer(Alarm::Retry);
-            return;
+            return out.cancel(Alarm::Retry);
         }
         for (to, message) in requests {
-            out.send(to.into(), message);
+            out.send(to, message);
         }
-        out.set_timer(Alarm::Retry, client.backoff.pace());
+        out.set(Alarm::Retry, client.backoff.pace());
+    }
+}
+
+impl<M: Machine> Persistent for ProcessState<M> {
+    type Durable = Durable<M>;
+    type Mark = Option<Mark<M::Command>>;
+
+    fn mark(&self) -> Self::Mark {
+        self.node().map(Mark::of)
+    }
+
+    fn changed_since(&self, mark: &Self::Mark) -> Option<Durable<M>> {
+        let (node, mark) = (self.node()?, mark.as_ref()?);
+        (!mark.is_of(node)).then(|| node.durable())
     }
 }
 
@@ -616,23 +620,22 @@ impl<M: Machine> Actor for Process<M> {
     type Random = ();
 
     fn on_start(&self, id: Id, storage: &Option<Durable<M>>, out: &mut Out<Self>) -> Self::State {
-        match self {
+        start(id, out, |effects| match self {
             Process::Node(cluster, clock) => {
-                let read = || Self::now(*clock, Time(0));
-                let mut node = Step::start_state(cluster, id.into(), storage.as_ref(), read());
-                let step = Step::new(cluster, id.into(), &mut node, &read);
-                Self::emit(step.on_start(), out);
+                let now = clock.read(Time(0));
+                let mut node = Step::start_state(cluster, id.into(), storage.as_ref(), now);
+                Step::new(cluster, *clock, &mut node, effects).on_start();
                 if matches!(clock, Clock::Ticks) && cluster.lease.is_some() {
-                    out.set_timer(Alarm::Node(Timer::Tick), cluster.election.pace());
+                    effects.set(Timer::Tick, cluster.election.pace());
                 }
                 ProcessState::Node(Box::new(node))
             }
             Process::Client(client) => {
                 let state = client.start();
-                Self::ask(client, id, &state, out);
+                Self::ask(client, &state, effects);
                 ProcessState::Client(state)
             }
-        }
+        })
     }
 
     fn on_msg(
@@ -643,41 +646,35 @@ impl<M: Machine> Actor for Process<M> {
         msg: Self::Msg,
         out: &mut Out<Self>,
     ) {
-        let Process::Client(client) = self else {
-            return self.run(id, state, out, |step| step.on_message(src.into(), msg));
-        };
-        let Message::Reply { seq, outcome } = msg else {
-            return;
-        };
-        let mut is_news = false;
-        update(state, |state| {
-            if let ProcessState::Client(state) = state {
-                is_news = client.on_reply(state, src.into(), seq, outcome);
+        run(id, state, out, |state, effects| match (self, state) {
+            (Process::Node(cluster, clock), ProcessState::Node(node)) => {
+                Step::new(cluster, *clock, node, effects).on_message(src.into(), msg);
             }
+            (Process::Client(client), ProcessState::Client(state)) => {
+                if let Message::Reply { seq, outcome } = msg
+                    && client.on_reply(state, src.into(), seq, outcome)
+                {
+                    Self::ask(client, state, effects);
+                }
+            }
+            _ => {}
         });
-        if let Some(state) = state.client().filter(|_| is_news) {
-            Self::ask(client, id, state, out);
-        }
     }
 
     fn on_timeout(&self, id: Id, state: &mut Cow<Self::State>, timer: &Alarm, out: &mut Out<Self>) {
-        match (self, timer) {
-            (Process::Node(..), Alarm::Node(timer)) => {
-                self.run(id, state, out, |step| step.on_timer(*timer));
-            }
-            (Process::Client(client), Alarm::Retry) => {
-                // Whoever answered last may be gone.
-                update(state, |state| {
-                    if let ProcessState::Client(state) = state {
-                        state.leader = None;
-                    }
-                });
-                if let Some(state) = state.client() {
-                    Self::ask(client, id, state, out);
+        run(id, state, out, |state, effects| {
+            match (self, state, timer) {
+                (Process::Node(cluster, clock), ProcessState::Node(node), Alarm::Node(timer)) => {
+                    Step::new(cluster, *clock, node, effects).on_timer(*timer);
                 }
+                (Process::Client(client), ProcessState::Client(state), Alarm::Retry) => {
+                    // Whoever answered last may be gone.
+                    state.leader = None;
+                    Self::ask(client, state, effects);
+                }
+                _ => {}
             }
-            (Process::Node(..), Alarm::Retry) | (Process::Client(_), Alarm::Node(_)) => {}
-        }
+        });
     }
 
     fn name(&self) -> String {

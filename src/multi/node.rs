@@ -3,16 +3,18 @@
 //! Plain functions from a state and an event to a state and [`Effects`]: no sockets, no files, no
 //! clock. A message to oneself is handled in the same step, by the same handlers.
 
-use super::lease::{Grant, Time};
+use super::lease::Time;
 use super::stale::is_possible;
 use super::{
-    Acceptor, Cluster, Durable, Entry, Leader, Learner, Log, Message, MessageOf, Request, Slot,
+    Acceptor, Alarm, Clock, Cluster, Durable, Entry, Leader, Learner, Log, Message, MessageOf,
+    Request, Slot,
 };
 use crate::ballot::{Ballot, NodeId};
+use crate::effects;
 use crate::machine::Machine;
 use crate::vote::Vote;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
@@ -25,8 +27,6 @@ mod reads;
 pub struct NodeState<M: Machine> {
     /// The acceptor's part.
     pub acceptor: Option<Acceptor<M::Command>>,
-    /// The acceptor's lease to a leader. Lost in a crash.
-    pub grant: Option<Grant>,
     /// The proposer's part.
     pub leader: Option<Leader<M::Command>>,
     /// What is decided. A proposer has this part too: it proposes only for slots that are open.
@@ -41,11 +41,16 @@ impl<M: Machine> NodeState<M> {
     pub fn durable(&self) -> Durable<M> {
         let learner = self.learner.as_ref();
         Durable {
-            acceptor: self.acceptor.clone(),
-            ballot: self.leader.as_ref().and_then(|leader| leader.ballot),
+            acceptor: self.acceptor.as_ref().map(Acceptor::durable),
+            ballot: self.ballot(),
             snapshot: learner.and_then(|learner| learner.snapshot.clone()),
             log: learner.map_or_else(|| Log::from(Slot(0)), |learner| learner.log.clone()),
         }
+    }
+
+    /// The highest ballot ever started here.
+    pub(super) fn ballot(&self) -> Option<Ballot> {
+        self.leader.as_ref()?.ballot
     }
 
     /// The first slot that is not decided, as far as this process knows.
@@ -59,7 +64,6 @@ impl<M: Machine> NodeState<M> {
     fn inert(now: Time) -> Self {
         Self {
             acceptor: None,
-            grant: None,
             leader: None,
             learner: None,
             now,
@@ -90,53 +94,33 @@ pub enum Timer {
     Tick,
 }
 
-/// What a step wants done, once the state it leads to is durable.
-pub struct Effects<M: Machine> {
-    /// Messages to other processes.
-    pub sends: Vec<(NodeId, MessageOf<M>)>,
-    /// Alarms to set to a time from a range, or (`None`) to cancel.
-    pub timers: Vec<(Timer, Option<Range<Duration>>)>,
-    /// Whether something durable was in the hands of a role that may have changed it. If not, there
-    /// is nothing to save.
-    pub may_save: bool,
-}
+/// What a step wants done.
+pub(super) type Effects<M> = effects::Effects<MessageOf<M>, Alarm>;
 
 /// A step under way at one process.
 pub(super) struct Step<'a, M: Machine> {
     cluster: &'a Cluster<M>,
-    me: NodeId,
+    clock: Clock,
     state: &'a mut NodeState<M>,
-    /// Reads the clock.
-    clock: &'a dyn Fn() -> Time,
-    inbox: VecDeque<MessageOf<M>>,
-    effects: Effects<M>,
+    out: &'a mut Effects<M>,
 }
 
 impl<'a, M: Machine> Step<'a, M> {
     pub(super) fn new(
         cluster: &'a Cluster<M>,
-        me: NodeId,
+        clock: Clock,
         state: &'a mut NodeState<M>,
-        clock: &'a dyn Fn() -> Time,
+        out: &'a mut Effects<M>,
     ) -> Self {
         Self {
             cluster,
-            me,
-            state,
             clock,
-            inbox: VecDeque::new(),
-            effects: Effects {
-                sends: Vec::new(),
-                timers: Vec::new(),
-                may_save: false,
-            },
+            state,
+            out,
         }
     }
 
     /// The state of process `me` when it starts, for the first time or again.
-    ///
-    /// An acceptor that restarts does not know what leases it granted, so it waits as if it had
-    /// granted one just now.
     pub(super) fn start_state(
         cluster: &Cluster<M>,
         me: NodeId,
@@ -145,8 +129,6 @@ impl<'a, M: Machine> Step<'a, M> {
     ) -> NodeState<M> {
         let is_acceptor = cluster.quorums.acceptors().contains(me);
         let acceptor = durable.and_then(|durable| durable.acceptor.clone());
-        let acceptor = is_acceptor.then(|| acceptor.unwrap_or_default());
-        let promised = acceptor.as_ref().and_then(|acceptor| acceptor.promised);
         let ballot = durable.and_then(|durable| durable.ballot);
         let snapshot = durable.and_then(|durable| durable.snapshot.clone());
         let log = durable.map_or_else(|| Log::from(Slot(0)), |durable| durable.log.clone());
@@ -154,10 +136,7 @@ impl<'a, M: Machine> Step<'a, M> {
             return NodeState::inert(now);
         };
         NodeState {
-            grant: cluster
-                .lease
-                .and_then(|terms| Grant::presumed(promised, now, terms)),
-            acceptor,
+            acceptor: is_acceptor.then(|| Acceptor::restart(acceptor, cluster.lease, now)),
             leader: cluster
                 .proposers
                 .contains(&me)
@@ -167,33 +146,32 @@ impl<'a, M: Machine> Step<'a, M> {
         }
     }
 
-    pub(super) fn on_start(mut self) -> Effects<M> {
+    pub(super) fn on_start(mut self) {
         self.wait_for_leader();
-        self.effects
     }
 
-    pub(super) fn on_message(mut self, from: NodeId, message: MessageOf<M>) -> Effects<M> {
+    pub(super) fn on_message(mut self, from: NodeId, message: MessageOf<M>) {
         if is_possible(&message, self.cluster.limits.slots) {
             self.dispatch(from, message);
         }
-        self.finish()
+        self.finish();
     }
 
-    pub(super) fn on_timer(mut self, timer: Timer) -> Effects<M> {
+    pub(super) fn on_timer(mut self, timer: Timer) {
         match timer {
             Timer::Campaign => self.campaign(),
             Timer::Heartbeat => self.beat(),
             Timer::Propose => self.fill(),
             Timer::Tick => self.tick(),
         }
-        self.finish()
+        self.finish();
     }
 
-    fn finish(mut self) -> Effects<M> {
-        while let Some(message) = self.inbox.pop_front() {
-            self.dispatch(self.me, message);
+    /// Handles what the process has sent to itself.
+    fn finish(mut self) {
+        while let Some(message) = self.out.next_own() {
+            self.dispatch(self.out.me(), message);
         }
-        self.effects
     }
 
     /// Every message, and the role that answers it.
@@ -205,10 +183,9 @@ impl<'a, M: Machine> Step<'a, M> {
                 ballot,
                 from: start,
             } => {
-                let bytes_max = self.cluster.limits.bytes_max;
-                let is_out = holds_off(self.state.grant, ballot, self.clock);
-                let acceptor = self.acceptor_mut().filter(|_| !is_out);
-                let answer = acceptor.and_then(|it| it.on_prepare(ballot, start, bytes_max));
+                let (bytes_max, now) = (self.cluster.limits.bytes_max, self.now());
+                let acceptor = self.state.acceptor.as_mut();
+                let answer = acceptor.and_then(|it| it.on_prepare(ballot, start, bytes_max, now));
                 self.answer(from, answer);
             }
             Message::Promise {
@@ -232,9 +209,9 @@ impl<'a, M: Machine> Step<'a, M> {
                 self.catch_up(from, decided);
                 let leader = self.state.leader.as_mut();
                 if leader.is_some_and(|leader| leader.on_nack(promised)) {
-                    self.cancel(Timer::Heartbeat);
+                    self.out.cancel(Timer::Heartbeat);
                     let pause = self.cluster.election.wait(promised.round);
-                    self.set(Timer::Campaign, pause);
+                    self.out.set(Timer::Campaign, pause);
                 }
             }
             Message::Decided { ballot, upto } => self.on_decided(from, ballot, upto),
@@ -270,7 +247,8 @@ impl<'a, M: Machine> Step<'a, M> {
             return;
         };
         if let Some(slot) = more.filter(|_| !leader.is_past_promise(from, ballot)) {
-            self.send(from, Message::Continue { ballot, from: slot });
+            self.out
+                .send(from, Message::Continue { ballot, from: slot });
         }
         let (leader, quorums) = (self.state.leader.as_mut(), &self.cluster.quorums);
         let is_all = more.is_none();
@@ -291,7 +269,7 @@ impl<'a, M: Machine> Step<'a, M> {
     fn answer(&mut self, proposer: NodeId, answer: Option<MessageOf<M>>) {
         match answer {
             Some(Message::Nack { .. }) if !self.cluster.nacks => {}
-            Some(answer) => self.send(proposer, answer),
+            Some(answer) => self.out.send(proposer, answer),
             None => {}
         }
     }
@@ -307,7 +285,7 @@ impl<'a, M: Machine> Step<'a, M> {
         };
         if let Some(outcome) = learner.sessions.recall(&request.order) {
             let (client, seq) = (request.client, request.order.seq());
-            return self.send(client, Message::Reply { seq, outcome });
+            return self.out.send(client, Message::Reply { seq, outcome });
         }
         if learner.sessions.is_past(&request.order) {
             return;
@@ -319,7 +297,7 @@ impl<'a, M: Machine> Step<'a, M> {
         if !reign.gathers(limits) {
             self.fill();
         } else if reign.queue.len() == 1 && reign.open.is_empty() {
-            self.set(Timer::Propose, Duration::ZERO..Duration::ZERO);
+            self.out.set(Timer::Propose, Duration::ZERO..Duration::ZERO);
         }
     }
 
@@ -333,14 +311,14 @@ impl<'a, M: Machine> Step<'a, M> {
         let proposals = reign.fill(&self.cluster.limits);
         if was_idle && !proposals.is_empty() {
             let patience = self.patience();
-            self.set(Timer::Campaign, patience);
+            self.out.set(Timer::Campaign, patience);
         }
         self.put_to_the_vote(proposals);
     }
 
     /// Phase 2a: asks the acceptors to vote.
     fn put_to_the_vote(&mut self, proposals: Vec<(Slot, Entry<M::Command>)>) {
-        let Some(ballot) = self.state.leader.as_ref().and_then(|leader| leader.ballot) else {
+        let Some(ballot) = self.state.ballot() else {
             return;
         };
         if !proposals.is_empty() {
@@ -353,18 +331,15 @@ impl<'a, M: Machine> Step<'a, M> {
     }
 
     fn on_accept(&mut self, from: NodeId, slot: Slot, vote: Vote<Entry<M::Command>>) {
-        let ballot = vote.ballot;
-        if holds_off(self.state.grant, ballot, self.clock) {
-            return;
-        }
-        let Some(acceptor) = self.acceptor_mut() else {
+        let (ballot, now) = (vote.ballot, self.now());
+        let Some(acceptor) = self.state.acceptor.as_mut() else {
             return;
         };
-        let is_past = acceptor.is_past_accept(ballot);
+        let is_admitted = acceptor.admits(ballot, now);
         let is_decided = slot < acceptor.base;
-        let answer = acceptor.on_accept(slot, vote);
+        let answer = acceptor.on_accept(slot, vote, now);
         self.answer(from, answer);
-        if is_past {
+        if !is_admitted {
             return;
         }
         self.follow(ballot);
@@ -392,7 +367,7 @@ impl<'a, M: Machine> Step<'a, M> {
         self.tell(ballot, slot, &entry, (upto > before).then_some(upto));
         self.learn(slot, entry);
         let patience = self.patience();
-        self.set(Timer::Campaign, patience);
+        self.out.set(Timer::Campaign, patience);
     }
 
     /// Starts a ballot, and gives it a time to succeed in.
@@ -407,14 +382,13 @@ impl<'a, M: Machine> Step<'a, M> {
             .learner
             .as_ref()
             .map_or(Slot(0), Learner::decided);
-        let prepare = leader.prepare(self.me, heard, decided, self.cluster.limits.round_max);
+        let prepare = leader.prepare(self.out.me(), heard, decided, self.cluster.limits.round_max);
         if let Some(prepare) = prepare {
-            self.effects.may_save = true;
-            self.cancel(Timer::Heartbeat);
+            self.out.cancel(Timer::Heartbeat);
             self.broadcast_to_acceptors(&prepare);
         }
         let patience = self.patience();
-        self.set(Timer::Campaign, patience);
+        self.out.set(Timer::Campaign, patience);
     }
 
     /// Somebody leads in a higher ballot than was ever started here: let it, as long as it shows
@@ -425,7 +399,7 @@ impl<'a, M: Machine> Step<'a, M> {
             return;
         };
         if leader.yield_to(ballot) {
-            self.cancel(Timer::Heartbeat);
+            self.out.cancel(Timer::Heartbeat);
         }
         self.wait_for_leader();
     }
@@ -435,14 +409,21 @@ impl<'a, M: Machine> Step<'a, M> {
     fn tick(&mut self) {
         self.state.now = self.state.now.after(1);
         let now = self.state.now;
-        self.state.grant = self.state.grant.filter(|grant| now < grant.until);
-        self.set(Timer::Tick, self.cluster.election.pace());
+        if let Some(acceptor) = self.state.acceptor.as_mut() {
+            acceptor.tick(now);
+        }
+        self.out.set(Timer::Tick, self.cluster.election.pace());
+    }
+
+    /// What the clock shows.
+    fn now(&self) -> Time {
+        self.clock.read(self.state.now)
     }
 
     /// How long to wait for progress before the next ballot. Longer with every ballot that failed,
     /// so that two that outbid each other come apart.
     fn patience(&self) -> Range<Duration> {
-        let ballot = self.state.leader.as_ref().and_then(|leader| leader.ballot);
+        let ballot = self.state.ballot();
         self.cluster
             .election
             .wait(ballot.map_or(1, |ballot| ballot.round))
@@ -453,48 +434,15 @@ impl<'a, M: Machine> Step<'a, M> {
             let acceptor = self.state.acceptor.as_ref();
             let promised = acceptor.and_then(|acceptor| acceptor.promised);
             let round = promised.map_or(1, |promised| promised.round);
-            self.set(Timer::Campaign, self.cluster.election.wait(round));
-        }
-    }
-
-    /// The acceptor, to change. All of it is durable.
-    fn acceptor_mut(&mut self) -> Option<&mut Acceptor<M::Command>> {
-        self.effects.may_save = true;
-        self.state.acceptor.as_mut()
-    }
-
-    /// The learner, to change. Of it, the log and the snapshot are durable.
-    fn learner_mut(&mut self) -> Option<&mut Learner<M>> {
-        self.effects.may_save = true;
-        self.state.learner.as_mut()
-    }
-
-    fn send(&mut self, to: NodeId, message: MessageOf<M>) {
-        if to == self.me {
-            self.inbox.push_back(message);
-        } else {
-            self.effects.sends.push((to, message));
+            self.out
+                .set(Timer::Campaign, self.cluster.election.wait(round));
         }
     }
 
     fn broadcast_to_acceptors(&mut self, message: &MessageOf<M>) {
-        for node in self.cluster.quorums.acceptors().iter() {
-            self.send(node, message.clone());
-        }
+        let acceptors = self.cluster.quorums.acceptors().iter();
+        self.out.broadcast(acceptors, message);
     }
-
-    fn set(&mut self, timer: Timer, wait: Range<Duration>) {
-        self.effects.timers.push((timer, Some(wait)));
-    }
-
-    fn cancel(&mut self, timer: Timer) {
-        self.effects.timers.push((timer, None));
-    }
-}
-
-/// Whether a lease to somebody else keeps a ballot out.
-fn holds_off(grant: Option<Grant>, ballot: Ballot, clock: &dyn Fn() -> Time) -> bool {
-    grant.is_some_and(|grant| grant.holds_off(ballot, clock()))
 }
 
 impl<M: Machine> fmt::Debug for NodeState<M> {
@@ -503,9 +451,6 @@ impl<M: Machine> fmt::Debug for NodeState<M> {
         if let Some(acceptor) = &self.acceptor {
             write!(f, "{acceptor:?}")?;
             separator = " · ";
-        }
-        if let Some(grant) = &self.grant {
-            write!(f, " lease to {} until {:?}", grant.to, grant.until)?;
         }
         if let Some(leader) = &self.leader {
             write!(f, "{separator}{leader:?}")?;

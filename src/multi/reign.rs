@@ -4,7 +4,7 @@ mod known;
 mod limits;
 mod queue;
 
-use super::leader::Campaign;
+use super::campaign::Campaign;
 use super::lease::{Beat, Time};
 use super::log::bytes;
 use super::{Entry, Request, Slot};

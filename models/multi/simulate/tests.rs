@@ -4,7 +4,7 @@ use stateright::actor::{Command as Wish, Id, Out};
 use std::borrow::Cow;
 use synod::kv::Reply;
 use synod::machine::Machine;
-use synod::multi::{Alarm, Durable, Message, Order, Outcome};
+use synod::multi::{Alarm, Durable, Message, NodeState, Order, Outcome};
 
 /// A rule that a node breaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +28,12 @@ struct Broken {
 /// So much is added to the numbers of commands to make them new.
 const SHIFT: u64 = 1_000;
 
+fn forget_grant(node: &mut NodeState<Store>) {
+    if let Some(acceptor) = &mut node.acceptor {
+        acceptor.grant = None;
+    }
+}
+
 impl Broken {
     /// What the process is told instead; nothing if it was answered here.
     fn mishear(
@@ -39,7 +45,7 @@ impl Broken {
     ) -> Option<Message<Command, Reply>> {
         if let ProcessState::Node(node) = state.to_mut() {
             match (self.rule, &mut message) {
-                (Rule::IgnoreLease, _) => node.grant = None,
+                (Rule::IgnoreLease, _) => forget_grant(node),
                 (Rule::ReadUnconfirmed, Message::Read { seq, query, .. }) if node.is_leading() => {
                     let machine = node.learner.as_ref()?.sessions.machine();
                     let (seq, outcome) = (*seq, Outcome::Done(machine.read(query)?));
@@ -101,7 +107,7 @@ impl Actor for Broken {
 
     fn on_timeout(&self, id: Id, state: &mut Cow<Self::State>, alarm: &Alarm, out: &mut Out<Self>) {
         if let (Rule::IgnoreLease, ProcessState::Node(node)) = (self.rule, state.to_mut()) {
-            node.grant = None;
+            forget_grant(node);
         }
         let mut inner = Out::new();
         self.process.on_timeout(id, state, alarm, &mut inner);

@@ -7,6 +7,7 @@
 
 mod dependencies;
 mod figures;
+mod messages;
 mod proofs;
 mod teeth;
 
@@ -33,8 +34,9 @@ const FAST: [&str; 6] = [
 ];
 
 /// Multi-Paxos without stateright: the roles, and what stands beside them.
-const MULTI: [&str; 14] = [
+const MULTI: [&str; 15] = [
     "acceptor",
+    "campaign",
     "leader",
     "reign",
     "learner",
@@ -333,7 +335,8 @@ fn lines_fit_on_a_page() {
     let broken: Vec<String> = everything()
         .iter()
         .flat_map(|source| source.text.lines().map(|line| (&source.path, line)))
-        .filter(|(_, line)| line.chars().count() > COLUMNS_MAX)
+        // A row of a table is one line.
+        .filter(|(_, line)| line.chars().count() > COLUMNS_MAX && !line.starts_with("//! |"))
         .map(|(path, line)| format!("{path}: {line}"))
         .collect();
     assert_none(&broken, "lines that are too long");

@@ -47,7 +47,7 @@ let outcome t : Session.outcome =
 let acceptor t : Acceptor.acceptor =
   let promised = option ballot t in
   let votes = table vote t in
-  { promised; votes; base = number t }
+  { promised; votes; base = number t; lease_granted = None }
 
 let campaign t : Leader.campaign =
   let from = number t in
@@ -114,9 +114,10 @@ let grant t : Lease.grant =
 let state t : Node.state =
   let acceptor = option acceptor t in
   let lease_granted = option grant t in
+  let acceptor = Option.map (fun it -> { it with Acceptor.lease_granted }) acceptor in
   let leader = option leader t in
   let learner = option learner t in
-  { acceptor; lease_granted; leader; learner; clock = number t }
+  { acceptor; leader; learner; clock = number t }
 
 let durable t : Node.durable =
   let saved_acceptor = option acceptor t in
@@ -261,7 +262,8 @@ let show_learner (l : Learner.learner) =
 let show_grant (g : Lease.grant) = to_string g.holder ^ " " ^ to_string g.until
 
 let show_state (s : Node.state) =
-  words [ show_option show_acceptor s.acceptor; show_option show_grant s.lease_granted;
+  words [ show_option show_acceptor s.acceptor;
+    show_option show_grant (Option.bind s.acceptor (fun it -> it.Acceptor.lease_granted));
     show_option show_leader s.leader; show_option show_learner s.learner; to_string s.clock ]
 
 let show_durable (d : Node.durable) =

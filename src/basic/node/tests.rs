@@ -7,7 +7,9 @@ use crate::backoff::Backoff;
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 const CLIENT: u32 = 9;
 

@@ -6,7 +6,9 @@ use super::*;
 use crate::backoff::Backoff;
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 const CLIENT: u32 = 9;
 

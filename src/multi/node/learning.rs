@@ -18,7 +18,7 @@ impl<M: Machine> Step<'_, M> {
         for node in self.others() {
             if !self.cluster.quorums.acceptors().contains(node) {
                 let entries = vec![entry.clone()];
-                self.send(
+                self.out.send(
                     node,
                     Message::Entries {
                         from: slot,
@@ -26,7 +26,7 @@ impl<M: Machine> Step<'_, M> {
                     },
                 );
             } else if let Some(upto) = upto.filter(|_| !self.cluster.tells_late()) {
-                self.send(node, Message::Decided { ballot, upto });
+                self.out.send(node, Message::Decided { ballot, upto });
             }
         }
     }
@@ -46,7 +46,7 @@ impl<M: Machine> Step<'_, M> {
         reign.told = Some(upto);
         for node in self.others() {
             if self.cluster.quorums.acceptors().contains(node) {
-                self.send(node, Message::Decided { ballot, upto });
+                self.out.send(node, Message::Decided { ballot, upto });
             }
         }
     }
@@ -54,7 +54,7 @@ impl<M: Machine> Step<'_, M> {
     /// The other learners.
     pub(super) fn others(&self) -> Vec<NodeId> {
         let mut told = self.cluster.told();
-        told.retain(|node| *node != self.me);
+        told.retain(|node| *node != self.out.me());
         told
     }
 
@@ -81,8 +81,8 @@ impl<M: Machine> Step<'_, M> {
     /// Whoever is behind asks somebody who is not.
     pub(super) fn catch_up(&mut self, from: NodeId, decided: Slot) {
         let known = self.state.decided();
-        if self.state.learner.is_some() && decided > known && from != self.me {
-            self.send(from, Message::Ask { from: known });
+        if self.state.learner.is_some() && decided > known && from != self.out.me() {
+            self.out.send(from, Message::Ask { from: known });
         }
     }
 
@@ -102,7 +102,7 @@ impl<M: Machine> Step<'_, M> {
     /// An entry is decided. What can be applied is applied, what is then settled is dropped, and
     /// whoever leads tells the clients.
     pub(super) fn learn(&mut self, slot: Slot, entry: Entry<M::Command>) {
-        let Some(learner) = self.learner_mut() else {
+        let Some(learner) = self.state.learner.as_mut() else {
             return;
         };
         let applied = learner.learn(slot, entry);
@@ -110,7 +110,6 @@ impl<M: Machine> Step<'_, M> {
     }
 
     pub(super) fn settle(&mut self, applied: Vec<Applied<M>>) {
-        self.effects.may_save = true;
         let Some(learner) = self.state.learner.as_mut() else {
             return;
         };
@@ -125,7 +124,7 @@ impl<M: Machine> Step<'_, M> {
             acceptor.trim(decided);
         }
         if is_over {
-            self.cancel(Timer::Heartbeat);
+            self.out.cancel(Timer::Heartbeat);
             self.wait_for_leader();
         }
         if !self.state.is_leading() {
@@ -138,7 +137,7 @@ impl<M: Machine> Step<'_, M> {
         } in applied
         {
             if let Some(outcome) = outcome {
-                self.send(client, Message::Reply { seq, outcome });
+                self.out.send(client, Message::Reply { seq, outcome });
             }
         }
         self.fill();
@@ -157,7 +156,7 @@ impl<M: Machine> Step<'_, M> {
             let snapshot = learner.snapshot.as_ref();
             let chunk = snapshot.and_then(|it| it.chunk(0, self.cluster.limits.bytes_max));
             if let Some(chunk) = chunk {
-                self.send(from, Message::Chunk(chunk));
+                self.out.send(from, Message::Chunk(chunk));
             }
             return;
         }
@@ -170,7 +169,7 @@ impl<M: Machine> Step<'_, M> {
             entries.push(entry.clone());
         }
         if !entries.is_empty() {
-            self.send(
+            self.out.send(
                 from,
                 Message::Entries {
                     from: start,
@@ -182,9 +181,9 @@ impl<M: Machine> Step<'_, M> {
 
     pub(super) fn on_chunk(&mut self, from: NodeId, chunk: Chunk) {
         let upto = chunk.upto;
-        let progress = self.learner_mut().map(|it| it.on_chunk(chunk));
+        let progress = self.state.learner.as_mut().map(|it| it.on_chunk(chunk));
         match progress {
-            Some(Progress::More(offset)) => self.send(from, Message::Fetch { upto, offset }),
+            Some(Progress::More(offset)) => self.out.send(from, Message::Fetch { upto, offset }),
             Some(Progress::Caught(applied)) => self.settle(applied),
             Some(Progress::Nothing) | None => {}
         }
@@ -200,7 +199,7 @@ impl<M: Machine> Step<'_, M> {
         if snapshot.upto >= upto
             && let Some(chunk) = snapshot.chunk(offset, self.cluster.limits.bytes_max)
         {
-            self.send(from, Message::Chunk(chunk));
+            self.out.send(from, Message::Chunk(chunk));
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Signs of life, the leases that they ask for, and the reads that these answer.
 
-use super::{Step, holds_off};
+use super::Step;
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
-use crate::multi::lease::{Beat, Grant, lease_end};
+use crate::multi::lease::{Beat, lease_end};
 use crate::multi::{How, Leader, Message, Outcome, Slot, Timer};
 
 impl<M: Machine> Step<'_, M> {
@@ -20,7 +20,7 @@ impl<M: Machine> Step<'_, M> {
             self.put_to_the_vote(open);
             if known < chosen {
                 for node in self.others() {
-                    self.send(node, Message::Ask { from: known });
+                    self.out.send(node, Message::Ask { from: known });
                 }
             }
             self.announce();
@@ -32,13 +32,13 @@ impl<M: Machine> Step<'_, M> {
     /// goes what must be said again.
     pub(super) fn keep_pace(&mut self) {
         if let Some(pace) = self.cluster.heartbeat.clone() {
-            self.set(Timer::Heartbeat, pace);
+            self.out.set(Timer::Heartbeat, pace);
         }
     }
 
     /// A leader's sign of life, to all.
     pub(super) fn announce(&mut self) {
-        let (now, leader) = ((self.clock)(), self.state.leader.as_mut());
+        let (now, leader) = (self.now(), self.state.leader.as_mut());
         let Some((ballot, reign)) = leader.and_then(|it| Some((it.ballot?, it.reign_mut()?)))
         else {
             return;
@@ -52,32 +52,25 @@ impl<M: Machine> Step<'_, M> {
         everyone.sort_unstable();
         everyone.dedup();
         for node in everyone {
-            self.send(node, Message::Heartbeat { ballot, beat, upto });
+            self.out
+                .send(node, Message::Heartbeat { ballot, beat, upto });
         }
     }
 
     /// A leader shows itself. Whoever follows it grants it a lease from now on, says so, and learns
     /// how far its ballot has got.
     pub(super) fn on_heartbeat(&mut self, from: NodeId, ballot: Ballot, beat: Beat, upto: Slot) {
-        let is_out = holds_off(self.state.grant, ballot, self.clock);
-        if let Some(acceptor) = self.acceptor_mut() {
-            if is_out {
+        let now = self.now();
+        if let Some(acceptor) = self.state.acceptor.as_mut() {
+            let answer = acceptor.on_heartbeat(ballot, beat, self.cluster.lease, now);
+            let follows = matches!(answer, Some(Message::Heard { .. }));
+            self.answer(from, answer);
+            if !follows {
                 return;
             }
-            if !acceptor.on_heartbeat(ballot) {
-                let (promised, decided) = (acceptor.promised, acceptor.base);
-                if let Some(promised) = promised.filter(|_| self.cluster.nacks) {
-                    self.send(from, Message::Nack { promised, decided });
-                }
-                return;
-            }
-            if let Some(terms) = self.cluster.lease {
-                self.state.grant = Some(Grant::new(ballot.node, (self.clock)(), terms));
-            }
-            self.send(from, Message::Heard { ballot, beat });
         }
         self.follow(ballot);
-        if from != self.me {
+        if from != self.out.me() {
             self.on_decided(from, ballot, upto);
         }
     }
@@ -97,7 +90,7 @@ impl<M: Machine> Step<'_, M> {
         reign.on_heard(from, beat, quorums);
         if reign.is_confirmed(quorums) && reign.open.is_empty() {
             let patience = self.patience();
-            self.set(Timer::Campaign, patience);
+            self.out.set(Timer::Campaign, patience);
         }
         self.serve_reads();
     }
@@ -121,10 +114,11 @@ impl<M: Machine> Step<'_, M> {
             .cluster
             .lease
             .and_then(|terms| lease_end(&reign.heard, &self.cluster.quorums, terms));
-        let is_fresh = decided >= reign.barrier && Some((self.clock)()) < ends;
+        let now = self.clock.read(self.state.now);
+        let is_fresh = decided >= reign.barrier && Some(now) < ends;
         if how == How::Lease && is_fresh {
             let outcome = Outcome::Done(reply);
-            return self.send(client, Message::Reply { seq, outcome });
+            return self.out.send(client, Message::Reply { seq, outcome });
         }
         reign.on_read(client, seq, query, decided, &self.cluster.limits);
         self.serve_reads();
@@ -151,7 +145,7 @@ impl<M: Machine> Step<'_, M> {
         let begins = reign.begin_round(quorums, &self.cluster.limits);
         for (client, seq, reply) in answered {
             let outcome = Outcome::Done(reply);
-            self.send(client, Message::Reply { seq, outcome });
+            self.out.send(client, Message::Reply { seq, outcome });
         }
         if begins {
             self.announce();

@@ -15,6 +15,7 @@ use crate::quorum::{AcceptorSet, QuorumSystem};
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 type Said = MessageOf<Journal>;
@@ -120,8 +121,7 @@ impl Node {
     }
 
     /// Handles one event on a borrowed state, as the checker does. What is durable is saved if,
-    /// and only if, it changed. On an owned state, as in the runtime, the same happens, but that
-    /// what did not change may be saved again.
+    /// and only if, it changed. On an owned state, as in the runtime, the same happens.
     fn step(
         &mut self,
         event: impl Fn(&Self, &mut Cow<ProcessState<Journal>>, &mut Out<Process<Journal>>),
@@ -137,8 +137,10 @@ impl Node {
         assert_eq!(*owned, self.state, "in place it came to something else");
         let after = self.node().durable();
         let (did, in_place) = (Did::of(self.me, out), Did::of(self.me, asked));
-        assert_eq!(in_place.sent, did.sent);
-        assert_eq!(in_place.saved.or(Some(before.clone())), Some(after.clone()));
+        assert_eq!(
+            (in_place.sent, &in_place.saved),
+            (did.sent.clone(), &did.saved)
+        );
         let expected = (after != before).then_some(after);
         assert_eq!(did.saved, expected, "what changed is not what was saved");
         did
