@@ -155,7 +155,7 @@ pub(super) struct Core<A: Runnable> {
     /// What the batch has saved last.
     unsaved: Option<A::Storage>,
     pub(super) outbox: Outbox,
-    pub(super) counters: Counters,
+    counters: Counters,
     rng: SmallRng,
 }
 
@@ -206,6 +206,7 @@ impl<A: Runnable> Core<A> {
         messages: &mut Vec<(Id, A::Msg)>,
         watch: &mut impl Watch<A>,
     ) -> Result<Vec<Change<A>>, Error> {
+        self.counters.batches += 1;
         let mut own = OWN_MAX;
         self.talk(&mut own, now, watch)?;
         self.counters.messages_received += messages.len() as u64;
@@ -250,8 +251,13 @@ impl<A: Runnable> Core<A> {
     }
 
     /// The actor, to be started again; its state is lost.
-    pub(super) fn into_actor(self) -> (A, Counters) {
-        (self.actor, self.counters)
+    pub(super) fn into_actor(self) -> A {
+        self.actor
+    }
+
+    /// The counts of the actor's steps and of its messages.
+    pub(super) fn counters(&self) -> Counters {
+        Counters::sum([&self.counters, self.outbox.counters()])
     }
 
     /// Handles the messages to itself that wait, up to a number that is counted down.
@@ -308,7 +314,7 @@ impl<A: Runnable> Core<A> {
             match command {
                 Command::Save(value) => self.unsaved = Some(value),
                 Command::Send(to, message) if to == self.id => self.inbox.push_back(message),
-                Command::Send(to, message) => self.outbox.push(to, &message, &mut self.counters),
+                Command::Send(to, message) => self.outbox.push(to, &message),
                 Command::SetTimer(timer, range) => {
                     self.timers.remove(|set| *set == timer);
                     let after = draw(&mut self.rng, range);

@@ -32,7 +32,7 @@ macro_rules! counters {
                 all
             }
 
-            /// Adds what another has counted.
+            /// Adds the counts of another.
             pub fn add(&mut self, other: &Self) {
                 $(self.$field += other.$field;)*
                 $(self.$inner.add(&other.$inner);)?
@@ -122,6 +122,23 @@ counters! {
         message,
         /// With bytes after a message.
         trailing,
+    }
+}
+
+impl Counters {
+    /// Adds up what the parts of a node have counted.
+    pub(super) fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        parts.into_iter().for_each(|part| sum.add(part));
+        sum
+    }
+
+    /// Counts a datagram that was read or dropped.
+    pub(super) fn count_received(&mut self, read: Result<(), Refusal>) {
+        match read {
+            Ok(()) => self.received += 1,
+            Err(refusal) => self.dropped.count(refusal),
+        }
     }
 }
 

@@ -107,27 +107,36 @@ impl FromStr for Faults {
 pub(super) struct Dice {
     faults: Faults,
     rng: SmallRng,
+    counters: Counters,
 }
 
 impl Dice {
     pub(super) fn new(faults: Faults, rng: SmallRng) -> Self {
-        Dice { faults, rng }
+        Dice {
+            faults,
+            rng,
+            counters: Counters::default(),
+        }
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Decides about one datagram: returns how much later than usual each copy of it is to be
     /// sent.
-    pub(super) fn roll(&mut self, counters: &mut Counters) -> [Option<Duration>; 2] {
+    pub(super) fn roll(&mut self) -> [Option<Duration>; 2] {
         let is_lost = self.happens(self.faults.loss);
         let is_doubled = !is_lost && self.happens(self.faults.duplicate);
-        counters.lost += u64::from(is_lost);
-        counters.duplicated += u64::from(is_doubled);
-        let mut delay = |is_sent: bool| is_sent.then(|| self.delay(counters));
+        self.counters.lost += u64::from(is_lost);
+        self.counters.duplicated += u64::from(is_doubled);
+        let mut delay = |is_sent: bool| is_sent.then(|| self.delay());
         [delay(!is_lost), delay(is_doubled)]
     }
 
-    fn delay(&mut self, counters: &mut Counters) -> Duration {
+    fn delay(&mut self) -> Duration {
         if self.happens(self.faults.reorder) {
-            counters.held += 1;
+            self.counters.held += 1;
             draw(&mut self.rng, HOLD)
         } else {
             Duration::ZERO
@@ -155,23 +164,21 @@ impl Injector {
         }
     }
 
+    pub(super) fn counters(&self) -> &Counters {
+        self.dice.counters()
+    }
+
     /// Decides about one datagram: returns how many copies of it are to be sent at once. Others
     /// may be held back: see [`Injector::pop_due`].
-    pub(super) fn admit(
-        &mut self,
-        now: Duration,
-        to: SocketAddr,
-        datagram: &[u8],
-        counters: &mut Counters,
-    ) -> usize {
+    pub(super) fn admit(&mut self, now: Duration, to: SocketAddr, datagram: &[u8]) -> usize {
         let mut at_once = 0;
-        for delay in self.dice.roll(counters).into_iter().flatten() {
+        for delay in self.dice.roll().into_iter().flatten() {
             if delay.is_zero() {
                 at_once += 1;
             } else if self.held.len() < HELD_MAX {
                 self.held.add(now, delay, (to, datagram.to_owned()));
             } else {
-                counters.lost += 1;
+                self.dice.counters.lost += 1;
             }
         }
         at_once
@@ -198,7 +205,6 @@ mod tests {
     /// Passes datagrams numbered from 0, one per millisecond, and returns them as they are sent.
     fn pass(faults: Faults, seed: u64, count: u16) -> (Vec<u16>, Counters) {
         let mut injector = Injector::new(faults, SmallRng::seed_from_u64(seed));
-        let mut counters = Counters::default();
         let mut sent = Vec::new();
         for number in 0..count + 10 {
             let now = Duration::from_millis(number.into());
@@ -207,7 +213,7 @@ mod tests {
                 sent.push(u16::from_le_bytes([datagram[0], datagram[1]]));
             }
             if number < count {
-                let copies = injector.admit(now, TO, &number.to_le_bytes(), &mut counters);
+                let copies = injector.admit(now, TO, &number.to_le_bytes());
                 sent.extend(std::iter::repeat_n(number, copies));
             }
         }
@@ -216,7 +222,7 @@ mod tests {
             None,
             "everything held back is sent in time"
         );
-        (sent, counters)
+        (sent, *injector.counters())
     }
 
     #[test]

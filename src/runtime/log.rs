@@ -36,6 +36,7 @@
 //! what it has said may contradict it. (A last record that was damaged *after* it had been synced
 //! looks like a torn one. No log can tell.)
 
+use super::counters::Counters;
 use super::error::{Damage, Error};
 use super::medium::Medium;
 use crate::delta::Delta;
@@ -141,6 +142,7 @@ pub(super) struct Log<M> {
     /// Up to where there are zeros.
     zeros: u64,
     buffer: Vec<u8>,
+    counters: Counters,
 }
 
 impl<M: Medium> Log<M> {
@@ -164,6 +166,7 @@ impl<M: Medium> Log<M> {
             end: 0,
             zeros: 0,
             buffer: Vec::new(),
+            counters: Counters::default(),
         };
         // Which names there are may not be durable yet, if a predecessor was killed.
         let synced = log.medium.sync_names();
@@ -178,6 +181,7 @@ impl<M: Medium> Log<M> {
                 cut: None,
             },
         };
+        log.counters.cut_bytes = recovered.cut.as_ref().map_or(0, |cut| cut.bytes);
         // A new file: what was read may not be durable either, and a torn record must go.
         log.generation = last.map_or(0, |last| last + 1);
         log.begin(recovered.state.as_ref())?;
@@ -218,17 +222,22 @@ impl<M: Medium> Log<M> {
     }
 
     /// Replaces the file by one that holds nothing but the state, which must be all that was
-    /// appended, if that has outgrown the snapshot. Returns whether it did.
-    pub(super) fn compact<S: Delta>(&mut self, state: &S) -> Result<bool, Error> {
+    /// appended, if that has outgrown the snapshot.
+    pub(super) fn compact<S: Delta>(&mut self, state: &S) -> Result<(), Error> {
         let appended = self.end - self.snapshot;
         if appended <= self.sizes.appended_min.max(self.snapshot) {
-            return Ok(false);
+            return Ok(());
         }
         let old = name(self.generation);
         self.generation += 1;
         self.begin(Some(state))?;
         self.remove(&old)?;
-        Ok(true)
+        self.counters.compactions += 1;
+        Ok(())
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Begins the file of the present generation with the state, and makes it durable.

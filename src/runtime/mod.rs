@@ -92,17 +92,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod address_book;
 pub mod clock;
 mod codec;
 mod core;
 mod counters;
 mod disk;
+mod endpoint;
 mod error;
 mod faults;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
-mod link;
 mod log;
 mod medium;
 mod metrics;
@@ -110,6 +111,7 @@ mod node;
 mod outbox;
 mod recorder;
 pub mod simulator;
+mod socket;
 mod timer;
 
 pub use self::core::{Event, Runnable, Unwatched, Watch};

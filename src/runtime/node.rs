@@ -1,15 +1,17 @@
 //! One node: a core, and the event loop that connects it to a socket and a log.
 
+use super::address_book::Book;
 use super::codec::{Codec, Key, LIMIT_MIN, MAX_DATAGRAM};
 use super::core::{Change, Core, Runnable, Unwatched, Watch, rng_of};
 use super::counters::Counters;
+use super::endpoint::Link;
 use super::error::Error;
 use super::faults::{Faults, Injector};
 use super::handle::Stop;
-use super::link::{Book, LONGEST_WAIT, Link, wait_for_any};
 use super::log::{Cut, Log, Sizes};
 use super::medium::Directory;
 use super::outbox::Lengths;
+use super::socket::{LONGEST_WAIT, Socket, wait_for_any};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use stateright::actor::Id;
@@ -157,14 +159,10 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             messages: config.messages_max,
             ..codec.lengths(given)
         };
-        let link = Link::new(
-            config.socket,
-            codec,
-            Book::new(id, config.peers, config.dynamic, v6),
-            Injector::new(config.faults, SmallRng::from_rng(&mut rng)),
-            config.receive_buffer,
-        );
-        let link = link.map_err(Error::Socket)?;
+        let socket = Socket::new(config.socket, config.receive_buffer);
+        let book = Book::new(id, config.peers, config.dynamic, v6);
+        let injector = Injector::new(config.faults, SmallRng::from_rng(&mut rng));
+        let link = Link::new(socket.map_err(Error::Socket)?, codec, book, injector);
         let now = Duration::ZERO;
         let (core, changes) = Core::start(actor, id, saved, lengths, rng, now, &mut watch)?;
         let mut node = Node {
@@ -180,7 +178,6 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             messages: Vec::new(),
             datagrams: Vec::new(),
         };
-        node.core.counters.cut_bytes = node.cut.as_ref().map_or(0, |cut| cut.bytes);
         node.commit(&changes)?;
         Ok(node)
     }
@@ -220,24 +217,34 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             self.handle(observer)?;
             let now = self.start.elapsed();
             if now >= published + PUBLISH_EVERY {
-                publish(&self.core.counters);
+                publish(&self.counters());
                 published = now;
             }
         }
-        publish(&self.core.counters);
-        Ok(self.core.counters)
+        let counters = self.counters();
+        publish(&counters);
+        Ok(counters)
+    }
+
+    /// The counts of the node's parts, added up.
+    fn counters(&self) -> Counters {
+        let log = self.log.as_ref().map(Log::counters);
+        Counters::sum(
+            [&self.core.counters(), &self.link.counters()]
+                .into_iter()
+                .chain(log),
+        )
     }
 
     /// Does all there is to do as one batch. Returns whether there was anything.
     fn handle(&mut self, observer: &mut impl FnMut(&A::State)) -> Result<bool, Error> {
         let now = self.start.elapsed();
-        self.link.release(now, &mut self.core.counters);
+        self.link.release(now);
         let is_due = self.core.next().is_some_and(|next| next <= now);
         if self.messages.is_empty() && !is_due {
             return Ok(false);
         }
         let changes = self.core.step(now, &mut self.messages, &mut self.watch)?;
-        self.core.counters.batches += 1;
         self.commit(&changes)?;
         observer(self.core.state());
         Ok(true)
@@ -260,14 +267,13 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             now = self.start.elapsed();
         }
         if now < until && self.messages.is_empty() {
-            let counters = &mut self.core.counters;
-            self.link.wait(until - now, &mut self.messages, counters);
+            self.link.wait(until - now, &mut self.messages);
         }
         self.drain();
     }
 
     fn drain(&mut self) {
-        self.link.drain(&mut self.messages, &mut self.core.counters);
+        self.link.drain(&mut self.messages);
     }
 
     /// Makes a batch durable, and then sends what it has to say.
@@ -287,7 +293,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         if let (false, Some(log), Some(saved)) =
             (changes.is_empty(), &mut self.log, self.core.saved())
         {
-            self.core.counters.compactions += u64::from(log.compact(saved)?);
+            log.compact(saved)?;
         }
         Ok(())
     }
@@ -298,8 +304,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         }
         let now = self.start.elapsed();
         self.core.outbox.take(&mut self.datagrams);
-        let counters = &mut self.core.counters;
-        self.link.send(now, &mut self.datagrams, counters);
+        self.link.send(now, &mut self.datagrams);
         for (_, datagram) in self.datagrams.drain(..) {
             self.core.outbox.recycle(datagram);
         }
@@ -335,10 +340,10 @@ pub fn run_together<A: Runnable, W: Watch<A>>(
             wait = wait.min(node.next(now).saturating_sub(now));
         }
         if !is_busy && !wait.is_zero() {
-            wait_for_any(nodes.iter().map(|node| &node.link), wait);
+            wait_for_any(nodes.iter().map(|node| &node.link.socket), wait);
         }
     }
-    Ok(nodes.into_iter().map(|node| node.core.counters).collect())
+    Ok(nodes.iter().map(Node::counters).collect())
 }
 
 /// How often the counters of a running node are shown.

@@ -30,6 +30,7 @@ pub(super) struct Outbox {
     /// Which datagram is being filled for whom, and how many messages are in it.
     open: HashMap<Id, (usize, usize)>,
     spare: Vec<Vec<u8>>,
+    counters: Counters,
 }
 
 impl Outbox {
@@ -39,12 +40,17 @@ impl Outbox {
             datagrams: Vec::new(),
             open: HashMap::new(),
             spare: Vec::new(),
+            counters: Counters::default(),
         }
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Adds a message. One that is too long to share a datagram gets one of its own; one that is
     /// too long for any is counted and dropped.
-    pub(super) fn push<M: Serialize>(&mut self, to: Id, message: &M, counters: &mut Counters) {
+    pub(super) fn push<M: Serialize>(&mut self, to: Id, message: &M) {
         let Lengths {
             limit,
             most,
@@ -54,7 +60,7 @@ impl Outbox {
             let datagram = &mut self.datagrams[*at].1;
             if codec::append(datagram, message, limit).is_ok() {
                 *count += 1;
-                counters.messages_sent += 1;
+                self.counters.messages_sent += 1;
                 return;
             }
         }
@@ -63,7 +69,7 @@ impl Outbox {
         datagram.resize(HEADER, 0);
         match codec::append(&mut datagram, message, most) {
             Ok(()) => {
-                counters.messages_sent += 1;
+                self.counters.messages_sent += 1;
                 // One that is beyond the limit already takes nothing more.
                 self.open.insert(to, (self.datagrams.len(), 1));
                 self.datagrams.push((to, datagram));
@@ -71,8 +77,8 @@ impl Outbox {
             Err(error) => {
                 self.spare.push(datagram);
                 match error {
-                    postcard::Error::SerializeBufferFull => counters.oversized += 1,
-                    _ => counters.unencodable += 1,
+                    postcard::Error::SerializeBufferFull => self.counters.oversized += 1,
+                    _ => self.counters.unencodable += 1,
                 }
             }
         }
@@ -125,7 +131,6 @@ mod tests {
 
     #[test]
     fn messages_to_one_destination_share_datagrams_and_keep_their_order() {
-        let mut counters = Counters::default();
         // Three messages of two letters fit into one datagram.
         let limit = HEADER + 3 * (LENGTH + 1 + 2);
         let mut outbox = outbox(limit, limit);
@@ -137,7 +142,7 @@ mod tests {
             (1, "ee"),
             (1, "ff"),
         ] {
-            outbox.push(Id::from(to), &text, &mut counters);
+            outbox.push(Id::from(to), &text);
         }
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let expected: [(usize, Vec<String>); 3] = [
@@ -147,57 +152,56 @@ mod tests {
         ];
         assert_eq!(taken(&mut outbox), expected);
         assert!(outbox.is_empty());
-        outbox.push(Id::from(1), &"gg", &mut counters);
+        outbox.push(Id::from(1), &"gg");
         assert_eq!(
             taken(&mut outbox),
             [(1, texts(&["gg"]))],
             "nothing is sent twice"
         );
-        assert_eq!(counters.messages_sent, 7);
+        assert_eq!(outbox.counters.messages_sent, 7);
     }
 
     #[test]
     fn a_message_that_fits_into_no_datagram_is_counted_and_leaves_the_others_alone() {
-        let mut counters = Counters::default();
         let limit = HEADER + LENGTH + 1 + 10;
         let mut outbox = outbox(limit, limit);
         for length in [10, 11, 3] {
-            outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
+            outbox.push(Id::from(1), &"x".repeat(length));
         }
         let lengths: Vec<usize> = taken(&mut outbox)
             .into_iter()
             .flat_map(|(_, texts)| texts.into_iter().map(|text| text.len()))
             .collect();
         assert_eq!(lengths, [10, 3]);
+        let counters = outbox.counters;
         assert_eq!((counters.messages_sent, counters.oversized), (2, 1));
     }
 
     #[test]
     fn a_message_that_is_too_long_to_share_a_datagram_gets_one_of_its_own() {
-        let mut counters = Counters::default();
         let room = |letters| HEADER + LENGTH + 1 + letters;
         let (limit, most) = (room(10), room(20));
         let mut outbox = outbox(limit, most);
         for length in [2, 20, 2, 2, 11, 2, 21] {
-            outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
+            outbox.push(Id::from(1), &"x".repeat(length));
         }
         let lengths = taken(&mut outbox).into_iter();
         let lengths = lengths.map(|(_, texts)| texts.iter().map(String::len).collect());
         let lengths: Vec<Vec<usize>> = lengths.collect();
         assert_eq!(lengths, [vec![2], vec![20], vec![2, 2], vec![11], vec![2]]);
+        let counters = outbox.counters;
         assert_eq!((counters.messages_sent, counters.oversized), (6, 1));
     }
 
     #[test]
     fn no_more_messages_share_a_datagram_than_may() {
-        let mut counters = Counters::default();
         let mut outbox = Outbox::new(Lengths {
             limit: 1000,
             most: 1000,
             messages: 2,
         });
         for to in [1, 1, 2, 1, 1, 1] {
-            outbox.push(Id::from(to), &"aa", &mut counters);
+            outbox.push(Id::from(to), &"aa");
         }
         let counts = taken(&mut outbox).into_iter();
         let counts: Vec<_> = counts.map(|(to, texts)| (to, texts.len())).collect();

@@ -90,7 +90,7 @@ fn of_all_saves_of_a_batch_the_last_one_counts_and_what_is_sent_is_packed() {
     assert_eq!(core.saved(), Some(&18), "without the last two");
     assert_eq!(sent(&mut core), [(1, vec![11, 18, 20]), (2, vec![15])]);
     assert_eq!(
-        (core.counters.saves, core.counters.messages_received),
+        (core.counters().saves, core.counters().messages_received),
         (1, 4)
     );
     assert!(

@@ -401,7 +401,7 @@ fn a_failed_operation_of_the_directory_is_an_error_with_its_file() {
     let path = parent.path().join("node-1");
     let (mut log, _) = open(Directory::open(&path).unwrap()).unwrap();
     fs::create_dir(path.join(TEMPORARY)).unwrap();
-    let mut failed = Ok(false);
+    let mut failed = Ok(());
     for saves in 1..100 {
         log.append(&map(saves).changes(None)).unwrap();
         failed = log.compact(&map(saves));

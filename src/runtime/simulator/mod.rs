@@ -121,7 +121,7 @@ pub struct Simulation<A: Runnable> {
     /// For each sender and receiver, whether nothing passes between them.
     blocked: Vec<bool>,
     hash: u64,
-    /// What happened on the network, and to processes that are no more.
+    /// The datagrams that were sent, and those that have no destination.
     counters: Counters,
     datagrams: Vec<(Id, Vec<u8>)>,
 }
@@ -206,8 +206,7 @@ impl<A: Runnable> Simulation<A> {
     pub fn crash(&mut self, id: usize) {
         let kinds = [Crash::Kept, Crash::Lost, Crash::Torn, Crash::Scattered];
         let kind = kinds[self.rng.random_range(0..kinds.len())];
-        let counters = self.processes[id].crash(kind, &mut self.rng);
-        self.counters.add(&counters);
+        self.processes[id].crash(kind, &mut self.rng);
     }
 
     /// Takes an actor down in the middle of one of its next operations on its disk, be it that
@@ -256,10 +255,12 @@ impl<A: Runnable> Simulation<A> {
 
     /// What all actors have counted together, and what became of their datagrams.
     pub fn counters(&self) -> Counters {
-        let mut counters = self.counters;
-        let cores = self.processes.iter().filter_map(Process::core);
-        cores.for_each(|core| counters.add(&core.counters));
-        counters
+        let processes: Vec<_> = self.processes.iter().map(Process::counters).collect();
+        Counters::sum(
+            processes
+                .iter()
+                .chain([&self.counters, self.dice.counters()]),
+        )
     }
 
     fn way(&self, from: usize, to: usize) -> usize {
@@ -341,7 +342,7 @@ impl<A: Runnable> Simulation<A> {
                 continue;
             }
             self.processes[node].codec.seal(Id::from(to), &mut bytes);
-            let [first, second] = self.dice.roll(&mut self.counters);
+            let [first, second] = self.dice.roll();
             if let Some(delay) = second {
                 self.dispatch(node, to, delay, bytes.clone());
             }

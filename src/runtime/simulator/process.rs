@@ -5,8 +5,8 @@ use super::super::codec::{Codec, decode};
 use super::super::core::{Change, Core, Runnable, Watch, rng_of};
 use super::super::counters::Counters;
 use super::super::disk::{Crash, Disk};
+use super::super::endpoint::BATCH_MAX;
 use super::super::error::Error;
-use super::super::link::BATCH_MAX;
 use super::super::log::{Log, Sizes};
 use super::super::outbox::Lengths;
 use super::CLUSTER;
@@ -41,6 +41,8 @@ pub(super) struct Process<A: Runnable> {
     wake: Option<Duration>,
     /// What must be on the disk, if it is known.
     durable: Option<Vec<u8>>,
+    /// The counts of the process, and of the bodies that it has lost.
+    counters: Counters,
 }
 
 /// What a process reads the time off.
@@ -109,6 +111,7 @@ impl<A: Runnable> Process<A> {
             messages: Vec::new(),
             wake: None,
             durable: None,
+            counters: Counters::default(),
         }
     }
 
@@ -160,13 +163,22 @@ impl<A: Runnable> Process<A> {
         Ok(())
     }
 
-    /// Takes the actor down. Returns what it has counted.
-    pub(super) fn crash(&mut self, kind: Crash, rng: &mut SmallRng) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
+        let mut counters = self.counters;
+        if let Body::Up { core, log, .. } = &self.body {
+            counters.add(&core.counters());
+            counters.add(log.counters());
+        }
+        counters
+    }
+
+    /// Takes the actor down.
+    pub(super) fn crash(&mut self, kind: Crash, rng: &mut SmallRng) {
+        self.counters = self.counters();
         self.life += 1;
         self.waiting.clear();
         self.messages.clear();
         self.wake = None;
-        let mut counters = Counters::default();
         self.body = match std::mem::replace(&mut self.body, Body::Gone) {
             Body::Up { core, saving, .. } => {
                 self.durable = match saving {
@@ -174,14 +186,11 @@ impl<A: Runnable> Process<A> {
                     // The record that was on its way may have come to be durable.
                     Saving::Begins | Saving::Lasts => None,
                 };
-                let (actor, counted) = core.into_actor();
-                counters = counted;
-                Body::Down(actor)
+                Body::Down(core.into_actor())
             }
             down => down,
         };
         self.disk.crash(kind, rng);
-        counters
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -253,16 +262,13 @@ impl<A: Runnable> Process<A> {
         for datagram in self.waiting.drain(..batch) {
             let opened = self.codec.open(&datagram);
             let messages = &mut self.messages;
-            match opened.and_then(|(from, payload)| decode(from, payload, messages)) {
-                Ok(()) => core.counters.received += 1,
-                Err(refusal) => core.counters.dropped.count(refusal),
-            }
+            let read = opened.and_then(|(from, payload)| decode(from, payload, messages));
+            self.counters.count_received(read);
             core.outbox.recycle(datagram);
         }
         let changes = clock::imagine(self.clock.read(now), || {
             core.step(now, &mut self.messages, watch)
         })?;
-        core.counters.batches += 1;
         *saving = write::<A>(log, &changes, &self.disk)?;
         if *saving == Saving::Done {
             watch.durable(id, core.state())?;
@@ -288,8 +294,7 @@ impl<A: Runnable> Process<A> {
             && *saving == Saving::Done
             && let Some(saved) = core.saved()
         {
-            let compacted = forgive(log.compact(saved), &self.disk)?;
-            core.counters.compactions += u64::from(compacted == Some(true));
+            forgive(log.compact(saved), &self.disk)?;
         }
         Ok(())
     }
