@@ -17,7 +17,6 @@
 //! may repeat any message at any time, so that a replay within the cluster is nothing new.
 
 use super::counters::Refusal;
-use super::outbox::Lengths;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stateright::actor::Id;
@@ -28,9 +27,9 @@ pub const MAX_DATAGRAM: usize = 65_507;
 
 const MAGIC: [u8; 4] = *b"Synd";
 const VERSION: u8 = 2;
-/// Length in bytes of what precedes the messages.
+/// The length of the header in bytes.
 pub(super) const HEADER: usize = 4 + 1 + 1 + 8 + 8 + 8;
-/// Length in bytes of the length of a message.
+/// The length of a message's length in bytes.
 pub(super) const LENGTH: usize = 2;
 const CHECKSUM: usize = 4;
 const CODE: usize = 16;
@@ -87,14 +86,15 @@ impl Codec {
         }
     }
 
-    /// Completes a datagram, which has its messages, and room for a header before them.
-    pub(super) fn seal(&self, destination: Id, datagram: &mut Vec<u8>) {
+    /// Completes a datagram: writes its header, and appends its tag.
+    pub(super) fn seal(&self, frame: &mut Frame) {
+        let Frame { to, datagram, .. } = frame;
         datagram[..4].copy_from_slice(&MAGIC);
         datagram[4] = VERSION;
         datagram[5] = u8::from(self.key.is_some());
         datagram[6..14].copy_from_slice(&self.cluster.to_le_bytes());
         datagram[14..22].copy_from_slice(&self.node.to_le_bytes());
-        datagram[22..30].copy_from_slice(&number(destination).to_le_bytes());
+        datagram[22..30].copy_from_slice(&number(*to).to_le_bytes());
         match &self.key {
             Some(key) => datagram.extend(code(key, datagram)),
             None => datagram.extend(crc32fast::hash(datagram).to_le_bytes()),
@@ -189,25 +189,71 @@ fn next<M: DeserializeOwned>(payload: &[u8]) -> Result<(M, &[u8]), Refusal> {
     }
 }
 
-/// Appends a message to a datagram, unless that would grow beyond `limit`: then it is as before.
-pub(super) fn append<M: Serialize>(
-    datagram: &mut Vec<u8>,
-    message: &M,
-    limit: usize,
-) -> Result<(), postcard::Error> {
-    let before = datagram.len();
-    datagram.extend([0; LENGTH]);
-    let tail = Tail { datagram, limit };
-    match postcard::serialize_with_flavor(message, tail) {
-        Ok(()) => {
-            let length = (datagram.len() - before - LENGTH) as u16;
-            datagram[before..before + LENGTH].copy_from_slice(&length.to_le_bytes());
-            Ok(())
+/// The greatest lengths of datagrams in bytes, without their tags.
+#[derive(Clone, Copy)]
+pub(super) struct Lengths {
+    /// The greatest length of a datagram that messages share.
+    pub(super) limit: usize,
+    /// The greatest length of a datagram with one message.
+    pub(super) most: usize,
+    /// The greatest number of messages in a datagram.
+    pub(super) messages: usize,
+}
+
+/// A datagram that is being written: room for the header, and messages.
+pub(super) struct Frame {
+    to: Id,
+    messages: usize,
+    datagram: Vec<u8>,
+}
+
+impl Frame {
+    /// Begins a datagram in a buffer, whose content is lost.
+    pub(super) fn begin(to: Id, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.resize(HEADER, 0);
+        Frame {
+            to,
+            messages: 0,
+            datagram: buffer,
         }
-        Err(error) => {
-            datagram.truncate(before);
-            Err(error)
+    }
+
+    /// Appends a message. Leaves the datagram as it was if the message does not fit.
+    pub(super) fn push<M: Serialize>(
+        &mut self,
+        message: &M,
+        lengths: &Lengths,
+    ) -> Result<(), postcard::Error> {
+        let limit = match self.messages {
+            0 => lengths.most,
+            messages if messages < lengths.messages => lengths.limit,
+            _ => return Err(postcard::Error::SerializeBufferFull),
+        };
+        let datagram = &mut self.datagram;
+        let before = datagram.len();
+        datagram.extend([0; LENGTH]);
+        if let Err(error) = postcard::serialize_with_flavor(message, Tail { datagram, limit }) {
+            self.datagram.truncate(before);
+            return Err(error);
         }
+        let length = (self.datagram.len() - before - LENGTH) as u16;
+        self.datagram[before..before + LENGTH].copy_from_slice(&length.to_le_bytes());
+        self.messages += 1;
+        Ok(())
+    }
+
+    pub(super) fn to(&self) -> Id {
+        self.to
+    }
+
+    /// The datagram, which is complete once it is [sealed](Codec::seal).
+    pub(super) fn datagram(&self) -> &[u8] {
+        &self.datagram
+    }
+
+    pub(super) fn into_datagram(self) -> Vec<u8> {
+        self.datagram
     }
 }
 
@@ -275,6 +321,48 @@ fn number(id: Id) -> u64 {
 }
 
 #[cfg(test)]
+impl Frame {
+    /// Writes a datagram, which is not sealed.
+    pub(super) fn of<M: Serialize>(to: usize, messages: &[M]) -> Self {
+        let mut frame = Frame::begin(Id::from(to), Vec::new());
+        let lengths = Codec::new(0, Id::from(0), None).lengths(MAX_DATAGRAM);
+        for message in messages {
+            frame.push(message, &lengths).unwrap();
+        }
+        frame
+    }
+
+    /// The destination and the messages of a datagram that is not sealed.
+    pub(super) fn content<M: DeserializeOwned>(&self) -> (usize, Vec<M>) {
+        let mut messages = Vec::new();
+        decode(self.to, &self.datagram[HEADER..], &mut messages).unwrap();
+        let messages = messages.into_iter().map(|(_, message)| message);
+        (self.to.into(), messages.collect())
+    }
+}
+
+#[cfg(test)]
+impl Codec {
+    /// Writes a datagram.
+    pub(super) fn datagram<M: Serialize>(&self, to: usize, messages: &[M]) -> Vec<u8> {
+        let mut frame = Frame::of(to, messages);
+        self.seal(&mut frame);
+        frame.into_datagram()
+    }
+
+    /// Reads a datagram.
+    pub(super) fn read<M: DeserializeOwned>(
+        &self,
+        datagram: &[u8],
+    ) -> Result<Vec<(Id, M)>, Refusal> {
+        let (source, payload) = self.open(datagram)?;
+        let mut messages = Vec::new();
+        decode(source, payload, &mut messages)?;
+        Ok(messages)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use rand::rngs::SmallRng;
@@ -290,28 +378,12 @@ mod tests {
         Codec::new(7, Id::from(node), key)
     }
 
-    fn sealed<M: Serialize>(codec: &Codec, to: usize, messages: &[M]) -> Vec<u8> {
-        let mut datagram = vec![0; HEADER];
-        for message in messages {
-            append(&mut datagram, message, MAX_DATAGRAM).unwrap();
-        }
-        codec.seal(Id::from(to), &mut datagram);
-        datagram
-    }
-
     fn datagram<M: Serialize>(from: usize, to: usize, messages: &[M]) -> Vec<u8> {
-        sealed(&codec(from, None), to, messages)
-    }
-
-    fn read_with(codec: &Codec, datagram: &[u8]) -> Result<Vec<(Id, Message)>, Refusal> {
-        let (source, payload) = codec.open(datagram)?;
-        let mut messages = Vec::new();
-        decode(source, payload, &mut messages)?;
-        Ok(messages)
+        codec(from, None).datagram(to, messages)
     }
 
     fn read(node: usize, datagram: &[u8]) -> Result<Vec<(Id, Message)>, Refusal> {
-        read_with(&codec(node, None), datagram)
+        codec(node, None).read(datagram)
     }
 
     fn message(number: u32) -> Message {
@@ -341,17 +413,17 @@ mod tests {
         expected[5] = 1;
         let tag = blake3::keyed_hash(&[9; 32], &expected);
         let keyed = [&expected[..], &tag.as_bytes()[..16]].concat();
-        assert_eq!(sealed(&codec(1, key(9)), 2, &[300_u32, 5]), keyed);
+        assert_eq!(codec(1, key(9)).datagram(2, &[300_u32, 5]), keyed);
     }
 
     #[test]
     fn every_truncation_is_refused() {
         for key in [None, key(9)] {
             let codec = codec(2, key.clone());
-            let datagram = sealed(&self::codec(1, key), 2, &[message(1), message(2)]);
-            assert!(read_with(&codec, &datagram).is_ok());
+            let datagram = self::codec(1, key).datagram(2, &[message(1), message(2)]);
+            assert!(codec.read::<Message>(&datagram).is_ok());
             for length in 0..datagram.len() {
-                let refusal = read_with(&codec, &datagram[..length]).unwrap_err();
+                let refusal = codec.read::<Message>(&datagram[..length]).unwrap_err();
                 let is_short = length < HEADER + LENGTH + codec.tag_length();
                 let expected = match codec.key {
                     _ if is_short => Refusal::Short,
@@ -367,7 +439,7 @@ mod tests {
     fn every_flipped_bit_is_refused() {
         for key in [None, key(9)] {
             let codec = codec(2, key.clone());
-            let datagram = sealed(&self::codec(1, key), 2, &[message(1), message(2)]);
+            let datagram = self::codec(1, key).datagram(2, &[message(1), message(2)]);
             for bit in 0..8 * datagram.len() {
                 let mut flipped = datagram.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
@@ -377,7 +449,8 @@ mod tests {
                     (5, _) | (_, Some(_)) => Refusal::Unauthenticated,
                     (_, None) => Refusal::Checksum,
                 };
-                assert_eq!(read_with(&codec, &flipped), Err(expected), "bit {bit}");
+                let read = codec.read::<Message>(&flipped);
+                assert_eq!(read, Err(expected), "bit {bit}");
             }
         }
     }
@@ -394,15 +467,18 @@ mod tests {
     fn who_does_not_have_the_key_is_not_heard() {
         let ours = codec(2, key(9));
         for theirs in [None, key(8)] {
-            let datagram = sealed(&codec(1, theirs), 2, &[message(1)]);
-            assert_eq!(read_with(&ours, &datagram), Err(Refusal::Unauthenticated));
+            let datagram = codec(1, theirs).datagram(2, &[message(1)]);
+            assert_eq!(
+                ours.read::<Message>(&datagram),
+                Err(Refusal::Unauthenticated)
+            );
         }
         // And a replay from a cluster that shares the key is not of this cluster.
-        let replayed = sealed(&Codec::new(8, Id::from(1), key(9)), 2, &[message(1)]);
-        assert_eq!(read_with(&ours, &replayed), Err(Refusal::Cluster));
-        let keyed = sealed(&codec(1, key(9)), 2, &[message(1)]);
+        let replayed = Codec::new(8, Id::from(1), key(9)).datagram(2, &[message(1)]);
+        assert_eq!(ours.read::<Message>(&replayed), Err(Refusal::Cluster));
+        let keyed = codec(1, key(9)).datagram(2, &[message(1)]);
         assert_eq!(read(2, &keyed), Err(Refusal::Unauthenticated));
-        assert!(read_with(&ours, &keyed).is_ok());
+        assert!(ours.read::<Message>(&keyed).is_ok());
         assert_eq!(format!("{:?}", key(9)), "Some(Key(..))");
     }
 
@@ -414,14 +490,13 @@ mod tests {
         let longest = vec![0; MAX_DATAGRAM + 1];
         assert_eq!(read(2, &longest), Err(Refusal::Oversized));
         // The second message claims to be longer than what is left.
-        let mut beyond = vec![0; HEADER];
-        append(&mut beyond, &message(1), MAX_DATAGRAM).unwrap();
-        let second = beyond.len();
-        append(&mut beyond, &message(2), MAX_DATAGRAM).unwrap();
-        beyond[second] += 1;
-        codec(1, None).seal(Id::from(2), &mut beyond);
         let codec = codec(2, None);
-        let (source, payload) = codec.open(&beyond).unwrap();
+        let mut beyond = Frame::of(2, &[message(1)]);
+        let second = beyond.datagram.len();
+        beyond.push(&message(2), &codec.lengths(1000)).unwrap();
+        beyond.datagram[second] += 1;
+        self::codec(1, None).seal(&mut beyond);
+        let (source, payload) = codec.open(beyond.datagram()).unwrap();
         let mut messages = vec![(Id::from(5), message(5))];
         assert_eq!(
             decode(source, payload, &mut messages),
@@ -461,16 +536,14 @@ mod tests {
         let codec = codec(2, key(9));
         let mut refused = 0;
         for _ in 0..20_000 {
-            let mut bytes = vec![0; HEADER];
-            for number in 0..rng.random_range(1..4) {
-                append(&mut bytes, &message(number), MAX_DATAGRAM).unwrap();
-            }
+            let messages: Vec<_> = (0..rng.random_range(1..4)).map(message).collect();
+            let mut frame = Frame::of(2, &messages);
             for _ in 0..rng.random_range(1..4) {
-                let at = rng.random_range(HEADER..bytes.len());
-                bytes[at] = rng.random();
+                let at = rng.random_range(HEADER..frame.datagram.len());
+                frame.datagram[at] = rng.random();
             }
-            self::codec(1, key(9)).seal(Id::from(2), &mut bytes);
-            refused += usize::from(read_with(&codec, &bytes).is_err());
+            self::codec(1, key(9)).seal(&mut frame);
+            refused += usize::from(codec.read::<Message>(frame.datagram()).is_err());
         }
         assert!((5_000..20_000).contains(&refused), "{refused}");
     }
@@ -500,17 +573,14 @@ mod tests {
     fn the_longest_message_fits_and_one_byte_more_does_not() {
         for key in [None, key(9)] {
             let codec = codec(1, key);
-            let limit = MAX_DATAGRAM - codec.tag_length();
-            let mut datagram = vec![0; HEADER];
+            let lengths = codec.lengths(LIMIT_MIN);
             // Postcard writes the length of a text before it, here in three bytes.
-            let mut text = "x".repeat(limit - HEADER - LENGTH - 3);
-            append(&mut datagram, &text, limit).unwrap();
-            codec.seal(Id::from(2), &mut datagram);
-            assert_eq!(datagram.len(), MAX_DATAGRAM);
+            let mut text = "x".repeat(lengths.most - HEADER - LENGTH - 3);
+            assert_eq!(codec.datagram(2, &[&text]).len(), MAX_DATAGRAM);
             text.push('x');
-            let mut datagram = vec![0; HEADER];
-            assert!(append(&mut datagram, &text, limit).is_err());
-            assert_eq!(datagram.len(), HEADER, "as before");
+            let mut frame = Frame::of::<Message>(2, &[]);
+            assert!(frame.push(&text, &lengths).is_err());
+            assert_eq!(frame.datagram.len(), HEADER, "as before");
         }
     }
 }

@@ -5,9 +5,10 @@
 //! outbox. So all steps that follow from one batch of messages are one step to everybody outside:
 //! either everything is durable and said, or nothing has happened.
 
+use super::codec::Lengths;
 use super::counters::Counters;
 use super::error::Error;
-use super::outbox::{Lengths, Outbox};
+use super::outbox::Outbox;
 use super::timer::{Schedule, draw};
 use crate::delta::Delta;
 use rand::SeedableRng;

@@ -1,7 +1,7 @@
 //! The network of a node: joins the socket with the address book, the codec and the faults.
 
 use super::address_book::Book;
-use super::codec::{Codec, decode};
+use super::codec::{Codec, Frame, decode};
 use super::counters::{Counters, Refusal};
 use super::faults::Injector;
 use super::socket::Socket;
@@ -46,19 +46,19 @@ impl Link {
 
     /// Seals datagrams and sends them, as far as UDP and the configured faults allow. A failure is
     /// counted, and otherwise treated as a loss.
-    pub(super) fn send(&mut self, now: Duration, datagrams: &mut [(Id, Vec<u8>)]) {
+    pub(super) fn send(&mut self, now: Duration, frames: &mut [Frame]) {
         self.due.clear();
-        for (index, (to, datagram)) in datagrams.iter_mut().enumerate() {
-            let Some(address) = self.book.address(*to) else {
+        for (index, frame) in frames.iter_mut().enumerate() {
+            let Some(address) = self.book.address(frame.to()) else {
                 self.counters.unaddressed += 1;
                 continue;
             };
-            self.codec.seal(*to, datagram);
-            let copies = self.injector.admit(now, address, datagram);
+            self.codec.seal(frame);
+            let copies = self.injector.admit(now, address, frame.datagram());
             self.due.extend(repeat_n((index, address), copies));
         }
         let due = self.due.iter();
-        let due = due.map(|(index, to)| (*to, datagrams[*index].1.as_slice()));
+        let due = due.map(|(index, to)| (*to, frames[*index].datagram()));
         self.socket.send_all(due);
     }
 
@@ -116,7 +116,6 @@ fn read<M: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::codec::{HEADER, append};
     use super::*;
     use rand::SeedableRng;
     use rand::rngs::SmallRng;
@@ -145,15 +144,9 @@ mod tests {
         )
     }
 
-    fn datagram<M: Serialize>(to: usize, message: M) -> (Id, Vec<u8>) {
-        let mut datagram = vec![0; HEADER];
-        append(&mut datagram, &message, 1000).unwrap();
-        (Id::from(to), datagram)
-    }
-
     /// Sends a message alone in its datagram, at time zero.
     fn send<M: Serialize>(link: &mut Link, to: usize, message: M) {
-        link.send(Duration::ZERO, &mut [datagram(to, message)]);
+        link.send(Duration::ZERO, &mut [Frame::of(to, &[message])]);
     }
 
     /// Two links that know each other.
@@ -214,8 +207,7 @@ mod tests {
         let mut one = link(1, one, &[(2, at_two)], "");
         for claimed in [1, 2, 3] {
             // Sends from an address that is not node 2's, under the id that is claimed.
-            let (_, mut forged) = datagram(1, 5_u32);
-            Codec::new(7, Id::from(claimed), None).seal(Id::from(1), &mut forged);
+            let forged = Codec::new(7, Id::from(claimed), None).datagram(1, &[5_u32]);
             three.send_to(&forged, at_one).unwrap();
             assert_eq!(receive(&mut one), None);
         }
@@ -285,8 +277,10 @@ mod tests {
         for to in [&[3, 4, 2][..], &[3, 2, 2, 3, 4, 2, 2, 2, 3]] {
             let before = one.counters();
             let numbers = (0..).zip(to);
-            let datagrams = numbers.clone().map(|(number, to)| datagram(*to, number));
-            one.send(Duration::ZERO, &mut datagrams.collect::<Vec<_>>());
+            let frames = numbers
+                .clone()
+                .map(|(number, to)| Frame::of(*to, &[number]));
+            one.send(Duration::ZERO, &mut frames.collect::<Vec<_>>());
             let reachable = numbers
                 .filter(|(_, to)| **to == 2)
                 .map(|(number, _)| number);

@@ -5,31 +5,10 @@ use super::counters::Counters;
 use super::error::Error;
 use super::log::Cut;
 use super::node::{Node, NodeConfig};
+use super::stop::Stop;
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-
-/// Tells a [`Node`] to stop. Clones tell the same node.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Nothing is to stop yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Tells the node to stop. Does not wait for it.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether [`Stop::stop`] was called.
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// What a node has counted, as of about 100 ms ago. Clones follow the same node.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,8 @@
 
 use super::counters::Counters;
 use super::error::Error;
-use super::handle::{Published, Stop};
+use super::handle::Published;
+use super::stop::Stop;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -112,6 +112,7 @@ mod outbox;
 mod recorder;
 pub mod simulator;
 mod socket;
+mod stop;
 mod timer;
 
 pub use self::core::{Event, Runnable, Unwatched, Watch};
@@ -119,8 +120,9 @@ pub use codec::{Key, MAX_DATAGRAM};
 pub use counters::{Counters, Dropped};
 pub use error::{Damage, Error};
 pub use faults::{Faults, FaultsError};
-pub use handle::{Handle, Published, Stop, spawn, spawn_watched};
+pub use handle::{Handle, Published, spawn, spawn_watched};
 pub use log::Cut;
 pub use metrics::{prometheus, serve_metrics};
 pub use node::{Node, NodeConfig, run_together};
 pub use recorder::{Recorded, RecordedEvent, Recorder};
+pub use stop::Stop;

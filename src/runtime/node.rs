@@ -1,17 +1,16 @@
 //! One node: a core, and the event loop that connects it to a socket and a log.
 
 use super::address_book::Book;
-use super::codec::{Codec, Key, LIMIT_MIN, MAX_DATAGRAM};
+use super::codec::{Codec, Frame, Key, LIMIT_MIN, Lengths, MAX_DATAGRAM};
 use super::core::{Change, Core, Runnable, Unwatched, Watch, rng_of};
 use super::counters::Counters;
 use super::endpoint::Link;
 use super::error::Error;
 use super::faults::{Faults, Injector};
-use super::handle::Stop;
 use super::log::{Cut, Log, Sizes};
 use super::medium::Directory;
-use super::outbox::Lengths;
 use super::socket::{LONGEST_WAIT, Socket, wait_for_any};
+use super::stop::Stop;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use stateright::actor::Id;
@@ -122,7 +121,7 @@ pub struct Node<A: Runnable, W: Watch<A> = Unwatched> {
     id: Id,
     /// The messages of a batch, and the datagrams that follow from it.
     messages: Vec<(Id, A::Msg)>,
-    datagrams: Vec<(Id, Vec<u8>)>,
+    frames: Vec<Frame>,
 }
 
 impl<A: Runnable> Node<A> {
@@ -176,7 +175,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             start: Instant::now(),
             id,
             messages: Vec::new(),
-            datagrams: Vec::new(),
+            frames: Vec::new(),
         };
         node.commit(&changes)?;
         Ok(node)
@@ -303,10 +302,10 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             return;
         }
         let now = self.start.elapsed();
-        self.core.outbox.take(&mut self.datagrams);
-        self.link.send(now, &mut self.datagrams);
-        for (_, datagram) in self.datagrams.drain(..) {
-            self.core.outbox.recycle(datagram);
+        self.core.outbox.take(&mut self.frames);
+        self.link.send(now, &mut self.frames);
+        for frame in self.frames.drain(..) {
+            self.core.outbox.recycle(frame.into_datagram());
         }
     }
 }

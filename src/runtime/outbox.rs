@@ -1,24 +1,13 @@
-//! What is to be sent: messages, packed into as few datagrams as they fit into.
+//! Messages that are to be sent, packed into as few datagrams as possible.
 
-use super::codec::{self, HEADER};
+use super::codec::{Frame, Lengths};
 use super::counters::Counters;
 use hashbrown::HashMap;
 use serde::Serialize;
 use stateright::actor::Id;
 
-/// How many buffers are kept for later datagrams.
+/// The greatest number of buffers that are kept for later datagrams.
 const SPARE_MAX: usize = 256;
-
-/// How long datagrams may become, in bytes without their tags.
-#[derive(Clone, Copy)]
-pub(super) struct Lengths {
-    /// Those that several messages share.
-    pub(super) limit: usize,
-    /// Those of one message.
-    pub(super) most: usize,
-    /// How many messages share one at most.
-    pub(super) messages: usize,
-}
 
 /// Datagrams that are being filled, at most one for each destination, and those that are full.
 ///
@@ -26,9 +15,9 @@ pub(super) struct Lengths {
 /// a node fast.
 pub(super) struct Outbox {
     lengths: Lengths,
-    datagrams: Vec<(Id, Vec<u8>)>,
-    /// Which datagram is being filled for whom, and how many messages are in it.
-    open: HashMap<Id, (usize, usize)>,
+    frames: Vec<Frame>,
+    /// The index of the datagram that is being filled, by destination.
+    open: HashMap<Id, usize>,
     spare: Vec<Vec<u8>>,
     counters: Counters,
 }
@@ -37,7 +26,7 @@ impl Outbox {
     pub(super) fn new(lengths: Lengths) -> Self {
         Outbox {
             lengths,
-            datagrams: Vec::new(),
+            frames: Vec::new(),
             open: HashMap::new(),
             spare: Vec::new(),
             counters: Counters::default(),
@@ -48,34 +37,23 @@ impl Outbox {
         &self.counters
     }
 
-    /// Adds a message. One that is too long to share a datagram gets one of its own; one that is
-    /// too long for any is counted and dropped.
+    /// Adds a message. A message that is too long for a shared datagram gets its own. One that is
+    /// too long for any datagram is counted and dropped.
     pub(super) fn push<M: Serialize>(&mut self, to: Id, message: &M) {
-        let Lengths {
-            limit,
-            most,
-            messages,
-        } = self.lengths;
-        if let Some((at, count)) = self.open.get_mut(&to).filter(|it| it.1 < messages) {
-            let datagram = &mut self.datagrams[*at].1;
-            if codec::append(datagram, message, limit).is_ok() {
-                *count += 1;
-                self.counters.messages_sent += 1;
-                return;
-            }
+        let open = self.open.get(&to).map(|at| &mut self.frames[*at]);
+        if open.is_some_and(|open| open.push(message, &self.lengths).is_ok()) {
+            self.counters.messages_sent += 1;
+            return;
         }
-        let mut datagram = self.spare.pop().unwrap_or_default();
-        datagram.clear();
-        datagram.resize(HEADER, 0);
-        match codec::append(&mut datagram, message, most) {
+        let mut frame = Frame::begin(to, self.spare.pop().unwrap_or_default());
+        match frame.push(message, &self.lengths) {
             Ok(()) => {
                 self.counters.messages_sent += 1;
-                // One that is beyond the limit already takes nothing more.
-                self.open.insert(to, (self.datagrams.len(), 1));
-                self.datagrams.push((to, datagram));
+                self.open.insert(to, self.frames.len());
+                self.frames.push(frame);
             }
             Err(error) => {
-                self.spare.push(datagram);
+                self.spare.push(frame.into_datagram());
                 match error {
                     postcard::Error::SerializeBufferFull => self.counters.oversized += 1,
                     _ => self.counters.unencodable += 1,
@@ -85,16 +63,16 @@ impl Outbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.datagrams.is_empty()
+        self.frames.is_empty()
     }
 
-    /// Takes all datagrams, in the order in which they were begun. They have no header yet.
-    pub(super) fn take(&mut self, into: &mut Vec<(Id, Vec<u8>)>) {
+    /// Takes all datagrams, in the order in which they were begun. They are not sealed.
+    pub(super) fn take(&mut self, into: &mut Vec<Frame>) {
         self.open.clear();
-        into.append(&mut self.datagrams);
+        into.append(&mut self.frames);
     }
 
-    /// Gives a buffer back, to be used again.
+    /// Keeps the buffer of a datagram for a later one.
     pub(super) fn recycle(&mut self, datagram: Vec<u8>) {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(datagram);
@@ -104,7 +82,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use super::super::codec::{LENGTH, decode};
+    use super::super::codec::{HEADER, LENGTH};
     use super::*;
 
     fn outbox(limit: usize, most: usize) -> Outbox {
@@ -116,17 +94,16 @@ mod tests {
     }
 
     fn taken(outbox: &mut Outbox) -> Vec<(usize, Vec<String>)> {
-        let mut datagrams = Vec::new();
-        outbox.take(&mut datagrams);
-        let datagrams = datagrams.into_iter().map(|(to, datagram)| {
-            let mut messages = Vec::new();
-            decode(to, &datagram[HEADER..], &mut messages).unwrap();
-            assert!(datagram.len() <= outbox.lengths.limit || messages.len() == 1);
-            assert!(datagram.len() <= outbox.lengths.most);
-            let messages = messages.into_iter().map(|(_, message)| message);
-            (to.into(), messages.collect())
+        let mut frames = Vec::new();
+        outbox.take(&mut frames);
+        let contents = frames.into_iter().map(|frame| {
+            let (to, messages) = frame.content();
+            let length = frame.datagram().len();
+            assert!(length <= outbox.lengths.limit || messages.len() == 1);
+            assert!(length <= outbox.lengths.most);
+            (to, messages)
         });
-        datagrams.collect()
+        contents.collect()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::super::codec::{HEADER, decode};
+use super::super::codec::Frame;
 use super::*;
 
 const LENGTHS: Lengths = Lengths {
@@ -71,15 +71,9 @@ fn step(core: &mut Core<Adder>, now: Duration, messages: &[(usize, u32)]) -> Vec
 
 /// What is in the outbox, by destination.
 fn sent(core: &mut Core<Adder>) -> Vec<(usize, Vec<u32>)> {
-    let mut datagrams = Vec::new();
-    core.outbox.take(&mut datagrams);
-    let datagrams = datagrams.into_iter().map(|(to, bytes)| {
-        let mut messages: Vec<(Id, u32)> = Vec::new();
-        decode(to, &bytes[HEADER..], &mut messages).unwrap();
-        let messages = messages.into_iter().map(|(_, message)| message);
-        (to.into(), messages.collect())
-    });
-    datagrams.collect()
+    let mut frames = Vec::new();
+    core.outbox.take(&mut frames);
+    frames.iter().map(Frame::content).collect()
 }
 
 #[test]

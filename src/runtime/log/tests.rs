@@ -101,7 +101,7 @@ fn damage(refused: Error) -> (usize, Damage) {
 fn what_was_saved_last_is_read_back_however_often_the_file_was_replaced() {
     for saves in 0..100 {
         let (disk, saver) = saved(saves);
-        let files = saver.log.generation;
+        let files = saver.log.file.generation;
         assert!(saves > 5 || files == 0, "{saves} saves fit into one");
         assert!(saves < 90 || files > 1, "{saves} saves do not");
         let recovered = open(disk).unwrap().1;
@@ -354,6 +354,12 @@ fn random_bytes_are_refused_without_a_panic() {
     let mut rng = SmallRng::seed_from_u64(1);
     let (disk, _) = saved(5);
     let name = only_file(&disk);
+    let (cluster, node, generation) = (7, 1, 0);
+    let file = FileId {
+        cluster,
+        node,
+        generation,
+    };
     for round in 0..20_000 {
         let mut content = disk.read(&name).unwrap();
         let length = rng.random_range(0..content.len());
@@ -364,7 +370,7 @@ fn random_bytes_are_refused_without_a_panic() {
             let end = rng.random_range(length..content.len());
             rng.fill_bytes(&mut content[length..end]);
         }
-        if let Ok((Some(state), _)) = read::<Map>(&content, 7, 1, 0) {
+        if let Ok((Some(state), _)) = format::read::<Map>(&content, &file) {
             assert!((1..=5).any(|saves| state == map(saves)), "{state:?}");
         }
     }
@@ -383,7 +389,7 @@ fn a_directory_remembers() {
         log.compact(&map(saves)).unwrap();
         before = Some(map(saves));
     }
-    assert!(log.generation > 0);
+    assert!(log.file.generation > 0);
     drop(log);
     let (log, recovered) = open(directory()).unwrap();
     assert_eq!(recovered.state, before);

@@ -1,4 +1,3 @@
-use super::super::codec::{HEADER, append, decode};
 use super::super::handle::{Handle, spawn};
 use super::*;
 use crate::delta::{self, Delta};
@@ -124,10 +123,7 @@ fn start(
 
 impl Rig {
     fn datagram(cluster: u64, from: usize, to: usize, n: u32) -> Vec<u8> {
-        let mut datagram = vec![0; HEADER];
-        append(&mut datagram, &n, MAX_DATAGRAM).unwrap();
-        Codec::new(cluster, Id::from(from), None).seal(Id::from(to), &mut datagram);
-        datagram
+        Codec::new(cluster, Id::from(from), None).datagram(to, &[n])
     }
 
     fn send_bytes(&self, datagram: &[u8]) {
@@ -144,10 +140,8 @@ impl Rig {
         let (length, from) = self.peer.recv_from(&mut buffer).ok()?;
         assert_eq!(from, self.node_at);
         let codec = Codec::new(7, Id::from(PEER), None);
-        let (source, payload) = codec.open(&buffer[..length]).unwrap();
-        assert_eq!(source, Id::from(NODE));
-        let mut messages = Vec::new();
-        decode(source, payload, &mut messages).unwrap();
+        let messages = codec.read(&buffer[..length]).unwrap();
+        assert!(messages.iter().all(|(from, _)| *from == Id::from(NODE)));
         Some(messages.into_iter().map(|(_, message)| message).collect())
     }
 
@@ -682,17 +676,12 @@ fn who_does_not_have_the_key_is_not_heard() {
     let key = Key::new([3; 32]);
     let rig = start(echo, |config| config.key = Some(key.clone())).unwrap();
     rig.send(1);
-    let mut datagram = vec![0; HEADER];
-    append(&mut datagram, &2_u32, MAX_DATAGRAM).unwrap();
     let codec = Codec::new(7, Id::from(PEER), Some(key));
-    codec.seal(Id::from(NODE), &mut datagram);
-    rig.send_bytes(&datagram);
+    rig.send_bytes(&codec.datagram(NODE, &[2_u32]));
     let mut buffer = [0; MAX_DATAGRAM];
     let (length, _) = rig.peer.recv_from(&mut buffer).unwrap();
-    let (source, payload) = codec.open(&buffer[..length]).unwrap();
-    let mut messages: Vec<(Id, u32)> = Vec::new();
-    decode(source, payload, &mut messages).unwrap();
-    assert_eq!(messages, [(Id::from(NODE), 2)]);
+    let messages = codec.read::<u32>(&buffer[..length]);
+    assert_eq!(messages, Ok(vec![(Id::from(NODE), 2)]));
     let counters = rig.stop();
     assert_eq!(
         (counters.received, counters.dropped.unauthenticated),
@@ -838,9 +827,7 @@ fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
         let receive = || -> Option<(Vec<u32>, SocketAddr)> {
             let mut buffer = [0; MAX_DATAGRAM];
             let (length, from) = peer.recv_from(&mut buffer).ok()?;
-            let (source, payload) = codec.open(&buffer[..length]).unwrap();
-            let mut messages = Vec::new();
-            decode(source, payload, &mut messages).unwrap();
+            let messages = codec.read(&buffer[..length]).unwrap();
             Some((messages.into_iter().map(|(_, n)| n).collect(), from))
         };
         // What its predecessor said last may still be in the socket.

@@ -52,7 +52,7 @@ mod queue;
 
 pub use chaos::{Chaos, ChaosSettings};
 
-use super::codec::{Codec, Key, LIMIT_MIN, MAX_DATAGRAM};
+use super::codec::{Codec, Frame, Key, LIMIT_MIN, MAX_DATAGRAM};
 use super::core::{Runnable, Watch};
 use super::counters::Counters;
 use super::disk::Crash;
@@ -123,7 +123,7 @@ pub struct Simulation<A: Runnable> {
     hash: u64,
     /// The datagrams that were sent, and those that have no destination.
     counters: Counters,
-    datagrams: Vec<(Id, Vec<u8>)>,
+    frames: Vec<Frame>,
 }
 
 impl<A: Runnable> Simulation<A> {
@@ -149,7 +149,7 @@ impl<A: Runnable> Simulation<A> {
             blocked: vec![false; count * count],
             hash: 0,
             counters: Counters::default(),
-            datagrams: Vec::new(),
+            frames: Vec::new(),
         };
         (0..count).for_each(|id| simulation.restart(id));
         simulation
@@ -330,10 +330,10 @@ impl<A: Runnable> Simulation<A> {
     /// Puts on their way what a process has to say.
     fn send(&mut self, node: usize) {
         let process = &mut self.processes[node];
-        process.take(&mut self.datagrams);
-        let mut datagrams = std::mem::take(&mut self.datagrams);
-        for (to, mut bytes) in datagrams.drain(..) {
-            let to = usize::from(to);
+        process.take(&mut self.frames);
+        let mut frames = std::mem::take(&mut self.frames);
+        for mut frame in frames.drain(..) {
+            let to = usize::from(frame.to());
             if to >= self.processes.len() {
                 self.counters.unaddressed += 1;
                 continue;
@@ -341,7 +341,8 @@ impl<A: Runnable> Simulation<A> {
             if self.blocked[self.way(node, to)] {
                 continue;
             }
-            self.processes[node].codec.seal(Id::from(to), &mut bytes);
+            self.processes[node].codec.seal(&mut frame);
+            let bytes = frame.into_datagram();
             let [first, second] = self.dice.roll();
             if let Some(delay) = second {
                 self.dispatch(node, to, delay, bytes.clone());
@@ -350,7 +351,7 @@ impl<A: Runnable> Simulation<A> {
                 self.dispatch(node, to, delay, bytes);
             }
         }
-        self.datagrams = datagrams;
+        self.frames = frames;
     }
 
     fn dispatch(&mut self, from: usize, to: usize, delay: Duration, bytes: Vec<u8>) {

@@ -1,14 +1,13 @@
 //! One process of a simulation: a core, a disk, and what waits while the disk works.
 
 use super::super::clock;
-use super::super::codec::{Codec, decode};
+use super::super::codec::{Codec, Frame, Lengths, decode};
 use super::super::core::{Change, Core, Runnable, Watch, rng_of};
 use super::super::counters::Counters;
 use super::super::disk::{Crash, Disk};
 use super::super::endpoint::BATCH_MAX;
 use super::super::error::Error;
 use super::super::log::{Log, Sizes};
-use super::super::outbox::Lengths;
 use super::CLUSTER;
 use crate::delta::Delta;
 use rand::Rng;
@@ -79,7 +78,7 @@ impl Clock {
 enum Body<A: Runnable> {
     Up {
         core: Box<Core<A>>,
-        log: Log<Disk>,
+        log: Box<Log<Disk>>,
         saving: Saving,
     },
     Down(A),
@@ -156,7 +155,7 @@ impl<A: Runnable> Process<A> {
         }
         self.body = Body::Up {
             core: Box::new(core),
-            log,
+            log: Box::new(log),
             saving,
         };
         self.life += 1;
@@ -300,11 +299,11 @@ impl<A: Runnable> Process<A> {
     }
 
     /// Takes what may be sent.
-    pub(super) fn take(&mut self, datagrams: &mut Vec<(Id, Vec<u8>)>) {
+    pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
         if let Body::Up { core, saving, .. } = &mut self.body
             && *saving == Saving::Done
         {
-            core.outbox.take(datagrams);
+            core.outbox.take(frames);
         }
     }
 }
