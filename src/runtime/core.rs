@@ -8,6 +8,7 @@
 use super::codec::Lengths;
 use super::counters::Counters;
 use super::error::Error;
+use super::observer::{Event, Watch};
 use super::outbox::Outbox;
 use super::timer::{Schedule, draw};
 use crate::delta::Delta;
@@ -19,7 +20,6 @@ use serde::de::DeserializeOwned;
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -30,114 +30,33 @@ const CHOICE_DELAY: Range<Duration> = Duration::ZERO..Duration::from_millis(10);
 /// that an actor which talks to itself without end still listens.
 const OWN_MAX: usize = 1024;
 
-/// What an actor needs to be run: messages that can be encoded, and storage that can be saved by
-/// what changed. Every actor that has this is `Runnable`.
+/// An actor that can be run: its messages can be encoded, and its storage can be saved by changes.
+/// Every such actor is `Runnable`.
 ///
 /// Messages and changes must not contain collections of a type without content, such as `Vec<()>`:
 /// a few bytes can claim any number of such items, and counting them takes forever.
-pub trait Runnable: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> + 'static {}
+pub trait Runnable:
+    Actor<Msg: Serialize + DeserializeOwned, Storage: Delta<Change: Send>> + 'static
+{
+}
 
-impl<A: 'static> Runnable for A where A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> {}
+impl<A: 'static> Runnable for A where
+    A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta<Change: Send>>
+{
+}
 
 /// What an actor saves, piece by piece.
 pub(super) type Change<A> = <<A as Actor>::Storage as Delta>::Change;
 
-/// What an actor reacts to.
-pub enum Event<'a, A: Actor> {
-    /// It starts, with what it saved last.
-    Start(&'a Option<A::Storage>),
-    /// A message arrives, perhaps from itself.
-    Message(Id, &'a A::Msg),
-    /// A timer fires.
-    Timeout(&'a A::Timer),
-    /// A random choice has been made.
-    Choice(&'a A::Random),
-}
-
-impl<A: Actor> fmt::Debug for Event<'_, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Start(saved) => f.debug_tuple("Start").field(saved).finish(),
-            Event::Message(from, message) => {
-                let mut tuple = f.debug_tuple("Message");
-                tuple.field(from).field(message).finish()
-            }
-            Event::Timeout(timer) => f.debug_tuple("Timeout").field(timer).finish(),
-            Event::Choice(random) => f.debug_tuple("Choice").field(random).finish(),
-        }
-    }
-}
-
-/// Looks on while an actor runs: every step, as it is taken, and every state that is durable.
-///
-/// What an actor comes to in a step may be undone by a crash until it is durable; a decision, say,
-/// that rests on a vote which is lost. So whoever acts upon what a node says of itself, or judges
-/// it, must look at what is [`durable`](Watch::durable). A closure that takes an id and a state is
-/// called for these.
-pub trait Watch<A: Actor> {
-    /// An event is about to be handled, at a time since whatever moment the driver counts from.
-    fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
-        let _ = (node, now, event);
-    }
-
-    /// The event led to a state and commands. None of them has been executed, and nothing of it is
-    /// durable: this is to watch, not to act upon.
-    fn after(&mut self, node: Id, state: &A::State, commands: &Out<A>) {
-        let _ = (node, state, commands);
-    }
-
-    /// What all steps so far have saved is durable, and their messages are about to leave. Called
-    /// after the start and after every batch of steps, whether or not they saved anything.
-    ///
-    /// # Errors
-    ///
-    /// An error stops the node, before anything leaves.
-    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
-        let _ = (node, state);
-        Ok(())
-    }
-}
-
-/// Looks away.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unwatched;
-
-impl<A: Actor> Watch<A> for Unwatched {}
-
-impl<A: Actor, F: FnMut(Id, &A::State)> Watch<A> for F {
-    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
-        self(node, state);
-        Ok(())
-    }
-}
-
-/// Looks on if there is somebody.
-impl<A: Actor, W: Watch<A>> Watch<A> for Option<W> {
-    fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
-        if let Some(watch) = self {
-            watch.before(node, now, event);
-        }
-    }
-
-    fn after(&mut self, node: Id, state: &A::State, commands: &Out<A>) {
-        if let Some(watch) = self {
-            watch.after(node, state, commands);
-        }
-    }
-
-    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
-        match self {
-            Some(watch) => watch.durable(node, state),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Something that has happened, to be handled.
-enum Happened<A: Actor> {
-    Message(Id, A::Msg),
-    Timeout(A::Timer),
-    Choice(A::Random),
+/// The parts of an actor that is about to start.
+pub(super) struct Setup<A: Runnable> {
+    pub(super) actor: A,
+    pub(super) id: Id,
+    /// The last save.
+    pub(super) saved: Option<A::Storage>,
+    pub(super) lengths: Lengths,
+    /// The source of every random draw.
+    pub(super) rng: SmallRng,
 }
 
 /// An actor that has been started.
@@ -161,21 +80,22 @@ pub(super) struct Core<A: Runnable> {
 }
 
 impl<A: Runnable> Core<A> {
-    /// An actor that is about to be started with what it saved last. The seed determines, together
-    /// with the id, every random draw.
+    /// Starts an actor from its last save. Returns the changes that it saves.
     pub(super) fn start(
-        actor: A,
-        id: Id,
-        saved: Option<A::Storage>,
-        lengths: Lengths,
-        rng: SmallRng,
+        setup: Setup<A>,
         now: Duration,
         watch: &mut impl Watch<A>,
     ) -> Result<(Self, Vec<Change<A>>), Error> {
+        let Setup {
+            actor,
+            id,
+            saved,
+            lengths,
+            rng,
+        } = setup;
+        watch.before(id, now, Event::Start(&saved));
         let mut out = Out::new();
-        watch.before(id, now, &Event::Start(&saved));
         let state = actor.on_start(id, &saved, &mut out);
-        watch.after(id, &state, &out);
         let mut core = Core {
             actor,
             id,
@@ -189,7 +109,7 @@ impl<A: Runnable> Core<A> {
             counters: Counters::default(),
             rng,
         };
-        core.execute(out, now)?;
+        core.execute(out, now, watch)?;
         let changes = core.changes();
         Ok((core, changes))
     }
@@ -212,21 +132,21 @@ impl<A: Runnable> Core<A> {
         self.talk(&mut own, now, watch)?;
         self.counters.messages_received += messages.len() as u64;
         for (from, message) in messages.drain(..) {
-            self.react(Happened::Message(from, message), now, watch)?;
+            self.on_message(from, message, now, watch)?;
             self.talk(&mut own, now, watch)?;
         }
         // Only what is due by now: a timer that is set again at once has to wait for its turn.
         for _ in 0..self.timers.due(now) {
             if let Some(timer) = self.timers.pop_due(now) {
                 self.counters.timeouts += 1;
-                self.react(Happened::Timeout(timer), now, watch)?;
+                self.on_timeout(&timer, now, watch)?;
                 self.talk(&mut own, now, watch)?;
             }
         }
         for _ in 0..self.choices.due(now) {
             if let Some((_, random)) = self.choices.pop_due(now) {
                 self.counters.choices += 1;
-                self.react(Happened::Choice(random), now, watch)?;
+                self.on_choice(&random, now, watch)?;
                 self.talk(&mut own, now, watch)?;
             }
         }
@@ -273,40 +193,60 @@ impl<A: Runnable> Core<A> {
         {
             *left -= 1;
             self.counters.own += 1;
-            self.react(Happened::Message(self.id, message), now, watch)?;
+            self.on_message(self.id, message, now, watch)?;
         }
         Ok(())
     }
 
-    fn react(
+    fn on_message(
         &mut self,
-        happened: Happened<A>,
+        from: Id,
+        message: A::Msg,
         now: Duration,
         watch: &mut impl Watch<A>,
     ) -> Result<(), Error> {
+        watch.before(self.id, now, Event::Message(from.into(), &message));
         let mut out = Out::new();
-        let (actor, id, state) = (&self.actor, self.id, &mut self.state);
-        match happened {
-            Happened::Message(from, message) => {
-                watch.before(id, now, &Event::Message(from, &message));
-                actor.on_msg(id, state, from, message, &mut out);
-            }
-            Happened::Timeout(timer) => {
-                watch.before(id, now, &Event::Timeout(&timer));
-                actor.on_timeout(id, state, &timer, &mut out);
-            }
-            Happened::Choice(random) => {
-                watch.before(id, now, &Event::Choice(&random));
-                actor.on_random(id, state, &random, &mut out);
-            }
-        }
-        watch.after(id, &self.state, &out);
-        self.execute(out, now)
+        self.actor
+            .on_msg(self.id, &mut self.state, from, message, &mut out);
+        self.execute(out, now, watch)
+    }
+
+    fn on_timeout(
+        &mut self,
+        timer: &A::Timer,
+        now: Duration,
+        watch: &mut impl Watch<A>,
+    ) -> Result<(), Error> {
+        watch.before(self.id, now, Event::Timeout(timer));
+        let mut out = Out::new();
+        self.actor
+            .on_timeout(self.id, &mut self.state, timer, &mut out);
+        self.execute(out, now, watch)
+    }
+
+    fn on_choice(
+        &mut self,
+        random: &A::Random,
+        now: Duration,
+        watch: &mut impl Watch<A>,
+    ) -> Result<(), Error> {
+        watch.before(self.id, now, Event::Choice(random));
+        let mut out = Out::new();
+        self.actor
+            .on_random(self.id, &mut self.state, random, &mut out);
+        self.execute(out, now, watch)
     }
 
     /// Executes the commands of one step in their order. A step that sends before it saves is
     /// wrong even though here all of it is one batch: elsewhere, and in the models, it is not.
-    fn execute(&mut self, out: Out<A>, now: Duration) -> Result<(), Error> {
+    fn execute(
+        &mut self,
+        out: Out<A>,
+        now: Duration,
+        watch: &mut impl Watch<A>,
+    ) -> Result<(), Error> {
+        watch.after(self.id, &self.state, &out);
         if sends_before_it_saves(&out) {
             let node = self.id.into();
             return Err(Error::SendBeforeSave { node });

@@ -1,10 +1,11 @@
 //! A node on a thread of its own.
 
-use super::core::{Runnable, Unwatched, Watch};
+use super::core::Runnable;
 use super::counters::Counters;
 use super::error::Error;
 use super::log::Cut;
 use super::node::{Node, NodeConfig};
+use super::observer::{Unwatched, Watch};
 use super::stop::Stop;
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};

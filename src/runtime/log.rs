@@ -21,7 +21,7 @@
 pub(super) mod format;
 
 use super::counters::Counters;
-use super::error::{Damage, Error};
+use super::error::Error;
 use super::medium::Medium;
 use crate::delta::Delta;
 use format::{FileId, HEADER, RECORD};
@@ -170,17 +170,10 @@ impl<M: Medium> Log<M> {
         Ok((log, recovered))
     }
 
-    /// Makes changes durable: on return they are part of what the next [`Log::open`] reads, even if
-    /// the machine loses power.
+    /// Writes changes as one record, which [`Log::sync`] makes durable.
     ///
-    /// After an error, of this or of the other methods, nobody knows what is on the disk, and the
+    /// After an error, of this method or of another, the content of the disk is unknown, and the
     /// log must not be used any more.
-    pub(super) fn save<C: Serialize>(&mut self, changes: &[C]) -> Result<(), Error> {
-        self.append(changes)?;
-        self.sync()
-    }
-
-    /// The first half of [`Log::save`]: writes one record.
     pub(super) fn append<C: Serialize>(&mut self, changes: &[C]) -> Result<(), Error> {
         self.buffer.clear();
         self.encode(changes)?;
@@ -194,7 +187,8 @@ impl<M: Medium> Log<M> {
         Ok(())
     }
 
-    /// The second half of [`Log::save`]: makes what was appended durable.
+    /// Makes all records durable: the next [`Log::open`] reads them, even if the machine loses
+    /// power.
     pub(super) fn sync(&mut self) -> Result<(), Error> {
         let synced = self.medium.sync();
         synced.map_err(|source| self.refused(&name(self.file.generation), "sync", source))

@@ -2,13 +2,15 @@
 
 use super::address_book::Book;
 use super::codec::{Codec, Frame, Key, LIMIT_MIN, Lengths, MAX_DATAGRAM};
-use super::core::{Change, Core, Runnable, Unwatched, Watch, rng_of};
+use super::core::{Runnable, Setup, rng_of};
 use super::counters::Counters;
 use super::endpoint::Link;
 use super::error::Error;
 use super::faults::{Faults, Injector};
-use super::log::{Cut, Log, Sizes};
+use super::log::{Cut, Log, Recovered, Sizes};
 use super::medium::Directory;
+use super::observer::{Unwatched, Watch};
+use super::persistent::{Persistent, Saves};
 use super::socket::{LONGEST_WAIT, Socket, wait_for_any};
 use super::stop::Stop;
 use rand::SeedableRng;
@@ -91,28 +93,27 @@ impl NodeConfig {
         }
     }
 
-    fn open_log<A: Runnable>(&self) -> Result<(Option<Log<Directory>>, Kept<A>), Error> {
-        let Some(path) = &self.storage else {
-            return Ok((None, (None, None)));
+    fn open_log<A: Runnable>(&self) -> Result<(Saves<Directory>, Recovered<A::Storage>), Error> {
+        let nothing = Recovered {
+            state: None,
+            cut: None,
         };
-        let directory = Directory::open(path)?;
-        let (log, recovered) = Log::open(directory, Sizes::default(), self.cluster, self.id)?;
-        Ok((Some(log), (recovered.state, recovered.cut)))
+        match &self.storage {
+            Some(path) => {
+                let directory = Directory::open(path)?;
+                let opened = Log::open(directory, Sizes::default(), self.cluster, self.id);
+                opened.map(|(log, recovered)| (Saves::Log(Box::new(log)), recovered))
+            }
+            None if self.forgets => Ok((Saves::Dropped, nothing)),
+            None => Ok((Saves::Refused, nothing)),
+        }
     }
 }
 
-/// What a log held, and what was cut off its end.
-type Kept<A> = (
-    Option<<A as stateright::actor::Actor>::Storage>,
-    Option<Cut>,
-);
-
 /// An actor that has been started on a socket.
 pub struct Node<A: Runnable, W: Watch<A> = Unwatched> {
-    core: Core<A>,
+    actor: Persistent<A, Directory>,
     link: Link,
-    log: Option<Log<Directory>>,
-    forgets: bool,
     cut: Option<Cut>,
     watch: W,
     spin: Duration,
@@ -150,7 +151,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         if !limits.contains(&given) {
             return Err(Error::DatagramMax { given });
         }
-        let (log, (saved, cut)) = config.open_log::<A>()?;
+        let (saves, recovered) = config.open_log::<A>()?;
         let v6 = config.socket.local_addr().map_err(Error::Socket)?.is_ipv6();
         let mut rng = rng_of(config.seed, id);
         let codec = Codec::new(config.cluster, id, config.key);
@@ -162,14 +163,17 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         let book = Book::new(id, config.peers, config.dynamic, v6);
         let injector = Injector::new(config.faults, SmallRng::from_rng(&mut rng));
         let link = Link::new(socket.map_err(Error::Socket)?, codec, book, injector);
-        let now = Duration::ZERO;
-        let (core, changes) = Core::start(actor, id, saved, lengths, rng, now, &mut watch)?;
+        let setup = Setup {
+            actor,
+            id,
+            saved: recovered.state,
+            lengths,
+            rng,
+        };
         let mut node = Node {
-            core,
+            actor: Persistent::start(setup, saves, Duration::ZERO, &mut watch)?,
             link,
-            log,
-            forgets: config.forgets,
-            cut,
+            cut: recovered.cut,
             watch,
             spin: config.spin,
             start: Instant::now(),
@@ -177,7 +181,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             messages: Vec::new(),
             frames: Vec::new(),
         };
-        node.commit(&changes)?;
+        node.commit()?;
         Ok(node)
     }
 
@@ -209,7 +213,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         observer: &mut impl FnMut(&A::State),
         mut publish: impl FnMut(&Counters),
     ) -> Result<Counters, Error> {
-        observer(self.core.state());
+        observer(self.actor.state());
         let mut published = Duration::ZERO;
         while !stop.is_stopped() {
             self.receive();
@@ -227,31 +231,26 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
 
     /// The counts of the node's parts, added up.
     fn counters(&self) -> Counters {
-        let log = self.log.as_ref().map(Log::counters);
-        Counters::sum(
-            [&self.core.counters(), &self.link.counters()]
-                .into_iter()
-                .chain(log),
-        )
+        Counters::sum([&self.actor.counters(), &self.link.counters()])
     }
 
     /// Does all there is to do as one batch. Returns whether there was anything.
     fn handle(&mut self, observer: &mut impl FnMut(&A::State)) -> Result<bool, Error> {
         let now = self.start.elapsed();
         self.link.release(now);
-        let is_due = self.core.next().is_some_and(|next| next <= now);
+        let is_due = self.actor.next().is_some_and(|next| next <= now);
         if self.messages.is_empty() && !is_due {
             return Ok(false);
         }
-        let changes = self.core.step(now, &mut self.messages, &mut self.watch)?;
-        self.commit(&changes)?;
-        observer(self.core.state());
+        self.actor.step(now, &mut self.messages, &mut self.watch)?;
+        self.commit()?;
+        observer(self.actor.state());
         Ok(true)
     }
 
     /// Until when there is nothing to do but to receive.
     fn next(&self, now: Duration) -> Duration {
-        let next = [self.core.next(), self.link.next_release()];
+        let next = [self.actor.next(), self.link.next_release()];
         let next = next.into_iter().flatten().min();
         next.unwrap_or(now + 2 * LONGEST_WAIT)
     }
@@ -275,38 +274,18 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
         self.link.drain(&mut self.messages);
     }
 
-    /// Makes a batch durable, and then sends what it has to say.
-    fn commit(&mut self, changes: &[Change<A>]) -> Result<(), Error> {
-        match &mut self.log {
-            _ if changes.is_empty() => {}
-            Some(log) => log.save(changes)?,
-            None if self.forgets => {}
-            None => {
-                let node = self.id.into();
-                return Err(Error::NoStorage { node });
+    /// Makes a batch durable, and sends its messages.
+    fn commit(&mut self) -> Result<(), Error> {
+        self.actor.release(&mut self.watch)?;
+        self.actor.take(&mut self.frames);
+        if !self.frames.is_empty() {
+            let now = self.start.elapsed();
+            self.link.send(now, &mut self.frames);
+            for frame in self.frames.drain(..) {
+                self.actor.recycle(frame.into_datagram());
             }
         }
-        self.watch.durable(self.id, self.core.state())?;
-        self.send();
-        // Nobody waits for this any more.
-        if let (false, Some(log), Some(saved)) =
-            (changes.is_empty(), &mut self.log, self.core.saved())
-        {
-            log.compact(saved)?;
-        }
-        Ok(())
-    }
-
-    fn send(&mut self) {
-        if self.core.outbox.is_empty() {
-            return;
-        }
-        let now = self.start.elapsed();
-        self.core.outbox.take(&mut self.frames);
-        self.link.send(now, &mut self.frames);
-        for frame in self.frames.drain(..) {
-            self.core.outbox.recycle(frame.into_datagram());
-        }
+        self.actor.compact()
     }
 }
 
@@ -326,7 +305,7 @@ pub fn run_together<A: Runnable, W: Watch<A>>(
     mut observer: impl FnMut(Id, &A::State),
 ) -> Result<Vec<Counters>, Error> {
     for node in &nodes {
-        observer(node.id, node.core.state());
+        observer(node.id, node.actor.state());
     }
     while !stop.is_stopped() {
         let mut is_busy = false;

@@ -62,10 +62,6 @@ impl Outbox {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-    }
-
     /// Takes all datagrams, in the order in which they were begun. They are not sealed.
     pub(super) fn take(&mut self, into: &mut Vec<Frame>) {
         self.open.clear();
@@ -128,7 +124,6 @@ mod tests {
             (1, texts(&["ee", "ff"])),
         ];
         assert_eq!(taken(&mut outbox), expected);
-        assert!(outbox.is_empty());
         outbox.push(Id::from(1), &"gg");
         assert_eq!(
             taken(&mut outbox),

@@ -14,8 +14,8 @@
 //! first, with what is to be known of the run: [`Recorder::about`].
 
 use super::clock;
-use super::core::{Event, Watch};
 use super::error::Error;
+use super::observer::{Event, EventOf, Watch};
 use crate::delta::Delta;
 use serde::{Deserialize, Serialize};
 use stateright::actor::{Actor, Command, Id, Out};
@@ -42,19 +42,8 @@ pub struct Recorded<M, T, R, C> {
     pub sends: Vec<(usize, M)>,
 }
 
-/// What a step reacted to.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordedEvent<M, T, R, C> {
-    /// The node starts; the changes lead to what it saved last.
-    Start(Vec<C>),
-    /// A message arrives.
-    Message(usize, M),
-    /// A timer fires.
-    Timeout(T),
-    /// A random choice has been made.
-    Choice(R),
-}
+/// The event of a step as it is read back. The changes of a start lead to the last save.
+pub type RecordedEvent<M, T, R, C> = Event<Vec<C>, M, T, R>;
 
 /// Records the steps of nodes. Those that are durable are in the file before anything of them is
 /// said, so that a node which is killed has said nothing that is not recorded; its last line may
@@ -127,7 +116,7 @@ where
     A: Actor<Msg: Serialize, Timer: Serialize, Random: Serialize, Storage = S>,
     S: Delta + Clone,
 {
-    fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
+    fn before(&mut self, node: Id, now: Duration, event: EventOf<'_, A>) {
         let (node, us) = (usize::from(node), now.as_micros());
         let start = format!("{{\"node\":{node},\"us\":{us},\"event\":");
         self.pending.extend(start.as_bytes());
@@ -137,11 +126,11 @@ where
         self.write(&match event {
             Event::Start(saved) => {
                 let changes = saved.as_ref().map(|saved| saved.changes(None));
-                RecordedEvent::Start(changes.unwrap_or_default())
+                Event::Start(changes.unwrap_or_default())
             }
-            Event::Message(from, message) => RecordedEvent::Message((*from).into(), *message),
-            Event::Timeout(timer) => RecordedEvent::Timeout(*timer),
-            Event::Choice(random) => RecordedEvent::Choice(*random),
+            Event::Message(from, message) => Event::Message(from, message),
+            Event::Timeout(timer) => Event::Timeout(timer),
+            Event::Choice(random) => Event::Choice(random),
         });
         clock::note();
     }

@@ -1,4 +1,5 @@
 use super::super::codec::Frame;
+use super::super::observer::{EventOf, Unwatched};
 use super::*;
 
 const LENGTHS: Lengths = Lengths {
@@ -55,9 +56,18 @@ impl Actor for Adder {
     }
 }
 
+fn setup<A: Runnable>(actor: A, saved: Option<A::Storage>) -> Setup<A> {
+    Setup {
+        actor,
+        id: me(),
+        saved,
+        lengths: LENGTHS,
+        rng: rng_of(1, me()),
+    }
+}
+
 fn start(saved: Option<u32>) -> Core<Adder> {
-    let (rng, now) = (rng_of(1, me()), Duration::ZERO);
-    let started = Core::start(Adder, me(), saved, LENGTHS, rng, now, &mut Unwatched);
+    let started = Core::start(setup(Adder, saved), Duration::ZERO, &mut Unwatched);
     let (core, changes) = started.unwrap();
     assert!(changes.is_empty());
     core
@@ -149,8 +159,7 @@ impl Actor for Mumbler {
 
 #[test]
 fn who_talks_to_himself_without_end_is_interrupted() {
-    let rng = rng_of(1, me());
-    let started = Core::start(Mumbler, me(), None, LENGTHS, rng, MS, &mut Unwatched);
+    let started = Core::start(setup(Mumbler, None), MS, &mut Unwatched);
     let mut core = started.unwrap().0;
     core.step(MS, &mut vec![(Id::from(1), ())], &mut Unwatched)
         .unwrap();
@@ -163,7 +172,7 @@ fn who_talks_to_himself_without_end_is_interrupted() {
 struct Diary(Vec<String>);
 
 impl Watch<Adder> for Diary {
-    fn before(&mut self, _: Id, now: Duration, event: &Event<'_, Adder>) {
+    fn before(&mut self, _: Id, now: Duration, event: EventOf<'_, Adder>) {
         self.0.push(format!("{now:?} {event:?}"));
     }
 
@@ -175,17 +184,15 @@ impl Watch<Adder> for Diary {
 #[test]
 fn every_step_is_seen() {
     let mut diary = Diary::default();
-    let (rng, now) = (rng_of(1, me()), Duration::ZERO);
-    let mut core = Core::start(Adder, me(), Some(3), LENGTHS, rng, now, &mut diary)
-        .unwrap()
-        .0;
+    let started = Core::start(setup(Adder, Some(3)), Duration::ZERO, &mut diary);
+    let mut core = started.unwrap().0;
     core.step(MS, &mut vec![(Id::from(1), 5)], &mut diary)
         .unwrap();
     let seen = diary.0.iter().map(String::as_str);
     let expected = [
         "0ns Start(Some(3))",
         "[3] 2",
-        "1ms Message(Id(1), 5)",
+        "1ms Message(1, 5)",
         "[3, 5] 2",
         "1ms Timeout('a')",
         "[3, 5] 2",

@@ -1,4 +1,5 @@
 use super::super::disk::{Crash, Disk};
+use super::super::error::Damage;
 use super::super::medium::Directory;
 use super::*;
 use rand::rngs::SmallRng;
@@ -41,6 +42,13 @@ const SMALL: Sizes = Sizes {
 
 fn open<M: Medium>(medium: M) -> Result<(Log<M>, Recovered<Map>), Error> {
     Log::open(medium, SMALL, 7, Id::from(1))
+}
+
+impl<M: Medium> Log<M> {
+    fn save<C: Serialize>(&mut self, changes: &[C]) -> Result<(), Error> {
+        self.append(changes)?;
+        self.sync()
+    }
 }
 
 /// A log, and what was saved to it so far.

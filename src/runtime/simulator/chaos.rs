@@ -1,7 +1,8 @@
 //! Misfortunes by seed: crashes, restarts and partitions, one after the other.
 
-use super::super::core::{Runnable, Watch};
+use super::super::core::Runnable;
 use super::super::error::Error;
+use super::super::observer::Watch;
 use super::super::timer::draw;
 use super::Simulation;
 use rand::rngs::SmallRng;

@@ -53,11 +53,12 @@ mod queue;
 pub use chaos::{Chaos, ChaosSettings};
 
 use super::codec::{Codec, Frame, Key, LIMIT_MIN, MAX_DATAGRAM};
-use super::core::{Runnable, Watch};
+use super::core::Runnable;
 use super::counters::Counters;
 use super::disk::Crash;
 use super::error::Error;
 use super::faults::{Dice, Faults};
+use super::observer::Watch;
 use super::timer::draw;
 use process::{Clock, Process};
 use queue::{Happening, Queue};
@@ -193,12 +194,12 @@ impl<A: Runnable> Simulation<A> {
     ///
     /// As all that follows, if there is no actor of that id.
     pub fn state(&self, id: usize) -> Option<&A::State> {
-        self.processes[id].core().map(|core| core.state())
+        self.processes[id].actor().map(|actor| actor.state())
     }
 
     /// Whether an actor is up.
     pub fn is_up(&self, id: usize) -> bool {
-        self.processes[id].core().is_some()
+        self.processes[id].actor().is_some()
     }
 
     /// Takes an actor down, at any point of what it does. Its state is lost, and of what it was
@@ -294,7 +295,7 @@ impl<A: Runnable> Simulation<A> {
             }
             Happening::Synced { node, life } => {
                 if self.processes[node].life == life && self.is_up(node) {
-                    self.processes[node].sync(node, watch)?;
+                    self.processes[node].sync(watch)?;
                     self.send(node);
                     self.processes[node].compact()?;
                     self.go_on(node, watch)?;
@@ -308,7 +309,7 @@ impl<A: Runnable> Simulation<A> {
     fn go_on(&mut self, node: usize, watch: &mut impl Watch<A>) -> Result<(), Error> {
         let (now, life) = (self.now, self.processes[node].life);
         if !self.processes[node].has_failed() {
-            self.processes[node].step(node, now, watch)?;
+            self.processes[node].step(now, watch)?;
         }
         if self.processes[node].has_failed() {
             self.crash(node);

@@ -2,17 +2,19 @@
 
 use super::super::clock;
 use super::super::codec::{Codec, Frame, Lengths, decode};
-use super::super::core::{Change, Core, Runnable, Watch, rng_of};
+use super::super::core::{Runnable, Setup, rng_of};
 use super::super::counters::Counters;
 use super::super::disk::{Crash, Disk};
 use super::super::endpoint::BATCH_MAX;
 use super::super::error::Error;
 use super::super::log::{Log, Sizes};
+use super::super::observer::Watch;
+use super::super::persistent::{Persistent, Saves};
 use super::CLUSTER;
 use crate::delta::Delta;
 use rand::Rng;
 use rand::rngs::SmallRng;
-use stateright::actor::{Actor, Id};
+use stateright::actor::Id;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ pub(super) struct Process<A: Runnable> {
     pub(super) disk: Disk,
     pub(super) codec: Codec,
     lengths: Lengths,
+    begins_sync: bool,
     /// How often it was started or crashed: what was planned for an earlier life is void.
     pub(super) life: u64,
     clock: Clock,
@@ -76,24 +79,10 @@ impl Clock {
 }
 
 enum Body<A: Runnable> {
-    Up {
-        core: Box<Core<A>>,
-        log: Box<Log<Disk>>,
-        saving: Saving,
-    },
+    Up(Box<Persistent<A, Disk>>),
     Down(A),
-    /// Between the two.
+    /// A body that is being exchanged.
     Gone,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Saving {
-    /// All that was saved is durable.
-    Done,
-    /// A record was written, but when it will be durable is not decided yet.
-    Begins,
-    /// A record is on its way to the disk.
-    Lasts,
 }
 
 impl<A: Runnable> Process<A> {
@@ -104,6 +93,7 @@ impl<A: Runnable> Process<A> {
             disk: Disk::default(),
             lengths: codec.lengths(datagram_max),
             codec,
+            begins_sync: false,
             life: 0,
             clock,
             waiting: VecDeque::new(),
@@ -114,9 +104,9 @@ impl<A: Runnable> Process<A> {
         }
     }
 
-    pub(super) fn core(&self) -> Option<&Core<A>> {
+    pub(super) fn actor(&self) -> Option<&Persistent<A, Disk>> {
         match &self.body {
-            Body::Up { core, .. } => Some(core),
+            Body::Up(actor) => Some(actor),
             Body::Down(_) | Body::Gone => None,
         }
     }
@@ -132,7 +122,7 @@ impl<A: Runnable> Process<A> {
     ) -> Result<(), Error> {
         let id = Id::from(node);
         let opened = Log::open::<A::Storage>(self.disk.clone(), SIZES, CLUSTER, id);
-        let (mut log, recovered) = match opened {
+        let (log, recovered) = match opened {
             Ok(opened) => opened,
             // The caller sees that the disk has failed.
             Err(_) if self.disk.has_failed() => return Ok(()),
@@ -145,30 +135,24 @@ impl<A: Runnable> Process<A> {
             return Ok(());
         };
         self.clock.reset(now);
-        let (rng, lengths, saved) = (rng_of(seed, id), self.lengths, recovered.state);
-        let (core, changes) = clock::imagine(self.clock.read(now), || {
-            Core::start(actor, id, saved, lengths, rng, now, watch)
-        })?;
-        let saving = write::<A>(&mut log, &changes, &self.disk)?;
-        if saving == Saving::Done {
-            watch.durable(id, core.state())?;
-        }
-        self.body = Body::Up {
-            core: Box::new(core),
-            log: Box::new(log),
-            saving,
+        let setup = Setup {
+            actor,
+            id,
+            saved: recovered.state,
+            lengths: self.lengths,
+            rng: rng_of(seed, id),
         };
+        let shown = self.clock.read(now);
+        let saves = Saves::Log(Box::new(log));
+        let start = || Persistent::start(setup, saves, now, watch);
+        self.body = Body::Up(Box::new(clock::imagine(shown, start)?));
         self.life += 1;
-        Ok(())
+        self.write(watch)
     }
 
     pub(super) fn counters(&self) -> Counters {
-        let mut counters = self.counters;
-        if let Body::Up { core, log, .. } = &self.body {
-            counters.add(&core.counters());
-            counters.add(log.counters());
-        }
-        counters
+        let actor = self.actor().map(Persistent::counters);
+        Counters::sum([&self.counters].into_iter().chain(&actor))
     }
 
     /// Takes the actor down.
@@ -178,14 +162,13 @@ impl<A: Runnable> Process<A> {
         self.waiting.clear();
         self.messages.clear();
         self.wake = None;
+        self.begins_sync = false;
         self.body = match std::mem::replace(&mut self.body, Body::Gone) {
-            Body::Up { core, saving, .. } => {
-                self.durable = match saving {
-                    Saving::Done => content::<A>(core.saved()),
-                    // The record that was on its way may have come to be durable.
-                    Saving::Begins | Saving::Lasts => None,
-                };
-                Body::Down(core.into_actor())
+            Body::Up(actor) => {
+                let saved = actor.is_released().then(|| content::<A>(actor.saved()));
+                // A record that is not synced may be on the disk all the same.
+                self.durable = saved.flatten();
+                Body::Down(actor.into_actor())
             }
             down => down,
         };
@@ -204,7 +187,7 @@ impl<A: Runnable> Process<A> {
     }
 
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        let next = self.core().and_then(Core::next);
+        let next = self.actor().and_then(Persistent::next);
         next.is_some_and(|next| next <= now)
     }
 
@@ -222,39 +205,27 @@ impl<A: Runnable> Process<A> {
         if self.is_syncing() {
             return None;
         }
-        let next = self.core()?.next()?.max(now);
+        let next = self.actor()?.next()?.max(now);
         let is_sooner = self.wake.is_none_or(|wake| next < wake);
         is_sooner.then(|| *self.wake.insert(next))
     }
 
-    /// Whether the disk works, so that the process waits.
+    /// Returns whether the process waits for its disk.
     pub(super) fn is_syncing(&self) -> bool {
-        matches!(self.body, Body::Up { saving, .. } if saving != Saving::Done)
+        self.actor().is_some_and(|actor| !actor.is_released())
     }
 
-    /// Whether the disk begins to work.
+    /// Returns whether a sync has begun since the last call.
     pub(super) fn begins_sync(&mut self) -> bool {
-        match &mut self.body {
-            Body::Up { saving, .. } if *saving == Saving::Begins => {
-                *saving = Saving::Lasts;
-                true
-            }
-            _ => false,
-        }
+        std::mem::take(&mut self.begins_sync)
     }
 
     /// Handles what waits and what is due as one batch, unless the disk works.
-    pub(super) fn step(
-        &mut self,
-        node: usize,
-        now: Duration,
-        watch: &mut impl Watch<A>,
-    ) -> Result<(), Error> {
-        let id = Id::from(node);
+    pub(super) fn step(&mut self, now: Duration, watch: &mut impl Watch<A>) -> Result<(), Error> {
         if self.is_syncing() || (self.waiting.is_empty() && !self.is_due(now)) {
             return Ok(());
         }
-        let Body::Up { core, log, saving } = &mut self.body else {
+        let Body::Up(actor) = &mut self.body else {
             return Ok(());
         };
         let batch = self.waiting.len().min(BATCH_MAX);
@@ -263,47 +234,47 @@ impl<A: Runnable> Process<A> {
             let messages = &mut self.messages;
             let read = opened.and_then(|(from, payload)| decode(from, payload, messages));
             self.counters.count_received(read);
-            core.outbox.recycle(datagram);
+            actor.recycle(datagram);
         }
-        let changes = clock::imagine(self.clock.read(now), || {
-            core.step(now, &mut self.messages, watch)
+        clock::imagine(self.clock.read(now), || {
+            actor.step(now, &mut self.messages, watch)
         })?;
-        *saving = write::<A>(log, &changes, &self.disk)?;
-        if *saving == Saving::Done {
-            watch.durable(id, core.state())?;
-        }
-        Ok(())
+        self.write(watch)
     }
 
-    /// What was written is durable.
-    pub(super) fn sync(&mut self, node: usize, watch: &mut impl Watch<A>) -> Result<(), Error> {
-        let Body::Up { core, log, saving } = &mut self.body else {
+    /// Writes what the last batch saved. Releases its messages if nothing must be synced.
+    fn write(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
+        let Body::Up(actor) = &mut self.body else {
             return Ok(());
         };
-        if forgive(log.sync(), &self.disk)?.is_some() {
-            *saving = Saving::Done;
-            watch.durable(Id::from(node), core.state())?;
+        match forgive(actor.write(), &self.disk)? {
+            Some(true) => self.begins_sync = true,
+            Some(false) => actor.release(watch)?,
+            None => {}
         }
         Ok(())
     }
 
-    /// Keeps the log small.
+    /// Ends a sync: the messages of the last batch are released.
+    pub(super) fn sync(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
+        let Body::Up(actor) = &mut self.body else {
+            return Ok(());
+        };
+        forgive(actor.release(watch), &self.disk).map(drop)
+    }
+
+    /// Shortens the log if it has outgrown the state.
     pub(super) fn compact(&mut self) -> Result<(), Error> {
-        if let Body::Up { core, log, saving } = &mut self.body
-            && *saving == Saving::Done
-            && let Some(saved) = core.saved()
-        {
-            forgive(log.compact(saved), &self.disk)?;
-        }
-        Ok(())
+        let Body::Up(actor) = &mut self.body else {
+            return Ok(());
+        };
+        forgive(actor.compact(), &self.disk).map(drop)
     }
 
-    /// Takes what may be sent.
+    /// Takes the messages that are released.
     pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
-        if let Body::Up { core, saving, .. } = &mut self.body
-            && *saving == Saving::Done
-        {
-            core.outbox.take(frames);
+        if let Body::Up(actor) = &mut self.body {
+            actor.take(frames);
         }
     }
 }
@@ -312,18 +283,6 @@ impl<A: Runnable> Process<A> {
 fn content<A: Runnable>(state: Option<&A::Storage>) -> Option<Vec<u8>> {
     let changes = state.map_or(Vec::new(), |state| state.changes(None));
     postcard::to_allocvec(&changes).ok()
-}
-
-fn write<A: Actor<Storage: Delta>>(
-    log: &mut Log<Disk>,
-    changes: &[Change<A>],
-    disk: &Disk,
-) -> Result<Saving, Error> {
-    if changes.is_empty() {
-        return Ok(Saving::Done);
-    }
-    forgive(log.append(changes), disk)?;
-    Ok(Saving::Begins)
 }
 
 /// Takes an error of a disk that has failed on purpose for none.
