@@ -1,20 +1,20 @@
-//! One datagram: a header, messages, and a tag.
+//! A datagram: a header, messages, and a tag.
 //!
 //! | bytes | field | |
 //! |---|---|---|
 //! | 4 | magic | `Synd` |
 //! | 1 | version | 2 |
-//! | 1 | tag | 0 for a checksum, 1 for a code under a key |
+//! | 1 | tag | 0 for a checksum, 1 for an authentication code |
 //! | 8 | cluster | datagrams of other clusters are dropped |
 //! | 8 | source | id of the sender |
 //! | 8 | destination | id of the receiver |
 //! | 2 + n | message | its length and the message, postcard; at least one |
 //! | 4 or 16 | tag | over all of the above |
 //!
-//! Integers are little-endian. Without a key the tag is a CRC-32, which finds accidents, not
-//! attacks. With one it is the first half of a keyed BLAKE3 hash, which nobody can make who does
-//! not have the key. It does not tell an old datagram from a new one: the network of the models
-//! may repeat any message at any time, so that a replay within the cluster is nothing new.
+//! Integers are little-endian. Without a key the tag is a CRC-32, which detects accidents but no
+//! attacks. With a key it is the first half of a keyed BLAKE3 hash, which only the owners of the
+//! key can compute. It does not detect a replay within the cluster, because the protocols expect
+//! that: the network of the models may repeat every message at any time.
 
 use super::counters::Refusal;
 use serde::Serialize;
@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use stateright::actor::Id;
 use std::fmt;
 
-/// The longest datagram in bytes, header included: what UDP over IPv4 can carry.
+/// The length in bytes of the longest datagram that UDP over IPv4 can carry, including the header.
 pub const MAX_DATAGRAM: usize = 65_507;
 
 const MAGIC: [u8; 4] = *b"Synd";
@@ -33,16 +33,16 @@ pub(super) const HEADER: usize = 4 + 1 + 1 + 8 + 8 + 8;
 pub(super) const LENGTH: usize = 2;
 const CHECKSUM: usize = 4;
 const CODE: usize = 16;
-/// The shortest limit that a node accepts for its datagrams, in bytes: every header fits, and a
-/// message of some size.
+/// The smallest length in bytes to which datagrams can be limited. A header and a short message
+/// fit.
 pub(super) const LIMIT_MIN: usize = 128;
 
-/// What the members of a cluster have in common and nobody else knows. Shown as nothing.
+/// The secret key of a cluster. `Debug` hides it.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// The key that consists of these bytes, which should be random.
+    /// Creates a key from bytes, which should be random.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Key(bytes)
@@ -55,7 +55,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Writes and reads the datagrams of one node.
+/// The encoder and decoder of a node's datagrams.
 pub(super) struct Codec {
     cluster: u64,
     node: u64,
@@ -68,7 +68,7 @@ impl Codec {
         Codec { cluster, node, key }
     }
 
-    /// How many bytes of a datagram its tag takes up.
+    /// Returns the length of a tag in bytes.
     pub(super) fn tag_length(&self) -> usize {
         match self.key {
             Some(_) => CODE,
@@ -76,8 +76,7 @@ impl Codec {
         }
     }
 
-    /// How long datagrams may become if those that messages share have `datagram_max` bytes at
-    /// most.
+    /// Returns the lengths of datagrams if messages share at most `datagram_max` bytes.
     pub(super) fn lengths(&self, datagram_max: usize) -> Lengths {
         Lengths {
             limit: datagram_max - self.tag_length(),
@@ -101,8 +100,8 @@ impl Codec {
         }
     }
 
-    /// Checks everything but the messages. Returns the id of the sender, and the messages, still
-    /// encoded.
+    /// Checks a datagram, except for its messages. Returns the id of the sender, and the encoded
+    /// messages.
     pub(super) fn open<'d>(&self, datagram: &'d [u8]) -> Result<(Id, &'d [u8]), Refusal> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(Refusal::Oversized);
@@ -136,7 +135,7 @@ impl Codec {
     fn check_tag(&self, content: &[u8], tag: &[u8]) -> Result<(), Refusal> {
         match &self.key {
             Some(key) => {
-                // All bytes are compared, so that the time tells nothing of how many are right.
+                // All bytes are compared, so that the time does not depend on the bytes.
                 let pairs = code(key, content).into_iter().zip(tag);
                 let differing = pairs.fold(0, |bits, (ours, theirs)| bits | (ours ^ theirs));
                 (differing == 0)
@@ -155,7 +154,7 @@ fn code(key: &Key, content: &[u8]) -> [u8; CODE] {
     half.unwrap_or_default()
 }
 
-/// Reads all messages of a datagram, from `source`, or none of them.
+/// Reads all messages of a datagram from `source`, or none of them.
 pub(super) fn decode<M: DeserializeOwned>(
     source: Id,
     mut payload: &[u8],
@@ -177,7 +176,7 @@ pub(super) fn decode<M: DeserializeOwned>(
     Ok(())
 }
 
-/// Reads a message, which must be as long as is said before it.
+/// Reads a message, which must have the length that precedes it.
 fn next<M: DeserializeOwned>(payload: &[u8]) -> Result<(M, &[u8]), Refusal> {
     let (length, rest) = payload.split_first_chunk().ok_or(Refusal::Message)?;
     let length = usize::from(u16::from_le_bytes(*length));
@@ -247,7 +246,7 @@ impl Frame {
         self.to
     }
 
-    /// The datagram, which is complete once it is [sealed](Codec::seal).
+    /// Returns the datagram, which is complete once it is [sealed](Codec::seal).
     pub(super) fn datagram(&self) -> &[u8] {
         &self.datagram
     }
@@ -257,7 +256,7 @@ impl Frame {
     }
 }
 
-/// Writes to the end of a datagram, up to a limit of at most [`MAX_DATAGRAM`].
+/// A writer to the end of a datagram, with a limit of at most [`MAX_DATAGRAM`].
 struct Tail<'a> {
     datagram: &'a mut Vec<u8>,
     limit: usize,
@@ -315,7 +314,7 @@ impl Header {
     }
 }
 
-/// The id as it is written. No id is lost: `usize` has at most 64 bits.
+/// Returns the id as it is written. `usize` has at most 64 bits.
 fn number(id: Id) -> u64 {
     usize::from(id) as u64
 }
@@ -332,7 +331,7 @@ impl Frame {
         frame
     }
 
-    /// The destination and the messages of a datagram that is not sealed.
+    /// Returns the destination and the messages of a datagram that is not sealed.
     pub(super) fn content<M: DeserializeOwned>(&self) -> (usize, Vec<M>) {
         let mut messages = Vec::new();
         decode(self.to, &self.datagram[HEADER..], &mut messages).unwrap();
@@ -473,7 +472,7 @@ mod tests {
                 Err(Refusal::Unauthenticated)
             );
         }
-        // And a replay from a cluster that shares the key is not of this cluster.
+        // A replay from a cluster that shares the key is not of this cluster.
         let replayed = Codec::new(8, Id::from(1), key(9)).datagram(2, &[message(1)]);
         assert_eq!(ours.read::<Message>(&replayed), Err(Refusal::Cluster));
         let keyed = codec(1, key(9)).datagram(2, &[message(1)]);
@@ -522,8 +521,8 @@ mod tests {
             let mut bytes = vec![0; rng.random_range(0..200)];
             rng.fill_bytes(&mut bytes);
             assert!(read(2, &bytes).is_err());
-            // What decodes is a message that a peer could have sent; what matters is no panic,
-            // and no more messages than there are bytes.
+            // Bytes that can be decoded are a message of a peer. There must be no panic, and not
+            // more messages than bytes.
             let mut messages: Vec<(Id, Message)> = Vec::new();
             let _ = decode(Id::from(1), &bytes, &mut messages);
             assert!(messages.len() <= bytes.len() / LENGTH);

@@ -1,9 +1,9 @@
-//! The inside of a node: an actor and what it has asked for, without sockets, files or a clock.
+//! The core of a node: an actor, its timers and its messages, without sockets, files or a clock.
 //!
-//! Whoever drives a core (the event loop over UDP, or the simulator) hands it the time and the
-//! messages that have arrived, makes durable what it returns, and only then sends what is in its
-//! outbox. So all steps that follow from one batch of messages are one step to everybody outside:
-//! either everything is durable and said, or nothing has happened.
+//! A core gets the time and the messages that have arrived, and returns the changes to save. Its
+//! messages stay in the outbox until the changes are durable: see [`super::persistent`]. So all
+//! steps of a batch are one step to the outside: either the whole batch is durable and sent, or
+//! nothing has happened.
 
 use super::codec::Lengths;
 use super::counters::Counters;
@@ -23,11 +23,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
-/// How long a random choice takes.
+/// The delay of a random choice.
 const CHOICE_DELAY: Range<Duration> = Duration::ZERO..Duration::from_millis(10);
 
-/// How many messages to itself an actor handles in one batch; the others wait for the next, so
-/// that an actor which talks to itself without end still listens.
+/// The greatest number of messages to itself that an actor handles in a batch. The others wait for
+/// the next batch, so that an actor that always sends to itself also receives.
 const OWN_MAX: usize = 1024;
 
 /// An actor that can be run: its messages can be encoded, and its storage can be saved by changes.
@@ -45,7 +45,7 @@ impl<A: 'static> Runnable for A where
 {
 }
 
-/// What an actor saves, piece by piece.
+/// A change of an actor's storage.
 pub(super) type Change<A> = <<A as Actor>::Storage as Delta>::Change;
 
 /// The parts of an actor that is about to start.
@@ -59,20 +59,20 @@ pub(super) struct Setup<A: Runnable> {
     pub(super) rng: SmallRng,
 }
 
-/// An actor that has been started.
+/// An actor that is started.
 pub(super) struct Core<A: Runnable> {
     actor: A,
     id: Id,
-    /// Always owned, so that handlers change it in place instead of cloning it.
+    /// The state is always owned, so that handlers change it in place and do not clone it.
     state: Cow<'static, A::State>,
     timers: Schedule<A::Timer>,
-    /// Random choices, already made, by their keys.
+    /// Random choices that are made but not delivered, with their keys.
     choices: Schedule<(String, A::Random)>,
-    /// What the actor has sent to itself.
+    /// Messages of the actor to itself.
     inbox: VecDeque<A::Msg>,
-    /// What is durable, as soon as the driver has made the changes so that were returned last.
+    /// The last save, which is durable once the changes that were returned are.
     saved: Option<A::Storage>,
-    /// What the batch has saved last.
+    /// The last save of the batch in progress.
     unsaved: Option<A::Storage>,
     pub(super) outbox: Outbox,
     counters: Counters,
@@ -114,10 +114,10 @@ impl<A: Runnable> Core<A> {
         Ok((core, changes))
     }
 
-    /// Handles what has arrived and what is due, in this order, and messages to itself as they
-    /// arise. So a timer that is put off by what has arrived does not fire, and one that is set
-    /// without a wait fires once all of that is handled. Returns what must be made durable before
-    /// anything leaves the outbox.
+    /// Handles a batch: first the messages, then the timers and the choices that are due, and after
+    /// each event the messages of the actor to itself. So a timer that a message resets does not
+    /// fire, and a timer without a wait fires after all messages. Returns the changes that must be
+    /// durable before a message leaves the outbox.
     ///
     /// After an error nothing of the batch may be saved or sent, and the core must not be used any
     /// more.
@@ -135,7 +135,7 @@ impl<A: Runnable> Core<A> {
             self.on_message(from, message, now, watch)?;
             self.talk(&mut own, now, watch)?;
         }
-        // Only what is due by now: a timer that is set again at once has to wait for its turn.
+        // A timer that is set again and due at once waits for the next batch.
         for _ in 0..self.timers.due(now) {
             if let Some(timer) = self.timers.pop_due(now) {
                 self.counters.timeouts += 1;
@@ -153,7 +153,7 @@ impl<A: Runnable> Core<A> {
         Ok(self.changes())
     }
 
-    /// When there is something to do even if nothing arrives; zero stands for at once.
+    /// Returns the time of the next event if no message arrives; zero means at once.
     pub(super) fn next(&self) -> Option<Duration> {
         if !self.inbox.is_empty() {
             return Some(Duration::ZERO);
@@ -162,7 +162,7 @@ impl<A: Runnable> Core<A> {
         times.into_iter().flatten().min()
     }
 
-    /// What is durable, as soon as the changes are that were returned last.
+    /// Returns the last save, which is durable once the changes that were returned are.
     pub(super) fn saved(&self) -> Option<&A::Storage> {
         self.saved.as_ref()
     }
@@ -171,17 +171,17 @@ impl<A: Runnable> Core<A> {
         &self.state
     }
 
-    /// The actor, to be started again; its state is lost.
+    /// Takes the actor out, so that it can be started again. Its state is lost.
     pub(super) fn into_actor(self) -> A {
         self.actor
     }
 
-    /// The counts of the actor's steps and of its messages.
+    /// Returns the counts of the actor's steps and of its messages.
     pub(super) fn counters(&self) -> Counters {
         Counters::sum([&self.counters, self.outbox.counters()])
     }
 
-    /// Handles the messages to itself that wait, up to a number that is counted down.
+    /// Handles the messages of the actor to itself, but not more than are left to the batch.
     fn talk(
         &mut self,
         left: &mut usize,
@@ -239,7 +239,7 @@ impl<A: Runnable> Core<A> {
     }
 
     /// Executes the commands of one step in their order. A step that sends before it saves is
-    /// wrong even though here all of it is one batch: elsewhere, and in the models, it is not.
+    /// refused, although it would do no harm in a batch: in the models a step is not in a batch.
     fn execute(
         &mut self,
         out: Out<A>,
@@ -268,8 +268,8 @@ impl<A: Runnable> Core<A> {
         Ok(())
     }
 
-    /// Makes a choice and delivers it later. One with the same key that is still to come is
-    /// replaced; no options, no choice.
+    /// Makes a choice, and delivers it later. It replaces a choice with the same key that is not
+    /// delivered yet. Without options there is no choice.
     fn choose(&mut self, key: String, options: &[A::Random], now: Duration) {
         self.choices.remove(|(set, _)| *set == key);
         if let Some(random) = options.choose(&mut self.rng) {
@@ -279,7 +279,7 @@ impl<A: Runnable> Core<A> {
         }
     }
 
-    /// What the batch has changed of what is durable: of all saves only the last one counts.
+    /// Takes the changes of the batch, from its last save.
     fn changes(&mut self) -> Vec<Change<A>> {
         let Some(saved) = self.unsaved.take() else {
             return Vec::new();
@@ -302,7 +302,8 @@ fn sends_before_it_saves<A: Actor>(out: &Out<A>) -> bool {
         .any(is_save)
 }
 
-/// Nodes that are given the same seed must not draw the same timeouts, hence the id.
+/// Creates the random number generator of a node. It depends on the id, because nodes with the same
+/// seed must not draw the same timeouts.
 pub(super) fn rng_of(seed: u64, id: Id) -> SmallRng {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let salt = (usize::from(id) as u64).wrapping_mul(ODD);

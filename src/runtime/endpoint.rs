@@ -38,7 +38,7 @@ impl Link {
         }
     }
 
-    /// The counts of the link and of its parts.
+    /// Returns the counts of the link and of its parts.
     pub(super) fn counters(&self) -> Counters {
         let parts = [self.socket.counters(), self.injector.counters()];
         Counters::sum(parts.into_iter().chain([&self.counters]))
@@ -63,14 +63,14 @@ impl Link {
     }
 
     /// Sends the delayed datagrams that are due.
-    pub(super) fn release(&mut self, now: Duration) {
+    pub(super) fn send_delayed(&mut self, now: Duration) {
         while let Some((address, datagram)) = self.injector.pop_due(now) {
             self.socket.send(address, &datagram);
         }
     }
 
-    /// The time at which the next delayed datagram is due.
-    pub(super) fn next_release(&self) -> Option<Duration> {
+    /// Returns the time at which the next delayed datagram is due.
+    pub(super) fn next_delayed(&self) -> Option<Duration> {
         self.injector.next()
     }
 
@@ -149,7 +149,7 @@ mod tests {
         link.send(Duration::ZERO, &mut [Frame::of(to, &[message])]);
     }
 
-    /// Two links that know each other.
+    /// Creates two links that know each other.
     fn pair(faults: &str) -> (Link, Link) {
         let (one, at_one) = socket("127.0.0.1:0");
         let (two, at_two) = socket("127.0.0.1:0");
@@ -163,7 +163,7 @@ mod tests {
         messages.into_iter().next()
     }
 
-    /// The first messages that arrive, or none if they are dropped or too late.
+    /// Returns the first messages that arrive, or none if they are dropped or too late.
     fn receive_within(link: &mut Link, wait: Duration) -> Vec<(usize, u32)> {
         let (start, dropped) = (Instant::now(), link.counters().dropped);
         let mut messages = Vec::new();
@@ -181,7 +181,7 @@ mod tests {
         messages.map(|(from, it)| (from.into(), it)).collect()
     }
 
-    /// All messages until no more arrive.
+    /// Receives all messages until no more arrive.
     fn drain(link: &mut Link) -> Vec<u32> {
         let batches = std::iter::from_fn(|| {
             let batch = receive_within(link, BRIEFLY);
@@ -312,12 +312,12 @@ mod tests {
         let (mut one, mut two) = pair("reorder=1");
         (0..20).for_each(|message: u32| send(&mut one, 2, message));
         assert!(drain(&mut two).is_empty(), "delayed until released");
-        one.release(WAIT);
+        one.send_delayed(WAIT);
         let mut arrived = drain(&mut two);
         assert!(!arrived.is_sorted());
         arrived.sort_unstable();
         assert!(arrived.into_iter().eq(0..20));
-        assert_eq!(one.next_release(), None);
+        assert_eq!(one.next_delayed(), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The readers of bytes from outside, for the fuzzer in `models/fuzz` and for the test that runs its
-//! findings. Not for users.
+//! The readers of bytes from outside, for the fuzzer in `models/fuzz` and for the test that runs
+//! its findings. Not for users.
 
 use super::codec::{Codec, decode};
 use super::log::format::{self, FileId, HEADER, RECORD};
@@ -39,7 +39,7 @@ pub fn file<S: Delta>(content: &[u8]) -> Option<S> {
 
 /// Returns the state in a file whose records have these changes and the right checksums.
 pub fn records<S: Delta>(records: &[&[u8]]) -> Option<S> {
-    // No snapshot: it ends where the header does.
+    // The snapshot is empty: it ends where the header ends.
     let mut content = FILE.header(HEADER as u64).to_vec();
     for (sequence, changes) in (0..).zip(records) {
         let start = content.len();
@@ -70,7 +70,7 @@ mod tests {
         }
     }
 
-    /// Red if the fuzzer's files are refused for their form, so that it gets nowhere.
+    /// The fuzzer finds nothing if its files are refused for their form.
     #[test]
     fn what_is_made_for_the_fuzzer_is_read() {
         assert_eq!(records::<Sum>(&[&[1, 5], &[2, 7, 9]]), Some(Sum(21)));

@@ -1,22 +1,22 @@
-//! What a node must not forget: a log of changes, in one file at a time.
+//! The write-ahead log of a node: a sequence of changes, in one file at a time.
 //!
-//! A file `log-G` begins with the whole state as it was when the file was begun (the snapshot), and
-//! goes on with one record per save. When what was appended outgrows the snapshot, and whenever the
-//! log is opened, the state is written to `log-(G+1)`, which replaces its predecessor: so what is
-//! read is bounded by the size of the state, and what is written, in the long run, by twice the
-//! changes.
+//! A file `log-G` begins with the whole state at the time when the file was begun (the snapshot),
+//! and continues with one record per save. When the records outgrow the snapshot, and whenever the
+//! log is opened, the state is written to `log-(G+1)`, which replaces its predecessor. So the size
+//! of the state bounds the bytes that are read, and, in the long run, twice the changes bound the
+//! bytes that are written.
 //!
-//! [`format`] has the bytes. Behind the last record are zeros: to overwrite zeros costs less than to let
-//! the file grow.
+//! [`format`] has the bytes. Behind the last record are zeros: to overwrite zeros costs less than
+//! to let the file grow.
 //!
 //! # What a crash leaves behind
 //!
-//! The next record is written only when the last one is synced. So if a record is not intact, and
-//! no intact one follows it, the node was killed before it could speak of that record: it is cut
-//! off, and that is reported ([`Cut`]). If an intact record follows, or if the header or the
-//! snapshot is not intact, the file was damaged, and the node must not start: a node that forgets
-//! what it has said may contradict it. (A last record that was damaged *after* it had been synced
-//! looks like a torn one. No log can tell.)
+//! A record is written only when the one before it is synced. So if a record is not intact, and no
+//! intact record follows, the node was killed before a message could follow from that record: it is
+//! cut off and reported ([`Cut`]). If an intact record follows, or if the header or the snapshot is
+//! not intact, the file was damaged, and the node must not start: a node that forgets a save may
+//! contradict messages that it has sent. (A last record that was damaged *after* its sync looks
+//! like a torn one. No log can tell them apart.)
 
 pub(super) mod format;
 
@@ -31,13 +31,13 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// How many changes of a snapshot make one record.
+/// The number of changes in a record of a snapshot.
 const CHUNK: usize = 256;
 
-/// How much is filled with zeros at least, in bytes: what a disk writes at once.
+/// The smallest number of zeros that are written at a time: the bytes that a disk writes at once.
 const ROOM_MIN: u64 = 4096;
 
-/// What the next file is called until it is complete.
+/// The name of the next file until it is complete.
 const TEMPORARY: &str = "log.tmp";
 
 fn name(generation: u64) -> String {
@@ -50,12 +50,13 @@ fn generation(name: &str) -> Option<u64> {
     (self::name(generation) == name).then_some(generation)
 }
 
-/// How large things are, in bytes.
+/// The sizes of a log's files, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    /// How much is filled with zeros ahead of the records, at most: as much as there is already.
+    /// The greatest number of zeros that are written ahead of the records. A shorter file gets as
+    /// many as it has bytes.
     pub(super) room: u64,
-    /// No file is replaced before so much was appended to its snapshot.
+    /// The smallest size of the records behind the snapshot with which a file is replaced.
     pub(super) appended_min: u64,
 }
 
@@ -68,15 +69,15 @@ impl Default for Sizes {
     }
 }
 
-/// What was cut off the end of a log: a record whose save was never completed.
+/// A torn record that was cut off the end of a log, because its save was never completed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Cut {
     /// The file.
     pub path: PathBuf,
-    /// Where the record began, in bytes from the beginning of the file.
+    /// The offset of the record in the file, in bytes.
     pub offset: u64,
-    /// How many bytes there were, up to the last that is not zero.
+    /// The number of bytes up to the last that is not zero.
     pub bytes: u64,
 }
 
@@ -90,16 +91,16 @@ impl fmt::Display for Cut {
         let path = path.display();
         write!(
             f,
-            "{path}: {bytes} bytes cut off from byte {offset} on: a save that was never complete"
+            "{path}: {bytes} bytes cut off from byte {offset} on: a save that was not complete"
         )
     }
 }
 
-/// What a log remembers.
+/// The content of a log when it is opened.
 pub(super) struct Recovered<S> {
-    /// What was saved last.
+    /// The last save.
     pub(super) state: Option<S>,
-    /// What was cut off.
+    /// The torn record.
     pub(super) cut: Option<Cut>,
 }
 
@@ -112,19 +113,18 @@ pub(super) struct Log<M> {
     seed: u32,
     /// The sequence number of the next record.
     sequence: u64,
-    /// Where the snapshot ends.
+    /// The end of the snapshot.
     snapshot: u64,
-    /// Where the next record begins.
+    /// The beginning of the next record.
     end: u64,
-    /// Up to where there are zeros.
+    /// The end of the zeros.
     zeros: u64,
     buffer: Vec<u8>,
     counters: Counters,
 }
 
 impl<M: Medium> Log<M> {
-    /// Opens the log and reads what was saved last, which is nothing only if there never was a
-    /// log.
+    /// Opens the log, and reads the last save. There is none only if there never was a log.
     pub(super) fn open<S: Delta>(
         medium: M,
         sizes: Sizes,
@@ -147,7 +147,7 @@ impl<M: Medium> Log<M> {
             buffer: Vec::new(),
             counters: Counters::default(),
         };
-        // Which names there are may not be durable yet, if a predecessor was killed.
+        // The names may not be durable yet, if a predecessor was killed.
         let synced = log.medium.sync_names();
         synced.map_err(|source| log.refused("", "sync", source))?;
         let names = log.medium.names();
@@ -161,7 +161,7 @@ impl<M: Medium> Log<M> {
             },
         };
         log.counters.cut_bytes = recovered.cut.as_ref().map_or(0, |cut| cut.bytes);
-        // A new file: what was read may not be durable either, and a torn record must go.
+        // The content may not be durable either, and a torn record must go. So a new file begins.
         log.file.generation = last.map_or(0, |last| last + 1);
         log.begin(recovered.state.as_ref())?;
         for old in names.iter().filter(|name| generation(name).is_some()) {
@@ -194,8 +194,8 @@ impl<M: Medium> Log<M> {
         synced.map_err(|source| self.refused(&name(self.file.generation), "sync", source))
     }
 
-    /// Replaces the file by one that holds nothing but the state, which must be all that was
-    /// appended, if that has outgrown the snapshot.
+    /// Replaces the file by one with the state alone, if the records have outgrown the snapshot.
+    /// The state must be the one to which all records lead.
     pub(super) fn compact<S: Delta>(&mut self, state: &S) -> Result<(), Error> {
         let appended = self.end - self.snapshot;
         if appended <= self.sizes.appended_min.max(self.snapshot) {
@@ -213,7 +213,7 @@ impl<M: Medium> Log<M> {
         &self.counters
     }
 
-    /// Begins the file of the present generation with the state, and makes it durable.
+    /// Begins the file of the current generation with the state, and makes it durable.
     fn begin<S: Delta>(&mut self, state: Option<&S>) -> Result<(), Error> {
         let changes = state.map_or(Vec::new(), |state| state.changes(None));
         self.sequence = 0;
@@ -241,7 +241,7 @@ impl<M: Medium> Log<M> {
         self.medium.sync_names()
     }
 
-    /// Fills with zeros what the records are to be written over next, up to `end` at least.
+    /// Writes zeros where the next records will be, at least up to `end`.
     fn make_room(&mut self, end: u64) -> io::Result<()> {
         if end > self.zeros {
             let room = end.clamp(ROOM_MIN.min(self.sizes.room), self.sizes.room);

@@ -59,7 +59,7 @@ pub trait Watch<A: Actor> {
     }
 }
 
-/// Observes nothing.
+/// An observer that observes nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unwatched;
 
@@ -72,7 +72,7 @@ impl<A: Actor, F: FnMut(Id, &A::State)> Watch<A> for F {
     }
 }
 
-/// `None` observes nothing.
+/// An optional observer: `None` observes nothing.
 impl<A: Actor, W: Watch<A>> Watch<A> for Option<W> {
     fn before(&mut self, node: Id, now: Duration, event: EventOf<'_, A>) {
         if let Some(watch) = self {

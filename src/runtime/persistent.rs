@@ -30,7 +30,7 @@ pub(super) struct Persistent<A: Runnable, M> {
     /// The changes of the last batch that are not written yet.
     changes: Vec<Change<A>>,
     is_unsynced: bool,
-    /// Whether the last batch is durable, so that its messages may leave.
+    /// The last batch is durable, and its messages may leave.
     is_released: bool,
 }
 
@@ -123,7 +123,7 @@ impl<A: Runnable, M: Medium> Persistent<A, M> {
         }
     }
 
-    /// The time of the next event, even if no message arrives.
+    /// Returns the time of the next event, even if no message arrives.
     pub(super) fn next(&self) -> Option<Duration> {
         self.core.next()
     }
@@ -132,7 +132,7 @@ impl<A: Runnable, M: Medium> Persistent<A, M> {
         self.core.state()
     }
 
-    /// The last save, which is durable if the last batch is released.
+    /// Returns the last save, which is durable if the last batch is released.
     pub(super) fn saved(&self) -> Option<&A::Storage> {
         self.core.saved()
     }
@@ -162,7 +162,7 @@ mod tests {
     use stateright::actor::{Actor, Out};
     use std::borrow::Cow;
 
-    /// Saves every number, and returns it.
+    /// An actor that saves every number and returns it.
     struct Saver;
 
     impl Actor for Saver {
@@ -208,7 +208,7 @@ mod tests {
         actor
     }
 
-    /// The numbers that leave.
+    /// Returns the numbers that leave.
     fn taken(actor: &mut Persistent<Saver, Disk>) -> Vec<u32> {
         let mut frames = Vec::new();
         actor.take(&mut frames);

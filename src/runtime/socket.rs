@@ -191,7 +191,7 @@ mod tests {
         (Socket::new(socket, 1 << 20).unwrap(), address)
     }
 
-    /// The first byte of the next datagram.
+    /// Returns the first byte of the next datagram.
     fn next(socket: &mut Socket) -> Option<u8> {
         wait_for_any([&*socket], LONGEST_WAIT);
         let (datagram, _) = socket.receive()?;

@@ -14,8 +14,8 @@ fn me() -> Id {
     Id::from(0)
 }
 
-/// Adds up what it is sent. An odd number is saved with the sum; a number above 100 is halved and
-/// sent to itself; every number is answered with the sum.
+/// An actor that adds up the numbers that it receives. For an odd number it saves the sum; it sends
+/// the half of a number above 100 to itself; it answers every number with the sum.
 struct Adder;
 
 impl Actor for Adder {
@@ -47,7 +47,7 @@ impl Actor for Adder {
 
     fn on_timeout(&self, _: Id, seen: &mut Cow<Vec<u32>>, timer: &char, out: &mut Out<Self>) {
         match timer {
-            // Takes the other one back, though it is due as well.
+            // The other timer is due as well.
             'a' => out.cancel_timer('b'),
             'b' => seen.to_mut().push(1000),
             _ => (),
@@ -79,7 +79,7 @@ fn step(core: &mut Core<Adder>, now: Duration, messages: &[(usize, u32)]) -> Vec
     core.step(now, &mut messages, &mut Unwatched).unwrap()
 }
 
-/// What is in the outbox, by destination.
+/// Returns the messages in the outbox, by destination.
 fn sent(core: &mut Core<Adder>) -> Vec<(usize, Vec<u32>)> {
     let mut frames = Vec::new();
     core.outbox.take(&mut frames);
@@ -136,7 +136,7 @@ fn a_timer_that_is_taken_back_does_not_fire_and_one_that_is_set_again_waits_its_
     assert_eq!(core.counters.timeouts, before + 1);
 }
 
-/// Talks to itself without end.
+/// An actor that always sends to itself.
 struct Mumbler;
 
 impl Actor for Mumbler {
@@ -167,7 +167,7 @@ fn who_talks_to_himself_without_end_is_interrupted() {
     assert_eq!(core.next(), Some(Duration::ZERO), "and goes on at once");
 }
 
-/// Writes down what it sees, by name.
+/// An observer that records names.
 #[derive(Default)]
 struct Diary(Vec<String>);
 

@@ -59,7 +59,8 @@ impl FileId {
         header
     }
 
-    /// The checksum of the header up to the generation. The checksums of the records continue it.
+    /// Returns the checksum of the header up to the generation. The checksums of the records
+    /// continue it.
     pub(in crate::runtime) fn seed(&self) -> u32 {
         crc32fast::hash(&self.header(0)[..36])
     }

@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
 use std::fs;
 
-/// A map that grows and is trimmed; a change is an entry that was set or removed.
+/// A map that grows and is trimmed. A change sets or removes an entry.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Map(std::collections::BTreeMap<u32, String>);
 
@@ -51,7 +51,7 @@ impl<M: Medium> Log<M> {
     }
 }
 
-/// A log, and what was saved to it so far.
+/// A log, and its last save.
 struct Saver {
     log: Log<Disk>,
     state: Option<Map>,
@@ -74,7 +74,7 @@ impl Saver {
     }
 }
 
-/// The map after so many saves: one entry more each time, and never more than ten.
+/// Returns the map after a number of saves: each adds an entry, and the last ten are kept.
 fn map(saves: u32) -> Map {
     let entries = saves.saturating_sub(10)..saves;
     Map(entries
@@ -149,7 +149,7 @@ fn a_record_torn_at_any_byte_is_cut_and_the_one_before_it_remembered() {
     assert_eq!(name, only_file(&disk), "the same file");
     let whole = disk.read(&name).unwrap();
     for torn in end..longer {
-        // The rest is zeros, or never came to be in the file at all.
+        // The rest is zeros, or is missing.
         for is_short in [false, true] {
             let disk = disk.copy();
             disk.tamper(&name, |content| {
@@ -163,7 +163,7 @@ fn a_record_torn_at_any_byte_is_cut_and_the_one_before_it_remembered() {
             let written = whole[end..torn].iter().rposition(|byte| *byte != 0);
             let written = written.map(|last| (end as u64, last as u64 + 1));
             assert_eq!(recovered.cut.map(|cut| (cut.offset, cut.bytes)), written);
-            // And life goes on.
+            // The log can be used.
             log.save(&map(13).changes(Some(&map(12)))).unwrap();
             let recovered = open(disk).unwrap().1;
             assert_eq!((recovered.state, recovered.cut), (Some(map(13)), None));
@@ -242,7 +242,7 @@ fn a_crash_at_any_operation_loses_nothing_that_was_saved() {
     }
 }
 
-/// Saves until an operation of the disk fails, for each operation there is.
+/// Saves until an operation of the disk fails, for each operation.
 fn crash_at_every_operation(crash: Crash, rng: &mut SmallRng) {
     let all = saved(40).0.operations();
     let from = rng.random_range(1..20);
@@ -265,7 +265,7 @@ fn crash_at_every_operation(crash: Crash, rng: &mut SmallRng) {
         }
         let mut saver = Saver::open(&disk).unwrap();
         let state = saver.state.clone().unwrap_or_default();
-        // The save that failed may have come to be durable.
+        // The failed save may be durable.
         let found = [durable, durable + 1]
             .into_iter()
             .find(|saves| state == map(*saves));
@@ -374,7 +374,7 @@ fn random_bytes_are_refused_without_a_panic() {
         if round % 2 == 0 {
             rng.fill_bytes(&mut content[..length]);
         } else {
-            // Somewhere in the middle, so that the header is often whole.
+            // Random bytes in the middle often leave the header intact.
             let end = rng.random_range(length..content.len());
             rng.fill_bytes(&mut content[length..end]);
         }

@@ -1,4 +1,4 @@
-//! One process of a simulation: a core, a disk, and what waits while the disk works.
+//! A simulated process: an actor, its disk, and the datagrams that wait for the disk.
 
 use super::super::clock;
 use super::super::codec::{Codec, Frame, Lengths, decode};
@@ -18,13 +18,13 @@ use stateright::actor::Id;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Small, so that a short simulation exercises what is rare in earnest.
+/// The sizes of logs. They are small, so that a short simulation exercises rare events.
 const SIZES: Sizes = Sizes {
     room: 512,
     appended_min: 1024,
 };
 
-/// How many datagrams wait at most while a process is busy; further ones are lost.
+/// The greatest number of datagrams that wait for a busy process; further ones are lost.
 const WAITING_MAX: usize = 4096;
 
 /// An actor, up or down.
@@ -34,30 +34,30 @@ pub(super) struct Process<A: Runnable> {
     pub(super) codec: Codec,
     lengths: Lengths,
     begins_sync: bool,
-    /// How often it was started or crashed: what was planned for an earlier life is void.
+    /// The number of starts and crashes. Events that were planned for an earlier life are void.
     pub(super) life: u64,
     clock: Clock,
     waiting: VecDeque<Vec<u8>>,
     messages: Vec<(Id, A::Msg)>,
-    /// When it is going to be woken.
+    /// The time of the next planned wake-up.
     wake: Option<Duration>,
-    /// What must be on the disk, if it is known.
+    /// The encoded state that must be on the disk, if it is known.
     durable: Option<Vec<u8>>,
     /// The counts of the process, and of the bodies that it has lost.
     counters: Counters,
 }
 
-/// What a process reads the time off.
+/// The clock of a process.
 pub(super) struct Clock {
-    /// How many microseconds it advances in one.
+    /// The microseconds that it advances in one microsecond.
     rate: f64,
-    /// What it shows, and since when.
+    /// A reading, and its time.
     set: (u64, Duration),
     rng: SmallRng,
 }
 
 impl Clock {
-    /// A clock that is too fast or too slow, but by no more than a fraction.
+    /// Creates a clock that is too fast or too slow by at most a fraction.
     pub(super) fn new(drift: f64, mut rng: SmallRng) -> Self {
         Clock {
             rate: 1.0 + drift * rng.random_range(-1.0..=1.0),
@@ -66,7 +66,7 @@ impl Clock {
         }
     }
 
-    /// Who restarts begins to count anew, from anywhere.
+    /// Resets the clock to a random reading, for a restart.
     fn reset(&mut self, now: Duration) {
         self.set = (self.rng.random_range(0..1 << 40), now);
     }
@@ -86,7 +86,7 @@ enum Body<A: Runnable> {
 }
 
 impl<A: Runnable> Process<A> {
-    /// An actor that is down.
+    /// Creates a process whose actor is down.
     pub(super) fn new(actor: A, codec: Codec, datagram_max: usize, clock: Clock) -> Self {
         Process {
             body: Body::Down(actor),
@@ -111,8 +111,7 @@ impl<A: Runnable> Process<A> {
         }
     }
 
-    /// Starts the actor, which is down, with what its disk holds. If the disk fails on the way, it
-    /// stays down.
+    /// Starts the actor, which is down, from its disk. It stays down if the disk fails.
     pub(super) fn start(
         &mut self,
         node: usize,
@@ -166,7 +165,7 @@ impl<A: Runnable> Process<A> {
         self.body = match std::mem::replace(&mut self.body, Body::Gone) {
             Body::Up(actor) => {
                 let saved = actor.is_released().then(|| content::<A>(actor.saved()));
-                // A record that is not synced may be on the disk all the same.
+                // A record that is not synced may be on the disk or not.
                 self.durable = saved.flatten();
                 Body::Down(actor.into_actor())
             }
@@ -179,7 +178,7 @@ impl<A: Runnable> Process<A> {
         self.disk.has_failed()
     }
 
-    /// A datagram arrives.
+    /// Receives a datagram, or loses it if too many wait.
     pub(super) fn receive(&mut self, datagram: Vec<u8>) {
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(datagram);
@@ -191,7 +190,7 @@ impl<A: Runnable> Process<A> {
         next.is_some_and(|next| next <= now)
     }
 
-    /// Whether this is the waking that was planned last.
+    /// Returns whether a wake-up was planned for this life. It is then no longer planned.
     pub(super) fn wakes(&mut self, life: u64) -> bool {
         let is_planned = life == self.life;
         if is_planned {
@@ -200,7 +199,7 @@ impl<A: Runnable> Process<A> {
         is_planned
     }
 
-    /// When the process is to be woken next, unless that is planned already.
+    /// Plans the next wake-up. Returns its time, unless an earlier one is planned.
     pub(super) fn plan(&mut self, now: Duration) -> Option<Duration> {
         if self.is_syncing() {
             return None;
@@ -220,7 +219,8 @@ impl<A: Runnable> Process<A> {
         std::mem::take(&mut self.begins_sync)
     }
 
-    /// Handles what waits and what is due as one batch, unless the disk works.
+    /// Handles the waiting datagrams and the events that are due as one batch, unless the process
+    /// waits for its disk.
     pub(super) fn step(&mut self, now: Duration, watch: &mut impl Watch<A>) -> Result<(), Error> {
         if self.is_syncing() || (self.waiting.is_empty() && !self.is_due(now)) {
             return Ok(());
@@ -242,7 +242,7 @@ impl<A: Runnable> Process<A> {
         self.write(watch)
     }
 
-    /// Writes what the last batch saved. Releases its messages if nothing must be synced.
+    /// Writes the save of the last batch. Releases its messages if nothing must be synced.
     fn write(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
         let Body::Up(actor) = &mut self.body else {
             return Ok(());
@@ -279,13 +279,13 @@ impl<A: Runnable> Process<A> {
     }
 }
 
-/// The state as it is written, entry by entry: what `==` says of it is up to somebody else.
+/// Encodes a state as it is written. An actor's `==` may ignore differences.
 fn content<A: Runnable>(state: Option<&A::Storage>) -> Option<Vec<u8>> {
     let changes = state.map_or(Vec::new(), |state| state.changes(None));
     postcard::to_allocvec(&changes).ok()
 }
 
-/// Takes an error of a disk that has failed on purpose for none.
+/// Ignores an error if the disk was made to fail.
 fn forgive<T>(result: Result<T, Error>, disk: &Disk) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
