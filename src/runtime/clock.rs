@@ -1,4 +1,4 @@
-//! The clock that actors may read: monotonic, and imagined where everything else is.
+//! The monotonic clock that actors may read. In a simulation it is simulated.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -6,29 +6,27 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 thread_local! {
-    /// What the clock of the process shows whose step is being imagined on this thread.
+    /// The reading of a simulated process whose step runs on this thread.
     static IMAGINED: Cell<Option<u64>> = const { Cell::new(None) };
-    /// What the clock of a step that is replayed on this thread is still to show.
+    /// The readings that are left to a step that is replayed on this thread.
     static REPLAYED: RefCell<Option<VecDeque<u64>>> = const { RefCell::new(None) };
-    /// What a step that is recorded on this thread has read.
+    /// The readings of a step that is recorded on this thread.
     static NOTED: RefCell<Option<Vec<u64>>> = const { RefCell::new(None) };
 }
 
-/// Microseconds by a clock that never runs backwards, counted from some moment that is another one
-/// in every process of the operating system. Within a
-/// [`simulator`](super::simulator)'s step it is the clock of the process that takes the step, and
-/// within a [`replay`] it shows what was recorded.
+/// Reads a clock in microseconds. It never runs backwards, and counts from the first reading in a
+/// process of the operating system. In a step of a [`simulator`](super::simulator) it is the clock
+/// of the simulated process, and in a [`replay`] it shows the recorded readings.
 ///
-/// It neither depends on the time of day nor follows it. A machine that is suspended may stop it:
-/// so never compare its readings with those of another machine, but as far as rates go.
+/// It does not depend on the time of day. It may stop while the machine is suspended. So do not
+/// compare its readings with those of another machine, except for their rates.
 #[must_use]
 pub fn now_us() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     let real = || microseconds(START.get_or_init(Instant::now).elapsed());
     let replayed = REPLAYED.with_borrow_mut(|left| {
         let next = left.as_mut().map(VecDeque::pop_front);
-        // A step that reads more often than it was recorded to is told the wrong time, and its
-        // replay that it did.
+        // A step that reads more often than was recorded gets a wrong time, and `replay` says so.
         if next == Some(None) {
             *left = None;
         }
@@ -39,10 +37,10 @@ pub fn now_us() -> u64 {
     shown
 }
 
-/// Has the clock show these readings, one after the other, for as long as `step` takes. Says as
-/// well whether the step read just these.
+/// Runs a step during which the clock shows these readings, one after the other. Also returns
+/// whether the step read exactly these.
 pub fn replay<T>(readings: &[u64], step: impl FnOnce() -> T) -> (T, bool) {
-    /// Also if the step panics: the thread may go on.
+    /// A guard that ends the replay, even if the step panics.
     struct Back;
     impl Drop for Back {
         fn drop(&mut self) {
@@ -56,19 +54,19 @@ pub fn replay<T>(readings: &[u64], step: impl FnOnce() -> T) -> (T, bool) {
     (result, is_exact)
 }
 
-/// From now on readings are noted on this thread.
+/// Begins to record the readings on this thread.
 pub(super) fn note() {
     NOTED.set(Some(Vec::new()));
 }
 
-/// What was noted; no more is.
+/// Ends the recording, and returns it.
 pub(super) fn noted() -> Vec<u64> {
     NOTED.take().unwrap_or_default()
 }
 
-/// Has the clock show a time for as long as `step` takes.
+/// Runs a step during which the clock shows a time.
 pub(super) fn imagine<T>(shown: u64, step: impl FnOnce() -> T) -> T {
-    /// Also if the step panics: the thread may go on.
+    /// A guard that restores the clock, even if the step panics.
     struct Back(Option<u64>);
     impl Drop for Back {
         fn drop(&mut self) {
@@ -79,7 +77,7 @@ pub(super) fn imagine<T>(shown: u64, step: impl FnOnce() -> T) -> T {
     step()
 }
 
-/// A duration in microseconds; 2⁶⁴ of them are 584,000 years.
+/// Returns a duration in microseconds, of which 2⁶⁴ are 584,000 years.
 pub(super) fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,49 +1,48 @@
-//! One datagram: a header, messages, and a tag.
+//! A datagram: a header, messages, and a tag.
 //!
 //! | bytes | field | |
 //! |---|---|---|
 //! | 4 | magic | `Synd` |
 //! | 1 | version | 2 |
-//! | 1 | tag | 0 for a checksum, 1 for a code under a key |
+//! | 1 | tag | 0 for a checksum, 1 for an authentication code |
 //! | 8 | cluster | datagrams of other clusters are dropped |
 //! | 8 | source | id of the sender |
 //! | 8 | destination | id of the receiver |
 //! | 2 + n | message | its length and the message, postcard; at least one |
 //! | 4 or 16 | tag | over all of the above |
 //!
-//! Integers are little-endian. Without a key the tag is a CRC-32, which finds accidents, not
-//! attacks. With one it is the first half of a keyed BLAKE3 hash, which nobody can make who does
-//! not have the key. It does not tell an old datagram from a new one: the network of the models
-//! may repeat any message at any time, so that a replay within the cluster is nothing new.
+//! Integers are little-endian. Without a key the tag is a CRC-32, which detects accidents but no
+//! attacks. With a key it is the first half of a keyed BLAKE3 hash, which only the owners of the
+//! key can compute. It does not detect a replay within the cluster, because the protocols expect
+//! that: the network of the models may repeat every message at any time.
 
 use super::counters::Refusal;
-use super::outbox::Lengths;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stateright::actor::Id;
 use std::fmt;
 
-/// The longest datagram in bytes, header included: what UDP over IPv4 can carry.
+/// The length in bytes of the longest datagram that UDP over IPv4 can carry, including the header.
 pub const MAX_DATAGRAM: usize = 65_507;
 
 const MAGIC: [u8; 4] = *b"Synd";
 const VERSION: u8 = 2;
-/// Length in bytes of what precedes the messages.
+/// The length of the header in bytes.
 pub(super) const HEADER: usize = 4 + 1 + 1 + 8 + 8 + 8;
-/// Length in bytes of the length of a message.
+/// The length of a message's length in bytes.
 pub(super) const LENGTH: usize = 2;
 const CHECKSUM: usize = 4;
 const CODE: usize = 16;
-/// The shortest limit that a node accepts for its datagrams, in bytes: every header fits, and a
-/// message of some size.
+/// The smallest length in bytes to which datagrams can be limited. A header and a short message
+/// fit.
 pub(super) const LIMIT_MIN: usize = 128;
 
-/// What the members of a cluster have in common and nobody else knows. Shown as nothing.
+/// The secret key of a cluster. `Debug` hides it.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// The key that consists of these bytes, which should be random.
+    /// Creates a key from bytes, which should be random.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Key(bytes)
@@ -56,7 +55,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Writes and reads the datagrams of one node.
+/// The encoder and decoder of a node's datagrams.
 pub(super) struct Codec {
     cluster: u64,
     node: u64,
@@ -69,7 +68,7 @@ impl Codec {
         Codec { cluster, node, key }
     }
 
-    /// How many bytes of a datagram its tag takes up.
+    /// Returns the length of a tag in bytes.
     pub(super) fn tag_length(&self) -> usize {
         match self.key {
             Some(_) => CODE,
@@ -77,8 +76,7 @@ impl Codec {
         }
     }
 
-    /// How long datagrams may become if those that messages share have `datagram_max` bytes at
-    /// most.
+    /// Returns the lengths of datagrams if messages share at most `datagram_max` bytes.
     pub(super) fn lengths(&self, datagram_max: usize) -> Lengths {
         Lengths {
             limit: datagram_max - self.tag_length(),
@@ -87,22 +85,23 @@ impl Codec {
         }
     }
 
-    /// Completes a datagram, which has its messages, and room for a header before them.
-    pub(super) fn seal(&self, destination: Id, datagram: &mut Vec<u8>) {
+    /// Completes a datagram: writes its header, and appends its tag.
+    pub(super) fn seal(&self, frame: &mut Frame) {
+        let Frame { to, datagram, .. } = frame;
         datagram[..4].copy_from_slice(&MAGIC);
         datagram[4] = VERSION;
         datagram[5] = u8::from(self.key.is_some());
         datagram[6..14].copy_from_slice(&self.cluster.to_le_bytes());
         datagram[14..22].copy_from_slice(&self.node.to_le_bytes());
-        datagram[22..30].copy_from_slice(&number(destination).to_le_bytes());
+        datagram[22..30].copy_from_slice(&number(*to).to_le_bytes());
         match &self.key {
             Some(key) => datagram.extend(code(key, datagram)),
             None => datagram.extend(crc32fast::hash(datagram).to_le_bytes()),
         }
     }
 
-    /// Checks everything but the messages. Returns the id of the sender, and the messages, still
-    /// encoded.
+    /// Checks a datagram, except for its messages. Returns the id of the sender, and the encoded
+    /// messages.
     pub(super) fn open<'d>(&self, datagram: &'d [u8]) -> Result<(Id, &'d [u8]), Refusal> {
         if datagram.len() > MAX_DATAGRAM {
             return Err(Refusal::Oversized);
@@ -136,7 +135,7 @@ impl Codec {
     fn check_tag(&self, content: &[u8], tag: &[u8]) -> Result<(), Refusal> {
         match &self.key {
             Some(key) => {
-                // All bytes are compared, so that the time tells nothing of how many are right.
+                // All bytes are compared, so that the time does not depend on the bytes.
                 let pairs = code(key, content).into_iter().zip(tag);
                 let differing = pairs.fold(0, |bits, (ours, theirs)| bits | (ours ^ theirs));
                 (differing == 0)
@@ -155,7 +154,7 @@ fn code(key: &Key, content: &[u8]) -> [u8; CODE] {
     half.unwrap_or_default()
 }
 
-/// Reads all messages of a datagram, from `source`, or none of them.
+/// Reads all messages of a datagram from `source`, or none of them.
 pub(super) fn decode<M: DeserializeOwned>(
     source: Id,
     mut payload: &[u8],
@@ -177,7 +176,7 @@ pub(super) fn decode<M: DeserializeOwned>(
     Ok(())
 }
 
-/// Reads a message, which must be as long as is said before it.
+/// Reads a message, which must have the length that precedes it.
 fn next<M: DeserializeOwned>(payload: &[u8]) -> Result<(M, &[u8]), Refusal> {
     let (length, rest) = payload.split_first_chunk().ok_or(Refusal::Message)?;
     let length = usize::from(u16::from_le_bytes(*length));
@@ -189,29 +188,75 @@ fn next<M: DeserializeOwned>(payload: &[u8]) -> Result<(M, &[u8]), Refusal> {
     }
 }
 
-/// Appends a message to a datagram, unless that would grow beyond `limit`: then it is as before.
-pub(super) fn append<M: Serialize>(
-    datagram: &mut Vec<u8>,
-    message: &M,
-    limit: usize,
-) -> Result<(), postcard::Error> {
-    let before = datagram.len();
-    datagram.extend([0; LENGTH]);
-    let tail = Tail { datagram, limit };
-    match postcard::serialize_with_flavor(message, tail) {
-        Ok(()) => {
-            let length = (datagram.len() - before - LENGTH) as u16;
-            datagram[before..before + LENGTH].copy_from_slice(&length.to_le_bytes());
-            Ok(())
+/// The greatest lengths of datagrams in bytes, without their tags.
+#[derive(Clone, Copy)]
+pub(super) struct Lengths {
+    /// The greatest length of a datagram that messages share.
+    pub(super) limit: usize,
+    /// The greatest length of a datagram with one message.
+    pub(super) most: usize,
+    /// The greatest number of messages in a datagram.
+    pub(super) messages: usize,
+}
+
+/// A datagram that is being written: room for the header, and messages.
+pub(super) struct Frame {
+    to: Id,
+    messages: usize,
+    datagram: Vec<u8>,
+}
+
+impl Frame {
+    /// Begins a datagram in a buffer, whose content is lost.
+    pub(super) fn begin(to: Id, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.resize(HEADER, 0);
+        Frame {
+            to,
+            messages: 0,
+            datagram: buffer,
         }
-        Err(error) => {
-            datagram.truncate(before);
-            Err(error)
+    }
+
+    /// Appends a message. Leaves the datagram as it was if the message does not fit.
+    pub(super) fn push<M: Serialize>(
+        &mut self,
+        message: &M,
+        lengths: &Lengths,
+    ) -> Result<(), postcard::Error> {
+        let limit = match self.messages {
+            0 => lengths.most,
+            messages if messages < lengths.messages => lengths.limit,
+            _ => return Err(postcard::Error::SerializeBufferFull),
+        };
+        let datagram = &mut self.datagram;
+        let before = datagram.len();
+        datagram.extend([0; LENGTH]);
+        if let Err(error) = postcard::serialize_with_flavor(message, Tail { datagram, limit }) {
+            self.datagram.truncate(before);
+            return Err(error);
         }
+        let length = (self.datagram.len() - before - LENGTH) as u16;
+        self.datagram[before..before + LENGTH].copy_from_slice(&length.to_le_bytes());
+        self.messages += 1;
+        Ok(())
+    }
+
+    pub(super) fn to(&self) -> Id {
+        self.to
+    }
+
+    /// Returns the datagram, which is complete once it is [sealed](Codec::seal).
+    pub(super) fn datagram(&self) -> &[u8] {
+        &self.datagram
+    }
+
+    pub(super) fn into_datagram(self) -> Vec<u8> {
+        self.datagram
     }
 }
 
-/// Writes to the end of a datagram, up to a limit of at most [`MAX_DATAGRAM`].
+/// A writer to the end of a datagram, with a limit of at most [`MAX_DATAGRAM`].
 struct Tail<'a> {
     datagram: &'a mut Vec<u8>,
     limit: usize,
@@ -269,9 +314,51 @@ impl Header {
     }
 }
 
-/// The id as it is written. No id is lost: `usize` has at most 64 bits.
+/// Returns the id as it is written. `usize` has at most 64 bits.
 fn number(id: Id) -> u64 {
     usize::from(id) as u64
+}
+
+#[cfg(test)]
+impl Frame {
+    /// Writes a datagram, which is not sealed.
+    pub(super) fn of<M: Serialize>(to: usize, messages: &[M]) -> Self {
+        let mut frame = Frame::begin(Id::from(to), Vec::new());
+        let lengths = Codec::new(0, Id::from(0), None).lengths(MAX_DATAGRAM);
+        for message in messages {
+            frame.push(message, &lengths).unwrap();
+        }
+        frame
+    }
+
+    /// Returns the destination and the messages of a datagram that is not sealed.
+    pub(super) fn content<M: DeserializeOwned>(&self) -> (usize, Vec<M>) {
+        let mut messages = Vec::new();
+        decode(self.to, &self.datagram[HEADER..], &mut messages).unwrap();
+        let messages = messages.into_iter().map(|(_, message)| message);
+        (self.to.into(), messages.collect())
+    }
+}
+
+#[cfg(test)]
+impl Codec {
+    /// Writes a datagram.
+    pub(super) fn datagram<M: Serialize>(&self, to: usize, messages: &[M]) -> Vec<u8> {
+        let mut frame = Frame::of(to, messages);
+        self.seal(&mut frame);
+        frame.into_datagram()
+    }
+
+    /// Reads a datagram.
+    pub(super) fn read<M: DeserializeOwned>(
+        &self,
+        datagram: &[u8],
+    ) -> Result<Vec<(Id, M)>, Refusal> {
+        let (source, payload) = self.open(datagram)?;
+        let mut messages = Vec::new();
+        decode(source, payload, &mut messages)?;
+        Ok(messages)
+    }
 }
 
 #[cfg(test)]
@@ -290,28 +377,12 @@ mod tests {
         Codec::new(7, Id::from(node), key)
     }
 
-    fn sealed<M: Serialize>(codec: &Codec, to: usize, messages: &[M]) -> Vec<u8> {
-        let mut datagram = vec![0; HEADER];
-        for message in messages {
-            append(&mut datagram, message, MAX_DATAGRAM).unwrap();
-        }
-        codec.seal(Id::from(to), &mut datagram);
-        datagram
-    }
-
     fn datagram<M: Serialize>(from: usize, to: usize, messages: &[M]) -> Vec<u8> {
-        sealed(&codec(from, None), to, messages)
-    }
-
-    fn read_with(codec: &Codec, datagram: &[u8]) -> Result<Vec<(Id, Message)>, Refusal> {
-        let (source, payload) = codec.open(datagram)?;
-        let mut messages = Vec::new();
-        decode(source, payload, &mut messages)?;
-        Ok(messages)
+        codec(from, None).datagram(to, messages)
     }
 
     fn read(node: usize, datagram: &[u8]) -> Result<Vec<(Id, Message)>, Refusal> {
-        read_with(&codec(node, None), datagram)
+        codec(node, None).read(datagram)
     }
 
     fn message(number: u32) -> Message {
@@ -341,17 +412,17 @@ mod tests {
         expected[5] = 1;
         let tag = blake3::keyed_hash(&[9; 32], &expected);
         let keyed = [&expected[..], &tag.as_bytes()[..16]].concat();
-        assert_eq!(sealed(&codec(1, key(9)), 2, &[300_u32, 5]), keyed);
+        assert_eq!(codec(1, key(9)).datagram(2, &[300_u32, 5]), keyed);
     }
 
     #[test]
     fn every_truncation_is_refused() {
         for key in [None, key(9)] {
             let codec = codec(2, key.clone());
-            let datagram = sealed(&self::codec(1, key), 2, &[message(1), message(2)]);
-            assert!(read_with(&codec, &datagram).is_ok());
+            let datagram = self::codec(1, key).datagram(2, &[message(1), message(2)]);
+            assert!(codec.read::<Message>(&datagram).is_ok());
             for length in 0..datagram.len() {
-                let refusal = read_with(&codec, &datagram[..length]).unwrap_err();
+                let refusal = codec.read::<Message>(&datagram[..length]).unwrap_err();
                 let is_short = length < HEADER + LENGTH + codec.tag_length();
                 let expected = match codec.key {
                     _ if is_short => Refusal::Short,
@@ -367,7 +438,7 @@ mod tests {
     fn every_flipped_bit_is_refused() {
         for key in [None, key(9)] {
             let codec = codec(2, key.clone());
-            let datagram = sealed(&self::codec(1, key), 2, &[message(1), message(2)]);
+            let datagram = self::codec(1, key).datagram(2, &[message(1), message(2)]);
             for bit in 0..8 * datagram.len() {
                 let mut flipped = datagram.clone();
                 flipped[bit / 8] ^= 1 << (bit % 8);
@@ -377,7 +448,8 @@ mod tests {
                     (5, _) | (_, Some(_)) => Refusal::Unauthenticated,
                     (_, None) => Refusal::Checksum,
                 };
-                assert_eq!(read_with(&codec, &flipped), Err(expected), "bit {bit}");
+                let read = codec.read::<Message>(&flipped);
+                assert_eq!(read, Err(expected), "bit {bit}");
             }
         }
     }
@@ -394,15 +466,18 @@ mod tests {
     fn who_does_not_have_the_key_is_not_heard() {
         let ours = codec(2, key(9));
         for theirs in [None, key(8)] {
-            let datagram = sealed(&codec(1, theirs), 2, &[message(1)]);
-            assert_eq!(read_with(&ours, &datagram), Err(Refusal::Unauthenticated));
+            let datagram = codec(1, theirs).datagram(2, &[message(1)]);
+            assert_eq!(
+                ours.read::<Message>(&datagram),
+                Err(Refusal::Unauthenticated)
+            );
         }
-        // And a replay from a cluster that shares the key is not of this cluster.
-        let replayed = sealed(&Codec::new(8, Id::from(1), key(9)), 2, &[message(1)]);
-        assert_eq!(read_with(&ours, &replayed), Err(Refusal::Cluster));
-        let keyed = sealed(&codec(1, key(9)), 2, &[message(1)]);
+        // A replay from a cluster that shares the key is not of this cluster.
+        let replayed = Codec::new(8, Id::from(1), key(9)).datagram(2, &[message(1)]);
+        assert_eq!(ours.read::<Message>(&replayed), Err(Refusal::Cluster));
+        let keyed = codec(1, key(9)).datagram(2, &[message(1)]);
         assert_eq!(read(2, &keyed), Err(Refusal::Unauthenticated));
-        assert!(read_with(&ours, &keyed).is_ok());
+        assert!(ours.read::<Message>(&keyed).is_ok());
         assert_eq!(format!("{:?}", key(9)), "Some(Key(..))");
     }
 
@@ -414,14 +489,13 @@ mod tests {
         let longest = vec![0; MAX_DATAGRAM + 1];
         assert_eq!(read(2, &longest), Err(Refusal::Oversized));
         // The second message claims to be longer than what is left.
-        let mut beyond = vec![0; HEADER];
-        append(&mut beyond, &message(1), MAX_DATAGRAM).unwrap();
-        let second = beyond.len();
-        append(&mut beyond, &message(2), MAX_DATAGRAM).unwrap();
-        beyond[second] += 1;
-        codec(1, None).seal(Id::from(2), &mut beyond);
         let codec = codec(2, None);
-        let (source, payload) = codec.open(&beyond).unwrap();
+        let mut beyond = Frame::of(2, &[message(1)]);
+        let second = beyond.datagram.len();
+        beyond.push(&message(2), &codec.lengths(1000)).unwrap();
+        beyond.datagram[second] += 1;
+        self::codec(1, None).seal(&mut beyond);
+        let (source, payload) = codec.open(beyond.datagram()).unwrap();
         let mut messages = vec![(Id::from(5), message(5))];
         assert_eq!(
             decode(source, payload, &mut messages),
@@ -447,8 +521,8 @@ mod tests {
             let mut bytes = vec![0; rng.random_range(0..200)];
             rng.fill_bytes(&mut bytes);
             assert!(read(2, &bytes).is_err());
-            // What decodes is a message that a peer could have sent; what matters is no panic,
-            // and no more messages than there are bytes.
+            // Bytes that can be decoded are a message of a peer. There must be no panic, and not
+            // more messages than bytes.
             let mut messages: Vec<(Id, Message)> = Vec::new();
             let _ = decode(Id::from(1), &bytes, &mut messages);
             assert!(messages.len() <= bytes.len() / LENGTH);
@@ -461,16 +535,14 @@ mod tests {
         let codec = codec(2, key(9));
         let mut refused = 0;
         for _ in 0..20_000 {
-            let mut bytes = vec![0; HEADER];
-            for number in 0..rng.random_range(1..4) {
-                append(&mut bytes, &message(number), MAX_DATAGRAM).unwrap();
-            }
+            let messages: Vec<_> = (0..rng.random_range(1..4)).map(message).collect();
+            let mut frame = Frame::of(2, &messages);
             for _ in 0..rng.random_range(1..4) {
-                let at = rng.random_range(HEADER..bytes.len());
-                bytes[at] = rng.random();
+                let at = rng.random_range(HEADER..frame.datagram.len());
+                frame.datagram[at] = rng.random();
             }
-            self::codec(1, key(9)).seal(Id::from(2), &mut bytes);
-            refused += usize::from(read_with(&codec, &bytes).is_err());
+            self::codec(1, key(9)).seal(&mut frame);
+            refused += usize::from(codec.read::<Message>(frame.datagram()).is_err());
         }
         assert!((5_000..20_000).contains(&refused), "{refused}");
     }
@@ -500,17 +572,14 @@ mod tests {
     fn the_longest_message_fits_and_one_byte_more_does_not() {
         for key in [None, key(9)] {
             let codec = codec(1, key);
-            let limit = MAX_DATAGRAM - codec.tag_length();
-            let mut datagram = vec![0; HEADER];
+            let lengths = codec.lengths(LIMIT_MIN);
             // Postcard writes the length of a text before it, here in three bytes.
-            let mut text = "x".repeat(limit - HEADER - LENGTH - 3);
-            append(&mut datagram, &text, limit).unwrap();
-            codec.seal(Id::from(2), &mut datagram);
-            assert_eq!(datagram.len(), MAX_DATAGRAM);
+            let mut text = "x".repeat(lengths.most - HEADER - LENGTH - 3);
+            assert_eq!(codec.datagram(2, &[&text]).len(), MAX_DATAGRAM);
             text.push('x');
-            let mut datagram = vec![0; HEADER];
-            assert!(append(&mut datagram, &text, limit).is_err());
-            assert_eq!(datagram.len(), HEADER, "as before");
+            let mut frame = Frame::of::<Message>(2, &[]);
+            assert!(frame.push(&text, &lengths).is_err());
+            assert_eq!(frame.datagram.len(), HEADER, "as before");
         }
     }
 }

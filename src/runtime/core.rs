@@ -1,13 +1,15 @@
-//! The inside of a node: an actor and what it has asked for, without sockets, files or a clock.
+//! The core of a node: an actor, its timers and its messages, without sockets, files or a clock.
 //!
-//! Whoever drives a core (the event loop over UDP, or the simulator) hands it the time and the
-//! messages that have arrived, makes durable what it returns, and only then sends what is in its
-//! outbox. So all steps that follow from one batch of messages are one step to everybody outside:
-//! either everything is durable and said, or nothing has happened.
+//! A core gets the time and the messages that have arrived, and returns the changes to save. Its
+//! messages stay in the outbox until the changes are durable: see [`super::persistent`]. So all
+//! steps of a batch are one step to the outside: either the whole batch is durable and sent, or
+//! nothing has happened.
 
+use super::codec::Lengths;
 use super::counters::Counters;
 use super::error::Error;
-use super::outbox::{Lengths, Outbox};
+use super::observer::{Event, Watch};
+use super::outbox::Outbox;
 use super::timer::{Schedule, draw};
 use crate::delta::Delta;
 use rand::SeedableRng;
@@ -18,163 +20,82 @@ use serde::de::DeserializeOwned;
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
-/// How long a random choice takes.
+/// The delay of a random choice.
 const CHOICE_DELAY: Range<Duration> = Duration::ZERO..Duration::from_millis(10);
 
-/// How many messages to itself an actor handles in one batch; the others wait for the next, so
-/// that an actor which talks to itself without end still listens.
+/// The greatest number of messages to itself that an actor handles in a batch. The others wait for
+/// the next batch, so that an actor that always sends to itself also receives.
 const OWN_MAX: usize = 1024;
 
-/// What an actor needs to be run: messages that can be encoded, and storage that can be saved by
-/// what changed. Every actor that has this is `Runnable`.
+/// An actor that can be run: its messages can be encoded, and its storage can be saved by changes.
+/// Every such actor is `Runnable`.
 ///
 /// Messages and changes must not contain collections of a type without content, such as `Vec<()>`:
 /// a few bytes can claim any number of such items, and counting them takes forever.
-pub trait Runnable: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> + 'static {}
+pub trait Runnable:
+    Actor<Msg: Serialize + DeserializeOwned, Storage: Delta<Change: Send>> + 'static
+{
+}
 
-impl<A: 'static> Runnable for A where A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta> {}
+impl<A: 'static> Runnable for A where
+    A: Actor<Msg: Serialize + DeserializeOwned, Storage: Delta<Change: Send>>
+{
+}
 
-/// What an actor saves, piece by piece.
+/// A change of an actor's storage.
 pub(super) type Change<A> = <<A as Actor>::Storage as Delta>::Change;
 
-/// What an actor reacts to.
-pub enum Event<'a, A: Actor> {
-    /// It starts, with what it saved last.
-    Start(&'a Option<A::Storage>),
-    /// A message arrives, perhaps from itself.
-    Message(Id, &'a A::Msg),
-    /// A timer fires.
-    Timeout(&'a A::Timer),
-    /// A random choice has been made.
-    Choice(&'a A::Random),
+/// The parts of an actor that is about to start.
+pub(super) struct Setup<A: Runnable> {
+    pub(super) actor: A,
+    pub(super) id: Id,
+    /// The last save.
+    pub(super) saved: Option<A::Storage>,
+    pub(super) lengths: Lengths,
+    /// The source of every random draw.
+    pub(super) rng: SmallRng,
 }
 
-impl<A: Actor> fmt::Debug for Event<'_, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Start(saved) => f.debug_tuple("Start").field(saved).finish(),
-            Event::Message(from, message) => {
-                let mut tuple = f.debug_tuple("Message");
-                tuple.field(from).field(message).finish()
-            }
-            Event::Timeout(timer) => f.debug_tuple("Timeout").field(timer).finish(),
-            Event::Choice(random) => f.debug_tuple("Choice").field(random).finish(),
-        }
-    }
-}
-
-/// Looks on while an actor runs: every step, as it is taken, and every state that is durable.
-///
-/// What an actor comes to in a step may be undone by a crash until it is durable; a decision, say,
-/// that rests on a vote which is lost. So whoever acts upon what a node says of itself, or judges
-/// it, must look at what is [`durable`](Watch::durable). A closure that takes an id and a state is
-/// called for these.
-pub trait Watch<A: Actor> {
-    /// An event is about to be handled, at a time since whatever moment the driver counts from.
-    fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
-        let _ = (node, now, event);
-    }
-
-    /// The event led to a state and commands. None of them has been executed, and nothing of it is
-    /// durable: this is to watch, not to act upon.
-    fn after(&mut self, node: Id, state: &A::State, commands: &Out<A>) {
-        let _ = (node, state, commands);
-    }
-
-    /// What all steps so far have saved is durable, and their messages are about to leave. Called
-    /// after the start and after every batch of steps, whether or not they saved anything.
-    ///
-    /// # Errors
-    ///
-    /// An error stops the node, before anything leaves.
-    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
-        let _ = (node, state);
-        Ok(())
-    }
-}
-
-/// Looks away.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unwatched;
-
-impl<A: Actor> Watch<A> for Unwatched {}
-
-impl<A: Actor, F: FnMut(Id, &A::State)> Watch<A> for F {
-    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
-        self(node, state);
-        Ok(())
-    }
-}
-
-/// Looks on if there is somebody.
-impl<A: Actor, W: Watch<A>> Watch<A> for Option<W> {
-    fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
-        if let Some(watch) = self {
-            watch.before(node, now, event);
-        }
-    }
-
-    fn after(&mut self, node: Id, state: &A::State, commands: &Out<A>) {
-        if let Some(watch) = self {
-            watch.after(node, state, commands);
-        }
-    }
-
-    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
-        match self {
-            Some(watch) => watch.durable(node, state),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Something that has happened, to be handled.
-enum Happened<A: Actor> {
-    Message(Id, A::Msg),
-    Timeout(A::Timer),
-    Choice(A::Random),
-}
-
-/// An actor that has been started.
+/// An actor that is started.
 pub(super) struct Core<A: Runnable> {
     actor: A,
     id: Id,
-    /// Always owned, so that handlers change it in place instead of cloning it.
+    /// The state is always owned, so that handlers change it in place and do not clone it.
     state: Cow<'static, A::State>,
     timers: Schedule<A::Timer>,
-    /// Random choices, already made, by their keys.
+    /// Random choices that are made but not delivered, with their keys.
     choices: Schedule<(String, A::Random)>,
-    /// What the actor has sent to itself.
+    /// Messages of the actor to itself.
     inbox: VecDeque<A::Msg>,
-    /// What is durable, as soon as the driver has made the changes so that were returned last.
+    /// The last save, which is durable once the changes that were returned are.
     saved: Option<A::Storage>,
-    /// What the batch has saved last.
+    /// The last save of the batch in progress.
     unsaved: Option<A::Storage>,
     pub(super) outbox: Outbox,
-    pub(super) counters: Counters,
+    counters: Counters,
     rng: SmallRng,
 }
 
 impl<A: Runnable> Core<A> {
-    /// An actor that is about to be started with what it saved last. The seed determines, together
-    /// with the id, every random draw.
+    /// Starts an actor from its last save. Returns the changes that it saves.
     pub(super) fn start(
-        actor: A,
-        id: Id,
-        saved: Option<A::Storage>,
-        lengths: Lengths,
-        rng: SmallRng,
+        setup: Setup<A>,
         now: Duration,
         watch: &mut impl Watch<A>,
     ) -> Result<(Self, Vec<Change<A>>), Error> {
+        let Setup {
+            actor,
+            id,
+            saved,
+            lengths,
+            rng,
+        } = setup;
+        watch.before(id, now, Event::Start(&saved));
         let mut out = Out::new();
-        watch.before(id, now, &Event::Start(&saved));
         let state = actor.on_start(id, &saved, &mut out);
-        watch.after(id, &state, &out);
         let mut core = Core {
             actor,
             id,
@@ -188,15 +109,15 @@ impl<A: Runnable> Core<A> {
             counters: Counters::default(),
             rng,
         };
-        core.execute(out, now)?;
+        core.execute(out, now, watch)?;
         let changes = core.changes();
         Ok((core, changes))
     }
 
-    /// Handles what has arrived and what is due, in this order, and messages to itself as they
-    /// arise. So a timer that is put off by what has arrived does not fire, and one that is set
-    /// without a wait fires once all of that is handled. Returns what must be made durable before
-    /// anything leaves the outbox.
+    /// Handles a batch: first the messages, then the timers and the choices that are due, and after
+    /// each event the messages of the actor to itself. So a timer that a message resets does not
+    /// fire, and a timer without a wait fires after all messages. Returns the changes that must be
+    /// durable before a message leaves the outbox.
     ///
     /// After an error nothing of the batch may be saved or sent, and the core must not be used any
     /// more.
@@ -206,32 +127,33 @@ impl<A: Runnable> Core<A> {
         messages: &mut Vec<(Id, A::Msg)>,
         watch: &mut impl Watch<A>,
     ) -> Result<Vec<Change<A>>, Error> {
+        self.counters.batches += 1;
         let mut own = OWN_MAX;
         self.talk(&mut own, now, watch)?;
         self.counters.messages_received += messages.len() as u64;
         for (from, message) in messages.drain(..) {
-            self.react(Happened::Message(from, message), now, watch)?;
+            self.on_message(from, message, now, watch)?;
             self.talk(&mut own, now, watch)?;
         }
-        // Only what is due by now: a timer that is set again at once has to wait for its turn.
+        // A timer that is set again and due at once waits for the next batch.
         for _ in 0..self.timers.due(now) {
             if let Some(timer) = self.timers.pop_due(now) {
                 self.counters.timeouts += 1;
-                self.react(Happened::Timeout(timer), now, watch)?;
+                self.on_timeout(&timer, now, watch)?;
                 self.talk(&mut own, now, watch)?;
             }
         }
         for _ in 0..self.choices.due(now) {
             if let Some((_, random)) = self.choices.pop_due(now) {
                 self.counters.choices += 1;
-                self.react(Happened::Choice(random), now, watch)?;
+                self.on_choice(&random, now, watch)?;
                 self.talk(&mut own, now, watch)?;
             }
         }
         Ok(self.changes())
     }
 
-    /// When there is something to do even if nothing arrives; zero stands for at once.
+    /// Returns the time of the next event if no message arrives; zero means at once.
     pub(super) fn next(&self) -> Option<Duration> {
         if !self.inbox.is_empty() {
             return Some(Duration::ZERO);
@@ -240,7 +162,7 @@ impl<A: Runnable> Core<A> {
         times.into_iter().flatten().min()
     }
 
-    /// What is durable, as soon as the changes are that were returned last.
+    /// Returns the last save, which is durable once the changes that were returned are.
     pub(super) fn saved(&self) -> Option<&A::Storage> {
         self.saved.as_ref()
     }
@@ -249,12 +171,17 @@ impl<A: Runnable> Core<A> {
         &self.state
     }
 
-    /// The actor, to be started again; its state is lost.
-    pub(super) fn into_actor(self) -> (A, Counters) {
-        (self.actor, self.counters)
+    /// Takes the actor out, so that it can be started again. Its state is lost.
+    pub(super) fn into_actor(self) -> A {
+        self.actor
     }
 
-    /// Handles the messages to itself that wait, up to a number that is counted down.
+    /// Returns the counts of the actor's steps and of its messages.
+    pub(super) fn counters(&self) -> Counters {
+        Counters::sum([&self.counters, self.outbox.counters()])
+    }
+
+    /// Handles the messages of the actor to itself, but not more than are left to the batch.
     fn talk(
         &mut self,
         left: &mut usize,
@@ -266,40 +193,60 @@ impl<A: Runnable> Core<A> {
         {
             *left -= 1;
             self.counters.own += 1;
-            self.react(Happened::Message(self.id, message), now, watch)?;
+            self.on_message(self.id, message, now, watch)?;
         }
         Ok(())
     }
 
-    fn react(
+    fn on_message(
         &mut self,
-        happened: Happened<A>,
+        from: Id,
+        message: A::Msg,
         now: Duration,
         watch: &mut impl Watch<A>,
     ) -> Result<(), Error> {
+        watch.before(self.id, now, Event::Message(from.into(), &message));
         let mut out = Out::new();
-        let (actor, id, state) = (&self.actor, self.id, &mut self.state);
-        match happened {
-            Happened::Message(from, message) => {
-                watch.before(id, now, &Event::Message(from, &message));
-                actor.on_msg(id, state, from, message, &mut out);
-            }
-            Happened::Timeout(timer) => {
-                watch.before(id, now, &Event::Timeout(&timer));
-                actor.on_timeout(id, state, &timer, &mut out);
-            }
-            Happened::Choice(random) => {
-                watch.before(id, now, &Event::Choice(&random));
-                actor.on_random(id, state, &random, &mut out);
-            }
-        }
-        watch.after(id, &self.state, &out);
-        self.execute(out, now)
+        self.actor
+            .on_msg(self.id, &mut self.state, from, message, &mut out);
+        self.execute(out, now, watch)
+    }
+
+    fn on_timeout(
+        &mut self,
+        timer: &A::Timer,
+        now: Duration,
+        watch: &mut impl Watch<A>,
+    ) -> Result<(), Error> {
+        watch.before(self.id, now, Event::Timeout(timer));
+        let mut out = Out::new();
+        self.actor
+            .on_timeout(self.id, &mut self.state, timer, &mut out);
+        self.execute(out, now, watch)
+    }
+
+    fn on_choice(
+        &mut self,
+        random: &A::Random,
+        now: Duration,
+        watch: &mut impl Watch<A>,
+    ) -> Result<(), Error> {
+        watch.before(self.id, now, Event::Choice(random));
+        let mut out = Out::new();
+        self.actor
+            .on_random(self.id, &mut self.state, random, &mut out);
+        self.execute(out, now, watch)
     }
 
     /// Executes the commands of one step in their order. A step that sends before it saves is
-    /// wrong even though here all of it is one batch: elsewhere, and in the models, it is not.
-    fn execute(&mut self, out: Out<A>, now: Duration) -> Result<(), Error> {
+    /// refused, although it would do no harm in a batch: in the models a step is not in a batch.
+    fn execute(
+        &mut self,
+        out: Out<A>,
+        now: Duration,
+        watch: &mut impl Watch<A>,
+    ) -> Result<(), Error> {
+        watch.after(self.id, &self.state, &out);
         if sends_before_it_saves(&out) {
             let node = self.id.into();
             return Err(Error::SendBeforeSave { node });
@@ -308,7 +255,7 @@ impl<A: Runnable> Core<A> {
             match command {
                 Command::Save(value) => self.unsaved = Some(value),
                 Command::Send(to, message) if to == self.id => self.inbox.push_back(message),
-                Command::Send(to, message) => self.outbox.push(to, &message, &mut self.counters),
+                Command::Send(to, message) => self.outbox.push(to, &message),
                 Command::SetTimer(timer, range) => {
                     self.timers.remove(|set| *set == timer);
                     let after = draw(&mut self.rng, range);
@@ -321,8 +268,8 @@ impl<A: Runnable> Core<A> {
         Ok(())
     }
 
-    /// Makes a choice and delivers it later. One with the same key that is still to come is
-    /// replaced; no options, no choice.
+    /// Makes a choice, and delivers it later. It replaces a choice with the same key that is not
+    /// delivered yet. Without options there is no choice.
     fn choose(&mut self, key: String, options: &[A::Random], now: Duration) {
         self.choices.remove(|(set, _)| *set == key);
         if let Some(random) = options.choose(&mut self.rng) {
@@ -332,7 +279,7 @@ impl<A: Runnable> Core<A> {
         }
     }
 
-    /// What the batch has changed of what is durable: of all saves only the last one counts.
+    /// Takes the changes of the batch, from its last save.
     fn changes(&mut self) -> Vec<Change<A>> {
         let Some(saved) = self.unsaved.take() else {
             return Vec::new();
@@ -355,7 +302,8 @@ fn sends_before_it_saves<A: Actor>(out: &Out<A>) -> bool {
         .any(is_save)
 }
 
-/// Nodes that are given the same seed must not draw the same timeouts, hence the id.
+/// Creates the random number generator of a node. It depends on the id, because nodes with the same
+/// seed must not draw the same timeouts.
 pub(super) fn rng_of(seed: u64, id: Id) -> SmallRng {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let salt = (usize::from(id) as u64).wrapping_mul(ODD);

@@ -1,8 +1,8 @@
-//! What a node counts: nothing is dropped silently.
+//! The counters of a node: nothing is dropped without being counted.
 
 use std::fmt;
 
-/// Defines counters, their names and their sums: no list of them can be incomplete.
+/// Defines counters with their names and their sums, so that no list of them can be incomplete.
 macro_rules! counters {
     (
         $(#[$meta:meta])*
@@ -20,7 +20,7 @@ macro_rules! counters {
         }
 
         impl $name {
-            /// Every counter with its name.
+            /// Returns every counter with its name.
             pub fn by_name(&self) -> Vec<(String, u64)> {
                 let all = vec![$((stringify!($field).to_owned(), self.$field)),*];
                 $(
@@ -32,7 +32,7 @@ macro_rules! counters {
                 all
             }
 
-            /// Adds what another has counted.
+            /// Adds the counts of another.
             pub fn add(&mut self, other: &Self) {
                 $(self.$field += other.$field;)*
                 $(self.$inner.add(&other.$inner);)?
@@ -42,59 +42,58 @@ macro_rules! counters {
 }
 
 counters! {
-    /// How often each thing has happened to one node since it started.
+    /// The counters of one node since it started.
     Counters {
-        /// Datagrams whose messages were handed to the actor.
+        /// Datagrams whose messages the actor got.
         received,
         /// Messages in these datagrams.
         messages_received,
-        /// Failures to read the socket, other than there being nothing to read.
+        /// Failures to read the socket, if there was something to read.
         receive_errors,
-        /// Messages that the actor sent to itself and that were handed to it. They never touch the
-        /// socket.
+        /// Messages of the actor to itself that it got. They never touch the socket.
         own,
-        /// Datagrams that the kernel took, copies made by [`Faults`](super::Faults) included.
+        /// Datagrams that the kernel accepted, including copies made by [`Faults`](super::Faults).
         sent,
-        /// Messages packed into datagrams, whatever became of these.
+        /// Messages packed into datagrams, even if those were lost.
         messages_sent,
         /// Datagrams to an id that has no address.
         unaddressed,
-        /// Messages that do not fit into one datagram: they are dropped, for the protocol has to
-        /// split what it says.
+        /// Messages that do not fit into one datagram. They are dropped: a protocol must split what
+        /// is too long.
         oversized,
-        /// Messages that could not be encoded for another reason than their size.
+        /// Messages that cannot be encoded for another reason than their length.
         unencodable,
-        /// Datagrams that the kernel refused to send, perhaps because its buffer was full. They are
-        /// lost: a node never waits for its network.
+        /// Datagrams that the kernel refused, perhaps because its buffer was full. They are lost,
+        /// because a node never waits for its network.
         send_errors,
-        /// Datagrams lost on purpose.
+        /// Datagrams dropped by [`Faults`](super::Faults).
         lost,
-        /// Datagrams sent twice on purpose.
+        /// Datagrams duplicated by [`Faults`](super::Faults).
         duplicated,
-        /// Datagrams (or copies of one) held back on purpose.
+        /// Datagrams, or copies of them, delayed by [`Faults`](super::Faults).
         held,
-        /// Batches of events that were handled and made durable at once.
+        /// Batches of events that were handled and made durable together.
         batches,
         /// Timers that fired.
         timeouts,
-        /// Random choices handed to the actor.
+        /// Random choices delivered to the actor.
         choices,
-        /// Saves made durable, one for each batch at most.
+        /// Saves made durable, at most one for each batch.
         saves,
-        /// Batches whose last save changed nothing, so that nothing had to be written.
+        /// Batches whose last save changed nothing, so that nothing was written.
         saves_unchanged,
-        /// How often the log was written again, so that it does not outgrow the state.
+        /// Compactions: the log was written again because it had outgrown the state.
         compactions,
         /// Bytes cut off the end of the log when the node started: see [`Cut`](super::Cut).
         cut_bytes,
         ;
-        /// Datagrams that were dropped on arrival, by reason.
+        /// Datagrams dropped on arrival, by reason.
         dropped: Dropped
     }
 }
 
 counters! {
-    /// How many datagrams were dropped on arrival, by reason. None of them reached the actor, and
+    /// The counters of datagrams dropped on arrival, by reason. None of them reached the actor, and
     /// none was answered.
     Dropped {
         /// Longer than [`MAX_DATAGRAM`](super::MAX_DATAGRAM) bytes.
@@ -103,20 +102,20 @@ counters! {
         short,
         /// Not a datagram of this runtime.
         magic,
-        /// Of a format version that this runtime does not speak.
+        /// In another version of the format.
         version,
         /// Damaged on the way.
         checksum,
-        /// Without the code that only those can make who have the cluster's key; or with one,
-        /// though the node has no key.
+        /// Without a valid authentication code under the cluster's key, or with a code although the
+        /// node has no key.
         unauthenticated,
-        /// Meant for another cluster.
+        /// For another cluster.
         cluster,
-        /// Meant for another node.
+        /// For another node.
         destination,
         /// From an id that is neither a peer nor in the dynamic range.
         stranger,
-        /// From an address that does not belong to the id it claims.
+        /// From an address that is not that of its sender.
         forged,
         /// With a message that cannot be decoded.
         message,
@@ -125,8 +124,25 @@ counters! {
     }
 }
 
+impl Counters {
+    /// Adds up what the parts of a node have counted.
+    pub(super) fn sum<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        parts.into_iter().for_each(|part| sum.add(part));
+        sum
+    }
+
+    /// Counts a datagram that was read or dropped.
+    pub(super) fn count_received(&mut self, read: Result<(), Refusal>) {
+        match read {
+            Ok(()) => self.received += 1,
+            Err(refusal) => self.dropped.count(refusal),
+        }
+    }
+}
+
 impl Dropped {
-    /// The number of datagrams dropped for any reason.
+    /// Returns the number of all dropped datagrams.
     pub fn total(&self) -> u64 {
         self.by_name().iter().map(|(_, count)| count).sum()
     }
@@ -150,7 +166,7 @@ impl Dropped {
     }
 }
 
-/// Why a datagram is dropped on arrival: one counter of [`Dropped`] each.
+/// The reason why a datagram is dropped on arrival. Each has a counter in [`Dropped`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
     Oversized,
@@ -167,7 +183,7 @@ pub(super) enum Refusal {
     Trailing,
 }
 
-/// One line of `name=count`. What never happened is left out, except for `received` and `sent`.
+/// One line of `name=count`. Zeros are left out, except for `received` and `sent`.
 impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";

@@ -1,4 +1,4 @@
-//! A disk that is imagined: what is not synced may be lost or torn when its node crashes.
+//! A simulated disk: writes that are not synced may be lost or torn when the node crashes.
 
 use super::medium::Medium;
 use rand::Rng;
@@ -9,10 +9,10 @@ use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// How much a disk writes at once, in bytes.
+/// The number of bytes that a disk writes at once.
 const SECTOR: u64 = 512;
 
-/// A disk. Clones are the same disk.
+/// A simulated disk. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk(Rc<RefCell<Inner>>);
 
@@ -20,18 +20,18 @@ pub(super) struct Disk(Rc<RefCell<Inner>>);
 struct Inner {
     files: BTreeMap<u64, Content>,
     next_file: u64,
-    /// Which names there were after each operation since names were synced; first, what is durable.
+    /// The names after each operation since the last sync of names. The first are durable.
     names: Vec<BTreeMap<String, u64>>,
     open: Option<u64>,
-    /// How many more operations are begun before one fails; 0 if one has.
-    fuse: Option<u64>,
+    /// The number of operations until one fails; 0 if one has failed.
+    until_failure: Option<u64>,
     operations: u64,
 }
 
 #[derive(Debug, Default)]
 struct Content {
     durable: Vec<u8>,
-    /// What was written since then, in order.
+    /// The writes since the last sync, in order.
     pending: Vec<(u64, Vec<u8>)>,
 }
 
@@ -59,24 +59,24 @@ fn overwrite(content: &mut Vec<u8>, offset: u64, bytes: &[u8]) {
     content[start..end].copy_from_slice(bytes);
 }
 
-/// What becomes of what was not synced.
+/// The effect of a crash on the writes that are not synced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Crash {
-    /// All of it is there: only the process ended.
+    /// All are kept, because only the process ended.
     Kept,
-    /// None of it is there.
+    /// All are lost.
     Lost,
-    /// All is there up to some byte.
+    /// The bytes are kept up to some byte.
     Torn,
-    /// Any sectors of it are there.
+    /// Random sectors are kept.
     Scattered,
 }
 
 impl Disk {
-    /// The node crashes. Its disk can be used again.
+    /// Crashes the node. Then the disk can be used again.
     pub(super) fn crash(&self, crash: Crash, rng: &mut SmallRng) {
         let mut inner = self.0.borrow_mut();
-        inner.fuse = None;
+        inner.until_failure = None;
         inner.open = None;
         let survivors = match crash {
             Crash::Kept => inner.names.len(),
@@ -93,31 +93,31 @@ impl Disk {
         }
     }
 
-    /// Lets the operation of that number, counted from 1 and from now, and all later ones fail, as
-    /// if the node were killed there. What the failing one was to do may have been done.
+    /// Lets an operation fail, as if the node were killed in it, and all operations after it. The
+    /// operations count from now, and from 1. The failed operation may have had its effect.
     pub(super) fn fail_at(&self, operation: u64) {
-        self.0.borrow_mut().fuse = Some(operation);
+        self.0.borrow_mut().until_failure = Some(operation);
     }
 
-    /// Lets no operation fail any more, if none has.
+    /// Lets no operation fail, unless one has failed.
     pub(super) fn repair(&self) {
         if !self.has_failed() {
-            self.0.borrow_mut().fuse = None;
+            self.0.borrow_mut().until_failure = None;
         }
     }
 
-    /// Whether an operation has failed.
+    /// Returns whether an operation has failed.
     pub(super) fn has_failed(&self) -> bool {
-        self.0.borrow().fuse == Some(0)
+        self.0.borrow().until_failure == Some(0)
     }
 
-    /// How many operations there were.
+    /// Returns the number of operations so far.
     #[cfg(test)]
     pub(super) fn operations(&self) -> u64 {
         self.0.borrow().operations
     }
 
-    /// The content of a file, to be changed at will; what was not synced is gone.
+    /// Changes the content of a file. Writes that are not synced are lost.
     #[cfg(test)]
     pub(super) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut inner = self.0.borrow_mut();
@@ -130,7 +130,7 @@ impl Disk {
         change(&mut content.expect("a file of that name").durable);
     }
 
-    /// The same content on a disk of its own.
+    /// Copies the disk.
     #[cfg(test)]
     pub(super) fn copy(&self) -> Self {
         let inner = self.0.borrow();
@@ -181,10 +181,10 @@ fn scatter(content: &mut Vec<u8>, mut offset: u64, mut bytes: &[u8], rng: &mut S
 }
 
 impl Inner {
-    /// Counts an operation, and says how it ends.
-    fn burn(&mut self) -> io::Result<()> {
+    /// Counts an operation. Returns an error if it fails.
+    fn count_operation(&mut self) -> io::Result<()> {
         self.operations += 1;
-        match &mut self.fuse {
+        match &mut self.until_failure {
             Some(0) => Err(io::Error::other("the node crashes here")),
             Some(left) => {
                 *left -= 1;
@@ -206,7 +206,7 @@ impl Inner {
         file.copied().ok_or(io::ErrorKind::NotFound.into())
     }
 
-    /// Changes the names, which is not durable yet.
+    /// Changes the names, without making the change durable.
     fn rename(&mut self, change: impl FnOnce(&mut BTreeMap<String, u64>)) -> io::Result<()> {
         let mut names = self.names();
         if self.names.is_empty() {
@@ -214,7 +214,7 @@ impl Inner {
         }
         change(&mut names);
         self.names.push(names);
-        self.burn()
+        self.count_operation()
     }
 
     fn opened(&mut self) -> io::Result<&mut Content> {
@@ -254,12 +254,12 @@ impl Medium for Disk {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut inner = self.0.borrow_mut();
         inner.opened()?.pending.push((offset, bytes.to_owned()));
-        inner.burn()
+        inner.count_operation()
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let mut inner = self.0.borrow_mut();
-        inner.burn()?;
+        inner.count_operation()?;
         inner.opened()?.sync();
         Ok(())
     }
@@ -283,7 +283,7 @@ impl Medium for Disk {
 
     fn sync_names(&mut self) -> io::Result<()> {
         let mut inner = self.0.borrow_mut();
-        inner.burn()?;
+        inner.count_operation()?;
         let names = inner.names();
         let named: BTreeSet<u64> = names.values().copied().collect();
         inner.names = vec![names];

@@ -1,33 +1,33 @@
-//! Why a node does not start, or stops.
+//! The errors that keep a node from starting, or stop it.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a node does not start, or stops. Nothing that arrives over the network is an error: see
+/// An error that keeps a node from starting, or stops it. A bad datagram is no error: see
 /// [`Dropped`](super::Dropped).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused an operation on a file. A save that failed is never tried
-    /// again: after a failed `fsync` nobody knows what is on the disk.
+    /// The operating system refused an operation on a file. A failed save is never repeated,
+    /// because after a failed `fsync` the content of the disk is unknown.
     #[error("{}: cannot {action}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What was to be done with it.
+        /// The operation: `open`, `write`, `sync` and so on.
         action: &'static str,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is not exactly what a node wrote. It is never taken for an empty one, because a
-    /// node that forgets what it has said may contradict it.
+    /// The file is not as a node wrote it. It does not count as empty, because a node that forgets
+    /// a save may contradict messages that it has sent.
     #[error("{}: not usable from byte {offset} on: {damage}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// The first byte that cannot be used, counted from the beginning of the file.
         offset: usize,
-        /// What is wrong there.
+        /// The damage.
         damage: Damage,
     },
     /// Another node uses the directory.
@@ -36,37 +36,38 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
-    /// What the actor wants to save cannot be encoded.
-    #[error("{}: cannot encode what is to be saved: {source}", path.display())]
+    /// A save cannot be encoded.
+    #[error("{}: cannot encode the save: {source}", path.display())]
     Unencodable {
         /// The file.
         path: PathBuf,
-        /// What the codec says.
+        /// The error of the encoder.
         source: postcard::Error,
     },
     /// The actor saves, but the node was configured without a directory.
-    #[error("node {node} saves, but was given no directory to save to")]
+    #[error("node {node} saves, but has no directory for its log")]
     NoStorage {
         /// The node's id.
         node: usize,
     },
-    /// In one step the actor sends before it saves. The step's messages could become known while
-    /// its save is not yet durable, so none of them is sent.
+    /// The actor sends before it saves, in one step. Its messages could arrive before its save is
+    /// durable, so none of them is sent.
     #[error("node {node} sends before it saves, in one step")]
     SendBeforeSave {
         /// The node's id.
         node: usize,
     },
-    /// In a simulation, what was durable when a node crashed is not what its log holds.
-    #[error("node {node} has forgotten what was durable")]
+    /// In a simulation, the log of a node does not hold the state that was durable when it crashed.
+    #[error("node {node} has lost a durable state")]
     Forgotten {
         /// The node's id.
         node: usize,
     },
-    /// The longest datagram is to be too short for a header and a message, or too long for UDP.
+    /// The configured length of datagrams is too short for a header and a message, or too long for
+    /// UDP.
     #[error("datagrams can be at most 128 to 65507 bytes long, not {given}")]
     DatagramMax {
-        /// What was asked for.
+        /// The configured length.
         given: usize,
     },
     /// A step cannot be written as JSON.
@@ -74,10 +75,10 @@ pub enum Error {
     Unrecordable {
         /// The file.
         path: PathBuf,
-        /// What the codec says.
+        /// The error of the encoder.
         source: serde_json::Error,
     },
-    /// The address for metrics cannot be had.
+    /// The address for metrics cannot be used.
     #[error("cannot serve metrics: {0}")]
     Listener(#[source] io::Error),
     /// The socket is unusable.
@@ -91,35 +92,35 @@ pub enum Error {
     Panicked(String),
 }
 
-/// What is wrong with a file of the log.
+/// A damage of a log's file.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
     /// The file ends too early.
     #[error("the file ends here, {missing} bytes too early")]
     Short {
-        /// How many bytes are missing.
+        /// The number of missing bytes.
         missing: u64,
     },
-    /// The file goes on after its end.
-    #[error("the file should end here, but has {surplus} more bytes")]
+    /// A record goes on after its changes.
+    #[error("the record should end here, but has {surplus} more bytes")]
     Trailing {
-        /// How many bytes are too many.
+        /// The number of surplus bytes.
         surplus: usize,
     },
     /// The file is no log.
     #[error("this is not a log")]
     Magic,
-    /// The file is in a format of another version.
-    #[error("it has format version {found}, this program reads version {expected}")]
+    /// The file is in another version of the format.
+    #[error("it has format version {found}, but this program reads version {expected}")]
     Version {
         /// The version of the file.
         found: u32,
-        /// The version that can be read.
+        /// The version that this program reads.
         expected: u32,
     },
-    /// The content does not match the checksum.
-    #[error("the content does not match its checksum")]
+    /// The header does not match its checksum.
+    #[error("the header does not match its checksum")]
     Checksum,
     /// The file belongs to another cluster.
     #[error("it belongs to cluster {found}, not to cluster {expected}")]
@@ -137,21 +138,21 @@ pub enum Damage {
         /// The node that opens it.
         expected: u64,
     },
-    /// The file has another number than its name says.
-    #[error("it is number {found} of its log, its name says {expected}")]
+    /// The number in the file is not that in its name.
+    #[error("it is number {found} of its log, but its name says {expected}")]
     Generation {
         /// The number in the file.
         found: u64,
         /// The number in its name.
         expected: u64,
     },
-    /// A record is damaged that was durable once: others follow it, or must.
+    /// A record is damaged that was durable: others follow it, or must.
     #[error("this record does not match its checksum, and is not the last")]
     Record,
-    /// A change is intact, but does not fit to the state that it is to change.
-    #[error("this change does not fit to what was saved before it")]
+    /// A change is intact, but cannot be applied to the state before it.
+    #[error("this change does not fit the state before it")]
     Change,
-    /// The content is intact, but is nothing that this actor saves.
-    #[error("the saved value cannot be decoded: {0}")]
+    /// A record is intact, but does not contain changes of this actor.
+    #[error("the changes cannot be decoded: {0}")]
     Value(postcard::Error),
 }

@@ -1,4 +1,4 @@
-//! A bad network on purpose: what leaves a node is lost, sent twice or overtaken, by seed.
+//! Injected faults: by seed, the datagrams of a node are lost, duplicated or reordered.
 
 use super::counters::Counters;
 use super::timer::{Schedule, draw};
@@ -10,14 +10,14 @@ use std::ops::Range;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How long a datagram is held back to be overtaken.
+/// The delay of a reordered datagram.
 const HOLD: Range<Duration> = Duration::from_millis(1)..Duration::from_millis(8);
 
-/// How many datagrams are held back at most; further ones are lost.
+/// The greatest number of delayed datagrams; further ones are lost.
 const HELD_MAX: usize = 4096;
 
-/// The probabilities, each from 0 to 1, with which an outgoing datagram is maltreated. The default
-/// is no fault at all.
+/// The probabilities, each from 0 to 1, of the faults of an outgoing datagram. There are none by
+/// default.
 ///
 /// ```
 /// use synod::runtime::Faults;
@@ -33,7 +33,7 @@ pub struct Faults {
     pub loss: f64,
     /// The datagram is sent twice.
     pub duplicate: f64,
-    /// The datagram, or each of its copies by itself, is sent a few milliseconds later, so that
+    /// The datagram, or each of its copies independently, is sent a few milliseconds later, so that
     /// others overtake it.
     pub reorder: f64,
 }
@@ -49,19 +49,19 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Why a text names no [`Faults`].
+/// The reason why a text is not [`Faults`].
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FaultsError {
     /// The text has a part that is not a fault with its probability.
     #[error("`{0}` is not one of loss=P, dup=P and reorder=P, with a probability P from 0 to 1")]
     Unknown(String),
-    /// A fault has something else than a probability.
+    /// The value of a fault is not a probability.
     #[error("{key} takes a probability from 0 to 1, not `{value}`")]
     Probability {
         /// The fault.
         key: String,
-        /// What was given.
+        /// The value.
         value: String,
     },
     /// A fault is given more than once.
@@ -69,8 +69,8 @@ pub enum FaultsError {
     Twice(String),
 }
 
-/// Any of `loss=P`, `dup=P` and `reorder=P`, separated by commas, in any order. What is not named
-/// does not happen.
+/// A list of `loss=P`, `dup=P` and `reorder=P`, separated by commas, in any order. A fault that is
+/// left out does not happen.
 impl FromStr for Faults {
     type Err = FaultsError;
 
@@ -103,45 +103,53 @@ impl FromStr for Faults {
     }
 }
 
-/// Decides about datagrams, for the simulator and for sockets alike.
+/// The source of random faults, for the simulator and for sockets.
 pub(super) struct Dice {
     faults: Faults,
     rng: SmallRng,
+    counters: Counters,
 }
 
 impl Dice {
     pub(super) fn new(faults: Faults, rng: SmallRng) -> Self {
-        Dice { faults, rng }
+        Dice {
+            faults,
+            rng,
+            counters: Counters::default(),
+        }
     }
 
-    /// Decides about one datagram: returns how much later than usual each copy of it is to be
-    /// sent.
-    pub(super) fn roll(&mut self, counters: &mut Counters) -> [Option<Duration>; 2] {
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Draws the faults of a datagram. Returns the delay of each copy that is to be sent.
+    pub(super) fn roll(&mut self) -> [Option<Duration>; 2] {
         let is_lost = self.happens(self.faults.loss);
         let is_doubled = !is_lost && self.happens(self.faults.duplicate);
-        counters.lost += u64::from(is_lost);
-        counters.duplicated += u64::from(is_doubled);
-        let mut delay = |is_sent: bool| is_sent.then(|| self.delay(counters));
+        self.counters.lost += u64::from(is_lost);
+        self.counters.duplicated += u64::from(is_doubled);
+        let mut delay = |is_sent: bool| is_sent.then(|| self.delay());
         [delay(!is_lost), delay(is_doubled)]
     }
 
-    fn delay(&mut self, counters: &mut Counters) -> Duration {
+    fn delay(&mut self) -> Duration {
         if self.happens(self.faults.reorder) {
-            counters.held += 1;
+            self.counters.held += 1;
             draw(&mut self.rng, HOLD)
         } else {
             Duration::ZERO
         }
     }
 
-    /// Compares instead of calling `random_bool`, which panics outside of 0 to 1: the fields of
-    /// [`Faults`] are public.
+    /// Draws whether an event with this probability happens. `random_bool` would panic outside of 0
+    /// to 1, and the fields of [`Faults`] are public.
     fn happens(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.rng.random::<f64>() < probability
     }
 }
 
-/// Maltreats what leaves a socket.
+/// The faults of the datagrams that leave a socket.
 pub(super) struct Injector {
     dice: Dice,
     held: Schedule<(SocketAddr, Vec<u8>)>,
@@ -155,34 +163,32 @@ impl Injector {
         }
     }
 
-    /// Decides about one datagram: returns how many copies of it are to be sent at once. Others
-    /// may be held back: see [`Injector::pop_due`].
-    pub(super) fn admit(
-        &mut self,
-        now: Duration,
-        to: SocketAddr,
-        datagram: &[u8],
-        counters: &mut Counters,
-    ) -> usize {
+    pub(super) fn counters(&self) -> &Counters {
+        self.dice.counters()
+    }
+
+    /// Draws the faults of a datagram. Returns the number of copies that are to be sent at once.
+    /// Others may be delayed: see [`Injector::pop_due`].
+    pub(super) fn admit(&mut self, now: Duration, to: SocketAddr, datagram: &[u8]) -> usize {
         let mut at_once = 0;
-        for delay in self.dice.roll(counters).into_iter().flatten() {
+        for delay in self.dice.roll().into_iter().flatten() {
             if delay.is_zero() {
                 at_once += 1;
             } else if self.held.len() < HELD_MAX {
                 self.held.add(now, delay, (to, datagram.to_owned()));
             } else {
-                counters.lost += 1;
+                self.dice.counters.lost += 1;
             }
         }
         at_once
     }
 
-    /// Takes a datagram that has been held back long enough.
+    /// Takes a delayed datagram that is due.
     pub(super) fn pop_due(&mut self, now: Duration) -> Option<(SocketAddr, Vec<u8>)> {
         self.held.pop_due(now)
     }
 
-    /// When the next datagram that is held back is to be sent.
+    /// Returns the time at which the next delayed datagram is due.
     pub(super) fn next(&self) -> Option<Duration> {
         self.held.next()
     }
@@ -195,10 +201,9 @@ mod tests {
 
     const TO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 
-    /// Passes datagrams numbered from 0, one per millisecond, and returns them as they are sent.
+    /// Passes datagrams numbered from 0, one per millisecond. Returns them as they are sent.
     fn pass(faults: Faults, seed: u64, count: u16) -> (Vec<u16>, Counters) {
         let mut injector = Injector::new(faults, SmallRng::seed_from_u64(seed));
-        let mut counters = Counters::default();
         let mut sent = Vec::new();
         for number in 0..count + 10 {
             let now = Duration::from_millis(number.into());
@@ -207,16 +212,16 @@ mod tests {
                 sent.push(u16::from_le_bytes([datagram[0], datagram[1]]));
             }
             if number < count {
-                let copies = injector.admit(now, TO, &number.to_le_bytes(), &mut counters);
+                let copies = injector.admit(now, TO, &number.to_le_bytes());
                 sent.extend(std::iter::repeat_n(number, copies));
             }
         }
         assert_eq!(
             injector.next(),
             None,
-            "everything held back is sent in time"
+            "every delayed datagram is sent in time"
         );
-        (sent, counters)
+        (sent, *injector.counters())
     }
 
     #[test]

@@ -1,22 +1,26 @@
-//! What comes from outside, taken in as a node does: for the fuzzer in `models/fuzz`, and for the
-//! test that runs what it found. Not for users.
+//! The readers of bytes from outside, for the fuzzer in `models/fuzz` and for the test that runs
+//! its findings. Not for users.
 
 use super::codec::{Codec, decode};
-use super::log;
+use super::log::format::{self, FileId, HEADER, RECORD};
 use crate::delta::Delta;
 use serde::de::DeserializeOwned;
 use stateright::actor::Id;
 
-const CLUSTER: u64 = 7;
+const FILE: FileId = FileId {
+    cluster: 7,
+    node: 0,
+    generation: 0,
+};
 
-/// The messages of a datagram, if it is one from another node.
+/// Returns the messages of a datagram from another node.
 pub fn datagram<M: DeserializeOwned>(bytes: &[u8]) -> Option<Vec<M>> {
-    let codec = Codec::new(CLUSTER, Id::from(0), None);
+    let codec = Codec::new(FILE.cluster, Id::from(0), None);
     let (source, payload) = codec.open(bytes).ok()?;
     payload_of(source, payload)
 }
 
-/// The messages of a datagram of which all but these bytes is as it should be.
+/// Returns the messages of a datagram with this payload, a valid header and a valid tag.
 pub fn payload<M: DeserializeOwned>(bytes: &[u8]) -> Option<Vec<M>> {
     payload_of(Id::from(1), bytes)
 }
@@ -27,33 +31,21 @@ fn payload_of<M: DeserializeOwned>(source: Id, payload: &[u8]) -> Option<Vec<M>>
     Some(messages.into_iter().map(|(_, message)| message).collect())
 }
 
-/// What is remembered in a file with this content.
+/// Returns the state in a file with this content.
 pub fn file<S: Delta>(content: &[u8]) -> Option<S> {
-    let (state, _) = log::read(content, CLUSTER, 0, 0).ok()?;
+    let (state, _) = format::read(content, &FILE).ok()?;
     state
 }
 
-/// What is remembered in a file whose records consist of these changes, and have the checksums that
-/// they should have.
+/// Returns the state in a file whose records have these changes and the right checksums.
 pub fn records<S: Delta>(records: &[&[u8]]) -> Option<S> {
-    let mut content = b"SynodLog".to_vec();
-    content.extend(2_u32.to_le_bytes());
-    content.extend(CLUSTER.to_le_bytes());
-    content.extend([0; 16]);
-    let seed = crc32fast::hash(&content);
-    // No snapshot: it ends where the header does.
-    content.extend(48_u64.to_le_bytes());
-    content.extend(crc32fast::hash(&content).to_le_bytes());
-    for (sequence, changes) in (0_u64..).zip(records) {
-        let mut header = Vec::new();
-        header.extend((changes.len() as u32).to_le_bytes());
-        header.extend(sequence.to_le_bytes());
-        header.extend(crc32fast::hash(changes).to_le_bytes());
-        let mut checksum = crc32fast::Hasher::new_with_initial(seed);
-        checksum.update(&header);
-        header.extend(checksum.finalize().to_le_bytes());
-        content.extend(header);
+    // The snapshot is empty: it ends where the header ends.
+    let mut content = FILE.header(HEADER as u64).to_vec();
+    for (sequence, changes) in (0..).zip(records) {
+        let start = content.len();
+        content.extend([0; RECORD]);
         content.extend(*changes);
+        format::seal(&mut content[start..], FILE.seed(), sequence)?;
     }
     file(&content)
 }
@@ -78,7 +70,7 @@ mod tests {
         }
     }
 
-    /// Red if the fuzzer's files are refused for their form, so that it gets nowhere.
+    /// The fuzzer finds nothing if its files are refused for their form.
     #[test]
     fn what_is_made_for_the_fuzzer_is_read() {
         assert_eq!(records::<Sum>(&[&[1, 5], &[2, 7, 9]]), Some(Sum(21)));

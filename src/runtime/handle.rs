@@ -1,42 +1,22 @@
-//! A node on a thread of its own.
+//! A node on its own thread.
 
-use super::core::{Runnable, Unwatched, Watch};
+use super::core::Runnable;
 use super::counters::Counters;
 use super::error::Error;
 use super::log::Cut;
 use super::node::{Node, NodeConfig};
+use super::observer::{Unwatched, Watch};
+use super::stop::Stop;
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Tells a [`Node`] to stop. Clones tell the same node.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Nothing is to stop yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Tells the node to stop. Does not wait for it.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether [`Stop::stop`] was called.
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// What a node has counted, as of about 100 ms ago. Clones follow the same node.
+/// The counters of a running node, at most about 100 ms old. Clones follow the same node.
 #[derive(Clone, Debug, Default)]
 pub struct Published(Arc<Mutex<Counters>>);
 
 impl Published {
-    /// The last count.
+    /// Returns the counters that were published last.
     pub fn get(&self) -> Counters {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -46,7 +26,7 @@ impl Published {
     }
 }
 
-/// A node that runs on a thread of its own. It goes on running if the handle is dropped.
+/// A node that runs on its own thread. It continues to run if the handle is dropped.
 #[derive(Debug)]
 #[must_use = "without its handle a node can neither be stopped nor waited for"]
 pub struct Handle {
@@ -60,7 +40,7 @@ pub struct Handle {
 ///
 /// # Errors
 ///
-/// Those of [`Node::start`], and [`Error::Thread`].
+/// The errors of [`Node::start`], and [`Error::Thread`].
 pub fn spawn<A>(
     actor: A,
     config: NodeConfig,
@@ -77,11 +57,11 @@ where
     spawn_watched(actor, config, Unwatched, observer)
 }
 
-/// The same as [`spawn`], with somebody who looks on: see [`Node::start_watched`].
+/// Starts and runs a node like [`spawn`], with the observer of [`Node::start_watched`].
 ///
 /// # Errors
 ///
-/// Those of [`spawn`].
+/// The errors of [`spawn`].
 pub fn spawn_watched<A, W>(
     actor: A,
     config: NodeConfig,
@@ -116,32 +96,32 @@ where
 }
 
 impl Handle {
-    /// Stops the node within about 10 ms. It loses everything but what it saved, as in a crash.
+    /// Stops the node within about 10 ms. The node loses everything but its saves, as in a crash.
     /// Does not wait: see [`Handle::join`].
     pub fn stop(&self) {
         self.stop.stop();
     }
 
-    /// What the node counts, as it goes on.
+    /// Returns the counters of the running node.
     pub fn counters(&self) -> Published {
         self.counters.clone()
     }
 
-    /// What was cut off the node's log when it started: see [`Node::cut`].
+    /// Returns the torn record that was cut off the log when the node started: see [`Node::cut`].
     pub fn cut(&self) -> Option<&Cut> {
         self.cut.as_ref()
     }
 
-    /// Whether the node has ended, be it stopped or by an error.
+    /// Returns whether the node has ended, stopped or by an error.
     pub fn is_finished(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Waits until the node has ended, and returns what it has counted. Its storage is free then.
+    /// Waits until the node has ended, and returns its counters. Then its storage is free.
     ///
     /// # Errors
     ///
-    /// Those of [`Node::run`]; [`Error::Panicked`] if the actor or the observer panicked.
+    /// The errors of [`Node::run`]; [`Error::Panicked`] if the actor or the observer panicked.
     pub fn join(self) -> Result<Counters, Error> {
         let panicked = |payload| Err(Error::Panicked(panic_message(payload)));
         self.thread.join().unwrap_or_else(panicked)
@@ -153,7 +133,7 @@ fn panic_message(payload: Box<dyn Any + Send>) -> String {
         Ok(text) => *text,
         Err(payload) => match payload.downcast::<&str>() {
             Ok(text) => (*text).to_owned(),
-            Err(_) => "with something that is not a text".to_owned(),
+            Err(_) => "with a value that is not a text".to_owned(),
         },
     }
 }

@@ -1,4 +1,4 @@
-//! Where a log is kept: a directory, or a disk that the simulator imagines.
+//! The storage of a log: a directory, or a simulated disk.
 
 use super::error::Error;
 use std::fs::{self, File, TryLockError};
@@ -6,36 +6,36 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// A flat directory of files, of which one at a time is written.
+/// A flat directory of files, of which one is written at a time.
 ///
-/// What is written survives the end of the process; only what is synced survives that of the
-/// machine. Until then any part of it may be there, in whole or torn.
+/// Writes survive the end of the process, but only synced writes survive the end of the machine. Of
+/// the others any part may survive, whole or torn.
 pub(super) trait Medium {
-    /// How a file is called in errors.
+    /// Returns the path of a file, for errors.
     fn path(&self, name: &str) -> PathBuf;
 
-    /// The names of all files.
+    /// Returns the names of all files.
     fn names(&self) -> io::Result<Vec<String>>;
 
-    /// All that is in a file.
+    /// Returns the content of a file.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
 
-    /// Creates a file, or empties the one of that name, and makes it the one that is written.
+    /// Creates or empties a file, which is the one that is written from now on.
     fn create(&mut self, name: &str) -> io::Result<()>;
 
-    /// Writes to the file that was created last, which keeps its identity when it is renamed.
+    /// Writes to the file that was created last, even if it was renamed since.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes durable what was written to that file.
+    /// Makes the writes to that file durable.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Gives a file another name, which may have been another file's.
+    /// Renames a file. It replaces a file that has the new name.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes a file.
     fn remove(&mut self, name: &str) -> io::Result<()>;
 
-    /// Makes durable which names there are.
+    /// Makes the names of the files durable.
     fn sync_names(&mut self) -> io::Result<()>;
 }
 
@@ -44,19 +44,19 @@ pub(super) trait Medium {
 pub(super) struct Directory {
     path: PathBuf,
     handle: File,
-    /// The file that is written; the directory itself until there is one, which refuses writes.
+    /// The file that is written.
     file: Option<File>,
-    /// Locked as long as this lives, however the node ends.
+    /// The lock, which the operating system releases when the node ends.
     _lock: File,
 }
 
-/// The file that a running node keeps locked. It is never removed: else two nodes could lock two
+/// The file that a running node locks. It is never removed, because then two nodes could lock two
 /// files of the same name.
 const LOCK: &str = "lock";
 
 impl Directory {
-    /// Opens and locks a directory. Creates it, but not what it is in: a disk that is not mounted
-    /// must not look like a fresh start.
+    /// Opens and locks a directory. Creates it, but not its parent: a disk that is not mounted must
+    /// not look like a fresh start.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let refused = |action: &'static str, path: &Path| {
             let path = path.to_owned();
@@ -111,7 +111,7 @@ impl Medium for Directory {
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
-            // A name that is no text is none of ours.
+            // A name that is no text does not belong to the log.
             names.extend(entry?.file_name().into_string());
         }
         Ok(names)

@@ -1,24 +1,25 @@
-//! What nodes count, for a Prometheus server to fetch.
+//! The counters of nodes for a Prometheus server.
 
 use super::counters::Counters;
 use super::error::Error;
-use super::handle::{Published, Stop};
+use super::handle::Published;
+use super::stop::Stop;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How long the endpoint sleeps before it looks again for visitors and for the order to stop.
-const NAP: Duration = Duration::from_millis(20);
+/// The interval at which the server looks for connections and for the stop.
+const INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a visitor may take to ask, and to read.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The time limit of a client to send a request, and to read the response.
+const TIME_LIMIT: Duration = Duration::from_secs(1);
 
-/// The longest question that is read, in bytes.
-const QUESTION_MAX: usize = 4096;
+/// The length in bytes of the longest request that is read.
+const REQUEST_MAX: usize = 4096;
 
-/// The counters of some nodes in the text format of Prometheus.
+/// Returns the counters of nodes in the text format of Prometheus.
 pub fn prometheus(nodes: &[(usize, Counters)]) -> String {
     let mut text = String::new();
     let names = Counters::default().by_name();
@@ -32,12 +33,12 @@ pub fn prometheus(nodes: &[(usize, Counters)]) -> String {
     text
 }
 
-/// Serves the counters of nodes under `/metrics`, one visitor at a time, until told to stop. Let
-/// only those reach the address who may know.
+/// Serves the counters of nodes under `/metrics`, one client at a time, until `stop` is set. Every
+/// client that reaches the address gets them.
 ///
 /// # Errors
 ///
-/// [`Error::Listener`] if the address cannot be had, [`Error::Thread`].
+/// [`Error::Listener`] if the address cannot be used; [`Error::Thread`].
 pub fn serve_metrics(
     address: SocketAddr,
     nodes: Vec<(usize, Published)>,
@@ -51,14 +52,14 @@ pub fn serve_metrics(
     let serve = move || {
         while !stop.is_stopped() {
             match listener.accept() {
-                Ok((visitor, _)) => {
+                Ok((client, _)) => {
                     let counted = nodes
                         .iter()
                         .map(|(node, published)| (*node, published.get()));
-                    // A visitor who goes away is none of our business.
-                    let _ = answer(visitor, &counted.collect::<Vec<_>>());
+                    // A client may close the connection.
+                    let _ = answer(client, &counted.collect::<Vec<_>>());
                 }
-                Err(_) => thread::sleep(NAP),
+                Err(_) => thread::sleep(INTERVAL),
             }
         }
     };
@@ -66,26 +67,26 @@ pub fn serve_metrics(
     Ok((address, thread.spawn(serve).map_err(Error::Thread)?))
 }
 
-fn answer(mut visitor: TcpStream, nodes: &[(usize, Counters)]) -> io::Result<()> {
-    visitor.set_nonblocking(false)?;
-    visitor.set_read_timeout(Some(PATIENCE))?;
-    visitor.set_write_timeout(Some(PATIENCE))?;
-    let mut question = [0; QUESTION_MAX];
+fn answer(mut client: TcpStream, nodes: &[(usize, Counters)]) -> io::Result<()> {
+    client.set_nonblocking(false)?;
+    client.set_read_timeout(Some(TIME_LIMIT))?;
+    client.set_write_timeout(Some(TIME_LIMIT))?;
+    let mut request = [0; REQUEST_MAX];
     let mut length = 0;
-    while !question[..length].windows(4).any(|end| end == b"\r\n\r\n") {
-        match visitor.read(&mut question[length..])? {
-            // Gone, or too long-winded.
+    while !request[..length].windows(4).any(|end| end == b"\r\n\r\n") {
+        match client.read(&mut request[length..])? {
+            // The connection is closed, or the request is too long.
             0 => return Ok(()),
             read => length += read,
         }
     }
-    let (status, body) = match question.starts_with(b"GET /metrics ") {
+    let (status, body) = match request.starts_with(b"GET /metrics ") {
         true => ("200 OK", prometheus(nodes)),
         false => ("404 Not Found", "see /metrics\n".to_owned()),
     };
     let length = body.len();
     write!(
-        visitor,
+        client,
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\n\
          Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
@@ -95,17 +96,17 @@ fn answer(mut visitor: TcpStream, nodes: &[(usize, Counters)]) -> io::Result<()>
 mod tests {
     use super::*;
 
-    fn ask(address: SocketAddr, question: &[u8]) -> String {
+    fn ask(address: SocketAddr, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(5 * PATIENCE)).unwrap();
-        stream.write_all(question).unwrap();
+        stream.set_read_timeout(Some(5 * TIME_LIMIT)).unwrap();
+        stream.write_all(request).unwrap();
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer);
         answer
     }
 
     #[test]
-    fn counters_are_served_as_text_and_bad_questions_do_no_harm() {
+    fn counters_are_served_as_text_and_bad_requests_do_no_harm() {
         let (one, two, stop) = (Published::default(), Published::default(), Stop::new());
         let mut counters = Counters {
             saves: 3,
@@ -117,8 +118,12 @@ mod tests {
         let (address, thread) =
             serve_metrics(local, vec![(1, one), (2, two)], stop.clone()).unwrap();
         assert!(ask(address, b"GET / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
-        assert_eq!(ask(address, &[b'x'; QUESTION_MAX]), "");
-        assert_eq!(ask(address, b"GET /metrics"), "", "it waited long enough");
+        assert_eq!(ask(address, &[b'x'; REQUEST_MAX]), "");
+        assert_eq!(
+            ask(address, b"GET /metrics"),
+            "",
+            "the time limit has passed"
+        );
         let text = ask(address, b"GET /metrics HTTP/1.1\r\n\r\n");
         for line in [
             "HTTP/1.1 200 OK",

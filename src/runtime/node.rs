@@ -1,15 +1,18 @@
-//! One node: a core, and the event loop that connects it to a socket and a log.
+//! A node: the event loop that connects an actor and its log to a socket.
 
-use super::codec::{Codec, Key, LIMIT_MIN, MAX_DATAGRAM};
-use super::core::{Change, Core, Runnable, Unwatched, Watch, rng_of};
+use super::address_book::Book;
+use super::codec::{Codec, Frame, Key, LIMIT_MIN, Lengths, MAX_DATAGRAM};
+use super::core::{Runnable, Setup, rng_of};
 use super::counters::Counters;
+use super::endpoint::Link;
 use super::error::Error;
 use super::faults::{Faults, Injector};
-use super::handle::Stop;
-use super::link::{Book, LONGEST_WAIT, Link, wait_for_any};
-use super::log::{Cut, Log, Sizes};
+use super::log::{Cut, Log, Recovered, Sizes};
 use super::medium::Directory;
-use super::outbox::Lengths;
+use super::observer::{Unwatched, Watch};
+use super::persistent::{Persistent, Saves};
+use super::socket::{LONGEST_WAIT, Socket, wait_for_any};
+use super::stop::Stop;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use stateright::actor::Id;
@@ -19,58 +22,57 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How a node is set up. [`NodeConfig::new`] gives a node that knows nobody and keeps nothing; the
-/// fields say the rest.
+/// The configuration of a node. [`NodeConfig::new`] configures a node without peers and without
+/// storage.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NodeConfig {
-    /// The id of the node: a small index, the same that the actor has in a model.
+    /// The id of the node: the small index that the actor has in a model.
     pub id: Id,
-    /// Nodes take notice of datagrams and logs of their own cluster only. 0 by default.
+    /// The number of the cluster. A node drops datagrams and refuses logs of other clusters. 0 by
+    /// default.
     pub cluster: u64,
-    /// The socket of the node, bound. IPv4 or IPv6; one bound to `[::]` serves both.
+    /// The bound socket of the node, IPv4 or IPv6. A socket bound to `[::]` serves both.
     pub socket: UdpSocket,
-    /// Where the others are, by id. Their datagrams must come from exactly there. An entry for the
-    /// node itself is ignored, so that one map can serve all. Empty by default.
+    /// The addresses of the other nodes, from which their datagrams must come. An entry for the
+    /// node itself is ignored, so that all nodes can share a map. Empty by default.
     pub peers: BTreeMap<Id, SocketAddr>,
-    /// Ids (of clients, say) that may send from anywhere, unless they are `peers`. The node answers
-    /// to where an id last sent from, and forgets that once some 32,768 others have sent since. So
-    /// the range may be large. Empty by default.
+    /// Ids, for example of clients, that may send from any address, unless they are `peers`. The
+    /// node answers to the address from which an id sent last, and forgets it after about 32,768
+    /// other ids have sent. So the range may be large. Empty by default.
     pub dynamic: Range<usize>,
-    /// What datagrams are authenticated with. `None`, the default, leaves nothing but checksums,
-    /// which find accidents and no attacks.
+    /// The key that authenticates datagrams. With `None`, the default, they have checksums, which
+    /// detect accidents but no attacks.
     pub key: Option<Key>,
-    /// The directory that keeps what the actor saves, of this node alone. It is created, but what
-    /// it is in must exist. `None`, the default, is for actors that never save.
+    /// The directory of the node's log, which no other node may use. It is created if its parent
+    /// exists. `None`, the default, is for actors that never save.
     pub storage: Option<PathBuf>,
-    /// Whether what the actor saves is thrown away, if there is no directory for it: for nodes that
-    /// are never started again, as in a benchmark. Otherwise, and by default, a node that saves
-    /// and has no directory stops.
+    /// Drops the actor's saves if there is no directory, for nodes that are never started again, as
+    /// in a benchmark. By default, a node that saves and has no directory stops.
     pub forgets: bool,
-    /// Up to how many bytes messages share a datagram. 1,400 by default, which passes through
-    /// nearly every network in one piece. Where all are on one machine, or frames are jumbo, more
-    /// is faster. A message that is longer gets a datagram of its own, which the network cuts up
-    /// and puts together again; one that is too long even for [`MAX_DATAGRAM`] is never sent: see
+    /// The greatest length in bytes of a datagram that messages share. 1,400 by default, which
+    /// nearly every network transports without fragmentation. More is faster between nodes on one
+    /// machine, or with jumbo frames. A longer message gets its own datagram, which the network
+    /// fragments. A message too long for [`MAX_DATAGRAM`] is never sent: see
     /// [`Counters::oversized`].
     pub datagram_max: usize,
-    /// How many messages share a datagram at most. By default as many as fit; with one, each has
-    /// a datagram of its own, which is slower.
+    /// The greatest number of messages in a datagram. By default as many as fit. With one, each
+    /// message gets its own datagram, which is slower.
     pub messages_max: usize,
-    /// How many bytes may wait in the socket to be received, as far as the system grants it. 8 MiB
-    /// by default.
+    /// The size of the socket's receive buffer in bytes, as far as the system allows it. 8 MiB by
+    /// default.
     pub receive_buffer: usize,
-    /// How long to look for datagrams before the processor is given away. Zero by default. Some
-    /// tens of microseconds save the time that waking up takes, if there is a processor to spare,
-    /// and do harm if there is none.
+    /// The time that the node polls its socket before it blocks. Zero by default. Some tens of
+    /// microseconds save the wake-up if a processor is free, and cost time if none is.
     pub spin: Duration,
-    /// What is done to outgoing datagrams. Nothing by default.
+    /// The faults of outgoing datagrams. None by default.
     pub faults: Faults,
-    /// Determines, together with the id, every random draw of the node. 0 by default.
+    /// The seed that determines, together with the id, every random draw of the node. 0 by default.
     pub seed: u64,
 }
 
 impl NodeConfig {
-    /// The configuration of a node with nothing but an id and a bound socket.
+    /// Configures a node with an id and a bound socket.
     pub fn new(id: Id, socket: UdpSocket) -> Self {
         NodeConfig {
             id,
@@ -90,167 +92,168 @@ impl NodeConfig {
         }
     }
 
-    fn open_log<A: Runnable>(&self) -> Result<(Option<Log<Directory>>, Kept<A>), Error> {
-        let Some(path) = &self.storage else {
-            return Ok((None, (None, None)));
+    fn open_log<A: Runnable>(&self) -> Result<(Saves<Directory>, Recovered<A::Storage>), Error> {
+        let nothing = Recovered {
+            state: None,
+            cut: None,
         };
-        let directory = Directory::open(path)?;
-        let (log, recovered) = Log::open(directory, Sizes::default(), self.cluster, self.id)?;
-        Ok((Some(log), (recovered.state, recovered.cut)))
+        match &self.storage {
+            Some(path) => {
+                let directory = Directory::open(path)?;
+                let opened = Log::open(directory, Sizes::default(), self.cluster, self.id);
+                opened.map(|(log, recovered)| (Saves::Log(Box::new(log)), recovered))
+            }
+            None if self.forgets => Ok((Saves::Dropped, nothing)),
+            None => Ok((Saves::Refused, nothing)),
+        }
     }
 }
 
-/// What a log held, and what was cut off its end.
-type Kept<A> = (
-    Option<<A as stateright::actor::Actor>::Storage>,
-    Option<Cut>,
-);
-
 /// An actor that has been started on a socket.
 pub struct Node<A: Runnable, W: Watch<A> = Unwatched> {
-    core: Core<A>,
+    actor: Persistent<A, Directory>,
     link: Link,
-    log: Option<Log<Directory>>,
-    forgets: bool,
     cut: Option<Cut>,
     watch: W,
     spin: Duration,
-    /// What the core counts its time from.
+    /// The moment at which the actor's time is zero.
     start: Instant,
     id: Id,
-    /// The messages of a batch, and the datagrams that follow from it.
+    /// Buffers for the messages of a batch, and for the datagrams that follow from it.
     messages: Vec<(Id, A::Msg)>,
-    datagrams: Vec<(Id, Vec<u8>)>,
+    frames: Vec<Frame>,
 }
 
 impl<A: Runnable> Node<A> {
-    /// Opens the log, starts the actor with what it saved last, and executes what it commands.
+    /// Opens the log, starts the actor from its last save, and executes its commands.
     ///
     /// # Errors
     ///
-    /// If the log is damaged, in use or unreadable ([`Error::Damaged`], [`Error::Locked`],
-    /// [`Error::File`]), if the socket is unusable ([`Error::Socket`]), if the longest datagram is
-    /// to be too short or too long ([`Error::DatagramMax`]), and what [`run`](Node::run) returns.
+    /// [`Error::Damaged`], [`Error::Locked`] and [`Error::File`] if the log is damaged, in use or
+    /// unreadable; [`Error::Socket`] if the socket is unusable; [`Error::DatagramMax`] if
+    /// `datagram_max` is too small or too large; and the errors of [`run`](Node::run).
     pub fn start(actor: A, config: NodeConfig) -> Result<Self, Error> {
         Self::start_watched(actor, config, Unwatched)
     }
 }
 
 impl<A: Runnable, W: Watch<A>> Node<A, W> {
-    /// The same as [`Node::start`], with somebody who looks on: from the first step, which is the
-    /// start.
+    /// Starts a node like [`Node::start`], with an observer, who also sees the first step.
     ///
     /// # Errors
     ///
-    /// Those of [`Node::start`].
+    /// The errors of [`Node::start`].
     pub fn start_watched(actor: A, config: NodeConfig, mut watch: W) -> Result<Self, Error> {
         let id = config.id;
         let (given, limits) = (config.datagram_max, LIMIT_MIN..=MAX_DATAGRAM);
         if !limits.contains(&given) {
             return Err(Error::DatagramMax { given });
         }
-        let (log, (saved, cut)) = config.open_log::<A>()?;
-        let v6 = config.socket.local_addr().map_err(Error::Socket)?.is_ipv6();
+        let (saves, recovered) = config.open_log::<A>()?;
+        let is_ipv6 = config.socket.local_addr().map_err(Error::Socket)?.is_ipv6();
         let mut rng = rng_of(config.seed, id);
         let codec = Codec::new(config.cluster, id, config.key);
         let lengths = Lengths {
             messages: config.messages_max,
             ..codec.lengths(given)
         };
-        let link = Link::new(
-            config.socket,
-            codec,
-            Book::new(id, config.peers, config.dynamic, v6),
-            Injector::new(config.faults, SmallRng::from_rng(&mut rng)),
-            config.receive_buffer,
-        );
-        let link = link.map_err(Error::Socket)?;
-        let now = Duration::ZERO;
-        let (core, changes) = Core::start(actor, id, saved, lengths, rng, now, &mut watch)?;
+        let socket = Socket::new(config.socket, config.receive_buffer);
+        let book = Book::new(id, config.peers, config.dynamic, is_ipv6);
+        let injector = Injector::new(config.faults, SmallRng::from_rng(&mut rng));
+        let link = Link::new(socket.map_err(Error::Socket)?, codec, book, injector);
+        let setup = Setup {
+            actor,
+            id,
+            saved: recovered.state,
+            lengths,
+            rng,
+        };
         let mut node = Node {
-            core,
+            actor: Persistent::start(setup, saves, Duration::ZERO, &mut watch)?,
             link,
-            log,
-            forgets: config.forgets,
-            cut,
+            cut: recovered.cut,
             watch,
             spin: config.spin,
             start: Instant::now(),
             id,
             messages: Vec::new(),
-            datagrams: Vec::new(),
+            frames: Vec::new(),
         };
-        node.core.counters.cut_bytes = node.cut.as_ref().map_or(0, |cut| cut.bytes);
-        node.commit(&changes)?;
+        node.commit()?;
         Ok(node)
     }
 
-    /// What was cut off the log when the node started: the record of a save that was not complete
-    /// when the node was killed, and of which it had said nothing.
+    /// Returns the torn record that was cut off the log when the node started. Its save was not
+    /// complete when the node was killed, so no message had followed from it.
     pub fn cut(&self) -> Option<&Cut> {
         self.cut.as_ref()
     }
 
-    /// Drives the actor until `stop` says so, which takes about 10 ms. Then everything but what was
-    /// saved is lost at once, as in a crash.
+    /// Runs the actor until about 10 ms after `stop` is set. Then the node loses everything but its
+    /// saves, as in a crash.
     ///
-    /// The observer sees the state after the start and after every batch of steps (whether or not
-    /// they changed it: to tell would take a copy). What they saved is durable by then.
+    /// The observer sees the state after the start and after every batch of steps, when their saves
+    /// are durable. It also sees states that did not change, because a comparison takes a copy.
     ///
     /// # Errors
     ///
-    /// The node stops, and sends nothing of the batch in question, if a save fails
-    /// ([`Error::File`], [`Error::Unencodable`], [`Error::NoStorage`]) or if the actor sends before
-    /// it saves ([`Error::SendBeforeSave`]). Nothing that arrives is an error.
+    /// The node stops, and sends nothing of the last batch, if a save fails ([`Error::File`],
+    /// [`Error::Unencodable`], [`Error::NoStorage`]) or if the actor sends before it saves
+    /// ([`Error::SendBeforeSave`]). No datagram causes an error.
     pub fn run(self, stop: &Stop, mut observer: impl FnMut(&A::State)) -> Result<Counters, Error> {
         self.run_counted(stop, &mut observer, |_| {})
     }
 
-    /// The same, and from time to time the counters are shown.
+    /// Runs the actor like [`Node::run`], and publishes the counters from time to time.
     pub(super) fn run_counted(
         mut self,
         stop: &Stop,
         observer: &mut impl FnMut(&A::State),
         mut publish: impl FnMut(&Counters),
     ) -> Result<Counters, Error> {
-        observer(self.core.state());
+        observer(self.actor.state());
         let mut published = Duration::ZERO;
         while !stop.is_stopped() {
             self.receive();
             self.handle(observer)?;
             let now = self.start.elapsed();
             if now >= published + PUBLISH_EVERY {
-                publish(&self.core.counters);
+                publish(&self.counters());
                 published = now;
             }
         }
-        publish(&self.core.counters);
-        Ok(self.core.counters)
+        let counters = self.counters();
+        publish(&counters);
+        Ok(counters)
     }
 
-    /// Does all there is to do as one batch. Returns whether there was anything.
+    /// Adds up the counts of the node's parts.
+    fn counters(&self) -> Counters {
+        Counters::sum([&self.actor.counters(), &self.link.counters()])
+    }
+
+    /// Handles all events as one batch. Returns whether there were any.
     fn handle(&mut self, observer: &mut impl FnMut(&A::State)) -> Result<bool, Error> {
         let now = self.start.elapsed();
-        self.link.release(now, &mut self.core.counters);
-        let is_due = self.core.next().is_some_and(|next| next <= now);
+        self.link.send_delayed(now);
+        let is_due = self.actor.next().is_some_and(|next| next <= now);
         if self.messages.is_empty() && !is_due {
             return Ok(false);
         }
-        let changes = self.core.step(now, &mut self.messages, &mut self.watch)?;
-        self.core.counters.batches += 1;
-        self.commit(&changes)?;
-        observer(self.core.state());
+        self.actor.step(now, &mut self.messages, &mut self.watch)?;
+        self.commit()?;
+        observer(self.actor.state());
         Ok(true)
     }
 
-    /// Until when there is nothing to do but to receive.
+    /// Returns the time until which the node only has to receive.
     fn next(&self, now: Duration) -> Duration {
-        let next = [self.core.next(), self.link.next_release()];
+        let next = [self.actor.next(), self.link.next_delayed()];
         let next = next.into_iter().flatten().min();
         next.unwrap_or(now + 2 * LONGEST_WAIT)
     }
 
-    /// Takes what has arrived; if there is nothing else to do, waits for it.
+    /// Takes the messages that have arrived. Waits for them if there is nothing else to do.
     fn receive(&mut self) {
         let mut now = self.start.elapsed();
         let until = self.next(now);
@@ -260,69 +263,47 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             now = self.start.elapsed();
         }
         if now < until && self.messages.is_empty() {
-            let counters = &mut self.core.counters;
-            self.link.wait(until - now, &mut self.messages, counters);
+            self.link.wait(until - now, &mut self.messages);
         }
         self.drain();
     }
 
     fn drain(&mut self) {
-        self.link.drain(&mut self.messages, &mut self.core.counters);
+        self.link.drain(&mut self.messages);
     }
 
-    /// Makes a batch durable, and then sends what it has to say.
-    fn commit(&mut self, changes: &[Change<A>]) -> Result<(), Error> {
-        match &mut self.log {
-            _ if changes.is_empty() => {}
-            Some(log) => log.save(changes)?,
-            None if self.forgets => {}
-            None => {
-                let node = self.id.into();
-                return Err(Error::NoStorage { node });
+    /// Makes a batch durable, and sends its messages.
+    fn commit(&mut self) -> Result<(), Error> {
+        self.actor.release(&mut self.watch)?;
+        self.actor.take(&mut self.frames);
+        if !self.frames.is_empty() {
+            let now = self.start.elapsed();
+            self.link.send(now, &mut self.frames);
+            for frame in self.frames.drain(..) {
+                self.actor.recycle(frame.into_datagram());
             }
         }
-        self.watch.durable(self.id, self.core.state())?;
-        self.send();
-        // Nobody waits for this any more.
-        if let (false, Some(log), Some(saved)) =
-            (changes.is_empty(), &mut self.log, self.core.saved())
-        {
-            self.core.counters.compactions += u64::from(log.compact(saved)?);
-        }
-        Ok(())
-    }
-
-    fn send(&mut self) {
-        if self.core.outbox.is_empty() {
-            return;
-        }
-        let now = self.start.elapsed();
-        self.core.outbox.take(&mut self.datagrams);
-        let counters = &mut self.core.counters;
-        self.link.send(now, &mut self.datagrams, counters);
-        for (_, datagram) in self.datagrams.drain(..) {
-            self.core.outbox.recycle(datagram);
-        }
+        self.actor.compact()
     }
 }
 
-/// Drives several nodes on this thread until `stop` says so, or until one of them fails: the others
-/// lose everything but what they saved, as that one does. Where there are more nodes than
-/// processors this is faster than a thread for each.
+/// Runs several nodes on this thread until `stop` is set, or until one of them fails. Then all of
+/// them lose everything but their saves. With more nodes than processors this is faster than a
+/// thread for each.
 ///
-/// The observer is told whose state it sees; otherwise it is that of [`Node::run`]. The nodes'
-/// counters are returned in their order.
+/// The observer also gets the id of the node; otherwise it is that of [`Node::run`]. Returns the
+/// counters in the order of the nodes.
 ///
 /// # Errors
 ///
-/// Those of [`Node::run`].
+/// The errors of [`Node::run`].
 pub fn run_together<A: Runnable, W: Watch<A>>(
     mut nodes: Vec<Node<A, W>>,
     stop: &Stop,
     mut observer: impl FnMut(Id, &A::State),
 ) -> Result<Vec<Counters>, Error> {
     for node in &nodes {
-        observer(node.id, node.core.state());
+        observer(node.id, node.actor.state());
     }
     while !stop.is_stopped() {
         let mut is_busy = false;
@@ -335,13 +316,13 @@ pub fn run_together<A: Runnable, W: Watch<A>>(
             wait = wait.min(node.next(now).saturating_sub(now));
         }
         if !is_busy && !wait.is_zero() {
-            wait_for_any(nodes.iter().map(|node| &node.link), wait);
+            wait_for_any(nodes.iter().map(|node| &node.link.socket), wait);
         }
     }
-    Ok(nodes.into_iter().map(|node| node.core.counters).collect())
+    Ok(nodes.iter().map(Node::counters).collect())
 }
 
-/// How often the counters of a running node are shown.
+/// The interval at which a running node publishes its counters.
 const PUBLISH_EVERY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,24 +1,13 @@
-//! What is to be sent: messages, packed into as few datagrams as they fit into.
+//! Messages that are to be sent, packed into as few datagrams as possible.
 
-use super::codec::{self, HEADER};
+use super::codec::{Frame, Lengths};
 use super::counters::Counters;
 use hashbrown::HashMap;
 use serde::Serialize;
 use stateright::actor::Id;
 
-/// How many buffers are kept for later datagrams.
+/// The greatest number of buffers that are kept for later datagrams.
 const SPARE_MAX: usize = 256;
-
-/// How long datagrams may become, in bytes without their tags.
-#[derive(Clone, Copy)]
-pub(super) struct Lengths {
-    /// Those that several messages share.
-    pub(super) limit: usize,
-    /// Those of one message.
-    pub(super) most: usize,
-    /// How many messages share one at most.
-    pub(super) messages: usize,
-}
 
 /// Datagrams that are being filled, at most one for each destination, and those that are full.
 ///
@@ -26,69 +15,60 @@ pub(super) struct Lengths {
 /// a node fast.
 pub(super) struct Outbox {
     lengths: Lengths,
-    datagrams: Vec<(Id, Vec<u8>)>,
-    /// Which datagram is being filled for whom, and how many messages are in it.
-    open: HashMap<Id, (usize, usize)>,
+    frames: Vec<Frame>,
+    /// The index of the datagram that is being filled, by destination.
+    open: HashMap<Id, usize>,
     spare: Vec<Vec<u8>>,
+    counters: Counters,
 }
 
 impl Outbox {
     pub(super) fn new(lengths: Lengths) -> Self {
         Outbox {
             lengths,
-            datagrams: Vec::new(),
+            frames: Vec::new(),
             open: HashMap::new(),
             spare: Vec::new(),
+            counters: Counters::default(),
         }
     }
 
-    /// Adds a message. One that is too long to share a datagram gets one of its own; one that is
-    /// too long for any is counted and dropped.
-    pub(super) fn push<M: Serialize>(&mut self, to: Id, message: &M, counters: &mut Counters) {
-        let Lengths {
-            limit,
-            most,
-            messages,
-        } = self.lengths;
-        if let Some((at, count)) = self.open.get_mut(&to).filter(|it| it.1 < messages) {
-            let datagram = &mut self.datagrams[*at].1;
-            if codec::append(datagram, message, limit).is_ok() {
-                *count += 1;
-                counters.messages_sent += 1;
-                return;
-            }
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Adds a message. A message that is too long for a shared datagram gets its own. One that is
+    /// too long for any datagram is counted and dropped.
+    pub(super) fn push<M: Serialize>(&mut self, to: Id, message: &M) {
+        let open = self.open.get(&to).map(|at| &mut self.frames[*at]);
+        if open.is_some_and(|open| open.push(message, &self.lengths).is_ok()) {
+            self.counters.messages_sent += 1;
+            return;
         }
-        let mut datagram = self.spare.pop().unwrap_or_default();
-        datagram.clear();
-        datagram.resize(HEADER, 0);
-        match codec::append(&mut datagram, message, most) {
+        let mut frame = Frame::begin(to, self.spare.pop().unwrap_or_default());
+        match frame.push(message, &self.lengths) {
             Ok(()) => {
-                counters.messages_sent += 1;
-                // One that is beyond the limit already takes nothing more.
-                self.open.insert(to, (self.datagrams.len(), 1));
-                self.datagrams.push((to, datagram));
+                self.counters.messages_sent += 1;
+                self.open.insert(to, self.frames.len());
+                self.frames.push(frame);
             }
             Err(error) => {
-                self.spare.push(datagram);
+                self.spare.push(frame.into_datagram());
                 match error {
-                    postcard::Error::SerializeBufferFull => counters.oversized += 1,
-                    _ => counters.unencodable += 1,
+                    postcard::Error::SerializeBufferFull => self.counters.oversized += 1,
+                    _ => self.counters.unencodable += 1,
                 }
             }
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.datagrams.is_empty()
-    }
-
-    /// Takes all datagrams, in the order in which they were begun. They have no header yet.
-    pub(super) fn take(&mut self, into: &mut Vec<(Id, Vec<u8>)>) {
+    /// Takes all datagrams, in the order in which they were begun. They are not sealed.
+    pub(super) fn take(&mut self, into: &mut Vec<Frame>) {
         self.open.clear();
-        into.append(&mut self.datagrams);
+        into.append(&mut self.frames);
     }
 
-    /// Gives a buffer back, to be used again.
+    /// Keeps the buffer of a datagram for a later one.
     pub(super) fn recycle(&mut self, datagram: Vec<u8>) {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(datagram);
@@ -98,7 +78,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
-    use super::super::codec::{LENGTH, decode};
+    use super::super::codec::{HEADER, LENGTH};
     use super::*;
 
     fn outbox(limit: usize, most: usize) -> Outbox {
@@ -110,22 +90,20 @@ mod tests {
     }
 
     fn taken(outbox: &mut Outbox) -> Vec<(usize, Vec<String>)> {
-        let mut datagrams = Vec::new();
-        outbox.take(&mut datagrams);
-        let datagrams = datagrams.into_iter().map(|(to, datagram)| {
-            let mut messages = Vec::new();
-            decode(to, &datagram[HEADER..], &mut messages).unwrap();
-            assert!(datagram.len() <= outbox.lengths.limit || messages.len() == 1);
-            assert!(datagram.len() <= outbox.lengths.most);
-            let messages = messages.into_iter().map(|(_, message)| message);
-            (to.into(), messages.collect())
+        let mut frames = Vec::new();
+        outbox.take(&mut frames);
+        let contents = frames.into_iter().map(|frame| {
+            let (to, messages) = frame.content();
+            let length = frame.datagram().len();
+            assert!(length <= outbox.lengths.limit || messages.len() == 1);
+            assert!(length <= outbox.lengths.most);
+            (to, messages)
         });
-        datagrams.collect()
+        contents.collect()
     }
 
     #[test]
     fn messages_to_one_destination_share_datagrams_and_keep_their_order() {
-        let mut counters = Counters::default();
         // Three messages of two letters fit into one datagram.
         let limit = HEADER + 3 * (LENGTH + 1 + 2);
         let mut outbox = outbox(limit, limit);
@@ -137,7 +115,7 @@ mod tests {
             (1, "ee"),
             (1, "ff"),
         ] {
-            outbox.push(Id::from(to), &text, &mut counters);
+            outbox.push(Id::from(to), &text);
         }
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let expected: [(usize, Vec<String>); 3] = [
@@ -146,58 +124,56 @@ mod tests {
             (1, texts(&["ee", "ff"])),
         ];
         assert_eq!(taken(&mut outbox), expected);
-        assert!(outbox.is_empty());
-        outbox.push(Id::from(1), &"gg", &mut counters);
+        outbox.push(Id::from(1), &"gg");
         assert_eq!(
             taken(&mut outbox),
             [(1, texts(&["gg"]))],
             "nothing is sent twice"
         );
-        assert_eq!(counters.messages_sent, 7);
+        assert_eq!(outbox.counters.messages_sent, 7);
     }
 
     #[test]
     fn a_message_that_fits_into_no_datagram_is_counted_and_leaves_the_others_alone() {
-        let mut counters = Counters::default();
         let limit = HEADER + LENGTH + 1 + 10;
         let mut outbox = outbox(limit, limit);
         for length in [10, 11, 3] {
-            outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
+            outbox.push(Id::from(1), &"x".repeat(length));
         }
         let lengths: Vec<usize> = taken(&mut outbox)
             .into_iter()
             .flat_map(|(_, texts)| texts.into_iter().map(|text| text.len()))
             .collect();
         assert_eq!(lengths, [10, 3]);
+        let counters = outbox.counters;
         assert_eq!((counters.messages_sent, counters.oversized), (2, 1));
     }
 
     #[test]
     fn a_message_that_is_too_long_to_share_a_datagram_gets_one_of_its_own() {
-        let mut counters = Counters::default();
         let room = |letters| HEADER + LENGTH + 1 + letters;
         let (limit, most) = (room(10), room(20));
         let mut outbox = outbox(limit, most);
         for length in [2, 20, 2, 2, 11, 2, 21] {
-            outbox.push(Id::from(1), &"x".repeat(length), &mut counters);
+            outbox.push(Id::from(1), &"x".repeat(length));
         }
         let lengths = taken(&mut outbox).into_iter();
         let lengths = lengths.map(|(_, texts)| texts.iter().map(String::len).collect());
         let lengths: Vec<Vec<usize>> = lengths.collect();
         assert_eq!(lengths, [vec![2], vec![20], vec![2, 2], vec![11], vec![2]]);
+        let counters = outbox.counters;
         assert_eq!((counters.messages_sent, counters.oversized), (6, 1));
     }
 
     #[test]
     fn no_more_messages_share_a_datagram_than_may() {
-        let mut counters = Counters::default();
         let mut outbox = Outbox::new(Lengths {
             limit: 1000,
             most: 1000,
             messages: 2,
         });
         for to in [1, 1, 2, 1, 1, 1] {
-            outbox.push(Id::from(to), &"aa", &mut counters);
+            outbox.push(Id::from(to), &"aa");
         }
         let counts = taken(&mut outbox).into_iter();
         let counts: Vec<_> = counts.map(|(to, texts)| (to, texts.len())).collect();

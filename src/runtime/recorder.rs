@@ -1,21 +1,21 @@
-//! Every step of a node in a file, so that a run can be replayed and judged.
+//! A trace of every step of a node in a file, so that a run can be replayed and judged.
 //!
-//! One JSON object per line, one line per step:
+//! Each line is a JSON object, for one step:
 //!
 //! ```json
 //! {"node":0,"us":1532,"event":{"message":[3,{"Propose":"x"}]},"clock":[],"saves":[..],"sends":..}
 //! ```
 //!
-//! `us` counts from the start of the process. An event is `start` with the changes that lead to
-//! what was saved, `message` with its sender, `timeout` or `choice`. `clock` has what the step read
-//! off [`now_us`](super::clock::now_us), `saves` what changed in the durable state (`null` if
-//! nothing was saved), and `sends` what it said, and to whom. What messages and changes say of
-//! themselves is up to their `Serialize`. Whoever starts a node may have a line of another kind go
-//! first, with what is to be known of the run: [`Recorder::about`].
+//! `us` counts from the start of the process. `event` is a `start` with the changes that lead to
+//! the last save, a `message` with its sender, a `timeout` or a `choice`. `clock` has the readings
+//! of [`now_us`](super::clock::now_us), `saves` the changes of the durable state (`null` without a
+//! save), and `sends` the messages with their destinations. Messages and changes are written by
+//! their `Serialize`. A line of another kind may come first, to describe the run:
+//! [`Recorder::about`].
 
 use super::clock;
-use super::core::{Event, Watch};
 use super::error::Error;
+use super::observer::{Event, EventOf, Watch};
 use crate::delta::Delta;
 use serde::{Deserialize, Serialize};
 use stateright::actor::{Actor, Command, Id, Out};
@@ -28,44 +28,33 @@ use std::time::Duration;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Recorded<M, T, R, C> {
-    /// Whose step it was.
+    /// The node that took the step.
     pub node: usize,
-    /// When, in microseconds since the process started.
+    /// The time in microseconds since the process started.
     pub us: u64,
-    /// What it reacted to.
+    /// The event that the step handled.
     pub event: RecordedEvent<M, T, R, C>,
-    /// What it read off the clock, in microseconds, in this order.
+    /// The readings of the clock in microseconds, in order.
     pub clock: Vec<u64>,
-    /// What it changed in the durable state, if it saved.
+    /// The changes of the durable state, if the step saved.
     pub saves: Option<Vec<C>>,
-    /// What it sent, and to whom.
+    /// The messages with their destinations.
     pub sends: Vec<(usize, M)>,
 }
 
-/// What a step reacted to.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordedEvent<M, T, R, C> {
-    /// The node starts; the changes lead to what it saved last.
-    Start(Vec<C>),
-    /// A message arrives.
-    Message(usize, M),
-    /// A timer fires.
-    Timeout(T),
-    /// A random choice has been made.
-    Choice(R),
-}
+/// The event of a step as it is read back. The changes of a start lead to the last save.
+pub type RecordedEvent<M, T, R, C> = Event<Vec<C>, M, T, R>;
 
-/// Records the steps of nodes. Those that are durable are in the file before anything of them is
-/// said, so that a node which is killed has said nothing that is not recorded; its last line may
-/// be torn. What is recorded survives the process, not the machine.
+/// A recorder of a node's steps. A step is in the file before its messages leave, so that a killed
+/// node has sent nothing that is not recorded. The last line may be torn. The file survives the end
+/// of the process, but not that of the machine.
 ///
-/// `S` is what the node saves. A recorder is for one node.
+/// `S` is the storage of the node. Each node needs its own recorder.
 #[derive(Debug)]
 pub struct Recorder<S> {
     path: PathBuf,
     file: File,
-    /// What was saved last.
+    /// The last save.
     saved: Option<S>,
     /// Steps that are not durable yet.
     pending: Vec<u8>,
@@ -73,12 +62,12 @@ pub struct Recorder<S> {
 }
 
 impl<S> Recorder<S> {
-    /// Records to the end of a file, which is created if it does not exist.
+    /// Opens a file to append to, and creates it if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] if the file cannot be opened. If it cannot be written later, or if a step
-    /// cannot be recorded ([`Error::Unrecordable`]), the node stops: half a record is none.
+    /// [`Error::File`] if the file cannot be opened. The node stops if the file cannot be written
+    /// later, or if a step cannot be recorded ([`Error::Unrecordable`]).
     pub fn append_to(path: &Path) -> Result<Self, Error> {
         let file = File::options().append(true).create(true).open(path);
         let path = path.to_owned();
@@ -98,7 +87,7 @@ impl<S> Recorder<S> {
         }
     }
 
-    /// Puts a line `{"run":..}` before the steps that follow.
+    /// Writes a line `{"run":..}` before the next steps.
     #[must_use]
     pub fn about(mut self, run: &impl Serialize) -> Self {
         self.pending.extend(b"{\"run\":");
@@ -127,7 +116,7 @@ where
     A: Actor<Msg: Serialize, Timer: Serialize, Random: Serialize, Storage = S>,
     S: Delta + Clone,
 {
-    fn before(&mut self, node: Id, now: Duration, event: &Event<'_, A>) {
+    fn before(&mut self, node: Id, now: Duration, event: EventOf<'_, A>) {
         let (node, us) = (usize::from(node), now.as_micros());
         let start = format!("{{\"node\":{node},\"us\":{us},\"event\":");
         self.pending.extend(start.as_bytes());
@@ -137,11 +126,11 @@ where
         self.write(&match event {
             Event::Start(saved) => {
                 let changes = saved.as_ref().map(|saved| saved.changes(None));
-                RecordedEvent::Start(changes.unwrap_or_default())
+                Event::Start(changes.unwrap_or_default())
             }
-            Event::Message(from, message) => RecordedEvent::Message((*from).into(), *message),
-            Event::Timeout(timer) => RecordedEvent::Timeout(*timer),
-            Event::Choice(random) => RecordedEvent::Choice(*random),
+            Event::Message(from, message) => Event::Message(from, message),
+            Event::Timeout(timer) => Event::Timeout(timer),
+            Event::Choice(random) => Event::Choice(random),
         });
         clock::note();
     }

@@ -1,15 +1,15 @@
-//! What is to happen at a later time: timers, random choices, datagrams held back.
+//! A schedule of later events: timers, random choices, delayed datagrams.
 //!
-//! Times are durations since a moment that whoever drives the node has chosen: so nothing here
-//! reads a clock, and the simulator's time is as good as any.
+//! Times are durations since a moment that the driver of the node chooses. So nothing here reads a
+//! clock, and simulated time works as well.
 
 use rand::Rng;
 use rand::rngs::SmallRng;
 use std::ops::Range;
 use std::time::Duration;
 
-/// Items and the time at which each is due. A plain vector that knows its minimum: an actor has
-/// two to ten timers, and scanning so few is faster than any tree.
+/// Items, and the time at which each is due. It is a vector that knows its minimum: an actor has
+/// two to ten timers, and to scan so few is faster than a tree.
 pub(super) struct Schedule<T> {
     items: Vec<(Duration, T)>,
     next: Option<Duration>,
@@ -23,8 +23,8 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// Adds an item that is due `after` from now. A time that a duration cannot express never
-    /// comes, so such an item is not kept.
+    /// Adds an item that is due `after` from now. An item is not kept if a duration cannot express
+    /// its time, which never comes.
     pub(super) fn add(&mut self, now: Duration, after: Duration, item: T) {
         if let Some(at) = now.checked_add(after) {
             self.items.push((at, item));
@@ -41,17 +41,17 @@ impl<T> Schedule<T> {
         }
     }
 
-    /// When the earliest item is due.
+    /// Returns the time at which the earliest item is due.
     pub(super) fn next(&self) -> Option<Duration> {
         self.next
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// How many items are due.
+    /// Returns the number of items that are due.
     pub(super) fn due(&self, now: Duration) -> usize {
         if self.next.is_none_or(|next| next > now) {
             return 0;
@@ -59,8 +59,8 @@ impl<T> Schedule<T> {
         self.items.iter().filter(|(at, _)| *at <= now).count()
     }
 
-    /// Takes the earliest item that is due, if there is one. Of two that are due at the same time
-    /// the one added first comes first.
+    /// Takes the earliest item that is due. Of items with the same time the one added first comes
+    /// first.
     pub(super) fn pop_due(&mut self, now: Duration) -> Option<T> {
         if self.next? > now {
             return None;
@@ -77,7 +77,7 @@ impl<T> Schedule<T> {
     }
 }
 
-/// A duration drawn uniformly from the range; its start if the range is empty or inverted.
+/// Draws a duration uniformly from a range. Returns the start of an empty or inverted range.
 pub(super) fn draw(rng: &mut SmallRng, range: Range<Duration>) -> Duration {
     if range.is_empty() {
         range.start

@@ -544,7 +544,7 @@ where
     R: Watch<A>,
     F: Watch<A>,
 {
-    fn before(&mut self, node: Id, now: Duration, event: &synod::runtime::Event<'_, A>) {
+    fn before(&mut self, node: Id, now: Duration, event: synod::runtime::EventOf<'_, A>) {
         self.0.before(node, now, event);
     }
 

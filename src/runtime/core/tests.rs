@@ -1,4 +1,5 @@
-use super::super::codec::{HEADER, decode};
+use super::super::codec::Frame;
+use super::super::observer::{EventOf, Unwatched};
 use super::*;
 
 const LENGTHS: Lengths = Lengths {
@@ -13,8 +14,8 @@ fn me() -> Id {
     Id::from(0)
 }
 
-/// Adds up what it is sent. An odd number is saved with the sum; a number above 100 is halved and
-/// sent to itself; every number is answered with the sum.
+/// An actor that adds up the numbers that it receives. For an odd number it saves the sum; it sends
+/// the half of a number above 100 to itself; it answers every number with the sum.
 struct Adder;
 
 impl Actor for Adder {
@@ -46,7 +47,7 @@ impl Actor for Adder {
 
     fn on_timeout(&self, _: Id, seen: &mut Cow<Vec<u32>>, timer: &char, out: &mut Out<Self>) {
         match timer {
-            // Takes the other one back, though it is due as well.
+            // The other timer is due as well.
             'a' => out.cancel_timer('b'),
             'b' => seen.to_mut().push(1000),
             _ => (),
@@ -55,9 +56,18 @@ impl Actor for Adder {
     }
 }
 
+fn setup<A: Runnable>(actor: A, saved: Option<A::Storage>) -> Setup<A> {
+    Setup {
+        actor,
+        id: me(),
+        saved,
+        lengths: LENGTHS,
+        rng: rng_of(1, me()),
+    }
+}
+
 fn start(saved: Option<u32>) -> Core<Adder> {
-    let (rng, now) = (rng_of(1, me()), Duration::ZERO);
-    let started = Core::start(Adder, me(), saved, LENGTHS, rng, now, &mut Unwatched);
+    let started = Core::start(setup(Adder, saved), Duration::ZERO, &mut Unwatched);
     let (core, changes) = started.unwrap();
     assert!(changes.is_empty());
     core
@@ -69,17 +79,11 @@ fn step(core: &mut Core<Adder>, now: Duration, messages: &[(usize, u32)]) -> Vec
     core.step(now, &mut messages, &mut Unwatched).unwrap()
 }
 
-/// What is in the outbox, by destination.
+/// Returns the messages in the outbox, by destination.
 fn sent(core: &mut Core<Adder>) -> Vec<(usize, Vec<u32>)> {
-    let mut datagrams = Vec::new();
-    core.outbox.take(&mut datagrams);
-    let datagrams = datagrams.into_iter().map(|(to, bytes)| {
-        let mut messages: Vec<(Id, u32)> = Vec::new();
-        decode(to, &bytes[HEADER..], &mut messages).unwrap();
-        let messages = messages.into_iter().map(|(_, message)| message);
-        (to.into(), messages.collect())
-    });
-    datagrams.collect()
+    let mut frames = Vec::new();
+    core.outbox.take(&mut frames);
+    frames.iter().map(Frame::content).collect()
 }
 
 #[test]
@@ -90,7 +94,7 @@ fn of_all_saves_of_a_batch_the_last_one_counts_and_what_is_sent_is_packed() {
     assert_eq!(core.saved(), Some(&18), "without the last two");
     assert_eq!(sent(&mut core), [(1, vec![11, 18, 20]), (2, vec![15])]);
     assert_eq!(
-        (core.counters.saves, core.counters.messages_received),
+        (core.counters().saves, core.counters().messages_received),
         (1, 4)
     );
     assert!(
@@ -132,7 +136,7 @@ fn a_timer_that_is_taken_back_does_not_fire_and_one_that_is_set_again_waits_its_
     assert_eq!(core.counters.timeouts, before + 1);
 }
 
-/// Talks to itself without end.
+/// An actor that always sends to itself.
 struct Mumbler;
 
 impl Actor for Mumbler {
@@ -155,8 +159,7 @@ impl Actor for Mumbler {
 
 #[test]
 fn who_talks_to_himself_without_end_is_interrupted() {
-    let rng = rng_of(1, me());
-    let started = Core::start(Mumbler, me(), None, LENGTHS, rng, MS, &mut Unwatched);
+    let started = Core::start(setup(Mumbler, None), MS, &mut Unwatched);
     let mut core = started.unwrap().0;
     core.step(MS, &mut vec![(Id::from(1), ())], &mut Unwatched)
         .unwrap();
@@ -164,12 +167,12 @@ fn who_talks_to_himself_without_end_is_interrupted() {
     assert_eq!(core.next(), Some(Duration::ZERO), "and goes on at once");
 }
 
-/// Writes down what it sees, by name.
+/// An observer that records names.
 #[derive(Default)]
 struct Diary(Vec<String>);
 
 impl Watch<Adder> for Diary {
-    fn before(&mut self, _: Id, now: Duration, event: &Event<'_, Adder>) {
+    fn before(&mut self, _: Id, now: Duration, event: EventOf<'_, Adder>) {
         self.0.push(format!("{now:?} {event:?}"));
     }
 
@@ -181,17 +184,15 @@ impl Watch<Adder> for Diary {
 #[test]
 fn every_step_is_seen() {
     let mut diary = Diary::default();
-    let (rng, now) = (rng_of(1, me()), Duration::ZERO);
-    let mut core = Core::start(Adder, me(), Some(3), LENGTHS, rng, now, &mut diary)
-        .unwrap()
-        .0;
+    let started = Core::start(setup(Adder, Some(3)), Duration::ZERO, &mut diary);
+    let mut core = started.unwrap().0;
     core.step(MS, &mut vec![(Id::from(1), 5)], &mut diary)
         .unwrap();
     let seen = diary.0.iter().map(String::as_str);
     let expected = [
         "0ns Start(Some(3))",
         "[3] 2",
-        "1ms Message(Id(1), 5)",
+        "1ms Message(1, 5)",
         "[3, 5] 2",
         "1ms Timeout('a')",
         "[3, 5] 2",

@@ -1,11 +1,12 @@
 use super::super::disk::{Crash, Disk};
+use super::super::error::Damage;
 use super::super::medium::Directory;
 use super::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
 use std::fs;
 
-/// A map that grows and is trimmed; a change is an entry that was set or removed.
+/// A map that grows and is trimmed. A change sets or removes an entry.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Map(std::collections::BTreeMap<u32, String>);
 
@@ -43,7 +44,14 @@ fn open<M: Medium>(medium: M) -> Result<(Log<M>, Recovered<Map>), Error> {
     Log::open(medium, SMALL, 7, Id::from(1))
 }
 
-/// A log, and what was saved to it so far.
+impl<M: Medium> Log<M> {
+    fn save<C: Serialize>(&mut self, changes: &[C]) -> Result<(), Error> {
+        self.append(changes)?;
+        self.sync()
+    }
+}
+
+/// A log, and its last save.
 struct Saver {
     log: Log<Disk>,
     state: Option<Map>,
@@ -66,7 +74,7 @@ impl Saver {
     }
 }
 
-/// The map after so many saves: one entry more each time, and never more than ten.
+/// Returns the map after a number of saves: each adds an entry, and the last ten are kept.
 fn map(saves: u32) -> Map {
     let entries = saves.saturating_sub(10)..saves;
     Map(entries
@@ -101,7 +109,7 @@ fn damage(refused: Error) -> (usize, Damage) {
 fn what_was_saved_last_is_read_back_however_often_the_file_was_replaced() {
     for saves in 0..100 {
         let (disk, saver) = saved(saves);
-        let files = saver.log.generation;
+        let files = saver.log.file.generation;
         assert!(saves > 5 || files == 0, "{saves} saves fit into one");
         assert!(saves < 90 || files > 1, "{saves} saves do not");
         let recovered = open(disk).unwrap().1;
@@ -141,7 +149,7 @@ fn a_record_torn_at_any_byte_is_cut_and_the_one_before_it_remembered() {
     assert_eq!(name, only_file(&disk), "the same file");
     let whole = disk.read(&name).unwrap();
     for torn in end..longer {
-        // The rest is zeros, or never came to be in the file at all.
+        // The rest is zeros, or is missing.
         for is_short in [false, true] {
             let disk = disk.copy();
             disk.tamper(&name, |content| {
@@ -155,7 +163,7 @@ fn a_record_torn_at_any_byte_is_cut_and_the_one_before_it_remembered() {
             let written = whole[end..torn].iter().rposition(|byte| *byte != 0);
             let written = written.map(|last| (end as u64, last as u64 + 1));
             assert_eq!(recovered.cut.map(|cut| (cut.offset, cut.bytes)), written);
-            // And life goes on.
+            // The log can be used.
             log.save(&map(13).changes(Some(&map(12)))).unwrap();
             let recovered = open(disk).unwrap().1;
             assert_eq!((recovered.state, recovered.cut), (Some(map(13)), None));
@@ -234,7 +242,7 @@ fn a_crash_at_any_operation_loses_nothing_that_was_saved() {
     }
 }
 
-/// Saves until an operation of the disk fails, for each operation there is.
+/// Saves until an operation of the disk fails, for each operation.
 fn crash_at_every_operation(crash: Crash, rng: &mut SmallRng) {
     let all = saved(40).0.operations();
     let from = rng.random_range(1..20);
@@ -257,7 +265,7 @@ fn crash_at_every_operation(crash: Crash, rng: &mut SmallRng) {
         }
         let mut saver = Saver::open(&disk).unwrap();
         let state = saver.state.clone().unwrap_or_default();
-        // The save that failed may have come to be durable.
+        // The failed save may be durable.
         let found = [durable, durable + 1]
             .into_iter()
             .find(|saves| state == map(*saves));
@@ -354,17 +362,23 @@ fn random_bytes_are_refused_without_a_panic() {
     let mut rng = SmallRng::seed_from_u64(1);
     let (disk, _) = saved(5);
     let name = only_file(&disk);
+    let (cluster, node, generation) = (7, 1, 0);
+    let file = FileId {
+        cluster,
+        node,
+        generation,
+    };
     for round in 0..20_000 {
         let mut content = disk.read(&name).unwrap();
         let length = rng.random_range(0..content.len());
         if round % 2 == 0 {
             rng.fill_bytes(&mut content[..length]);
         } else {
-            // Somewhere in the middle, so that the header is often whole.
+            // Random bytes in the middle often leave the header intact.
             let end = rng.random_range(length..content.len());
             rng.fill_bytes(&mut content[length..end]);
         }
-        if let Ok((Some(state), _)) = read::<Map>(&content, 7, 1, 0) {
+        if let Ok((Some(state), _)) = format::read::<Map>(&content, &file) {
             assert!((1..=5).any(|saves| state == map(saves)), "{state:?}");
         }
     }
@@ -383,7 +397,7 @@ fn a_directory_remembers() {
         log.compact(&map(saves)).unwrap();
         before = Some(map(saves));
     }
-    assert!(log.generation > 0);
+    assert!(log.file.generation > 0);
     drop(log);
     let (log, recovered) = open(directory()).unwrap();
     assert_eq!(recovered.state, before);
@@ -401,7 +415,7 @@ fn a_failed_operation_of_the_directory_is_an_error_with_its_file() {
     let path = parent.path().join("node-1");
     let (mut log, _) = open(Directory::open(&path).unwrap()).unwrap();
     fs::create_dir(path.join(TEMPORARY)).unwrap();
-    let mut failed = Ok(false);
+    let mut failed = Ok(());
     for saves in 1..100 {
         log.append(&map(saves).changes(None)).unwrap();
         failed = log.compact(&map(saves));

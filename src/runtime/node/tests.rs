@@ -1,5 +1,5 @@
-use super::super::codec::{HEADER, append, decode};
-use super::super::handle::{Handle, spawn};
+use super::super::handle::{Handle, spawn, spawn_watched};
+use super::super::recorder::{Recorded, RecordedEvent, Recorder};
 use super::*;
 use crate::delta::{self, Delta};
 use rand::{Rng, RngCore};
@@ -14,7 +14,7 @@ const MS: Duration = Duration::from_millis(1);
 const NODE: usize = 1;
 const PEER: usize = 2;
 
-/// A number that no disk takes.
+/// A number that cannot be encoded.
 const UNSAVABLE: u32 = 666;
 
 /// A number to save.
@@ -42,7 +42,7 @@ impl Delta for Number {
     }
 }
 
-/// What happened to an actor.
+/// An event that an actor has seen.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Seen {
     Start(Option<u32>),
@@ -52,7 +52,7 @@ enum Seen {
 }
 use Seen::{Choice, Message, Start, Timeout};
 
-/// An actor whose state is everything that happened to it, and which reacts as it is told.
+/// An actor whose state is the events that it has seen, and whose reactions are a closure.
 struct Scripted(Box<React>);
 
 type React = dyn Fn(&Seen, &mut Out<Scripted>) + Send;
@@ -99,21 +99,36 @@ struct Rig {
     node_at: SocketAddr,
 }
 
+/// Configures a node, and binds the socket of its peer.
+fn bound() -> (NodeConfig, UdpSocket) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(5000 * MS)).unwrap();
+    let mut config = NodeConfig::new(Id::from(NODE), socket);
+    config.cluster = 7;
+    config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
+    (config, peer)
+}
+
 fn start(
     react: impl Fn(&Seen, &mut Out<Scripted>) + Send + 'static,
     configure: impl FnOnce(&mut NodeConfig),
 ) -> Result<Rig, Error> {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(5000 * MS)).unwrap();
-    let node_at = socket.local_addr().unwrap();
-    let mut config = NodeConfig::new(Id::from(NODE), socket);
-    config.cluster = 7;
-    config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
+    let (mut config, peer) = bound();
     configure(&mut config);
+    start_watched(react, config, peer, Unwatched)
+}
+
+fn start_watched(
+    react: impl Fn(&Seen, &mut Out<Scripted>) + Send + 'static,
+    config: NodeConfig,
+    peer: UdpSocket,
+    watch: impl Watch<Scripted> + Send + 'static,
+) -> Result<Rig, Error> {
+    let node_at = config.socket.local_addr().unwrap();
     let (sender, states) = mpsc::channel();
     let observer = move |state: &Vec<Seen>| drop(sender.send(state.clone()));
-    let handle = spawn(Scripted(Box::new(react)), config, observer)?;
+    let handle = spawn_watched(Scripted(Box::new(react)), config, watch, observer)?;
     Ok(Rig {
         handle,
         states,
@@ -124,10 +139,7 @@ fn start(
 
 impl Rig {
     fn datagram(cluster: u64, from: usize, to: usize, n: u32) -> Vec<u8> {
-        let mut datagram = vec![0; HEADER];
-        append(&mut datagram, &n, MAX_DATAGRAM).unwrap();
-        Codec::new(cluster, Id::from(from), None).seal(Id::from(to), &mut datagram);
-        datagram
+        Codec::new(cluster, Id::from(from), None).datagram(to, &[n])
     }
 
     fn send_bytes(&self, datagram: &[u8]) {
@@ -138,33 +150,31 @@ impl Rig {
         self.send_bytes(&Self::datagram(7, PEER, NODE, n));
     }
 
-    /// The messages of the next datagram that the peer receives.
+    /// Returns the messages of the next datagram that the peer receives.
     fn receive_all(&self) -> Option<Vec<u32>> {
         let mut buffer = [0; MAX_DATAGRAM];
         let (length, from) = self.peer.recv_from(&mut buffer).ok()?;
         assert_eq!(from, self.node_at);
         let codec = Codec::new(7, Id::from(PEER), None);
-        let (source, payload) = codec.open(&buffer[..length]).unwrap();
-        assert_eq!(source, Id::from(NODE));
-        let mut messages = Vec::new();
-        decode(source, payload, &mut messages).unwrap();
+        let messages = codec.read(&buffer[..length]).unwrap();
+        assert!(messages.iter().all(|(from, _)| *from == Id::from(NODE)));
         Some(messages.into_iter().map(|(_, message)| message).collect())
     }
 
-    /// The only message of the next datagram.
+    /// Returns the only message of the next datagram.
     fn receive(&self) -> Option<u32> {
         let messages = self.receive_all()?;
         assert_eq!(messages.len(), 1);
         messages.first().copied()
     }
 
-    /// Whether nothing comes, for as long as a wrong message would take.
+    /// Returns whether no message arrives, for as long as a wrong message would take.
     fn hears_nothing(&self) -> bool {
         self.peer.set_read_timeout(Some(200 * MS)).unwrap();
         self.receive().is_none()
     }
 
-    /// The first state that is as wanted.
+    /// Waits for the first state that is wanted.
     fn until(&self, wanted: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
         let mut last = Vec::new();
         while let Ok(state) = self.states.recv_timeout(5000 * MS) {
@@ -200,7 +210,7 @@ fn save_then_echo(seen: &Seen, out: &mut Out<Scripted>) {
     }
 }
 
-/// What is on disk: read from a copy, because the node has locked its own.
+/// Returns the number on disk, read from a copy, because the node has locked its directory.
 fn on_disk(path: &Path) -> Option<u32> {
     let copy = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(path).unwrap() {
@@ -621,29 +631,15 @@ fn nodes_with_the_same_seed_draw_differently_and_each_draws_the_same_again() {
 fn what_has_arrived_is_one_batch_one_save_and_one_datagram() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("node");
-    let storage = Some(path.clone());
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(5000 * MS)).unwrap();
-    let node_at = socket.local_addr().unwrap();
-    let mut config = NodeConfig::new(Id::from(NODE), socket);
-    config.cluster = 7;
-    config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
-    config.storage = storage;
-    // All of it is there before the node looks for the first time.
+    let (mut config, peer) = bound();
+    config.storage = Some(path.clone());
+    let node_at = config.socket.local_addr().unwrap();
+    // All datagrams arrive before the node receives for the first time.
     for n in 1..=50 {
         peer.send_to(&Rig::datagram(7, PEER, NODE, n), node_at)
             .unwrap();
     }
-    let (sender, states) = mpsc::channel();
-    let observer = move |state: &Vec<Seen>| drop(sender.send(state.clone()));
-    let handle = spawn(Scripted(Box::new(save_then_echo)), config, observer).unwrap();
-    let rig = Rig {
-        handle,
-        states,
-        peer,
-        node_at,
-    };
+    let rig = start_watched(save_then_echo, config, peer, Unwatched).unwrap();
     assert_eq!(rig.receive_all(), Some((1..=50).collect()));
     assert_eq!(on_disk(&path), Some(50));
     let counters = rig.stop();
@@ -682,17 +678,12 @@ fn who_does_not_have_the_key_is_not_heard() {
     let key = Key::new([3; 32]);
     let rig = start(echo, |config| config.key = Some(key.clone())).unwrap();
     rig.send(1);
-    let mut datagram = vec![0; HEADER];
-    append(&mut datagram, &2_u32, MAX_DATAGRAM).unwrap();
     let codec = Codec::new(7, Id::from(PEER), Some(key));
-    codec.seal(Id::from(NODE), &mut datagram);
-    rig.send_bytes(&datagram);
+    rig.send_bytes(&codec.datagram(NODE, &[2_u32]));
     let mut buffer = [0; MAX_DATAGRAM];
-    let (length, _) = rig.peer.recv_from(&mut buffer).unwrap();
-    let (source, payload) = codec.open(&buffer[..length]).unwrap();
-    let mut messages: Vec<(Id, u32)> = Vec::new();
-    decode(source, payload, &mut messages).unwrap();
-    assert_eq!(messages, [(Id::from(NODE), 2)]);
+    let length = rig.peer.recv(&mut buffer).unwrap();
+    let messages = codec.read::<u32>(&buffer[..length]);
+    assert_eq!(messages, Ok(vec![(Id::from(NODE), 2)]));
     let counters = rig.stop();
     assert_eq!(
         (counters.received, counters.dropped.unauthenticated),
@@ -700,7 +691,7 @@ fn who_does_not_have_the_key_is_not_heard() {
     );
 }
 
-/// Refuses to go on once the actor has seen a number.
+/// An observer that stops the node when its actor has seen a number.
 struct Censor(u32);
 
 impl Watch<Scripted> for Censor {
@@ -714,52 +705,33 @@ impl Watch<Scripted> for Censor {
 
 #[test]
 fn who_looks_on_can_stop_a_node_before_anything_leaves() {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let at = socket.local_addr().unwrap();
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(200 * MS)).unwrap();
-    let mut config = NodeConfig::new(Id::from(NODE), socket);
-    config.cluster = 7;
-    config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
-    let actor = Scripted(Box::new(echo));
-    let handle = super::super::handle::spawn_watched(actor, config, Censor(2), |_| ()).unwrap();
-    let mut buffer = [0; 100];
-    peer.send_to(&Rig::datagram(7, PEER, NODE, 1), at).unwrap();
-    assert!(peer.recv(&mut buffer).is_ok());
-    peer.send_to(&Rig::datagram(7, PEER, NODE, 2), at).unwrap();
-    assert!(peer.recv(&mut buffer).is_err());
-    assert!(matches!(handle.join(), Err(Error::Forgotten { .. })));
+    let (config, peer) = bound();
+    let rig = start_watched(echo, config, peer, Censor(2)).unwrap();
+    rig.send(1);
+    assert_eq!(rig.receive(), Some(1));
+    rig.send(2);
+    assert!(rig.hears_nothing());
+    assert!(matches!(rig.error(), Error::Forgotten { .. }));
 }
 
 #[test]
 fn every_step_is_recorded_and_can_be_read_back() {
-    use super::super::recorder::{Recorded, RecordedEvent, Recorder};
     let directory = tempfile::tempdir().unwrap();
     let (storage, trace) = (
         directory.path().join("node"),
         directory.path().join("trace"),
     );
     for round in 0..2 {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let at = socket.local_addr().unwrap();
-        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        peer.set_read_timeout(Some(5000 * MS)).unwrap();
-        let mut config = NodeConfig::new(Id::from(NODE), socket);
-        config.cluster = 7;
-        config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
+        let (mut config, peer) = bound();
         config.storage = Some(storage.clone());
         let recorder = Recorder::append_to(&trace).unwrap();
-        let actor = Scripted(Box::new(save_then_echo));
-        let handle = super::super::handle::spawn_watched(actor, config, recorder, |_| ()).unwrap();
-        peer.send_to(&Rig::datagram(7, PEER, NODE, 5 + round), at)
-            .unwrap();
-        let mut buffer = [0; 100];
-        peer.recv(&mut buffer).unwrap();
-        // What was heard is in the file already.
+        let rig = start_watched(save_then_echo, config, peer, recorder).unwrap();
+        rig.send(5 + round);
+        assert_eq!(rig.receive(), Some(5 + round));
+        // The step of a message that was received is in the file.
         let lines = fs::read_to_string(&trace).unwrap();
         assert_eq!(lines.lines().count(), 2 * (1 + round as usize));
-        handle.stop();
-        handle.join().unwrap();
+        rig.stop();
     }
     let lines = fs::read_to_string(&trace).unwrap();
     let steps: Vec<Recorded<u32, char, u8, Number>> = lines
@@ -783,14 +755,14 @@ fn every_step_is_recorded_and_can_be_read_back() {
     assert_eq!(said, [(None, vec![]), sent(5), (None, vec![]), sent(6)]);
 }
 
-/// Where the node of [`a_node_to_be_killed`] keeps its log, and where its peer is.
+/// The variable with the peer's address and the directory of [`a_node_to_be_killed`].
 const KILLED_AT: &str = "SYNOD_TEST_KILLED_AT";
 
-/// Added to what a node says when it starts: what it remembers.
+/// The number that is added to the last save in the first message of a node.
 const REMEMBERS: u32 = 1_000_000;
 
-/// Not a test of its own: [`a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged`] runs
-/// it in a process of its own, and kills that.
+/// A part of [`a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged`], which runs this in
+/// a child process, and kills it.
 #[test]
 #[ignore = "a part of another test"]
 fn a_node_to_be_killed() {
@@ -838,12 +810,10 @@ fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
         let receive = || -> Option<(Vec<u32>, SocketAddr)> {
             let mut buffer = [0; MAX_DATAGRAM];
             let (length, from) = peer.recv_from(&mut buffer).ok()?;
-            let (source, payload) = codec.open(&buffer[..length]).unwrap();
-            let mut messages = Vec::new();
-            decode(source, payload, &mut messages).unwrap();
+            let messages = codec.read(&buffer[..length]).unwrap();
             Some((messages.into_iter().map(|(_, n)| n).collect(), from))
         };
-        // What its predecessor said last may still be in the socket.
+        // The last messages of its predecessor may still be in the socket.
         let (remembered, node_at) = loop {
             let (messages, from) = receive().expect("the node starts");
             match messages.iter().find(|n| **n >= REMEMBERS) {
@@ -856,7 +826,7 @@ fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
             "round {round}: {remembered} < {acknowledged}"
         );
         assert!(remembered <= sent);
-        // What else was on its way is lost, and is said again.
+        // Messages that are lost are sent again.
         (sent, acknowledged) = (remembered, remembered);
         let killed = Instant::now() + Duration::from_micros(rng.random_range(0..30_000));
         peer.set_read_timeout(Some(MS)).unwrap();
@@ -886,7 +856,7 @@ fn several_nodes_share_a_thread() {
     let nodes = sockets.into_iter().enumerate().map(|(index, socket)| {
         let mut config = NodeConfig::new(Id::from(index), socket);
         config.peers = peers.clone();
-        // A ball goes round until it is worn out; then a timer of the last one ends the game.
+        // A ball goes round 90 times; then a timer of the last player ends the game.
         let react = move |seen: &Seen, out: &mut Out<Scripted>| match *seen {
             Start(_) if index == 0 => out.send(Id::from(1), 1),
             Message(_, 90) => out.set_timer('z', 20 * MS..21 * MS),

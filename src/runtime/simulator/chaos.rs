@@ -1,7 +1,8 @@
-//! Misfortunes by seed: crashes, restarts and partitions, one after the other.
+//! Injected failures: by seed, crashes, restarts and partitions, one after the other.
 
-use super::super::core::{Runnable, Watch};
+use super::super::core::Runnable;
 use super::super::error::Error;
+use super::super::observer::Watch;
 use super::super::timer::draw;
 use super::Simulation;
 use rand::rngs::SmallRng;
@@ -10,20 +11,21 @@ use rand::{Rng, SeedableRng};
 use std::ops::Range;
 use std::time::Duration;
 
-/// What happens to whom, and how often.
+/// The settings of injected failures.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChaosSettings {
-    /// Determines all misfortunes.
+    /// The seed that determines all failures.
     pub seed: u64,
-    /// The actors that may crash are those with smaller ids. Partitions affect all.
+    /// The number of servers, which are the actors with the smallest ids. Only servers crash, but
+    /// partitions affect all actors.
     pub servers: usize,
-    /// How long it takes from one misfortune to the next.
+    /// The time from one failure to the next.
     pub pause: Range<Duration>,
 }
 
 impl ChaosSettings {
-    /// Misfortunes every 1 to 60 ms, for the servers with ids below a number.
+    /// Creates settings with a failure every 1 to 60 ms.
     pub fn new(seed: u64, servers: usize) -> Self {
         ChaosSettings {
             seed,
@@ -33,20 +35,20 @@ impl ChaosSettings {
     }
 }
 
-/// Misfortunes, and what became of them.
+/// A source of failures.
 #[derive(Debug)]
 pub struct Chaos {
     settings: ChaosSettings,
     rng: SmallRng,
     next: Duration,
-    /// How many crashes there were, those in the middle of a disk operation not counted.
+    /// The number of crashes, except those in the middle of a disk operation.
     pub crashes: u64,
-    /// How often something was cut off from something else.
+    /// The number of partitions.
     pub partitions: u64,
 }
 
 impl Chaos {
-    /// The first misfortune happens after a pause.
+    /// Creates a source whose first failure comes after a pause.
     pub fn new(settings: ChaosSettings) -> Self {
         let mut rng = SmallRng::seed_from_u64(settings.seed ^ 0x5bd1_e995_7b7d_159d);
         Chaos {
@@ -58,11 +60,11 @@ impl Chaos {
         }
     }
 
-    /// Lets everything happen until a time, and misfortunes with it.
+    /// Runs a simulation with failures until a time.
     ///
     /// # Errors
     ///
-    /// Those of [`Simulation::run_until`].
+    /// The errors of [`Simulation::run_until`].
     pub fn run_until<A: Runnable>(
         &mut self,
         simulation: &mut Simulation<A>,
@@ -72,14 +74,14 @@ impl Chaos {
         while self.next <= until {
             simulation.run_until(self.next, watch)?;
             self.act(simulation);
-            // No pause at all would be a pause without end.
+            // Without a pause the loop would not end.
             let pause = draw(&mut self.rng, self.settings.pause.clone());
             self.next += pause.max(Duration::from_nanos(1));
         }
         simulation.run_until(until, watch)
     }
 
-    /// Ends all misfortunes: everything is connected again, and everybody comes back.
+    /// Ends all failures: connects all actors again, and restarts those that are down.
     pub fn calm<A: Runnable>(simulation: &mut Simulation<A>) {
         simulation.heal();
         for id in 0..simulation.len() {
@@ -112,14 +114,14 @@ impl Chaos {
         }
     }
 
-    /// Any of the servers that are so.
-    fn server(&mut self, is_so: impl Fn(usize) -> bool) -> Option<usize> {
-        let servers = (0..self.settings.servers).filter(|id| is_so(*id));
+    /// Draws a server that satisfies the predicate.
+    fn server(&mut self, predicate: impl Fn(usize) -> bool) -> Option<usize> {
+        let servers = (0..self.settings.servers).filter(|id| predicate(*id));
         servers.choose(&mut self.rng)
     }
 
-    /// Divides the network in two, or takes some ways out of it, in one direction only, or cuts a
-    /// server off from the other servers, so that only its clients do not notice.
+    /// Partitions the network: into two halves, or by blocking random connections in one direction,
+    /// or by separating a server from the other servers, but not from the clients.
     fn cut<A: Runnable>(&mut self, simulation: &mut Simulation<A>) {
         self.partitions += 1;
         let mut all: Vec<usize> = (0..simulation.len()).collect();

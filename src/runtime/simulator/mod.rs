@@ -1,10 +1,10 @@
-//! Any actors on an imagined network with imagined disks, in imagined time: what happens is
-//! determined by a seed, to the last bit (for one version of this crate and its dependencies, on
-//! machines of one word size).
+//! A deterministic simulator: actors on a simulated network with simulated disks, in simulated
+//! time. A seed determines every bit of a run, for one version of this crate and its dependencies,
+//! on machines of one word size.
 //!
-//! The node's core, the codec, the faults and the log are those that run over UDP. Imagined are
-//! only the clock, the sockets and what the disk does with bytes that are not synced yet. A save
-//! takes time, during which datagrams queue up, and a crash may fall into it.
+//! The actors run with the core, the codec, the faults and the log that run over UDP. Only the
+//! clock, the sockets and the bytes that a disk has not synced are simulated. A save takes time,
+//! during which datagrams queue up, and a crash may happen.
 //!
 //! ```
 //! use stateright::actor::{Actor, Id, Out};
@@ -12,7 +12,7 @@
 //! use std::time::Duration;
 //! use synod::runtime::simulator::{Settings, Simulation};
 //!
-//! /// Counts what it is sent, remembers the count, and answers with it.
+//! /// An actor that counts messages, saves the count, and answers with it.
 //! struct Counter;
 //!
 //! impl Actor for Counter {
@@ -52,12 +52,13 @@ mod queue;
 
 pub use chaos::{Chaos, ChaosSettings};
 
-use super::codec::{Codec, Key, LIMIT_MIN, MAX_DATAGRAM};
-use super::core::{Runnable, Watch};
+use super::codec::{Codec, Frame, Key, LIMIT_MIN, MAX_DATAGRAM};
+use super::core::Runnable;
 use super::counters::Counters;
 use super::disk::Crash;
 use super::error::Error;
 use super::faults::{Dice, Faults};
+use super::observer::Watch;
 use super::timer::draw;
 use process::{Clock, Process};
 use queue::{Happening, Queue};
@@ -72,23 +73,23 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Determines everything that happens. 0 by default.
+    /// The seed that determines the run. 0 by default.
     pub seed: u64,
-    /// What is done to every datagram. Nothing by default.
+    /// The faults of datagrams. None by default.
     pub faults: Faults,
-    /// How long a datagram is on its way, each by itself, so that they overtake each other. 20 to
-    /// 200 µs by default.
+    /// The latency of a datagram. Each datagram has its own, so that they overtake each other. 20
+    /// to 200 µs by default.
     pub latency: Range<Duration>,
-    /// How long it takes to make a save durable. 50 to 500 µs by default.
+    /// The time that a sync takes. 50 to 500 µs by default.
     pub sync: Range<Duration>,
-    /// Up to how many bytes messages share a datagram. 1,400 by default; what a node would refuse
-    /// is not taken.
+    /// The greatest length in bytes of a datagram that messages share. 1,400 by default. A length
+    /// that a node would refuse is changed to the nearest that it accepts.
     pub datagram_max: usize,
-    /// What datagrams are authenticated with. `None` by default.
+    /// The key that authenticates datagrams. `None` by default.
     pub key: Option<Key>,
-    /// By what fraction a process' [clock](super::clock) runs too fast or too slow at most. Each
-    /// has a rate of its own, which stays, and shows another time whenever it is started. Timers
-    /// are as late as they are, whatever the clock shows. 0 by default.
+    /// The greatest fraction by which the [clock](super::clock) of a process is too fast or too
+    /// slow. Each clock has a constant rate, and starts from another time whenever the process
+    /// starts. Timers do not depend on the clock. 0 by default.
     pub drift: f64,
 }
 
@@ -110,7 +111,7 @@ impl Default for Settings {
 /// The cluster of all simulated nodes.
 const CLUSTER: u64 = 1;
 
-/// A simulated network of actors, whose ids are their places.
+/// A simulated network of actors. Their ids are their indices.
 pub struct Simulation<A: Runnable> {
     settings: Settings,
     processes: Vec<Process<A>>,
@@ -118,16 +119,16 @@ pub struct Simulation<A: Runnable> {
     now: Duration,
     rng: SmallRng,
     dice: Dice,
-    /// For each sender and receiver, whether nothing passes between them.
+    /// The connections that are blocked, by sender and receiver.
     blocked: Vec<bool>,
     hash: u64,
-    /// What happened on the network, and to processes that are no more.
+    /// The datagrams that were sent, and those that have no destination.
     counters: Counters,
-    datagrams: Vec<(Id, Vec<u8>)>,
+    frames: Vec<Frame>,
 }
 
 impl<A: Runnable> Simulation<A> {
-    /// Nothing has happened yet: the actors start as soon as the simulation runs.
+    /// Creates a simulation. The actors start when it runs.
     pub fn new(actors: Vec<A>, settings: Settings) -> Self {
         let mut rng = SmallRng::seed_from_u64(settings.seed);
         let dice = Dice::new(settings.faults, SmallRng::from_rng(&mut rng));
@@ -149,20 +150,20 @@ impl<A: Runnable> Simulation<A> {
             blocked: vec![false; count * count],
             hash: 0,
             counters: Counters::default(),
-            datagrams: Vec::new(),
+            frames: Vec::new(),
         };
         (0..count).for_each(|id| simulation.restart(id));
         simulation
     }
 
-    /// Lets everything happen that happens until a time, counted from the beginning.
+    /// Runs until a time, which counts from the beginning.
     ///
     /// # Errors
     ///
-    /// What would stop a node for good, and is not part of the simulation: an actor that sends
-    /// before it saves ([`Error::SendBeforeSave`]), a save that cannot be encoded
-    /// ([`Error::Unencodable`]), a log that cannot be read again ([`Error::Damaged`]) or has lost
-    /// what was durable ([`Error::Forgotten`]).
+    /// The errors that would stop a node and are not simulated: [`Error::SendBeforeSave`] if an
+    /// actor sends before it saves, [`Error::Unencodable`] if a save cannot be encoded,
+    /// [`Error::Damaged`] if a log cannot be read again, [`Error::Forgotten`] if it has lost a
+    /// durable state.
     pub fn run_until(&mut self, until: Duration, watch: &mut impl Watch<A>) -> Result<(), Error> {
         while let Some((at, happening)) = self.queue.pop_until(until) {
             self.now = at;
@@ -172,64 +173,63 @@ impl<A: Runnable> Simulation<A> {
         Ok(())
     }
 
-    /// The time, counted from the beginning.
+    /// Returns the time, counted from the beginning.
     pub fn now(&self) -> Duration {
         self.now
     }
 
-    /// How many actors there are, up or down.
+    /// Returns the number of actors, up or down.
     pub fn len(&self) -> usize {
         self.processes.len()
     }
 
-    /// Whether there are no actors at all.
+    /// Returns whether there are no actors.
     pub fn is_empty(&self) -> bool {
         self.processes.is_empty()
     }
 
-    /// The state of an actor, unless it is down.
+    /// Returns the state of an actor, unless it is down.
     ///
     /// # Panics
     ///
-    /// As all that follows, if there is no actor of that id.
+    /// Panics if there is no actor with this id, like the methods below.
     pub fn state(&self, id: usize) -> Option<&A::State> {
-        self.processes[id].core().map(|core| core.state())
+        self.processes[id].actor().map(|actor| actor.state())
     }
 
-    /// Whether an actor is up.
+    /// Returns whether an actor is up.
     pub fn is_up(&self, id: usize) -> bool {
-        self.processes[id].core().is_some()
+        self.processes[id].actor().is_some()
     }
 
-    /// Takes an actor down, at any point of what it does. Its state is lost, and of what it was
-    /// about to make durable any part may be.
+    /// Crashes an actor at this point. Its state is lost, and of its writes that are not synced any
+    /// part may be.
     pub fn crash(&mut self, id: usize) {
         let kinds = [Crash::Kept, Crash::Lost, Crash::Torn, Crash::Scattered];
         let kind = kinds[self.rng.random_range(0..kinds.len())];
-        let counters = self.processes[id].crash(kind, &mut self.rng);
-        self.counters.add(&counters);
+        self.processes[id].crash(kind, &mut self.rng);
     }
 
-    /// Takes an actor down in the middle of one of its next operations on its disk, be it that
-    /// number, counted from 1: writing, syncing, replacing a file. One that does not use its disk
-    /// does not crash.
+    /// Crashes an actor in the middle of one of its next disk operations, which count from 1: a
+    /// write, a sync, the replacement of a file. An actor that does not use its disk does not
+    /// crash.
     pub fn crash_at_operation(&mut self, id: usize, operation: u64) {
         self.processes[id].disk.fail_at(operation.max(1));
     }
 
-    /// Starts an actor again, with what its disk holds; does nothing if it is up.
+    /// Starts an actor again from its disk. Does nothing if it is up.
     pub fn restart(&mut self, id: usize) {
         self.queue.push(self.now, Happening::Start { node: id });
     }
 
-    /// Lets nothing pass from one actor to another; the way back is another matter.
+    /// Blocks the datagrams from one actor to another, but not those back.
     pub fn block(&mut self, from: usize, to: usize) {
         let at = self.way(from, to);
         self.blocked[at] = true;
     }
 
-    /// Lets nothing pass between different groups, in neither direction. Who is in no group is
-    /// not affected.
+    /// Blocks the datagrams between groups, in both directions. Actors in no group are not
+    /// affected.
     pub fn partition(&mut self, groups: &[&[usize]]) {
         for (number, group) in groups.iter().enumerate() {
             for other in groups
@@ -244,22 +244,24 @@ impl<A: Runnable> Simulation<A> {
         }
     }
 
-    /// Lets everything pass again.
+    /// Unblocks all datagrams.
     pub fn heal(&mut self) {
         self.blocked.fill(false);
     }
 
-    /// A number that stands for everything that has happened: the same only if all was the same.
+    /// Returns a hash of the run.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    /// What all actors have counted together, and what became of their datagrams.
+    /// Adds up the counters of the actors and of the network.
     pub fn counters(&self) -> Counters {
-        let mut counters = self.counters;
-        let cores = self.processes.iter().filter_map(Process::core);
-        cores.for_each(|core| counters.add(&core.counters));
-        counters
+        let processes: Vec<_> = self.processes.iter().map(Process::counters).collect();
+        Counters::sum(
+            processes
+                .iter()
+                .chain([&self.counters, self.dice.counters()]),
+        )
     }
 
     fn way(&self, from: usize, to: usize) -> usize {
@@ -293,7 +295,7 @@ impl<A: Runnable> Simulation<A> {
             }
             Happening::Synced { node, life } => {
                 if self.processes[node].life == life && self.is_up(node) {
-                    self.processes[node].sync(node, watch)?;
+                    self.processes[node].sync(watch)?;
                     self.send(node);
                     self.processes[node].compact()?;
                     self.go_on(node, watch)?;
@@ -303,11 +305,11 @@ impl<A: Runnable> Simulation<A> {
         }
     }
 
-    /// Lets a process do what it can do now, and plans what comes next.
+    /// Lets a process do what it can do now, and plans its next events.
     fn go_on(&mut self, node: usize, watch: &mut impl Watch<A>) -> Result<(), Error> {
         let (now, life) = (self.now, self.processes[node].life);
         if !self.processes[node].has_failed() {
-            self.processes[node].step(node, now, watch)?;
+            self.processes[node].step(now, watch)?;
         }
         if self.processes[node].has_failed() {
             self.crash(node);
@@ -326,13 +328,13 @@ impl<A: Runnable> Simulation<A> {
         Ok(())
     }
 
-    /// Puts on their way what a process has to say.
+    /// Sends the released messages of a process.
     fn send(&mut self, node: usize) {
         let process = &mut self.processes[node];
-        process.take(&mut self.datagrams);
-        let mut datagrams = std::mem::take(&mut self.datagrams);
-        for (to, mut bytes) in datagrams.drain(..) {
-            let to = usize::from(to);
+        process.take(&mut self.frames);
+        let mut frames = std::mem::take(&mut self.frames);
+        for mut frame in frames.drain(..) {
+            let to = usize::from(frame.to());
             if to >= self.processes.len() {
                 self.counters.unaddressed += 1;
                 continue;
@@ -340,8 +342,9 @@ impl<A: Runnable> Simulation<A> {
             if self.blocked[self.way(node, to)] {
                 continue;
             }
-            self.processes[node].codec.seal(Id::from(to), &mut bytes);
-            let [first, second] = self.dice.roll(&mut self.counters);
+            self.processes[node].codec.seal(&mut frame);
+            let bytes = frame.into_datagram();
+            let [first, second] = self.dice.roll();
             if let Some(delay) = second {
                 self.dispatch(node, to, delay, bytes.clone());
             }
@@ -349,7 +352,7 @@ impl<A: Runnable> Simulation<A> {
                 self.dispatch(node, to, delay, bytes);
             }
         }
-        self.datagrams = datagrams;
+        self.frames = frames;
     }
 
     fn dispatch(&mut self, from: usize, to: usize, delay: Duration, bytes: Vec<u8>) {
@@ -359,7 +362,7 @@ impl<A: Runnable> Simulation<A> {
         self.queue.push(at, Happening::Datagram { from, to, bytes });
     }
 
-    /// Mixes something that happens to a process into the hash.
+    /// Adds an event of a process to the hash.
     fn note(&mut self, node: usize, what: &[u8]) {
         let place = (self.now.as_nanos() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let seed = self.hash.rotate_left(5) ^ place ^ node as u64;

@@ -1,29 +1,30 @@
-//! One process of a simulation: a core, a disk, and what waits while the disk works.
+//! A simulated process: an actor, its disk, and the datagrams that wait for the disk.
 
 use super::super::clock;
-use super::super::codec::{Codec, decode};
-use super::super::core::{Change, Core, Runnable, Watch, rng_of};
+use super::super::codec::{Codec, Frame, Lengths, decode};
+use super::super::core::{Runnable, Setup, rng_of};
 use super::super::counters::Counters;
 use super::super::disk::{Crash, Disk};
+use super::super::endpoint::BATCH_MAX;
 use super::super::error::Error;
-use super::super::link::BATCH_MAX;
 use super::super::log::{Log, Sizes};
-use super::super::outbox::Lengths;
+use super::super::observer::Watch;
+use super::super::persistent::{Persistent, Saves};
 use super::CLUSTER;
 use crate::delta::Delta;
 use rand::Rng;
 use rand::rngs::SmallRng;
-use stateright::actor::{Actor, Id};
+use stateright::actor::Id;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Small, so that a short simulation exercises what is rare in earnest.
+/// The sizes of logs. They are small, so that a short simulation exercises rare events.
 const SIZES: Sizes = Sizes {
     room: 512,
     appended_min: 1024,
 };
 
-/// How many datagrams wait at most while a process is busy; further ones are lost.
+/// The greatest number of datagrams that wait for a busy process; further ones are lost.
 const WAITING_MAX: usize = 4096;
 
 /// An actor, up or down.
@@ -32,28 +33,31 @@ pub(super) struct Process<A: Runnable> {
     pub(super) disk: Disk,
     pub(super) codec: Codec,
     lengths: Lengths,
-    /// How often it was started or crashed: what was planned for an earlier life is void.
+    begins_sync: bool,
+    /// The number of starts and crashes. Events that were planned for an earlier life are void.
     pub(super) life: u64,
     clock: Clock,
     waiting: VecDeque<Vec<u8>>,
     messages: Vec<(Id, A::Msg)>,
-    /// When it is going to be woken.
+    /// The time of the next planned wake-up.
     wake: Option<Duration>,
-    /// What must be on the disk, if it is known.
+    /// The encoded state that must be on the disk, if it is known.
     durable: Option<Vec<u8>>,
+    /// The counts of the process, and of the bodies that it has lost.
+    counters: Counters,
 }
 
-/// What a process reads the time off.
+/// The clock of a process.
 pub(super) struct Clock {
-    /// How many microseconds it advances in one.
+    /// The microseconds that it advances in one microsecond.
     rate: f64,
-    /// What it shows, and since when.
+    /// A reading, and its time.
     set: (u64, Duration),
     rng: SmallRng,
 }
 
 impl Clock {
-    /// A clock that is too fast or too slow, but by no more than a fraction.
+    /// Creates a clock that is too fast or too slow by at most a fraction.
     pub(super) fn new(drift: f64, mut rng: SmallRng) -> Self {
         Clock {
             rate: 1.0 + drift * rng.random_range(-1.0..=1.0),
@@ -62,7 +66,7 @@ impl Clock {
         }
     }
 
-    /// Who restarts begins to count anew, from anywhere.
+    /// Resets the clock to a random reading, for a restart.
     fn reset(&mut self, now: Duration) {
         self.set = (self.rng.random_range(0..1 << 40), now);
     }
@@ -75,52 +79,39 @@ impl Clock {
 }
 
 enum Body<A: Runnable> {
-    Up {
-        core: Box<Core<A>>,
-        log: Log<Disk>,
-        saving: Saving,
-    },
+    Up(Box<Persistent<A, Disk>>),
     Down(A),
-    /// Between the two.
+    /// A body that is being exchanged.
     Gone,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Saving {
-    /// All that was saved is durable.
-    Done,
-    /// A record was written, but when it will be durable is not decided yet.
-    Begins,
-    /// A record is on its way to the disk.
-    Lasts,
-}
-
 impl<A: Runnable> Process<A> {
-    /// An actor that is down.
+    /// Creates a process whose actor is down.
     pub(super) fn new(actor: A, codec: Codec, datagram_max: usize, clock: Clock) -> Self {
         Process {
             body: Body::Down(actor),
             disk: Disk::default(),
             lengths: codec.lengths(datagram_max),
             codec,
+            begins_sync: false,
             life: 0,
             clock,
             waiting: VecDeque::new(),
             messages: Vec::new(),
             wake: None,
             durable: None,
+            counters: Counters::default(),
         }
     }
 
-    pub(super) fn core(&self) -> Option<&Core<A>> {
+    pub(super) fn actor(&self) -> Option<&Persistent<A, Disk>> {
         match &self.body {
-            Body::Up { core, .. } => Some(core),
+            Body::Up(actor) => Some(actor),
             Body::Down(_) | Body::Gone => None,
         }
     }
 
-    /// Starts the actor, which is down, with what its disk holds. If the disk fails on the way, it
-    /// stays down.
+    /// Starts the actor, which is down, from its disk. It stays down if the disk fails.
     pub(super) fn start(
         &mut self,
         node: usize,
@@ -130,7 +121,7 @@ impl<A: Runnable> Process<A> {
     ) -> Result<(), Error> {
         let id = Id::from(node);
         let opened = Log::open::<A::Storage>(self.disk.clone(), SIZES, CLUSTER, id);
-        let (mut log, recovered) = match opened {
+        let (log, recovered) = match opened {
             Ok(opened) => opened,
             // The caller sees that the disk has failed.
             Err(_) if self.disk.has_failed() => return Ok(()),
@@ -143,52 +134,51 @@ impl<A: Runnable> Process<A> {
             return Ok(());
         };
         self.clock.reset(now);
-        let (rng, lengths, saved) = (rng_of(seed, id), self.lengths, recovered.state);
-        let (core, changes) = clock::imagine(self.clock.read(now), || {
-            Core::start(actor, id, saved, lengths, rng, now, watch)
-        })?;
-        let saving = write::<A>(&mut log, &changes, &self.disk)?;
-        if saving == Saving::Done {
-            watch.durable(id, core.state())?;
-        }
-        self.body = Body::Up {
-            core: Box::new(core),
-            log,
-            saving,
+        let setup = Setup {
+            actor,
+            id,
+            saved: recovered.state,
+            lengths: self.lengths,
+            rng: rng_of(seed, id),
         };
+        let shown = self.clock.read(now);
+        let saves = Saves::Log(Box::new(log));
+        let start = || Persistent::start(setup, saves, now, watch);
+        self.body = Body::Up(Box::new(clock::imagine(shown, start)?));
         self.life += 1;
-        Ok(())
+        self.write(watch)
     }
 
-    /// Takes the actor down. Returns what it has counted.
-    pub(super) fn crash(&mut self, kind: Crash, rng: &mut SmallRng) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
+        let actor = self.actor().map(Persistent::counters);
+        Counters::sum([&self.counters].into_iter().chain(&actor))
+    }
+
+    /// Takes the actor down.
+    pub(super) fn crash(&mut self, kind: Crash, rng: &mut SmallRng) {
+        self.counters = self.counters();
         self.life += 1;
         self.waiting.clear();
         self.messages.clear();
         self.wake = None;
-        let mut counters = Counters::default();
+        self.begins_sync = false;
         self.body = match std::mem::replace(&mut self.body, Body::Gone) {
-            Body::Up { core, saving, .. } => {
-                self.durable = match saving {
-                    Saving::Done => content::<A>(core.saved()),
-                    // The record that was on its way may have come to be durable.
-                    Saving::Begins | Saving::Lasts => None,
-                };
-                let (actor, counted) = core.into_actor();
-                counters = counted;
-                Body::Down(actor)
+            Body::Up(actor) => {
+                let saved = actor.is_released().then(|| content::<A>(actor.saved()));
+                // A record that is not synced may be on the disk or not.
+                self.durable = saved.flatten();
+                Body::Down(actor.into_actor())
             }
             down => down,
         };
         self.disk.crash(kind, rng);
-        counters
     }
 
     pub(super) fn has_failed(&self) -> bool {
         self.disk.has_failed()
     }
 
-    /// A datagram arrives.
+    /// Receives a datagram, or loses it if too many wait.
     pub(super) fn receive(&mut self, datagram: Vec<u8>) {
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(datagram);
@@ -196,11 +186,11 @@ impl<A: Runnable> Process<A> {
     }
 
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        let next = self.core().and_then(Core::next);
+        let next = self.actor().and_then(Persistent::next);
         next.is_some_and(|next| next <= now)
     }
 
-    /// Whether this is the waking that was planned last.
+    /// Returns whether a wake-up was planned for this life. It is then no longer planned.
     pub(super) fn wakes(&mut self, life: u64) -> bool {
         let is_planned = life == self.life;
         if is_planned {
@@ -209,120 +199,93 @@ impl<A: Runnable> Process<A> {
         is_planned
     }
 
-    /// When the process is to be woken next, unless that is planned already.
+    /// Plans the next wake-up. Returns its time, unless an earlier one is planned.
     pub(super) fn plan(&mut self, now: Duration) -> Option<Duration> {
         if self.is_syncing() {
             return None;
         }
-        let next = self.core()?.next()?.max(now);
+        let next = self.actor()?.next()?.max(now);
         let is_sooner = self.wake.is_none_or(|wake| next < wake);
         is_sooner.then(|| *self.wake.insert(next))
     }
 
-    /// Whether the disk works, so that the process waits.
+    /// Returns whether the process waits for its disk.
     pub(super) fn is_syncing(&self) -> bool {
-        matches!(self.body, Body::Up { saving, .. } if saving != Saving::Done)
+        self.actor().is_some_and(|actor| !actor.is_released())
     }
 
-    /// Whether the disk begins to work.
+    /// Returns whether a sync has begun since the last call.
     pub(super) fn begins_sync(&mut self) -> bool {
-        match &mut self.body {
-            Body::Up { saving, .. } if *saving == Saving::Begins => {
-                *saving = Saving::Lasts;
-                true
-            }
-            _ => false,
-        }
+        std::mem::take(&mut self.begins_sync)
     }
 
-    /// Handles what waits and what is due as one batch, unless the disk works.
-    pub(super) fn step(
-        &mut self,
-        node: usize,
-        now: Duration,
-        watch: &mut impl Watch<A>,
-    ) -> Result<(), Error> {
-        let id = Id::from(node);
+    /// Handles the waiting datagrams and the events that are due as one batch, unless the process
+    /// waits for its disk.
+    pub(super) fn step(&mut self, now: Duration, watch: &mut impl Watch<A>) -> Result<(), Error> {
         if self.is_syncing() || (self.waiting.is_empty() && !self.is_due(now)) {
             return Ok(());
         }
-        let Body::Up { core, log, saving } = &mut self.body else {
+        let Body::Up(actor) = &mut self.body else {
             return Ok(());
         };
         let batch = self.waiting.len().min(BATCH_MAX);
         for datagram in self.waiting.drain(..batch) {
             let opened = self.codec.open(&datagram);
             let messages = &mut self.messages;
-            match opened.and_then(|(from, payload)| decode(from, payload, messages)) {
-                Ok(()) => core.counters.received += 1,
-                Err(refusal) => core.counters.dropped.count(refusal),
-            }
-            core.outbox.recycle(datagram);
+            let read = opened.and_then(|(from, payload)| decode(from, payload, messages));
+            self.counters.count_received(read);
+            actor.recycle(datagram);
         }
-        let changes = clock::imagine(self.clock.read(now), || {
-            core.step(now, &mut self.messages, watch)
+        clock::imagine(self.clock.read(now), || {
+            actor.step(now, &mut self.messages, watch)
         })?;
-        core.counters.batches += 1;
-        *saving = write::<A>(log, &changes, &self.disk)?;
-        if *saving == Saving::Done {
-            watch.durable(id, core.state())?;
-        }
-        Ok(())
+        self.write(watch)
     }
 
-    /// What was written is durable.
-    pub(super) fn sync(&mut self, node: usize, watch: &mut impl Watch<A>) -> Result<(), Error> {
-        let Body::Up { core, log, saving } = &mut self.body else {
+    /// Writes the save of the last batch. Releases its messages if nothing must be synced.
+    fn write(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
+        let Body::Up(actor) = &mut self.body else {
             return Ok(());
         };
-        if forgive(log.sync(), &self.disk)?.is_some() {
-            *saving = Saving::Done;
-            watch.durable(Id::from(node), core.state())?;
+        match forgive(actor.write(), &self.disk)? {
+            Some(true) => self.begins_sync = true,
+            Some(false) => actor.release(watch)?,
+            None => {}
         }
         Ok(())
     }
 
-    /// Keeps the log small.
+    /// Ends a sync: the messages of the last batch are released.
+    pub(super) fn sync(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
+        let Body::Up(actor) = &mut self.body else {
+            return Ok(());
+        };
+        forgive(actor.release(watch), &self.disk).map(drop)
+    }
+
+    /// Shortens the log if it has outgrown the state.
     pub(super) fn compact(&mut self) -> Result<(), Error> {
-        if let Body::Up { core, log, saving } = &mut self.body
-            && *saving == Saving::Done
-            && let Some(saved) = core.saved()
-        {
-            let compacted = forgive(log.compact(saved), &self.disk)?;
-            core.counters.compactions += u64::from(compacted == Some(true));
-        }
-        Ok(())
+        let Body::Up(actor) = &mut self.body else {
+            return Ok(());
+        };
+        forgive(actor.compact(), &self.disk).map(drop)
     }
 
-    /// Takes what may be sent.
-    pub(super) fn take(&mut self, datagrams: &mut Vec<(Id, Vec<u8>)>) {
-        if let Body::Up { core, saving, .. } = &mut self.body
-            && *saving == Saving::Done
-        {
-            core.outbox.take(datagrams);
+    /// Takes the messages that are released.
+    pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
+        if let Body::Up(actor) = &mut self.body {
+            actor.take(frames);
         }
     }
 }
 
-/// The state as it is written, entry by entry: what `==` says of it is up to somebody else.
+/// Encodes a state as it is written. An actor's `==` may ignore differences.
 fn content<A: Runnable>(state: Option<&A::Storage>) -> Option<Vec<u8>> {
     let changes = state.map_or(Vec::new(), |state| state.changes(None));
     postcard::to_allocvec(&changes).ok()
 }
 
-fn write<A: Actor<Storage: Delta>>(
-    log: &mut Log<Disk>,
-    changes: &[Change<A>],
-    disk: &Disk,
-) -> Result<Saving, Error> {
-    if changes.is_empty() {
-        return Ok(Saving::Done);
-    }
-    forgive(log.append(changes), disk)?;
-    Ok(Saving::Begins)
-}
-
-/// Takes an error of a disk that has failed on purpose for none.
+/// Ignores an error if the disk was made to fail.
 fn forgive<T>(result: Result<T, Error>, disk: &Disk) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,10 +1,10 @@
-//! What is going to happen, in order.
+//! The events of a simulation, in order.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// Something that is going to happen.
+/// A future event.
 pub(super) enum Happening {
     /// An actor starts.
     Start { node: usize },
@@ -14,15 +14,15 @@ pub(super) enum Happening {
         to: usize,
         bytes: Vec<u8>,
     },
-    /// Something is due at a process, if it has not been started again since.
+    /// An event of a process is due, if the process has not started again since.
     Wake { node: usize, life: u64 },
-    /// A save is durable, if the process has not been started again since.
+    /// A save is durable, if the process has not started again since.
     Synced { node: usize, life: u64 },
 }
 
-/// Happenings by time; those at the same time come in the order in which they were planned.
+/// Events by time. Events at the same time come in the order in which they were planned.
 ///
-/// What is sorted are small numbers; the happenings themselves stay where they are.
+/// Only small numbers are sorted; the events are not moved.
 #[derive(Default)]
 pub(super) struct Queue {
     order: BinaryHeap<Reverse<(Duration, u64, usize)>>,
@@ -45,7 +45,7 @@ impl Queue {
         self.planned += 1;
     }
 
-    /// What happens next, unless that is later than `until`.
+    /// Takes the next event, unless it is later than `until`.
     pub(super) fn pop_until(&mut self, until: Duration) -> Option<(Duration, Happening)> {
         let Reverse((at, _, _)) = self.order.peek()?;
         if *at > until {

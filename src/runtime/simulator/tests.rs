@@ -7,8 +7,8 @@ use std::time::Instant;
 const MS: Duration = Duration::from_millis(1);
 const US: Duration = Duration::from_micros(1);
 
-/// Servers count what each client sends and answer with the count, and remember it if they are
-/// asked to; clients send the number of the answer that they have seen.
+/// A server or a client. A server counts the messages of each client, saves the counts if it
+/// `remembers`, and answers with the count. A client sends to all servers, and keeps the answers.
 #[derive(Clone)]
 struct Tally {
     servers: usize,
@@ -19,7 +19,7 @@ type Counts = BTreeMap<usize, u32>;
 
 impl Actor for Tally {
     type Msg = u32;
-    /// A server's counts by client, or a client's highest answers by server.
+    /// The counts of a server by client, or the last answers to a client by server.
     type State = Counts;
     type Timer = ();
     type Random = ();
@@ -83,8 +83,8 @@ fn settings(seed: u64, faults: &str) -> Settings {
     }
 }
 
-/// The largest answer that a client ever saw from each server must never be undercut later: a
-/// server that remembers never counts down, whatever befalls it. Returns the first pair that was.
+/// Runs a simulation with failures. A server that remembers never counts down, so no client may see
+/// an answer below an earlier one. Returns the first such pair of answers.
 fn first_undercut(seed: u64, remembers: bool) -> (Option<(u32, u32)>, u64, Counters) {
     let faults = "loss=0.05,dup=0";
     let mut simulation = Simulation::new(tallies(3, 2, remembers), settings(seed, faults));
@@ -138,7 +138,7 @@ fn a_seed_determines_everything_and_another_seed_something_else() {
     assert_ne!(one.1, first_undercut(8, true).1);
 }
 
-/// What server 0 has counted of clients 1 and 2, after some time.
+/// Returns the counts of server 0 for clients 1 and 2 after some time.
 fn counted(simulation: &mut Simulation<Tally>, time: Duration) -> [u32; 2] {
     let until = simulation.now() + time;
     simulation
@@ -235,7 +235,7 @@ fn a_disk_that_fails_takes_its_server_down_at_that_operation() {
     );
 }
 
-/// Wants to be told off.
+/// An actor that sends before it saves.
 struct Hasty;
 
 impl Actor for Hasty {
@@ -258,7 +258,7 @@ fn an_actor_that_sends_before_it_saves_is_refused() {
     assert!(matches!(refused, Err(Error::SendBeforeSave { node: 0 })));
 }
 
-/// Returns every ball.
+/// An actor that returns every message.
 struct Player;
 
 impl Actor for Player {
@@ -292,6 +292,6 @@ fn messages_are_simulated_fast() {
     let messages = simulation.counters().messages_received;
     let rate = messages as f64 / start.elapsed().as_secs_f64();
     println!("{messages} messages, {rate:.0}/s");
-    // The aim is a million; other people's work on the machine must not fail the test.
+    // The aim is a million; a busy machine must not fail the test.
     assert!(rate > 200_000.0, "{rate:.0} messages per second");
 }

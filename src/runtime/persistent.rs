@@ -1,0 +1,253 @@
+//! An actor and its log: the messages of a step are released only after its save is on disk.
+//!
+//! The node and the simulator both drive an actor through this, and nothing else reaches its
+//! outbox. So the rule stands here alone.
+
+use super::codec::Frame;
+use super::core::{Change, Core, Runnable, Setup};
+use super::counters::Counters;
+use super::error::Error;
+use super::log::Log;
+use super::medium::Medium;
+use super::observer::Watch;
+use stateright::actor::Id;
+use std::time::Duration;
+
+/// The destination of an actor's saves.
+pub(super) enum Saves<M> {
+    Log(Box<Log<M>>),
+    /// Saves are dropped, because the actor is never started again.
+    Dropped,
+    /// A save is an error.
+    Refused,
+}
+
+/// An actor whose messages leave only after its saves are on disk.
+pub(super) struct Persistent<A: Runnable, M> {
+    id: Id,
+    core: Core<A>,
+    saves: Saves<M>,
+    /// The changes of the last batch that are not written yet.
+    changes: Vec<Change<A>>,
+    is_unsynced: bool,
+    /// The last batch is durable, and its messages may leave.
+    is_released: bool,
+}
+
+impl<A: Runnable, M: Medium> Persistent<A, M> {
+    /// Starts an actor. Its first step is the first batch.
+    pub(super) fn start(
+        setup: Setup<A>,
+        saves: Saves<M>,
+        now: Duration,
+        watch: &mut impl Watch<A>,
+    ) -> Result<Self, Error> {
+        let id = setup.id;
+        let (core, changes) = Core::start(setup, now, watch)?;
+        Ok(Persistent {
+            id,
+            core,
+            saves,
+            changes,
+            is_unsynced: false,
+            is_released: false,
+        })
+    }
+
+    /// Handles a batch of events: see [`Core::step`]. The batch before must be released.
+    pub(super) fn step(
+        &mut self,
+        now: Duration,
+        messages: &mut Vec<(Id, A::Msg)>,
+        watch: &mut impl Watch<A>,
+    ) -> Result<(), Error> {
+        self.is_released = false;
+        self.changes = self.core.step(now, messages, watch)?;
+        Ok(())
+    }
+
+    /// Writes the save of the last batch. Returns whether it must be synced.
+    pub(super) fn write(&mut self) -> Result<bool, Error> {
+        if !self.changes.is_empty() {
+            match &mut self.saves {
+                Saves::Log(log) => {
+                    self.is_unsynced = true;
+                    log.append(&self.changes)?;
+                }
+                Saves::Dropped => {}
+                Saves::Refused => {
+                    let node = self.id.into();
+                    return Err(Error::NoStorage { node });
+                }
+            }
+            self.changes = Vec::new();
+        }
+        Ok(self.is_unsynced)
+    }
+
+    /// Makes the save of the last batch durable, and releases its messages. After an error the
+    /// actor must not be used any more.
+    pub(super) fn release(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
+        if self.write()?
+            && let Saves::Log(log) = &mut self.saves
+        {
+            log.sync()?;
+            self.is_unsynced = false;
+        }
+        watch.durable(self.id, self.core.state())?;
+        self.is_released = true;
+        Ok(())
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        self.is_released
+    }
+
+    /// Takes the messages that are released.
+    pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
+        if self.is_released {
+            self.core.outbox.take(frames);
+        }
+    }
+
+    /// Keeps the buffer of a datagram for a later one.
+    pub(super) fn recycle(&mut self, datagram: Vec<u8>) {
+        self.core.outbox.recycle(datagram);
+    }
+
+    /// Shortens the log if it has outgrown the state. To be called when the messages have left.
+    pub(super) fn compact(&mut self) -> Result<(), Error> {
+        match (&mut self.saves, self.core.saved()) {
+            (Saves::Log(log), Some(saved)) if self.is_released => log.compact(saved),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the time of the next event, even if no message arrives.
+    pub(super) fn next(&self) -> Option<Duration> {
+        self.core.next()
+    }
+
+    pub(super) fn state(&self) -> &A::State {
+        self.core.state()
+    }
+
+    /// Returns the last save, which is durable if the last batch is released.
+    pub(super) fn saved(&self) -> Option<&A::Storage> {
+        self.core.saved()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let log = match &self.saves {
+            Saves::Log(log) => Some(log.counters()),
+            Saves::Dropped | Saves::Refused => None,
+        };
+        Counters::sum([&self.core.counters()].into_iter().chain(log))
+    }
+
+    /// Takes the actor down. Its state is lost.
+    pub(super) fn into_actor(self) -> A {
+        self.core.into_actor()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::codec::Lengths;
+    use super::super::core::rng_of;
+    use super::super::disk::{Crash, Disk};
+    use super::super::log::Sizes;
+    use super::super::observer::Unwatched;
+    use super::*;
+    use stateright::actor::{Actor, Out};
+    use std::borrow::Cow;
+
+    /// An actor that saves every number and returns it.
+    struct Saver;
+
+    impl Actor for Saver {
+        type Msg = u32;
+        type State = ();
+        type Timer = ();
+        type Random = ();
+        type Storage = u32;
+
+        fn on_start(&self, _: Id, _: &Option<u32>, _: &mut Out<Self>) {}
+
+        fn on_msg(&self, _: Id, _: &mut Cow<()>, from: Id, number: u32, out: &mut Out<Self>) {
+            out.save(number);
+            out.send(from, number);
+        }
+    }
+
+    const NOW: Duration = Duration::ZERO;
+    const ME: usize = 1;
+
+    fn open(disk: &Disk) -> (Log<Disk>, Option<u32>) {
+        let opened = Log::open(disk.clone(), Sizes::default(), 7, Id::from(ME));
+        let (log, recovered) = opened.unwrap();
+        (log, recovered.state)
+    }
+
+    fn start(disk: &Disk) -> Persistent<Saver, Disk> {
+        let (log, saved) = open(disk);
+        let setup = Setup {
+            actor: Saver,
+            id: Id::from(ME),
+            saved,
+            lengths: Lengths {
+                limit: 1000,
+                most: 1000,
+                messages: 100,
+            },
+            rng: rng_of(1, Id::from(ME)),
+        };
+        let saves = Saves::Log(Box::new(log));
+        let mut actor = Persistent::start(setup, saves, NOW, &mut Unwatched).unwrap();
+        actor.release(&mut Unwatched).unwrap();
+        actor
+    }
+
+    /// Returns the numbers that leave.
+    fn taken(actor: &mut Persistent<Saver, Disk>) -> Vec<u32> {
+        let mut frames = Vec::new();
+        actor.take(&mut frames);
+        frames.iter().flat_map(|it| it.content().1).collect()
+    }
+
+    #[test]
+    fn a_message_leaves_only_after_the_save_of_its_step_is_on_disk() {
+        let mut rng = rng_of(1, Id::from(0));
+        let disk = Disk::default();
+        for number in 1..10 {
+            let mut actor = start(&disk);
+            let mut messages = vec![(Id::from(2), number)];
+            actor.step(NOW, &mut messages, &mut Unwatched).unwrap();
+            assert!(taken(&mut actor).is_empty());
+            assert!(actor.write().unwrap(), "a record was written");
+            assert!(actor.write().unwrap(), "and not once more");
+            assert!(taken(&mut actor).is_empty());
+            if number % 2 == 0 {
+                actor.release(&mut Unwatched).unwrap();
+                assert_eq!(taken(&mut actor), [number]);
+            }
+            disk.crash(Crash::Lost, &mut rng);
+            let last = number - number % 2;
+            assert_eq!(open(&disk).1, (last > 0).then_some(last));
+        }
+    }
+
+    #[test]
+    fn a_failed_save_releases_nothing() {
+        // The first operation writes the record, the second syncs it.
+        for operation in 1..=2 {
+            let disk = Disk::default();
+            let mut actor = start(&disk);
+            let mut messages = vec![(Id::from(2), 5)];
+            actor.step(NOW, &mut messages, &mut Unwatched).unwrap();
+            disk.fail_at(operation);
+            assert!(actor.release(&mut Unwatched).is_err());
+            assert!(taken(&mut actor).is_empty());
+        }
+    }
+}
