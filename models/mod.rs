@@ -3,6 +3,7 @@
 
 pub mod basic;
 pub mod calls;
+pub mod cluster;
 pub mod config;
 pub mod decree;
 pub mod expected;

@@ -4,12 +4,15 @@
 //! tests go through [`ALL`] and name no protocol.
 
 use super::calls::Calls;
+use super::cluster::ClusterArgs;
 use super::config::{Assumptions, ConfigError, Settings};
 use super::multi;
 pub use super::mutant::Rule;
 use super::mutant::{Breakable, Broken, Mutant, Mutated};
 use super::scenarios::{self, Scenario};
 use super::simulate::{Plan, Simulated};
+use crate::console::output::Output;
+use crate::console::{self, Exit};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Arg, ArgMatches, Args, Command};
 use stateright::Model as _;
@@ -77,6 +80,15 @@ pub trait Protocol: Breakable {
         Err(io::Error::other(none).into())
     }
 
+    /// Runs a cluster on this machine over UDP.
+    ///
+    /// # Errors
+    /// If the protocol does not run over UDP, or a directory or a socket cannot be used.
+    fn cluster(_args: &ClusterArgs, _output: &mut Output) -> Result<Exit, console::Error> {
+        let none = format!("{} does not run over UDP", Self::TITLE);
+        Err(console::Error::other(none))
+    }
+
     /// The nodes of a simulation, if the command names no other number.
     const NODES: u32 = 3;
 
@@ -111,6 +123,11 @@ pub trait AnyProtocol: Sync {
     /// # Errors
     /// If the plan makes no cluster, or there is no such mutant.
     fn simulate(&self, plan: &Plan, mutant: Option<&str>, seed: u64) -> Result<Simulated, String>;
+    /// Runs a cluster on this machine over UDP.
+    ///
+    /// # Errors
+    /// If the protocol does not run over UDP, or a directory or a socket cannot be used.
+    fn cluster(&self, args: &ClusterArgs, output: &mut Output) -> Result<Exit, console::Error>;
 }
 
 /// The model of `protocol` with these flags.
@@ -184,6 +201,10 @@ impl<P: Protocol> AnyProtocol for PhantomData<P> {
         let unknown = |name| format!("{} has no mutant {name}", P::NAME);
         let mutant = mutant.map(|name| find::<P>(name).ok_or_else(|| unknown(name)));
         P::simulate(plan, mutant.transpose()?, seed)
+    }
+
+    fn cluster(&self, args: &ClusterArgs, output: &mut Output) -> Result<Exit, console::Error> {
+        P::cluster(args, output)
     }
 }
 

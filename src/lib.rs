@@ -81,7 +81,8 @@ pub mod certify;
 pub mod checker;
 #[doc(hidden)]
 pub mod cli;
-mod console;
+#[doc(hidden)]
+pub mod console;
 pub mod delta;
 mod effects;
 pub mod fast;

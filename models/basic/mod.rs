@@ -10,7 +10,10 @@ mod relabel;
 
 pub use config::{Asks, Config, Layout};
 
+use crate::console::output::Output;
+use crate::console::{Error, Exit};
 use crate::models::calls::{Calls, Recorder};
+use crate::models::cluster::{self, ClusterArgs};
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
 use crate::models::observer::Record;
@@ -132,6 +135,10 @@ impl Protocol for Process<char> {
         let system = system.map(|actor| Recorder::new(actor, calls));
         let world = || World::new(system.clone(), options);
         Ok(search::run(world, limits, progress)?)
+    }
+
+    fn cluster(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
+        cluster::one_decree::<synod::basic::Process<String>>(args, Self::NAME, output)
     }
 
     fn simulate(plan: &Plan, mutant: Broken<Self>, seed: u64) -> Result<Simulated, String> {

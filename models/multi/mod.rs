@@ -4,6 +4,7 @@
 //! may propose any request in any slot. What holds of one decree is asked of every slot; what holds
 //! of a log, of the whole.
 
+mod cluster;
 mod config;
 pub(crate) mod history;
 mod machine;
@@ -14,7 +15,10 @@ mod simulate;
 pub use config::{Config, Layout, Reads};
 pub use machine::{Command, OneRegister, Register, Reply};
 
+use crate::console::output::Output;
+use crate::console::{Error, Exit};
 use crate::models::calls::{Calls, Recorder};
+use crate::models::cluster::ClusterArgs;
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
 use crate::models::protocol::{self, Protocol};
@@ -197,6 +201,10 @@ impl Protocol for Process<Register> {
         let system = system.map(|actor| Recorder::new(actor, calls));
         let world = || World::new(system.clone(), options);
         Ok(search::run(world, limits, progress)?)
+    }
+
+    fn cluster(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
+        cluster::run(args, Self::NAME, output)
     }
 
     fn simulate(plan: &Plan, mutant: Broken<Self>, seed: u64) -> Result<Simulated, String> {

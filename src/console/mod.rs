@@ -1,6 +1,6 @@
 //! The things that several commands share: printing, exit codes, and the file of a cluster.
 
-pub(crate) mod output;
+pub mod output;
 pub(crate) mod store;
 
 use std::fmt::Display;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The exit status of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// Everything was visited and holds, or the request was carried out.
     Success = 0,
     /// A counterexample was found, or an expected example was not.
@@ -21,7 +21,7 @@ pub(crate) enum Exit {
 
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     /// Standard output failed, perhaps because its reader is gone.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
@@ -32,12 +32,12 @@ pub(crate) enum Error {
 
 impl Error {
     /// Any error, in its own words.
-    pub(crate) fn other(error: impl Display) -> Self {
+    pub fn other(error: impl Display) -> Self {
         Error::Other(error.to_string())
     }
 
     /// An error that names the file or directory with which it happened: `cannot <action> <path>`.
-    pub(crate) fn path(action: &str, path: &Path, error: impl Display) -> Self {
+    pub fn path(action: &str, path: &Path, error: impl Display) -> Self {
         Error::Other(format!("cannot {action} {}: {error}", path.display()))
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 /// The streams of a command. Colours are printed only on a terminal and without `NO_COLOR`,
 /// progress only on a terminal.
-pub(crate) struct Output {
+pub struct Output {
     results: AutoStream<io::Stdout>,
     progress: AutoStream<io::Stderr>,
     shows_progress: bool,
@@ -15,7 +15,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             results: AutoStream::auto(io::stdout()),
             progress: AutoStream::auto(io::stderr()),
@@ -25,14 +25,14 @@ impl Output {
     }
 
     /// Prints a line of the result.
-    pub(crate) fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
+    pub fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
         self.clear_progress();
         writeln!(self.results, "{line}")?;
         self.results.flush()
     }
 
     /// Replaces the progress line. A failure to show progress is ignored.
-    pub(crate) fn progress(&mut self, line: impl fmt::Display) {
+    pub fn progress(&mut self, line: impl fmt::Display) {
         if self.shows_progress {
             let _ = write!(self.progress, "\r\x1b[2K{line}");
             let _ = self.progress.flush();
@@ -48,20 +48,20 @@ impl Output {
     }
 
     /// Prints a remark that is not part of the result.
-    pub(crate) fn note(&mut self, note: &dyn fmt::Display) {
+    pub fn note(&mut self, note: &dyn fmt::Display) {
         self.clear_progress();
         let _ = writeln!(self.progress, "{note}");
     }
 
     /// Prints an error.
-    pub(crate) fn error(&mut self, error: &dyn fmt::Display) {
+    pub fn error(&mut self, error: &dyn fmt::Display) {
         self.clear_progress();
         let _ = writeln!(self.progress, "{} {error}", bad("error:"));
     }
 }
 
 /// Text with a style, which [`Output`] removes where it cannot be shown.
-pub(crate) struct Styled<T>(Style, T);
+pub struct Styled<T>(Style, T);
 
 impl<T: fmt::Display> fmt::Display for Styled<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,32 +76,32 @@ fn coloured<T>(colour: AnsiColor, text: T) -> Styled<T> {
 }
 
 /// Bold text.
-pub(crate) fn bold<T: fmt::Display>(text: T) -> Styled<T> {
+pub fn bold<T: fmt::Display>(text: T) -> Styled<T> {
     Styled(Style::new().bold(), text)
 }
 
 /// Subdued text.
-pub(crate) fn dim<T: fmt::Display>(text: T) -> Styled<T> {
+pub fn dim<T: fmt::Display>(text: T) -> Styled<T> {
     Styled(Style::new().dimmed(), text)
 }
 
 /// Text about a success.
-pub(crate) fn good<T: fmt::Display>(text: T) -> Styled<T> {
+pub fn good<T: fmt::Display>(text: T) -> Styled<T> {
     coloured(AnsiColor::Green, text)
 }
 
 /// Text about a failure.
-pub(crate) fn bad<T: fmt::Display>(text: T) -> Styled<T> {
+pub fn bad<T: fmt::Display>(text: T) -> Styled<T> {
     coloured(AnsiColor::Red, text)
 }
 
 /// Text about neither a success nor a failure.
-pub(crate) fn warn<T: fmt::Display>(text: T) -> Styled<T> {
+pub fn warn<T: fmt::Display>(text: T) -> Styled<T> {
     coloured(AnsiColor::Yellow, text)
 }
 
 /// A number with its thousands grouped: `1,234,567`.
-pub(crate) fn grouped(number: usize) -> String {
+pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -114,7 +114,7 @@ pub(crate) fn grouped(number: usize) -> String {
 }
 
 /// A number with its noun: `1 node`, `3 nodes`, `2 crashes`, `1,000 queries`.
-pub(crate) fn many(number: u64, one: &str) -> String {
+pub fn many(number: u64, one: &str) -> String {
     let count = grouped(usize::try_from(number).unwrap_or(usize::MAX));
     let stem = one.strip_suffix('y');
     let stem = stem.filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));

@@ -1,10 +1,10 @@
-//! `synod cluster multi`: a replicated store on this machine, whose leader is killed.
+//! A replicated store on this machine, over UDP, whose leader is killed.
 
-use super::ClusterArgs;
+use super::history::{Scribe, judge};
 use crate::console::output::{Output, bad, bold, dim, good, many, warn};
 use crate::console::store::storage;
 use crate::console::{Error, Exit};
-use crate::models::multi::history::{Scribe, judge};
+use crate::models::cluster::{self, ClusterArgs, Place};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use stateright::actor::Id;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use synod::backoff::Backoff;
 use synod::ballot::Ballot;
 use synod::certify::history::History;
-use synod::certify::{Replicas, Run};
+use synod::certify::{Replicas, Run, Spoken};
 use synod::kv::{Command, Reply, Store, Text};
 use synod::machine::Machine;
 use synod::multi::{
@@ -105,24 +105,20 @@ struct Local<'a> {
 }
 
 /// The settings that the nodes share; snapshots are so frequent that every run takes some.
-pub(super) const REPLICAS: Replicas = Replicas {
+const REPLICAS: Replicas = Replicas {
     sessions_max: 1_000,
     snapshot_every: 50,
 };
 
-pub(super) fn run(
-    args: &ClusterArgs,
-    directory: &Path,
-    run: &Run,
-    seed: u64,
-    output: &mut Output,
-) -> Result<Exit, Error> {
+pub(super) fn run(args: &ClusterArgs, name: &str, output: &mut Output) -> Result<Exit, Error> {
+    let place = Place::new(args, name, Spoken::Multi(REPLICAS))?;
+    let (directory, run, seed) = (place.directory.as_path(), &place.run, place.seed);
     let mut local = Local::bind(args, directory, run, seed)?;
     output.line(format_args!(
         "{} {} on loopback with a replicated store; seed {seed}, faults {}",
         bold("Multi-Paxos over UDP:"),
         many(args.nodes.into(), "node"),
-        super::faults(args),
+        cluster::faults(args),
     ))?;
     let played = local.play(output);
     let logs = local.stop_all(output);
@@ -177,7 +173,7 @@ impl<'a> Local<'a> {
         seed: u64,
     ) -> Result<Self, Error> {
         let cluster = run.multi(REPLICAS).map_err(Error::other)?;
-        let sockets: Result<Vec<_>, _> = (0..args.nodes).map(|_| super::socket()).collect();
+        let sockets: Result<Vec<_>, _> = (0..args.nodes).map(|_| cluster::socket()).collect();
         let sockets = sockets?;
         let mut peers = BTreeMap::new();
         for (id, socket) in sockets.iter().enumerate() {
@@ -217,7 +213,7 @@ impl<'a> Local<'a> {
         mut watch: impl FnMut(&ProcessState<Store>) + Send + 'static,
     ) -> Result<(), Error> {
         let id = usize::from(config.id);
-        let recorder = super::recorder(self.args, self.run, id)?;
+        let recorder = cluster::recorder(self.args, self.run, id)?;
         let watch = Watched(recorder, move |_: Id, state: &ProcessState<Store>| {
             watch(state)
         });
@@ -261,7 +257,7 @@ impl<'a> Local<'a> {
     /// Starts a client with a list of tasks.
     fn start_client(&mut self, number: usize, tasks: Vec<Task<Command>>) -> Result<(), Error> {
         let id = CLIENTS + number;
-        let config = self.config(id, super::socket()?);
+        let config = self.config(id, cluster::socket()?);
         let client = Client {
             tasks: tasks.clone(),
             session: None,
@@ -465,7 +461,7 @@ impl<'a> Local<'a> {
         for id in self.handles.keys().copied().collect::<Vec<_>>() {
             self.kill(id)?;
         }
-        output.line(dim(super::traffic(&self.counters)))?;
+        output.line(dim(cluster::traffic(&self.counters)))?;
         Ok(std::mem::take(&mut self.shared.seen().learners))
     }
 
