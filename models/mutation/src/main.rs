@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every mutant was killed or is explained.
+/// Runs the mutants, and returns whether every one was killed or is explained.
 fn all() -> Result<bool, Box<dyn Error>> {
     let (flags, only): (Vec<String>, Vec<String>) = std::env::args()
         .skip(1)
@@ -98,9 +98,19 @@ fn all() -> Result<bool, Box<dyn Error>> {
         started.elapsed().as_secs_f64()
     );
     let fates = run::all(&built, &mutants, is_quick)?;
+    let is_fine = report(&fates, &survivors, only.is_empty());
+    println!(
+        "{unviable:5} do not compile\nin {:.0} s",
+        started.elapsed().as_secs_f64()
+    );
+    Ok(is_fine)
+}
+
+/// Prints the fates of mutants, and returns whether every one was killed or is explained.
+fn report(fates: &[Fate], survivors: &Survivors, is_complete: bool) -> bool {
     let mut is_fine = true;
     let mut counts = BTreeMap::new();
-    for Fate { mutant, end } in &fates {
+    for Fate { mutant, end } in fates {
         let explained = survivors.survivor.iter().find(|why| why.explains(mutant));
         let kind = match (end, explained) {
             (End::Survived, None) => {
@@ -119,7 +129,7 @@ fn all() -> Result<bool, Box<dyn Error>> {
         };
         *counts.entry(kind).or_insert(0) += 1;
     }
-    if only.is_empty() {
+    if is_complete {
         for why in &survivors.survivor {
             if !fates.iter().any(|fate| why.explains(&fate.mutant)) {
                 is_fine = false;
@@ -130,11 +140,7 @@ fn all() -> Result<bool, Box<dyn Error>> {
     for (kind, count) in counts {
         println!("{count:5} {kind}");
     }
-    println!(
-        "{unviable:5} do not compile\nin {:.0} s",
-        started.elapsed().as_secs_f64()
-    );
-    Ok(is_fine)
+    is_fine
 }
 
 /// What there is to change, numbered from 1.

@@ -306,135 +306,56 @@ fn a_mutant_that_survives_is_not_praised() {
     );
 }
 
+/// Bad input, and the hints that its error gives.
+const BAD: &str = "\
+ => 
+check basic --dump-steps /nowhere/calls => --dump-steps | /nowhere/calls
+check basic --random-steps 5 => --dump-steps
+check basic --fast => --fast
+check fast --quorums fast:2,2 => {0,1} | Q1 + 2 * QF | no acceptor in common
+check fast --quorums majority => --quorums | fast:QC,QF
+check fast --coordinators 0 => --coordinators | 1 to 64
+check raft => raft | synod check
+check => basic | multi | fast | --all
+check --json => name a protocol | --all
+check --all basic => --all | without a protocol
+check multi --reads log => --reads needs --replies on
+check multi --lease 3 => --lease | two numbers
+check basic --acceptors 0 => --acceptors | 1 to 64
+check basic --proposers 5 --layout colocated => 1 to 3
+check basic --quorums flexible:1,2 => {0} | {1,2}
+check basic --quorums most => majority | flexible:Q1,Q2
+check basic --mutant nobody => ignore-vote | reuse-ballot
+explore basic --address nowhere => HOST:PORT | nowhere
+cluster basic --nodes 0 => --nodes
+cluster basic --faults loss=2 => loss | 0 to 1
+cluster basic --faults noise=1 => noise | loss
+cluster --timeout-s 18446744073709551615 => --timeout-s
+check basic --threads 100000 => --threads | 1 to 256
+check basic --ballots 0 => --ballots | at least 1
+check basic --crashes 65536 => --crashes | 0 to 65535
+check basic --max-memory-gib 0 => --max-memory-gib | at least 1
+check --all --acceptors 5 => --acceptors
+bench --duration-s 0 => --duration-s | 0.01
+bench --rate 5 --outstanding 3 => --rate | --outstanding
+bench --datagram-max 100 => --datagram-max | 512
+bench --report /nowhere/page.html => --report | /nowhere/page.html
+bench --config /nowhere/cluster.toml => /nowhere/cluster.toml
+explore basic --learners 3 --ask one --scenario duel => --learners 3 | its own configuration
+explore multi --scenario duel => multi | synod explore basic
+simulate fast --mutant nobody => fast has no mutant nobody
+";
+
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
-    let cases: [(&[&str], &[&str]); 32] = [
-        (
-            &["check", "basic", "--dump-steps", "/nowhere/calls"],
-            &["--dump-steps", "/nowhere/calls"],
-        ),
-        (
-            &["check", "basic", "--random-steps", "5"],
-            &["--dump-steps"],
-        ),
-        (&["check", "basic", "--fast"], &["--fast"]),
-        (
-            &["check", "fast", "--quorums", "fast:2,2"],
-            &["{0,1}", "Q1 + 2 * QF", "no acceptor in common"],
-        ),
-        (
-            &["check", "fast", "--quorums", "majority"],
-            &["--quorums", "fast:QC,QF"],
-        ),
-        (
-            &["check", "fast", "--coordinators", "0"],
-            &["--coordinators", "1 to 64"],
-        ),
-        (&["check", "raft"], &["raft", "synod check"]),
-        (&["check"], &["basic", "multi", "fast", "--all"]),
-        (&["check", "--json"], &["name a protocol", "--all"]),
-        (&["check", "--all", "basic"], &["--all", "name none"]),
-        (
-            &["check", "multi", "--reads", "log"],
-            &["--reads needs --replies on"],
-        ),
-        (
-            &["check", "multi", "--lease", "3"],
-            &["--lease", "two numbers"],
-        ),
-        (
-            &["check", "basic", "--acceptors", "0"],
-            &["--acceptors", "1 to 64"],
-        ),
-        (
-            &[
-                "check",
-                "basic",
-                "--proposers",
-                "5",
-                "--layout",
-                "colocated",
-            ],
-            &["1 to 3"],
-        ),
-        (
-            &["check", "basic", "--quorums", "flexible:1,2"],
-            &["{0}", "{1,2}"],
-        ),
-        (
-            &["check", "basic", "--quorums", "most"],
-            &["majority", "flexible:Q1,Q2"],
-        ),
-        (
-            &["check", "basic", "--mutant", "nobody"],
-            &["ignore-vote", "reuse-ballot"],
-        ),
-        (
-            &["explore", "basic", "--address", "nowhere"],
-            &["HOST:PORT", "nowhere"],
-        ),
-        (&["cluster", "basic", "--nodes", "0"], &["--nodes"]),
-        (
-            &["cluster", "basic", "--faults", "loss=2"],
-            &["loss", "0 to 1"],
-        ),
-        (
-            &["cluster", "basic", "--faults", "noise=1"],
-            &["noise", "loss"],
-        ),
-        (
-            &["cluster", "--timeout-s", "18446744073709551615"],
-            &["--timeout-s"],
-        ),
-        (
-            &["check", "basic", "--threads", "100000"],
-            &["--threads", "1 to 256"],
-        ),
-        (
-            &["check", "basic", "--ballots", "0"],
-            &["--ballots", "at least 1"],
-        ),
-        (
-            &["check", "basic", "--crashes", "65536"],
-            &["--crashes", "0 to 65535"],
-        ),
-        (
-            &["check", "basic", "--max-memory-gib", "0"],
-            &["--max-memory-gib", "at least 1"],
-        ),
-        (&["check", "--all", "--acceptors", "5"], &["--acceptors"]),
-        (&["bench", "--duration-s", "0"], &["--duration-s", "0.01"]),
-        (
-            &["bench", "--rate", "5", "--outstanding", "3"],
-            &["--rate", "--outstanding"],
-        ),
-        (
-            &["bench", "--datagram-max", "100"],
-            &["--datagram-max", "512"],
-        ),
-        (
-            &["bench", "--report", "/nowhere/page.html"],
-            &["--report", "/nowhere/page.html"],
-        ),
-        (
-            &["bench", "--config", "/nowhere/cluster.toml"],
-            &["/nowhere/cluster.toml"],
-        ),
-    ];
-    for (args, hints) in cases {
-        let output = synod(args);
-        assert_eq!(output.code, Some(2), "{args:?}");
-        assert!(
-            !output.stderr.contains("panicked"),
-            "{args:?}: {}",
-            output.stderr
-        );
-        for hint in hints {
-            assert!(
-                output.stderr.contains(hint),
-                "{args:?} lacks {hint}: {}",
-                output.stderr
-            );
+    assert_eq!(BAD.lines().count(), 35);
+    for (args, hints) in BAD.lines().filter_map(|line| line.split_once(" => ")) {
+        let output = synod(&args.split(' ').collect::<Vec<_>>());
+        let said = output.stderr;
+        assert_eq!(output.code, Some(2), "{args}");
+        assert!(!said.contains("panicked"), "{args}: {said}");
+        for hint in hints.split(" | ") {
+            assert!(said.contains(hint), "{args} lacks {hint}: {said}");
         }
     }
 }

@@ -16,7 +16,7 @@ use synod::backoff::Backoff;
 use synod::ballot::{Ballot, NodeId};
 use synod::basic::{Client, Cluster, Process, ProcessState};
 use synod::quorum::{AcceptorSet, QuorumSystem};
-use synod::runtime::{Counters, Dropped, Faults, Handle, NodeConfig, spawn};
+use synod::runtime::{Counters, Faults, Handle, NodeConfig, spawn};
 use synod::vote::Value;
 use tempfile::TempDir;
 
@@ -284,28 +284,17 @@ fn garbage_is_counted_and_dropped_and_decides_nothing() {
     });
     assert_ne!(decision, "poison");
     for id in 0..3 {
-        let Dropped {
-            short,
-            magic,
-            version,
-            checksum,
-            cluster,
-            destination,
-            stranger,
-            forged,
-            message,
-            ..
-        } = net.stop(id).dropped;
+        let dropped = net.stop(id).dropped;
         let counts = [
-            short,
-            magic,
-            version,
-            checksum,
-            cluster,
-            destination,
-            stranger,
-            forged,
-            message,
+            dropped.short,
+            dropped.magic,
+            dropped.version,
+            dropped.checksum,
+            dropped.cluster,
+            dropped.destination,
+            dropped.stranger,
+            dropped.forged,
+            dropped.message,
         ];
         assert!(
             !counts.contains(&0),

@@ -123,6 +123,12 @@ fn bench(text: &str, name: &str) -> String {
          | what | under way | commands/s | spread | × floor alike | × plain floor | × stateright | \
          p50 µs | p99 µs | CPU µs each |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
+    table + &rows(&result)
+}
+
+/// The rows of runs with payloads of one size.
+fn rows(result: &Value) -> String {
+    let mut table = String::new();
     let runs = result["runs"].as_array().expect("runs");
     for run in runs
         .iter()

@@ -53,6 +53,7 @@ const MULTI: [&str; 15] = [
 ];
 
 /// One file of the source tree.
+#[derive(Clone)]
 struct Source {
     /// From the root, with `/` between its parts.
     path: String,
@@ -344,7 +345,7 @@ fn lines_fit_on_a_page() {
 
 #[test]
 fn functions_and_roles_are_short() {
-    let sources = Source::all("src");
+    let sources = ["src", "models", "benches"].map(Source::all).concat();
     let long = |source: &Source| {
         let functions = source.functions().into_iter();
         let long = functions.filter(|(_, lines)| *lines > FUNCTION_LINES_MAX);
@@ -362,6 +363,38 @@ fn functions_and_roles_are_short() {
         .map(|(lines, path)| format!("{path}: {lines}"))
         .collect();
     assert_none(&broken, "roles that are too long");
+}
+
+/// A doc comment begins with the noun that it describes.
+#[test]
+fn few_docs_begin_with_a_question() {
+    const QUESTIONS: [&str; 10] = [
+        "What", "Whether", "How", "Who", "Whom", "Whose", "Whoever", "Whatever", "Where", "Which",
+    ];
+    let sources = ["src", "models", "benches"].map(Source::all).concat();
+    let (mut docs, mut questions) = (0, Vec::new());
+    for source in &sources {
+        let mut is_in_doc = false;
+        for line in source.text.lines().map(str::trim_start) {
+            let doc = line.strip_prefix("///").or(line.strip_prefix("//!"));
+            if let Some(first) = doc.filter(|_| !is_in_doc) {
+                docs += 1;
+                let word = first.split_whitespace().next().unwrap_or_default();
+                if QUESTIONS.contains(&word) {
+                    questions.push(format!("{}: {first}", source.path));
+                }
+            }
+            is_in_doc = doc.is_some();
+        }
+    }
+    assert!(docs > 3_000, "{docs}");
+    let is_few = questions.len() * 10 <= docs;
+    assert!(
+        is_few,
+        "{} of {docs}:\n{}",
+        questions.len(),
+        questions.join("\n")
+    );
 }
 
 /// The comment that stands directly above a line.

@@ -149,10 +149,8 @@ fn the_world_reaches_what_plain_actor_model_reaches() {
     }
 }
 
-/// Red if stateright's checkers, which know states by hash alone, take two states of the world
-/// for one; and if a crash, a disk, a timer or the observer works otherwise than described.
-#[test]
-fn the_world_has_the_states_and_the_steps_that_brute_force_finds() {
+/// The same, and configurations with faults.
+fn faulty() -> Vec<(&'static str, Config, Options)> {
     let faults = |crashes, storage| Options {
         crashes,
         storage,
@@ -194,7 +192,14 @@ fn the_world_has_the_states_and_the_steps_that_brute_force_finds() {
             faults(1, Split),
         ),
     ]);
-    for (name, config, options) in cases {
+    cases
+}
+
+/// Red if stateright's checkers, which know states by hash alone, take two states of the world
+/// for one; and if a crash, a disk, a timer or the observer works otherwise than described.
+#[test]
+fn the_world_has_the_states_and_the_steps_that_brute_force_finds() {
+    for (name, config, options) in faulty() {
         let brute = explore(&system(&config), options);
         let states = by_world(system(&config), options);
         assert!(states == brute.states, "{name}: not the same states");
