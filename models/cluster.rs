@@ -73,7 +73,7 @@ impl Place {
         args.trace.as_deref().map_or(Ok(()), create)?;
         let temporary = match &args.dir {
             Some(directory) => create(directory).map(|()| None)?,
-            None => Some(tempfile::tempdir().map_err(Error::other)?),
+            None => Some(tempfile::tempdir().map_err(Error::failed)?),
         };
         let directory = temporary.as_ref().map(|it| it.path().to_owned());
         let directory = directory.or_else(|| args.dir.clone()).unwrap_or_default();
@@ -131,7 +131,7 @@ pub(super) fn faults(args: &ClusterArgs) -> String {
 /// A free port on loopback.
 pub(super) fn socket() -> Result<UdpSocket, Error> {
     UdpSocket::bind("127.0.0.1:0")
-        .map_err(|error| Error::Other(format!("cannot open a UDP socket on 127.0.0.1: {error}")))
+        .map_err(|error| Error::Failed(format!("cannot open a UDP socket on 127.0.0.1: {error}")))
 }
 
 /// What became of datagrams, in words.
@@ -151,7 +151,7 @@ pub(super) fn traffic(counters: &[Counters]) -> String {
 fn claim(directory: &Path, protocol: &str, nodes: u32) -> Result<u64, Error> {
     let file = directory.join("cluster.toml");
     let fail = |error: &dyn std::fmt::Display| {
-        Error::Other(format!("cannot use {}: {error}", file.display()))
+        Error::Failed(format!("cannot use {}: {error}", file.display()))
     };
     match std::fs::read_to_string(&file) {
         Ok(text) => {
@@ -159,7 +159,7 @@ fn claim(directory: &Path, protocol: &str, nodes: u32) -> Result<u64, Error> {
             if (claim.nodes, claim.protocol.as_str()) == (nodes, protocol) {
                 return Ok(claim.cluster.into());
             }
-            Err(Error::Other(format!(
+            Err(Error::Failed(format!(
                 "{} holds the state of `synod cluster {} --nodes {}`; pass that, or another --dir",
                 directory.display(),
                 claim.protocol,
@@ -196,7 +196,7 @@ pub(super) fn recorder<S>(
     let Some(directory) = &args.trace else {
         return Ok(None);
     };
-    let recorder = Recorder::append_to(&trace(directory, id)).map_err(Error::other)?;
+    let recorder = Recorder::append_to(&trace(directory, id)).map_err(Error::failed)?;
     Ok(Some(recorder.about(run)))
 }
 
@@ -213,7 +213,7 @@ fn clear(directory: &Path, run: &Run) -> Result<(), Error> {
     };
     match file.run() {
         Ok(found) if found == *run => Ok(()),
-        _ => Err(Error::Other(format!(
+        _ => Err(Error::Failed(format!(
             "{} has traces of another cluster; pass another --trace, or the --dir of that one",
             directory.display()
         ))),
@@ -297,12 +297,12 @@ impl<'a, P: Speaker> Local<'a, P> {
         run: &'a Run,
         seed: u64,
     ) -> Result<Self, Error> {
-        let processes = P::actors(run, &VALUES.map(str::to_owned)).map_err(Error::other)?;
+        let processes = P::actors(run, &VALUES.map(str::to_owned)).map_err(Error::failed)?;
         let sockets: Result<Vec<_>, _> = processes.iter().map(|_| socket()).collect();
         let sockets = sockets?;
         let mut peers = BTreeMap::new();
         for (id, socket) in sockets.iter().enumerate() {
-            peers.insert(Id::from(id), socket.local_addr().map_err(Error::other)?);
+            peers.insert(Id::from(id), socket.local_addr().map_err(Error::failed)?);
         }
         let (sender, news) = channel();
         let launches = vec![0; processes.len()];
@@ -340,7 +340,7 @@ impl<'a, P: Speaker> Local<'a, P> {
 
     /// Starts a process, for the first time or again.
     fn launch(&mut self, id: usize, output: &mut Output) -> Result<(), Error> {
-        let socket = self.sockets[id].try_clone().map_err(Error::other)?;
+        let socket = self.sockets[id].try_clone().map_err(Error::failed)?;
         let mut config = NodeConfig::new(Id::from(id), socket);
         config.cluster = 1;
         config.peers = self.peers.clone();
@@ -366,7 +366,7 @@ impl<'a, P: Speaker> Local<'a, P> {
                 let _ = news.map(|news| sender.send(news));
             }
         });
-        let handle = handle.map_err(Error::other)?;
+        let handle = handle.map_err(Error::failed)?;
         let cut = handle.cut().map(ToString::to_string);
         self.handles.insert(id, handle);
         if let Some(cut) = cut {
@@ -379,7 +379,7 @@ impl<'a, P: Speaker> Local<'a, P> {
     fn kill(&mut self, id: usize) -> Result<(), Error> {
         if let Some(handle) = self.handles.remove(&id) {
             handle.stop();
-            self.counters.push(handle.join().map_err(Error::other)?);
+            self.counters.push(handle.join().map_err(Error::failed)?);
         }
         self.decided.remove(&id);
         Ok(())

@@ -86,7 +86,7 @@ pub trait Protocol: Breakable {
     /// If the protocol does not run over UDP, or a directory or a socket cannot be used.
     fn cluster(_args: &ClusterArgs, _output: &mut Output) -> Result<Exit, console::Error> {
         let none = format!("{} does not run over UDP", Self::TITLE);
-        Err(console::Error::other(none))
+        Err(console::Error::failed(none))
     }
 
     /// The nodes of a simulation, if the command names no other number.

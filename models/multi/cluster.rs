@@ -172,12 +172,12 @@ impl<'a> Local<'a> {
         run: &'a Run,
         seed: u64,
     ) -> Result<Self, Error> {
-        let cluster = run.multi(REPLICAS).map_err(Error::other)?;
+        let cluster = run.multi(REPLICAS).map_err(Error::failed)?;
         let sockets: Result<Vec<_>, _> = (0..args.nodes).map(|_| cluster::socket()).collect();
         let sockets = sockets?;
         let mut peers = BTreeMap::new();
         for (id, socket) in sockets.iter().enumerate() {
-            peers.insert(Id::from(id), socket.local_addr().map_err(Error::other)?);
+            peers.insert(Id::from(id), socket.local_addr().map_err(Error::failed)?);
         }
         let start = Instant::now();
         Ok(Self {
@@ -217,7 +217,7 @@ impl<'a> Local<'a> {
         let watch = Watched(recorder, move |_: Id, state: &ProcessState<Store>| {
             watch(state)
         });
-        let handle = spawn_watched(process, config, watch, |_| {}).map_err(Error::other)?;
+        let handle = spawn_watched(process, config, watch, |_| {}).map_err(Error::failed)?;
         let cut = handle.cut().map(ToString::to_string);
         self.handles.insert(id, handle);
         let now = Instant::now();
@@ -227,7 +227,7 @@ impl<'a> Local<'a> {
     }
 
     fn start_node(&mut self, id: usize) -> Result<(), Error> {
-        let socket = self.sockets[id].try_clone().map_err(Error::other)?;
+        let socket = self.sockets[id].try_clone().map_err(Error::failed)?;
         let mut config = self.config(id, socket);
         config.dynamic = CLIENTS..2 * CLIENTS;
         config.storage = Some(storage(self.directory, id));
@@ -248,7 +248,7 @@ impl<'a> Local<'a> {
     fn kill(&mut self, id: usize) -> Result<(), Error> {
         if let Some(handle) = self.handles.remove(&id) {
             handle.stop();
-            self.counters.push(handle.join().map_err(Error::other)?);
+            self.counters.push(handle.join().map_err(Error::failed)?);
         }
         self.shared.seen().leads.remove(&id);
         Ok(())

@@ -79,7 +79,7 @@ impl Process {
             Role::Clients { .. } => "the clients",
             Role::Flood => "the flood",
         };
-        let fail = |error| Error::Other(format!("cannot start {name} as a process: {error}"));
+        let fail = |error| Error::Failed(format!("cannot start {name} as a process: {error}"));
         let mut command = Command::new(std::env::current_exe().map_err(fail)?);
         command.arg("bench-process");
         if let (Role::Nodes(_), Some(directory)) = (role, &setting.directory) {
@@ -93,7 +93,7 @@ impl Process {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().map_err(fail)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::Other(format!("{name} has no pipes")));
+            return Err(Error::Failed(format!("{name} has no pipes")));
         };
         let (sender, answers) = channel();
         thread::spawn(move || {
@@ -117,9 +117,9 @@ impl Process {
     }
 
     fn write(&mut self, what: &impl Serialize) -> Result<(), Error> {
-        let line = serde_json::to_string(what).map_err(Error::other)?;
+        let line = serde_json::to_string(what).map_err(Error::failed)?;
         let written = writeln!(self.stdin, "{line}");
-        written.map_err(|error| Error::Other(format!("{} is gone: {error}", self.name)))
+        written.map_err(|error| Error::Failed(format!("{} is gone: {error}", self.name)))
     }
 
     fn read<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
@@ -133,7 +133,7 @@ impl Process {
             Err(RecvTimeoutError::Timeout) => format!("did not answer for {seconds} s"),
             Err(RecvTimeoutError::Disconnected) => "ended too early".to_owned(),
         };
-        Err(Error::Other(format!("{} {why}", self.name)))
+        Err(Error::Failed(format!("{} {why}", self.name)))
     }
 
     /// Sends a request without an answer.

@@ -78,7 +78,7 @@ impl<'a> Targets<'a> {
                 let new = || {
                     let mut builder = tempfile::Builder::new();
                     let builder = builder.prefix(run.system.name());
-                    builder.tempdir_in(self.directory).map_err(Error::other)
+                    builder.tempdir_in(self.directory).map_err(Error::failed)
                 };
                 let directory = run.durable.then(new).transpose()?.map(|it| it.keep());
                 entry.insert(Target::start(self.args, run.system, packs, directory)?)
@@ -202,7 +202,7 @@ fn sample(clients: &mut Process) -> Result<(Sample, Option<usize>), Error> {
 
 /// Measures how long clients wait for the next leader after this one is killed.
 pub(super) fn kill_a_leader(args: &BenchArgs, directory: &Path) -> Result<Failover, Error> {
-    let directory = tempfile::tempdir_in(directory).map_err(Error::other)?;
+    let directory = tempfile::tempdir_in(directory).map_err(Error::failed)?;
     let is_durable = args.durable().contains(&true);
     let durable = is_durable.then(|| directory.path().to_owned());
     let mut target = Target::start(args, System::Synod, false, durable)?;
@@ -211,7 +211,7 @@ pub(super) fn kill_a_leader(args: &BenchArgs, directory: &Path) -> Result<Failov
     thread::sleep(Duration::from_millis(500));
     let (_, leader) = sample(&mut clients)?;
     let leader = leader.filter(|leader| *leader < target.nodes.len());
-    let leader = leader.ok_or_else(|| Error::Other("there is no leader".to_owned()))?;
+    let leader = leader.ok_or_else(|| Error::Failed("there is no leader".to_owned()))?;
     clients.send(&Request::Mark)?;
     let start = Instant::now();
     thread::sleep(Duration::from_millis(500));

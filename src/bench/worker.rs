@@ -50,19 +50,19 @@ fn answer<T: Serialize>(answer: &Result<T, String>) {
 fn read<T: DeserializeOwned>() -> Result<Option<T>, Error> {
     let mut line = String::new();
     let length = std::io::stdin().lock().read_line(&mut line);
-    match length.map_err(Error::other)? {
+    match length.map_err(Error::failed)? {
         0 => Ok(None),
-        _ => serde_json::from_str(&line).map_err(Error::other),
+        _ => serde_json::from_str(&line).map_err(Error::failed),
     }
 }
 
 fn serve() -> Result<(), Error> {
     let Some((setting, role)) = read::<(Setting, Role)>()? else {
-        return Err(Error::Other("only `synod bench` starts this".to_owned()));
+        return Err(Error::Failed("only `synod bench` starts this".to_owned()));
     };
     if let Some(processor) = setting.processor {
         // This holds for all threads that are started later.
-        run_on(processor).map_err(Error::other)?;
+        run_on(processor).map_err(Error::failed)?;
     }
     let count = match &role {
         Role::Nodes(hosted) => hosted.len(),
@@ -74,9 +74,9 @@ fn serve() -> Result<(), Error> {
         None => "127.0.0.1:0",
     };
     let sockets: Result<Vec<_>, _> = (0..count).map(|_| UdpSocket::bind(host)).collect();
-    let sockets = sockets.map_err(Error::other)?;
+    let sockets = sockets.map_err(Error::failed)?;
     let addresses: Result<Vec<_>, _> = sockets.iter().map(UdpSocket::local_addr).collect();
-    answer(&Ok(addresses.map_err(Error::other)?));
+    answer(&Ok(addresses.map_err(Error::failed)?));
     let Some(Request::Begin(nodes)) = read()? else {
         return Ok(());
     };
@@ -112,7 +112,7 @@ fn report<T: Serialize>(mark: impl Fn(), count: impl Fn(Usage) -> T) -> Result<(
                 mark();
             }
             Request::Report => answer(&Ok(count(Usage::now().since(before)))),
-            Request::Begin(_) => return Err(Error::Other("asked to begin twice".to_owned())),
+            Request::Begin(_) => return Err(Error::Failed("asked to begin twice".to_owned())),
         }
     }
     Ok(())
@@ -123,7 +123,7 @@ fn await_answer(recorder: &Recorder) -> Result<(), Error> {
     while recorder.leader().is_none() {
         if start.elapsed() > ANSWERS_WITHIN / 2 {
             let why = "no command was answered; does a majority of the nodes run?";
-            return Err(Error::Other(why.to_owned()));
+            return Err(Error::Failed(why.to_owned()));
         }
         thread::sleep(Duration::from_millis(1));
     }
@@ -144,7 +144,7 @@ fn supervise(handle: Handle) {
 }
 
 fn port(socket: &UdpSocket) -> Result<u16, Error> {
-    Ok(socket.local_addr().map_err(Error::other)?.port())
+    Ok(socket.local_addr().map_err(Error::failed)?.port())
 }
 
 /// The settings of a process, and the addresses of the nodes.
@@ -157,7 +157,8 @@ impl Worker {
     /// The cluster that the nodes form.
     fn cluster(&self) -> Result<Cluster<Store>, Error> {
         let initial = Sessions::new(Store::default(), 10_000);
-        let usual = Cluster::of_replicas(self.nodes.len() as u32, initial).map_err(Error::other)?;
+        let usual =
+            Cluster::of_replicas(self.nodes.len() as u32, initial).map_err(Error::failed)?;
         let datagram_max = self.setting.conditions.datagram_max;
         Ok(Cluster {
             limits: Limits {
@@ -179,7 +180,7 @@ impl Worker {
         config.peers = nodes.map(|(id, at)| (id.into(), at)).collect();
         config.datagram_max = conditions.datagram_max;
         config.spin = Duration::from_micros(conditions.spin_us);
-        config.faults = conditions.faults.parse().map_err(Error::other)?;
+        config.faults = conditions.faults.parse().map_err(Error::failed)?;
         config.seed = rand::random();
         if let Some(path) = &self.setting.file {
             ClusterFile::read(path)?.configure(&mut config)?;
@@ -226,7 +227,7 @@ impl Worker {
                     config.storage = directory.as_ref().map(|it| storage(it, id));
                     match self.setting.conditions.placement {
                         Placement::Together => together.push((process, config)),
-                        _ => supervise(spawn(process, config, |_| {}).map_err(Error::other)?),
+                        _ => supervise(spawn(process, config, |_| {}).map_err(Error::failed)?),
                     }
                 }
             }
@@ -283,7 +284,7 @@ impl Worker {
                 let mut config = self.configure(id, socket)?;
                 config.messages_max = if packed { usize::MAX } else { 1 };
                 load.nodes = config.peers.keys().map(|node| (*node).into()).collect();
-                supervise(spawn(load, config, |_| {}).map_err(Error::other)?);
+                supervise(spawn(load, config, |_| {}).map_err(Error::failed)?);
                 Ok(())
             }
         }
@@ -296,7 +297,7 @@ impl Worker {
         config.key = Some(Key::new([0; 32]));
         config.messages_max = 1;
         let nodes = self.nodes.len();
-        let handle = spawn(Flood { nodes }, config, |_| {}).map_err(Error::other)?;
+        let handle = spawn(Flood { nodes }, config, |_| {}).map_err(Error::failed)?;
         let (counters, before) = (handle.counters(), Cell::new(0));
         supervise(handle);
         let sent = || counters.get().sent;

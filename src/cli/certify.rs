@@ -51,10 +51,10 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
     for path in &args.traces {
         read(path, &mut files)?;
     }
-    let report = certify(&files).map_err(Error::other)?;
+    let report = certify(&files).map_err(Error::failed)?;
     if let Some(path) = &args.events {
         std::fs::write(path, report.events_as_text())
-            .map_err(|error| Error::Other(format!("cannot write {}: {error}", path.display())))?;
+            .map_err(|error| Error::path("write", path, error))?;
     }
     let mut verdicts = ours(&report);
     if let Some(checker) = &args.checker {
@@ -84,7 +84,7 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
 /// Reads a trace, or all traces in a directory.
 fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
     let name = path.display().to_string();
-    let fail = |error| Error::Other(format!("cannot read {name}: {error}"));
+    let fail = |error| Error::path("read", path, error);
     if !path.is_dir() {
         let bytes = std::fs::read(path).map_err(fail)?;
         files.push(File { name, bytes });
@@ -95,7 +95,7 @@ fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
         paths.push(entry.map_err(fail)?.path());
     }
     if paths.is_empty() {
-        return Err(Error::Other(format!(
+        return Err(Error::Failed(format!(
             "there is no trace in {name}; `synod cluster --trace {name}` records a run"
         )));
     }
@@ -135,9 +135,9 @@ fn ours(report: &Report) -> Vec<Verdict> {
 
 /// Asks the program to judge the run, and returns the rejection with its place.
 fn ask(checker: &Path, report: &Report) -> Result<Option<Rejection>, Error> {
-    let fail = |what: String| Error::Other(format!("{}: {what}", checker.display()));
-    let file = tempfile::NamedTempFile::new().map_err(Error::other)?;
-    std::fs::write(file.path(), report.events_as_text()).map_err(Error::other)?;
+    let fail = |what: String| Error::Failed(format!("{}: {what}", checker.display()));
+    let file = tempfile::NamedTempFile::new().map_err(Error::failed)?;
+    std::fs::write(file.path(), report.events_as_text()).map_err(Error::failed)?;
     let asked = Command::new(checker).arg(file.path()).output();
     let answer = asked.map_err(|error| fail(error.to_string()))?;
     let said = String::from_utf8_lossy(&answer.stdout);

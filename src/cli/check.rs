@@ -156,7 +156,7 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> 
     let Some(path) = &args.dump_steps else {
         return check(args, None, output);
     };
-    let failed = |error| Error::Other(format!("--dump-steps {}: {error}", path.display()));
+    let failed = |error| Error::Failed(format!("--dump-steps {}: {error}", path.display()));
     let file = File::create(path).map_err(failed)?;
     let calls = Calls::new(BufWriter::new(file));
     let exit = check(args, Some(&calls), output)?;
@@ -176,11 +176,11 @@ fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> R
         (Some(ModelArgs(model)), false) => model.as_ref(),
         (None, true) => return check_all(args, calls, output),
         (Some(_), true) => {
-            return Err(Error::other(
+            return Err(Error::usage(
                 "--all checks all protocols: `synod check --all`, without a protocol",
             ));
         }
-        (None, false) => return Err(Error::other("name a protocol to check, or pass --all")),
+        (None, false) => return Err(Error::usage("name a protocol to check, or pass --all")),
     };
     let report = search(model, args.limits(), calls, output)?;
     if args.json {
@@ -209,7 +209,7 @@ fn search(
             last = Some((Instant::now(), now));
         }
     });
-    report.map_err(Error::other)
+    report.map_err(Error::failed)
 }
 
 fn progress_line(now: Progress, before: Option<Progress>) -> String {
@@ -257,7 +257,7 @@ fn print(model: &dyn Model, report: &Report, output: &mut Output) -> Result<(), 
         print_trace(property, trace, model, output)?;
     }
     conclude(report, output)?;
-    let killer = model.smallest_killer().map_err(Error::other)?;
+    let killer = model.smallest_killer().map_err(Error::failed)?;
     match killer.filter(|_| report.verdict != Verdict::Violated) {
         Some(killer) => print_survival(killer.as_ref(), output),
         None => Ok(()),
@@ -507,11 +507,11 @@ fn check_all(
     output: &mut Output,
 ) -> Result<Exit, Error> {
     let expected = expected::load()
-        .map_err(|error| Error::Other(format!("models/expected.toml is damaged: {error}")))?;
+        .map_err(|error| Error::Failed(format!("models/expected.toml is damaged: {error}")))?;
     let mut exit = Exit::Success;
     for (protocol, pinned) in expected.all().filter(|(_, pinned)| pinned.small) {
         let model = protocol::parse(&format!("{protocol} {}", pinned.args))
-            .map_err(|error| Error::Other(format!("{}: {error}", pinned.name)))?;
+            .map_err(|error| Error::Failed(format!("{}: {error}", pinned.name)))?;
         let model = model.as_ref();
         let report = search(model, args.limits(), calls, output)?;
         let is_as_expected = matches(pinned, &report, args.limits());

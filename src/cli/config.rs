@@ -34,7 +34,7 @@ pub(super) fn run(args: &ConfigArgs, output: &mut Output) -> Result<Exit, Error>
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let shown = path.display();
     let mut file = options.open(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Error::Other(format!(
+        std::io::ErrorKind::AlreadyExists => Error::Failed(format!(
             "{shown} exists already and is kept; choose another --dir, or remove the file first"
         )),
         _ => fail(error),

@@ -42,7 +42,7 @@ pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error
         .transpose()?;
     let staged = scenario.as_ref().map(|(staged, _)| staged.model.as_ref());
     let model = staged.unwrap_or(asked.as_ref());
-    model.properties().map_err(Error::other)?;
+    model.properties().map_err(Error::failed)?;
     let address = free_address(&args.address)?;
     introduce(model, output)?;
     let title = format!("Exploring {} at", model.protocol().title());
@@ -54,8 +54,8 @@ pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error
         let (title, link) = (&staged.scenario.title, link(address, run));
         output.line(format_args!("{} {link}", bold(format_args!("{title}:"))))?;
     }
-    model.serve(address).map_err(Error::other)?;
-    Err(Error::Other(format!(
+    model.serve(address).map_err(Error::failed)?;
+    Err(Error::Failed(format!(
         "the Explorer failed at {address} again and again; is another program using the port?"
     )))
 }
@@ -73,7 +73,7 @@ fn stage(name: &str, asked: &dyn Model) -> Result<(Staged, Run), Error> {
         _ => staged.model.settings().contradicts(asked.settings()),
     };
     if let Some(contradiction) = contradiction {
-        return Err(Error::Other(format!(
+        return Err(Error::usage(format_args!(
             "--scenario {name} brings its own configuration, which {contradiction} contradicts: \
              synod explore {protocol} --scenario {name}"
         )));
@@ -88,12 +88,12 @@ fn free_address(address: &str) -> Result<SocketAddr, Error> {
     let resolved = address.to_socket_addrs();
     let first = resolved.map(|mut addresses| addresses.next());
     let Ok(Some(first)) = first else {
-        return Err(Error::Other(format!("{what}, not {address}")));
+        return Err(Error::usage(format_args!("{what}, not {address}")));
     };
     let listener = TcpListener::bind(first).map_err(|error| {
-        Error::Other(format!(
+        Error::Failed(format!(
             "cannot serve {first}: {error}; choose another with --address, port 0 for any free one"
         ))
     })?;
-    listener.local_addr().map_err(Error::other)
+    listener.local_addr().map_err(Error::failed)
 }

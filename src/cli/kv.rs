@@ -122,7 +122,7 @@ fn task(command: &KvCommand) -> Result<(&'static str, Task<Command>), Error> {
             absent: _,
         } => ("cas", Command::cas(key, expected.as_deref(), value)),
     };
-    let command = command.map_err(Error::other)?;
+    let command = command.map_err(Error::failed)?;
     let task = match how {
         Some(how) => Task::Read(command, how),
         None => Task::Do(command),
@@ -141,7 +141,7 @@ fn ask(
         false => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(any)
-        .map_err(|error| Error::Other(format!("cannot open a UDP socket: {error}")))?;
+        .map_err(|error| Error::Failed(format!("cannot open a UDP socket: {error}")))?;
     // Two clients hardly ever draw the same id: there are four thousand million.
     let id = rand::rng().random_range(CLIENTS);
     let mut config = NodeConfig::new(id.into(), socket);
@@ -160,10 +160,10 @@ fn ask(
         // The receiver is gone after the first one.
         let _ = outcome.map(|outcome| sender.send(outcome.clone()));
     };
-    let handle = spawn_watched(process, config, watch, |_| {}).map_err(Error::other)?;
+    let handle = spawn_watched(process, config, watch, |_| {}).map_err(Error::failed)?;
     let outcome = outcomes.recv_timeout(timeout);
     handle.stop();
-    handle.join().map_err(Error::other)?;
+    handle.join().map_err(Error::failed)?;
     Ok(outcome.ok())
 }
 

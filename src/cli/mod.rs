@@ -103,17 +103,13 @@ pub fn main() -> ExitCode {
         Command::Man(args) => manual::man(&args, Cli::command(), &mut output),
         Command::Invariants => invariants(&mut output).map(|()| Exit::Success),
     };
-    let exit = match result {
-        Ok(exit) => exit,
-        // Whoever closes the pipe, as `head` does, has read enough.
-        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            Exit::Success
-        }
-        Err(error) => {
+    let exit = result.unwrap_or_else(|error| {
+        let exit = error.exit();
+        if exit != Exit::Success {
             output.error(&error);
-            Exit::Failure
         }
-    };
+        exit
+    });
     ExitCode::from(exit as u8)
 }
 

@@ -66,7 +66,7 @@ fn models(name: Option<&str>) -> Result<Vec<Killer>, Error> {
         meant.map(|(protocol, mutant)| Ok((mutant, protocol::smallest(protocol, &mutant)?)));
     models
         .collect::<Result<_, protocol::Error>>()
-        .map_err(Error::other)
+        .map_err(Error::failed)
 }
 
 /// Searches for the run by which each mutant comes to light.
@@ -80,7 +80,7 @@ pub(super) fn run(args: &MutantsArgs, output: &mut Output) -> Result<Exit, Error
         output.progress(format_args!("{} of {count}: {protocol} {name}", i + 1));
         let focus = (!mutant.is_harmless()).then_some(mutant.breaks);
         let report = model.search(limits(), None, focus, &mut |_| {});
-        let report = report.map_err(Error::other)?;
+        let report = report.map_err(Error::failed)?;
         tally.count(mutant, format!("{protocol} {name}"), &report);
         if args.json {
             print_json(mutant, model.as_ref(), &report, output)?;

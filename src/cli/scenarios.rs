@@ -61,9 +61,9 @@ impl Staged {
     /// The scenario of this name.
     pub(super) fn named(name: &str) -> Result<Self, Error> {
         let text = scenarios::named(name);
-        let text = text.ok_or_else(|| Error::Other(format!("there is no scenario {name}")))?;
+        let text = text.ok_or_else(|| Error::Failed(format!("there is no scenario {name}")))?;
         let mut staged =
-            Self::parse(text).map_err(|error| Error::Other(format!("{name}: {error}")))?;
+            Self::parse(text).map_err(|error| Error::Failed(format!("{name}: {error}")))?;
         staged.command = format!("{} --scenario {name}", staged.model.protocol().name());
         Ok(staged)
     }
@@ -71,7 +71,7 @@ impl Staged {
     /// The scenario in a file.
     fn read(path: &Path) -> Result<Self, Error> {
         let failed = |error: &dyn std::fmt::Display| {
-            Error::Other(format!("--file {}: {error}", path.display()))
+            Error::Failed(format!("--file {}: {error}", path.display()))
         };
         let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
         Self::parse(&text).map_err(|error| failed(&error))
@@ -98,7 +98,7 @@ impl Staged {
 
     /// Plays it.
     pub(super) fn play(&self) -> Result<Run, Error> {
-        self.model.play(&self.scenario).map_err(Error::other)
+        self.model.play(&self.scenario).map_err(Error::failed)
     }
 }
 

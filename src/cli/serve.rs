@@ -47,12 +47,12 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> 
     let is_interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         let registered = signal_hook::flag::register(signal, Arc::clone(&is_interrupted));
-        registered.map_err(Error::other)?;
+        registered.map_err(Error::failed)?;
     }
     claim(&file)?;
     let socket = UdpSocket::bind(address).map_err(|error| {
         let hint = "is this node already running, or is the address that of another machine?";
-        Error::Other(format!("cannot open UDP socket {address}: {error}; {hint}"))
+        Error::Failed(format!("cannot open UDP socket {address}: {error}; {hint}"))
     })?;
     let mut config = NodeConfig::new((args.node as usize).into(), socket);
     file.configure(&mut config)?;
@@ -78,13 +78,13 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> 
     let stop = Stop::new();
     if let Some(address) = args.metrics {
         let published = vec![(args.node as usize, handle.counters())];
-        let served = serve_metrics(address, published, stop.clone()).map_err(Error::other)?;
+        let served = serve_metrics(address, published, stop.clone()).map_err(Error::failed)?;
         output.line(format_args!("metrics at http://{}/metrics", served.0))?;
     }
     watch(&handle, &status, &is_interrupted, output);
     stop.stop();
     handle.stop();
-    let counters = handle.join().map_err(Error::other)?;
+    let counters = handle.join().map_err(Error::failed)?;
     output.line(dim(format_args!("stopped; {counters}")))?;
     Ok(Exit::Success)
 }
@@ -167,9 +167,9 @@ fn refused(error: &synod::runtime::Error, file: &ClusterFile) -> Error {
             }
         },
         Refused::Locked { .. } => "Stop the other node first, or correct --node",
-        _ => return Error::other(error),
+        _ => return Error::failed(error),
     };
-    Error::Other(format!("{error}. {hint} (data: {})", file.data().display()))
+    Error::Failed(format!("{error}. {hint} (data: {})", file.data().display()))
 }
 
 /// Reserves a directory for one cluster with the same members: quorums of other members need not
@@ -204,7 +204,7 @@ fn claim(file: &ClusterFile) -> Result<(), Error> {
         return Ok(());
     }
     let shown = |text: &str| text.trim().replace('\n', ", ");
-    Err(Error::Other(format!(
+    Err(Error::Failed(format!(
         "{} holds the state of another cluster ({}), not of this one ({}): correct the file, or \
          set `data` to another directory. The members of a cluster cannot be changed",
         data.display(),

@@ -77,7 +77,7 @@ pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Erro
         let run = args
             .protocol
             .simulate(&args.plan(), args.mutant.as_deref(), seed);
-        let Simulated { tally, end } = run.map_err(Error::Other)?;
+        let Simulated { tally, end } = run.map_err(Error::Usage)?;
         sum.add(&tally);
         let (exit, what) = match end {
             End::Over => {

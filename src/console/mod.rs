@@ -4,7 +4,8 @@ pub mod output;
 pub(crate) mod store;
 
 use std::fmt::Display;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// The exit status of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,19 +26,53 @@ pub enum Error {
     /// Standard output failed, perhaps because its reader is gone.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
-    /// Any other reason, in words for the user.
+    /// The arguments are wrong, or contradict each other.
     #[error("{0}")]
-    Other(String),
+    Usage(String),
+    /// A file or directory cannot be used.
+    #[error("cannot {action} {}: {error}", path.display())]
+    Path {
+        /// The verb for what failed.
+        action: String,
+        /// The file or directory.
+        path: PathBuf,
+        /// The reason, in its own words.
+        error: String,
+    },
+    /// The command itself failed.
+    #[error("{0}")]
+    Failed(String),
 }
 
 impl Error {
     /// Any error, in its own words.
-    pub fn other(error: impl Display) -> Self {
-        Error::Other(error.to_string())
+    pub fn failed(error: impl Display) -> Self {
+        Error::Failed(error.to_string())
+    }
+
+    /// Wrong arguments, in words for the user.
+    pub fn usage(error: impl Display) -> Self {
+        Error::Usage(error.to_string())
     }
 
     /// An error that names the file or directory with which it happened: `cannot <action> <path>`.
     pub fn path(action: &str, path: &Path, error: impl Display) -> Self {
-        Error::Other(format!("cannot {action} {}: {error}", path.display()))
+        Error::Path {
+            action: action.to_owned(),
+            path: path.to_owned(),
+            error: error.to_string(),
+        }
+    }
+
+    /// The exit status of a command that fails like this.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            // Whoever closes the pipe, as `head` does, has read enough.
+            Error::Output(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Success,
+            Error::Output(_) | Error::Usage(_) | Error::Path { .. } | Error::Failed(_) => {
+                Exit::Failure
+            }
+        }
     }
 }

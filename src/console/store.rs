@@ -172,10 +172,10 @@ impl ClusterFile {
         let acceptors: AcceptorSet = self.nodes.iter().map(|node| NodeId(node.id)).collect();
         let everyone: Vec<NodeId> = acceptors.iter().collect();
         let initial = Sessions::new(Store::default(), SESSIONS_MAX);
-        let usual = Cluster::of_replicas(1, initial).map_err(Error::other)?;
+        let usual = Cluster::of_replicas(1, initial).map_err(Error::failed)?;
         let times = &self.times;
         Ok(Cluster {
-            quorums: QuorumSystem::majority(acceptors).map_err(Error::other)?,
+            quorums: QuorumSystem::majority(acceptors).map_err(Error::failed)?,
             proposers: everyone.clone(),
             learners: everyone,
             heartbeat: times.heartbeat_ms.map_or(usual.heartbeat.clone(), |ms| {
@@ -207,7 +207,7 @@ impl ClusterFile {
         let node = self.nodes.iter().find(|node| node.id == id);
         let ids = || self.ids().map(|id| id.to_string()).collect::<Vec<_>>();
         node.map(|node| node.address).ok_or_else(|| {
-            Error::Other(format!(
+            Error::usage(format_args!(
                 "--node: there is no node {id} in the file, which lists {}",
                 ids().join(", ")
             ))
@@ -232,7 +232,7 @@ impl ClusterFile {
     /// Sets what all members of the cluster have in common.
     pub(crate) fn configure(&self, config: &mut NodeConfig) -> Result<(), Error> {
         config.cluster = self.cluster;
-        config.key = self.key().map_err(Error::Other)?;
+        config.key = self.key().map_err(Error::Failed)?;
         config.datagram_max = self.datagram_max.unwrap_or(config.datagram_max);
         let peers = self.nodes.iter();
         config.peers = peers
@@ -245,7 +245,7 @@ impl ClusterFile {
     pub(crate) fn example(nodes: u32, first: SocketAddr) -> Result<String, Error> {
         let last = u32::from(first.port()) + nodes - 1;
         if last > u32::from(u16::MAX) {
-            return Err(Error::Other(format!(
+            return Err(Error::usage(format_args!(
                 "--address: {nodes} nodes need ports up to {last}, but the last port is 65535"
             )));
         }

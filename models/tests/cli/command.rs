@@ -308,7 +308,6 @@ fn a_mutant_that_survives_is_not_praised() {
 
 /// Bad input, and the hints that its error gives.
 const BAD: &str = "\
- => 
 check basic --dump-steps /nowhere/calls => --dump-steps | /nowhere/calls
 check basic --random-steps 5 => --dump-steps
 check basic --fast => --fast
