@@ -159,7 +159,7 @@ impl<S: System> World<S> {
     ) -> Part<Envelope<MessageOf<S>>> {
         let (envelope, is_new) = self.interners.network.intern(envelope);
         if is_new && self.audits() {
-            self.audit.message(&self.system, &envelope);
+            self.audit.message(self, &envelope);
         }
         envelope
     }

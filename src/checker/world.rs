@@ -1,11 +1,12 @@
 //! Actors in a hostile world, as a stateright [`Model`].
 
-use super::audit::Audit;
+use super::audit::{Audit, Claims};
+use super::call::{Call, Caller, Event};
 use super::identity::{Interners, choice_key};
 use super::part::{At, Part, Permutation};
 use super::state::{Action, Unsaved, WorldState};
 use super::system::{Clocks, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System};
-use stateright::actor::{Actor, Command, Envelope, Id, Out};
+use stateright::actor::{Command, Envelope, Id, Out};
 use stateright::{Expectation, Model, Property};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -82,7 +83,8 @@ pub struct World<S: System> {
     pub(super) options: Options,
     pub(super) group: Vec<Permutation>,
     pub(super) interners: Interners<S>,
-    pub(super) audit: Audit<S>,
+    pub(super) audit: Audit<StateOf<S>, MessageOf<S>>,
+    caller: Caller<S::Actor>,
     steps: Vec<StepProperty<S>>,
     stop: Arc<AtomicBool>,
     focus: Option<&'static str>,
@@ -147,6 +149,7 @@ impl<S: System> World<S> {
             group,
             interners: Interners::new(),
             audit: Audit::new(),
+            caller: Caller::unobserved(),
             stop: Arc::default(),
             focus: None,
         }
@@ -160,6 +163,17 @@ impl<S: System> World<S> {
     #[must_use]
     pub fn focus_on(mut self, property: &'static str) -> Self {
         self.focus = Some(property);
+        self
+    }
+
+    /// Tells `hook` of every call of a handler. A handler is called again with the same input in
+    /// some states, and is not in others: searches keep results.
+    #[must_use]
+    pub fn observed_by(
+        mut self,
+        hook: impl Fn(&Call<'_, S::Actor>) + Send + Sync + 'static,
+    ) -> Self {
+        self.caller = Caller::observed_by(hook);
         self
     }
 
@@ -205,22 +219,16 @@ impl<S: System> World<S> {
         self.audit.refute(reason);
     }
 
-    /// Runs one handler of an actor and applies what it asks for, but for what it sends.
-    fn step(
-        &self,
-        acted: &mut Acted<S>,
-        id: Id,
-        handler: impl FnOnce(&S::Actor, &mut Cow<StateOf<S>>, &mut Out<S::Actor>),
-    ) {
+    /// Lets an actor handle an event, and applies what it asks for, but for what it sends.
+    fn step(&self, acted: &mut Acted<S>, id: Id, event: Event<'_, S::Actor>) {
         let index = usize::from(id);
         let before = acted.state.locals[index].clone();
-        let mut local = Cow::Borrowed(&before.value);
-        let mut out = Out::new();
-        handler(&self.system.actors()[index], &mut local, &mut out);
+        let actor = &self.system.actors()[index];
+        let (local, commands) = self.caller.call(actor, id, &before.value, event);
         if let Cow::Owned(value) = local {
             acted.state.locals[index] = self.local(At { id, value });
         }
-        self.execute(acted, id, out);
+        self.execute(acted, id, commands);
     }
 
     /// Does what an actor asks for, but for what it sends.
@@ -313,13 +321,17 @@ impl<S: System> World<S> {
         state.timers.retain(|timer| timer.id != id);
         state.choices.retain(|choice| choice.id != id);
         let storage = state.storages[index].as_ref().map(|at| at.value.clone());
-        let mut out = Out::new();
-        let fresh = self.system.actors()[index].on_start(id, &storage, &mut out);
+        let (fresh, commands) = self.start(id, &storage);
         let value = self.system.restarted(&state.locals[index].value, fresh);
         state.locals[index] = self.local(At { id, value });
         self.show(state, id);
         acted.crashes = 1;
-        self.execute(acted, id, out);
+        self.execute(acted, id, commands);
+    }
+
+    fn start(&self, id: Id, storage: &Option<StorageOf<S>>) -> (StateOf<S>, Out<S::Actor>) {
+        let actor = &self.system.actors()[usize::from(id)];
+        self.caller.start(actor, id, storage)
     }
 
     /// What one step of one actor does to what is its own, and what it sends. Not a burst.
@@ -332,10 +344,8 @@ impl<S: System> World<S> {
         };
         match action {
             Action::Deliver(envelope) => {
-                let Envelope { src, dst, msg } = (**envelope).clone();
-                self.step(&mut acted, dst, |actor, state, out| {
-                    actor.on_msg(dst, state, src, msg, out);
-                });
+                let event = Event::Message(envelope.src, &envelope.msg);
+                self.step(&mut acted, id, event);
             }
             Action::Timeout(_, timer) => {
                 let at = At {
@@ -343,16 +353,12 @@ impl<S: System> World<S> {
                     value: timer.clone(),
                 };
                 remove(&mut acted.state.timers, &at);
-                self.step(&mut acted, id, |actor, state, out| {
-                    actor.on_timeout(id, state, timer, out);
-                });
+                self.step(&mut acted, id, Event::Timeout(timer));
             }
             Action::Choose(_, key, random) => {
                 let is_made = |open: &At<_>| choice_key(open) == (id, key.as_str());
                 acted.state.choices.retain(|open| !is_made(open));
-                self.step(&mut acted, id, |actor, state, out| {
-                    actor.on_random(id, state, random, out);
-                });
+                self.step(&mut acted, id, Event::Random(random));
             }
             Action::Flush(_) => self.flush(&mut acted, id),
             Action::Crash(_) => self.crash(&mut acted, id),
@@ -466,7 +472,7 @@ impl<S: System> World<S> {
         // dropped while a save is pending, and such a crash proves nothing.
         let is_undone = last.unsaved[index].is_some() && is_crash;
         if before.address() != after.address() && !is_undone {
-            self.audit.step(&self.system, before, after);
+            self.audit.step(self, before, after);
         }
     }
 
@@ -614,16 +620,31 @@ fn remove<T: Ord>(parts: &mut Vec<Part<T>>, value: &T) {
     }
 }
 
+impl<S: System> Claims<StateOf<S>, MessageOf<S>> for World<S> {
+    fn is_stale(&self, local: &At<StateOf<S>>, message: &Envelope<MessageOf<S>>) -> bool {
+        self.system
+            .is_stale(local.id, &local.value, message.src, &message.msg)
+    }
+
+    fn is_ignored(&self, local: &At<StateOf<S>>, message: &Envelope<MessageOf<S>>) -> bool {
+        let Some(actor) = self.system.actors().get(usize::from(local.id)) else {
+            return true;
+        };
+        let event = Event::Message(message.src, &message.msg);
+        let (after, commands) = self.caller.call(actor, local.id, &local.value, event);
+        commands.is_empty() && *after == local.value
+    }
+}
+
 impl<S: System> Model for World<S> {
     type State = WorldState<S>;
     type Action = Action<S>;
 
     fn init_states(&self) -> Vec<WorldState<S>> {
         let ids = || (0..self.system.actors().len()).map(Id::from);
-        let starts = ids().zip(self.system.actors()).map(|(id, actor)| {
-            let mut out = Out::new();
-            let value = actor.on_start(id, &None, &mut out);
-            (At { id, value }, out)
+        let starts = ids().map(|id| {
+            let (value, commands) = self.start(id, &None);
+            (At { id, value }, commands)
         });
         let (locals, outs): (Vec<_>, Vec<_>) = starts.unzip();
         let visible = locals.iter().map(|at| At {
@@ -662,7 +683,7 @@ impl<S: System> Model for World<S> {
         state.network.dedup();
         if self.audits() {
             let locals = state.locals.iter();
-            locals.for_each(|local| self.audit.step(&self.system, local, local));
+            locals.for_each(|local| self.audit.step(self, local, local));
         }
         self.settle(&mut state);
         state.identity = self.identity(&state);

@@ -3,7 +3,7 @@
 use super::output::{Output, warn};
 use super::{Error, explore};
 use crate::models::basic;
-use crate::models::calls::{Calls, Recorder};
+use crate::models::calls::{Calls, Recorded};
 use crate::models::fast;
 use crate::models::fast::mutants::Subject as FastSubject;
 use crate::models::multi::mutants::Subject as MultiSubject;
@@ -194,14 +194,14 @@ impl Model {
     ) -> Result<Report, Error> {
         let result = each!(self, |config, mutant| {
             let (system, options) = (config.subject(*mutant)?, config.options());
-            match calls {
-                None => search_in(&system, options, focus, limits, progress),
-                Some(calls) => {
-                    calls.begin(system.cluster()).map_err(Error::other)?;
-                    let recorded = system.map(|actor| Recorder::new(actor, calls));
-                    search_in(&recorded, options, focus, limits, progress)
-                }
+            if let Some(calls) = calls {
+                calls.begin(system.cluster()).map_err(Error::other)?;
             }
+            let world = || {
+                let world = focused(World::new(system.clone(), options), focus);
+                observed(world, calls)
+            };
+            search::run(world, limits, progress)
         });
         result.map_err(|error| match error {
             search::Error::Unsound(_) => Error::Other(format!(
@@ -272,15 +272,12 @@ configured! {
     fast, Fast, FastSubject, fast::mutants::Mutant;
 }
 
-fn search_in<S: System + Clone>(
-    system: &S,
-    options: Options,
-    focus: Option<&'static str>,
-    limits: Limits,
-    progress: impl FnMut(Progress),
-) -> Result<Report, search::Error> {
-    let world = || focused(World::new(system.clone(), options), focus);
-    search::run(world, limits, progress)
+/// The world with its handlers' calls written down, if that is asked for.
+fn observed<S: System<Actor: Recorded>>(world: World<S>, calls: Option<&Arc<Calls>>) -> World<S> {
+    match calls.map(Arc::clone) {
+        Some(calls) => world.observed_by(move |call| calls.record(call)),
+        None => world,
+    }
 }
 
 /// The world with one property only, if one is named.
