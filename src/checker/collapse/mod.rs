@@ -25,7 +25,7 @@ use super::system::System;
 use super::world::World;
 use parts::{CELLS, Parts};
 pub(super) use seen::BITS;
-use seen::{Fingerprint, KEY, LINKED, Seen};
+use seen::{Fingerprint, Seen};
 use stateright::{Model, Path};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
@@ -190,7 +190,7 @@ pub(super) fn search<S: System>(
     progress: &mut impl FnMut(Progress),
 ) -> Result<Found, Error> {
     let (parts, start) = Parts::new(world);
-    let seen = Seen::<KEY>::new();
+    let seen = Seen::unlinked();
     explore(&parts, &seen, &start, limits, progress).map(|(found, _)| found)
 }
 
@@ -202,7 +202,7 @@ pub(super) fn shortest<S: System>(
     progress: &mut impl FnMut(Progress),
 ) -> Result<Option<Run<S>>, Error> {
     let (parts, start) = Parts::new(world);
-    let seen = Seen::<LINKED>::new();
+    let seen = Seen::linked();
     let (found, prints) = explore(&parts, &seen, &start, limits, progress)?;
     let Some(end) = prints.end.filter(|_| found.bound.is_none()) else {
         return Ok(None);
@@ -214,7 +214,7 @@ pub(super) fn shortest<S: System>(
 /// The concrete run through states of these fingerprints.
 fn follow<S: System>(parts: &Parts<S>, way: &[u64]) -> Option<Run<S>> {
     let world = parts.world;
-    let seen = Seen::<KEY>::new();
+    let seen = Seen::unlinked();
     let shared = Shared::new(&Limits::default(), world);
     let mut worker = Worker::new(parts, &seen, &shared, &[]);
     let init = world.init_states().swap_remove(0);
@@ -276,9 +276,9 @@ impl Shared {
     }
 }
 
-fn explore<S: System, const BYTES: usize>(
+fn explore<S: System>(
     parts: &Parts<S>,
-    seen: &Seen<BYTES>,
+    seen: &Seen,
     start: &[u32],
     limits: &Limits,
     progress: &mut impl FnMut(Progress),
@@ -376,8 +376,8 @@ impl<P: FnMut(Progress)> Watch<'_, P> {
 const TICK: Duration = Duration::from_millis(20);
 
 /// Expands every state of a level, on as many workers as it has chunks for.
-fn run_level<S: System, const BYTES: usize>(
-    workers: &mut [Worker<S, BYTES>],
+fn run_level<S: System>(
+    workers: &mut [Worker<S>],
     level: Level,
     shared: &Shared,
     tick: &mut impl FnMut(),
@@ -388,7 +388,7 @@ fn run_level<S: System, const BYTES: usize>(
         let mut chunks = chunks.lock().unwrap_or_else(PoisonError::into_inner);
         chunks.next()
     };
-    let run = |worker: &mut Worker<S, BYTES>| {
+    let run = |worker: &mut Worker<S>| {
         // Each chunk's memory is free for the next level as soon as it is expanded.
         while let Some(chunk) = take() {
             let before = worker.transitions;

@@ -12,20 +12,24 @@ pub(super) type Fingerprint = [u64; 2];
 
 /// How many bytes of a fingerprint are kept. Nearly all that a search remembers is these, and so
 /// there are only as many as make a collision unlikely among as many states as memory has room for.
-pub(super) const KEY: usize = 14;
+const KEY: usize = 14;
 
-/// The same, and eight bytes of the predecessor's.
-pub(super) const LINKED: usize = KEY + 8;
+/// The bytes of a fingerprint that are kept, and eight of the predecessor's.
+const LINKED: usize = KEY + 8;
 
 /// The bits by which states are told apart: those that are kept, and those that chose the shard.
 pub(in super::super) const BITS: u32 = 8 * KEY as u32 + SHARDS.ilog2();
 
-/// A set of fingerprints, each with the first half of its predecessor's if those are kept.
-///
-/// `BYTES` is [`KEY`] for fingerprints alone, or [`LINKED`].
-pub(super) struct Seen<const BYTES: usize> {
-    shards: Box<[Mutex<HashTable<[u8; BYTES]>>]>,
+/// A set of fingerprints, each with the first half of its predecessor's if runs are to be rebuilt.
+pub(super) enum Seen {
+    /// Fingerprints alone.
+    Unlinked(Shards<KEY>),
+    /// Fingerprints with predecessors.
+    Linked(Shards<LINKED>),
 }
+
+/// The tables of a set, one per lock, with entries of so many bytes.
+pub(super) struct Shards<const BYTES: usize>(Box<[Mutex<HashTable<[u8; BYTES]>>]>);
 
 /// There is no room for more.
 pub(super) struct Full;
@@ -57,17 +61,25 @@ fn is_same<const BYTES: usize>(one: &[u8; BYTES], other: &[u8; BYTES]) -> bool {
     [0, KEY - 8].map(|at| half(one, at)) == [0, KEY - 8].map(|at| half(other, at))
 }
 
-impl<const BYTES: usize> Seen<BYTES> {
-    pub(super) fn new() -> Self {
-        let shard = |_| Mutex::new(HashTable::new());
-        Self {
-            shards: (0..SHARDS).map(shard).collect(),
-        }
+/// The shard that a state belongs to.
+pub(super) fn shard(fingerprint: Fingerprint) -> usize {
+    fingerprint[1] as usize % SHARDS
+}
+
+impl Seen {
+    /// An empty set that keeps no predecessors.
+    pub(super) fn unlinked() -> Self {
+        Self::Unlinked(Shards::new())
     }
 
-    /// Which shard a state belongs to.
-    pub(super) fn shard(fingerprint: Fingerprint) -> usize {
-        fingerprint[1] as usize % SHARDS
+    /// An empty set that keeps predecessors.
+    pub(super) fn linked() -> Self {
+        Self::Linked(Shards::new())
+    }
+
+    /// Whether predecessors are kept.
+    pub(super) fn is_linked(&self) -> bool {
+        matches!(self, Self::Linked(_))
     }
 
     /// Inserts a batch of states that all belong to `shard`, each with its predecessor, and says
@@ -80,10 +92,58 @@ impl<const BYTES: usize> Seen<BYTES> {
         may_grow_by: impl FnOnce(usize) -> bool,
         new: &mut Vec<usize>,
     ) -> Result<(), Full> {
+        match self {
+            Self::Unlinked(shards) => shards.insert(shard, batch, may_grow_by, new),
+            Self::Linked(shards) => shards.insert(shard, batch, may_grow_by, new),
+        }
+    }
+
+    /// The first halves of the fingerprints on the way to a state, from the first state on; the
+    /// state's alone if predecessors are not kept.
+    ///
+    /// That two states have the first half in common is unlikely, and noticed: whoever follows the
+    /// way finds no step to take.
+    pub(super) fn way_to(&self, end: u64, start: u64) -> Vec<u64> {
+        let mut way = vec![end];
+        let mut at = end;
+        while at != start {
+            match self.predecessor(at) {
+                Some(predecessor) if way.len() <= u16::MAX.into() => at = predecessor,
+                _ => break,
+            }
+            way.push(at);
+        }
+        way.reverse();
+        way
+    }
+
+    fn predecessor(&self, of: u64) -> Option<u64> {
+        let Self::Linked(Shards(shards)) = self else {
+            return None;
+        };
+        shards.iter().find_map(|shard| {
+            let table = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = table.find(of, |entry| hash(entry) == of);
+            found.map(|entry| half(entry, KEY))
+        })
+    }
+}
+
+impl<const BYTES: usize> Shards<BYTES> {
+    fn new() -> Self {
+        let shard = |_| Mutex::new(HashTable::new());
+        Self((0..SHARDS).map(shard).collect())
+    }
+
+    fn insert(
+        &self,
+        shard: usize,
+        batch: &[(Fingerprint, u64)],
+        may_grow_by: impl FnOnce(usize) -> bool,
+        new: &mut Vec<usize>,
+    ) -> Result<(), Full> {
         // A panic of another thread cannot leave the set half-changed, so that it stays usable.
-        let mut table = self.shards[shard]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.0[shard].lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() + batch.len() > table.capacity() {
             let before = table.allocation_size();
             // The new allocation is about twice the old one, which is freed when it is filled.
@@ -115,38 +175,13 @@ impl<const BYTES: usize> Seen<BYTES> {
     }
 }
 
-impl Seen<LINKED> {
-    /// The first halves of the fingerprints on the way to a state, from the first state on.
-    ///
-    /// That two states have the first half in common is unlikely, and noticed: whoever follows the
-    /// way finds no step to take.
-    pub(super) fn way_to(&self, end: u64, start: u64) -> Vec<u64> {
-        let mut way = vec![end];
-        let mut at = end;
-        while at != start {
-            let found = self.shards.iter().find_map(|shard| {
-                let table = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                let found = table.find(at, |entry| hash(entry) == at);
-                found.map(|entry| half(entry, KEY))
-            });
-            match found {
-                Some(predecessor) if way.len() <= u16::MAX.into() => at = predecessor,
-                _ => break,
-            }
-            way.push(at);
-        }
-        way.reverse();
-        way
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_state_is_new_once() {
-        let seen = Seen::<KEY>::new();
+        let seen = Seen::unlinked();
         let mut new = Vec::new();
         let batch = [([1, 0], 0), ([2, 0], 0), ([1, 0], 9), ([1, 64], 0)];
         assert!(seen.insert(0, &batch, |_| true, &mut new).is_ok());
@@ -161,8 +196,8 @@ mod tests {
         let told = (0..128).filter(|bit| {
             let flipped = (1_u128 << bit).to_le_bytes();
             let print = [half(&flipped, 0), half(&flipped, 8)];
-            let shard = Seen::<KEY>::shard(print);
-            let (seen, mut new) = (Seen::<KEY>::new(), Vec::new());
+            let shard = super::shard(print);
+            let (seen, mut new) = (Seen::unlinked(), Vec::new());
             let batch = [([0, shard as u64], 0), (print, 0)];
             assert!(seen.insert(shard, &batch, |_| true, &mut new).is_ok());
             shard > 0 || new == [0, 1]
@@ -172,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_set_that_must_not_grow_takes_nothing() {
-        let seen = Seen::<KEY>::new();
+        let seen = Seen::unlinked();
         let mut new = Vec::new();
         assert!(seen.insert(0, &[([1, 0], 0)], |_| false, &mut new).is_err());
         assert!(new.is_empty());
@@ -180,11 +215,11 @@ mod tests {
 
     #[test]
     fn the_way_back_is_found() {
-        let seen = Seen::<LINKED>::new();
+        let seen = Seen::linked();
         let mut new = Vec::new();
         for (at, before) in [(5, 5), (6, 5), (7, 6), (8, 7)] {
             let batch = [([at, at], before)];
-            let shard = Seen::<LINKED>::shard([at, at]);
+            let shard = super::shard([at, at]);
             assert!(seen.insert(shard, &batch, |_| true, &mut new).is_ok());
         }
         assert_eq!(seen.way_to(8, 5), [5, 6, 7, 8]);

@@ -4,7 +4,7 @@ use super::super::system::System;
 use super::super::world::{StorageMode, World};
 use super::notes::Notes;
 use super::parts::{BROKEN, CELLS, Effect, Menu, Parts, Sent, crashes};
-use super::seen::{Fingerprint, LINKED, SHARDS, Seen};
+use super::seen::{self, Fingerprint, SHARDS, Seen};
 use super::symmetry::Marks;
 use super::table::{Cache, Index, NONE, fingerprint, pair};
 use super::wake::Wake;
@@ -74,9 +74,9 @@ impl Ahead<'_, '_> {
 }
 
 /// One thread of the search.
-pub(super) struct Worker<'a, S: System, const BYTES: usize> {
+pub(super) struct Worker<'a, S: System> {
     parts: &'a Parts<'a, S>,
-    seen: &'a Seen<BYTES>,
+    seen: &'a Seen,
     shared: &'a Shared,
     properties: &'a [Property<World<S>>],
     /// The properties, as bits: those seen in each aspect, and those that are examples.
@@ -124,10 +124,10 @@ pub(super) struct Worker<'a, S: System, const BYTES: usize> {
     pub(super) violated: Vec<(usize, Fingerprint)>,
 }
 
-impl<'a, S: System, const BYTES: usize> Worker<'a, S, BYTES> {
+impl<'a, S: System> Worker<'a, S> {
     pub(super) fn new(
         parts: &'a Parts<'a, S>,
-        seen: &'a Seen<BYTES>,
+        seen: &'a Seen,
         shared: &'a Shared,
         properties: &'a [Property<World<S>>],
     ) -> Self {
@@ -262,7 +262,7 @@ impl<'a, S: System, const BYTES: usize> Worker<'a, S, BYTES> {
 
     fn expand_one(&mut self, state: &[u32], outlook: &Outlook<'a>) {
         let (from, wakes) = state.split_at(self.width);
-        let predecessor = if BYTES >= LINKED {
+        let predecessor = if self.seen.is_linked() {
             fingerprint(from)[0]
         } else {
             0
@@ -519,7 +519,7 @@ impl<'a, S: System, const BYTES: usize> Worker<'a, S, BYTES> {
     fn push(&mut self, predecessor: u64, may_show: bool) -> Fingerprint {
         let concrete = self.represent();
         let print = fingerprint(&self.state);
-        let shard = Seen::<BYTES>::shard(print);
+        let shard = seen::shard(print);
         let batch = &mut self.batches[shard];
         batch.keys.push((print, predecessor));
         batch.words.extend_from_slice(&self.state);
