@@ -95,22 +95,33 @@ mod audit;
 mod call;
 mod collapse;
 mod identity;
+mod land;
 mod memory;
+mod model;
+mod moves;
+mod options;
 mod part;
+mod permutation;
+mod plain;
 mod replay;
-
-pub mod search;
+mod report;
 mod show;
 mod state;
+mod step;
 mod system;
+mod trace;
 mod world;
+
+pub mod search;
 
 pub use call::{Call, Caller, Event, Input};
 pub use memory::available as available_memory;
-pub use part::{At, Part, Permutation};
+pub use options::{Options, StorageMode};
+pub use part::{At, Part};
+pub use permutation::Permutation;
 pub use replay::{Refusal, Replay, Taken};
 pub use state::{Action, Choice, Unsaved, WorldState};
 pub use system::{
     Clocks, HistoryOf, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System, TimerOf,
 };
-pub use world::{Options, StorageMode, World};
+pub use world::World;

@@ -1,7 +1,6 @@
 //! A global state of a [`World`](super::World), and the steps between them.
 
-use super::identity::choice_key;
-use super::part::{At, Part};
+use super::part::{At, Interner, Part};
 use super::system::{MessageOf, RandomOf, StateOf, StorageOf, System, TimerOf};
 use stateright::actor::{Envelope, Id};
 use std::hash::{Hash, Hasher};
@@ -208,5 +207,73 @@ impl<S: System> PartialEq for Action<S> {
             (Action::Flush(a), Action::Flush(b)) | (Action::Crash(a), Action::Crash(b)) => a == b,
             _ => false,
         }
+    }
+}
+
+/// What tells an actor's open choices apart.
+pub(super) fn choice_key<T>(choice: &At<(String, T)>) -> (Id, &str) {
+    (choice.id, &choice.value.0)
+}
+
+/// Every part that a world has seen, by kind.
+pub(super) struct Interners<S: System> {
+    locals: Interner<At<StateOf<S>>>,
+    storages: Interner<At<StorageOf<S>>>,
+    unsaved: Interner<At<Unsaved<S>>>,
+    timers: Interner<At<TimerOf<S>>>,
+    choices: Interner<At<Choice<S>>>,
+    network: Interner<Envelope<MessageOf<S>>>,
+    histories: Interner<S::History>,
+    shown: Interner<At<StateOf<S>>>,
+}
+
+impl<S: System> Interners<S> {
+    pub(super) fn new() -> Self {
+        Self {
+            locals: Interner::new(0),
+            storages: Interner::new(1),
+            unsaved: Interner::new(2),
+            timers: Interner::new(3),
+            choices: Interner::new(4),
+            network: Interner::new(5),
+            histories: Interner::new(6),
+            shown: Interner::new(7),
+        }
+    }
+
+    pub(super) fn local(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
+        self.locals.intern(at).0
+    }
+
+    pub(super) fn storage(&self, at: At<StorageOf<S>>) -> Part<At<StorageOf<S>>> {
+        self.storages.intern(at).0
+    }
+
+    pub(super) fn unsaved(&self, at: At<Unsaved<S>>) -> Part<At<Unsaved<S>>> {
+        self.unsaved.intern(at).0
+    }
+
+    pub(super) fn timer(&self, at: At<TimerOf<S>>) -> Part<At<TimerOf<S>>> {
+        self.timers.intern(at).0
+    }
+
+    pub(super) fn choice(&self, at: At<Choice<S>>) -> Part<At<Choice<S>>> {
+        self.choices.intern(at).0
+    }
+
+    pub(super) fn history(&self, history: S::History) -> Part<S::History> {
+        self.histories.intern(history).0
+    }
+
+    pub(super) fn shown(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
+        self.shown.intern(at).0
+    }
+
+    /// The message as a part, and whether it is the first time that it is seen.
+    pub(super) fn envelope(
+        &self,
+        envelope: Envelope<MessageOf<S>>,
+    ) -> (Part<Envelope<MessageOf<S>>>, bool) {
+        self.network.intern(envelope)
     }
 }

@@ -1,6 +1,6 @@
 //! What there is to check: actors, and what is said about them.
 
-use super::part::Permutation;
+use super::permutation::Permutation;
 use super::world::World;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
@@ -37,6 +37,26 @@ pub struct Clocks {
     pub drift: u64,
     /// When a run ends, as far as clocks are concerned.
     pub horizon: u64,
+}
+
+impl Clocks {
+    /// Whether a step may be taken that brings the clock of `actor` to `after`. `before` is the
+    /// time that each actor's clock shows before the step.
+    pub(super) fn allow(
+        self,
+        actor: usize,
+        after: Option<u64>,
+        actors: usize,
+        before: impl Fn(usize) -> Option<u64>,
+    ) -> bool {
+        let Some(after) = after else {
+            return true;
+        };
+        let is_near = |other| before(other).is_none_or(|it| after <= it + self.drift);
+        let mut others = (0..actors).filter(|other| *other != actor);
+        let advances = before(actor) < Some(after);
+        !advances || after <= self.horizon && others.all(is_near)
+    }
 }
 
 /// A closed system to check: actors, what an observer records of them, and what must hold.

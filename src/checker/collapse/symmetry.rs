@@ -8,8 +8,8 @@
 //! of those is the same for all. Where marks are equal, every order of them is tried: a mark that
 //! tells too little costs time, and nothing else.
 
-use super::super::part::Permutation;
-use super::super::world::PERMUTED_MAX;
+use super::super::permutation::{PERMUTED_MAX, Permutation};
+
 use stateright::actor::Id;
 
 /// The marks of a part, one per id that may be permuted, by class; the rest is zero.
@@ -126,7 +126,7 @@ impl Symmetry {
     }
 
     /// A part's marks. `hash` is the part's hash under a map of ids.
-    pub(super) fn mark(&self, hash: impl Fn(&Permutation) -> u128) -> Marks {
+    pub(super) fn mark(&self, hash: &dyn Fn(&Permutation) -> u128) -> Marks {
         let mut marks = Marks::default();
         for (mark, views) in marks.0.iter_mut().zip(&self.views) {
             for view in views {

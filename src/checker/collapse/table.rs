@@ -1,6 +1,7 @@
 //! Values that are stored once and named by small numbers, and caches of what was looked up.
 
 use hashbrown::{HashMap, HashTable};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// A value's number in its [`Table`].
@@ -157,6 +158,27 @@ impl Memo {
             lock().insert(key, result);
             result
         })
+    }
+}
+
+/// The numbers of a part's images under each permutation, as far as anybody asked.
+pub(super) struct Images(Box<[AtomicU32]>);
+
+impl Images {
+    pub(super) fn new(order: usize) -> Self {
+        Self((0..order).map(|_| AtomicU32::new(NONE)).collect())
+    }
+
+    /// The image under the permutation at `place`, looked up or made.
+    pub(super) fn get(&self, place: usize, make: impl FnOnce() -> Index) -> Index {
+        // A thread that reads a number must find what it stands for.
+        let known = self.0[place].load(Ordering::Acquire);
+        if known != NONE {
+            return known;
+        }
+        let image = make();
+        self.0[place].store(image, Ordering::Release);
+        image
     }
 }
 

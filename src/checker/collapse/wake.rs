@@ -1,8 +1,9 @@
 //! Which of two independent steps need not be taken.
 
-use super::super::part::Permutation;
-use super::parts::{CELLS, Effect};
+use super::super::permutation::Permutation;
+use super::menu::Effect;
 use super::table::{Index, NONE};
+use super::words::CELLS;
 
 /// What is known of an actor's last step before a state, as flags: whether it can be the very last,
 /// that is, whether it leads to this state from another; and, if so, what matters for that.
