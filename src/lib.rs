@@ -24,7 +24,7 @@
 //! The `synod` command puts these together: `synod check basic`, `synod explore multi`,
 //! `synod cluster fast`, `synod serve`. The systems that it checks stand in the folder `models`.
 //!
-//! What to do with it: [check actors of your own](checker#actors-of-ones-own), [run them over
+//! What to do with it: [check your own actors](checker#checking-your-own-actors), [run them over
 //! UDP](runtime#example), [replicate a machine of your own](multi#a-machine-of-ones-own).
 //!
 //! # A value is chosen

@@ -1,4 +1,4 @@
-//! Keeps the claim honest that a stale message can never matter again.
+//! The audit of the claim that a stale message can never matter again.
 
 use super::part::{At, Part};
 use stateright::actor::Envelope;
@@ -13,10 +13,10 @@ type Message<M> = Part<Envelope<M>>;
 
 /// The claims to be examined, about local states `T` and messages `M`.
 pub(super) trait Claims<T, M> {
-    /// Whether the message is called stale in this state.
+    /// Returns whether the system calls the message stale in this state.
     fn is_stale(&self, local: &At<T>, message: &Envelope<M>) -> bool;
 
-    /// Whether delivering the message in this state does nothing.
+    /// Returns whether delivering the message in this state does nothing.
     fn is_ignored(&self, local: &At<T>, message: &Envelope<M>) -> bool;
 }
 
@@ -53,12 +53,12 @@ impl<T: Debug, M: Debug> Audit<T, M> {
         self.refuted.get().map(String::as_str)
     }
 
-    /// A claim turned out false.
+    /// Notes that a claim turned out false.
     pub(super) fn refute(&self, reason: String) {
         let _ = self.refuted.set(reason);
     }
 
-    /// An actor goes from one local state to another.
+    /// Examines a step of an actor from one local state to another.
     pub(super) fn step(&self, claims: &impl Claims<T, M>, before: &Local<T>, after: &Local<T>) {
         let key = (before.address(), after.address());
         let is_seen = {
@@ -80,7 +80,7 @@ impl<T: Debug, M: Debug> Audit<T, M> {
         }
     }
 
-    /// A message is sent that was never sent before in any state.
+    /// Examines a message that was never sent before in any state.
     pub(super) fn message(&self, claims: &impl Claims<T, M>, message: &Message<M>) {
         let mut books = self.open();
         books.messages.push(message.clone());

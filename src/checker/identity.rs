@@ -2,13 +2,13 @@
 
 use super::part::{At, fingerprint};
 use super::permutation::Permutation;
-use super::state::{Unsaved, WorldState};
+use super::state::{Unsaved, UnsavedOf, WorldState};
 use super::system::{MessageOf, StateOf, StorageOf, System};
 use super::world::World;
 use stateright::actor::{Envelope, Id};
 
 impl<S: System> World<S> {
-    /// The state with its actors permuted.
+    /// Returns the state with its actors permuted.
     #[must_use]
     pub fn image(&self, state: &WorldState<S>, by: &Permutation) -> WorldState<S> {
         let mut image = state.clone();
@@ -77,7 +77,11 @@ impl<S: System> World<S> {
         }
     }
 
-    pub(super) fn image_of_unsaved(&self, at: &At<Unsaved<S>>, by: &Permutation) -> At<Unsaved<S>> {
+    pub(super) fn image_of_unsaved(
+        &self,
+        at: &At<UnsavedOf<S>>,
+        by: &Permutation,
+    ) -> At<UnsavedOf<S>> {
         let held = at.value.held.iter();
         let mut held: Vec<_> = held.map(|e| self.image_of_envelope(e, by)).collect();
         held.sort_unstable();
@@ -106,7 +110,8 @@ impl<S: System> World<S> {
         self.system.relabel_history(history, by)
     }
 
-    /// The least sum, over all permutations, of the hashes of a state's parts.
+    /// Returns the identity of a state: the least sum, over all permutations, of the hashes of its
+    /// parts.
     pub(super) fn identity(&self, state: &WorldState<S>) -> u128 {
         let group = self.symmetries();
         let mut sums = vec![0u128; group.len()];

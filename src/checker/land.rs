@@ -1,5 +1,5 @@
-//! The state that a step leads to: messages arrive, the observer sees what is shown, and what no
-//! longer matters is dropped.
+//! The world's share of a step: messages arrive, the observer sees the change, and the world drops
+//! what no longer matters.
 
 use super::part::{At, Part};
 use super::state::WorldState;
@@ -9,9 +9,9 @@ use super::world::World;
 use stateright::actor::{Envelope, Id};
 
 impl<S: System> World<S> {
-    /// The state that a step of actor `id` leads to: what it sends arrives in the network, the
-    /// observer sees what it shows, and what no longer matters is dropped. `None` if nothing
-    /// changes.
+    /// Returns the state that a step of actor `id` leads to: its messages arrive in the network,
+    /// the observer sees what the actor shows, and the world drops what no longer matters. `None`
+    /// if nothing changes.
     pub(super) fn land(
         &self,
         last: &WorldState<S>,
@@ -25,7 +25,8 @@ impl<S: System> World<S> {
             }
         }
         // Most deliveries are of old messages and change nothing, which is cheap to see before the
-        // state is settled. After that it may still turn out so: all that was sent may be stale.
+        // state is settled. The same may turn out afterwards: all messages that were sent may be
+        // stale.
         if next == *last {
             return None;
         }
@@ -47,7 +48,7 @@ impl<S: System> World<S> {
         Some(next)
     }
 
-    /// What the observer has recorded once it saw an actor's change, if that adds anything.
+    /// Returns the record after the observer has seen an actor's change, if that adds anything.
     pub(super) fn seen(
         &self,
         history: &Part<S::History>,
@@ -63,7 +64,7 @@ impl<S: System> World<S> {
         record.map(|history| self.interners.history(history))
     }
 
-    /// The step properties that a step does not keep, as bits by their places.
+    /// Returns the step properties that a step does not keep, as bits by their places.
     pub(super) fn broken(
         &self,
         before: &Part<At<StateOf<S>>>,
@@ -90,15 +91,15 @@ impl<S: System> World<S> {
     ) {
         let index = usize::from(id);
         let (before, after) = (&last.locals[index], &next.locals[index]);
-        // A crash may undo an unsaved step, and with it what made a message stale: so nothing is
-        // dropped while a save is pending, and such a crash proves nothing.
+        // A crash may undo an unsaved step, and with it the change that made a message stale: so
+        // nothing is dropped while a save is pending, and such a crash proves nothing.
         let is_undone = last.unsaved[index].is_some() && is_crash;
         if before.address() != after.address() && !is_undone {
             self.audit.step(self, before, after);
         }
     }
 
-    /// Whether a message that is in the network, or on its way there, can no longer matter.
+    /// Returns whether a message that is in the network, or on its way there, can no longer matter.
     pub(super) fn is_dropped(
         &self,
         state: &WorldState<S>,

@@ -1,7 +1,7 @@
 //! A world as a stateright [`Model`], which stateright's checkers and its Explorer run.
 
 use super::part::At;
-use super::state::{Action, WorldState};
+use super::state::{Action, ActionOf, WorldState};
 use super::step::Acted;
 use super::system::System;
 use super::world::{STEPS_MAX, World};
@@ -9,17 +9,17 @@ use stateright::actor::Id;
 use stateright::{Expectation, Model, Property};
 use std::sync::atomic::Ordering;
 
-/// The name of a property that holds wherever it is looked at.
+/// The name of a property that holds in every state.
 const EVERYTHING: &str = "Everything: every state is visited.";
 
-/// Whether the step property at a place was kept in all steps to a state.
+/// Returns whether all steps to a state kept the step property at a place.
 fn kept<S: System, const PLACE: u32>(_: &World<S>, state: &WorldState<S>) -> bool {
     state.broken & 1 << PLACE == 0
 }
 
 impl<S: System> Model for World<S> {
     type State = WorldState<S>;
-    type Action = Action<S>;
+    type Action = ActionOf<S>;
 
     fn init_states(&self) -> Vec<WorldState<S>> {
         let ids = || (0..self.system.actors().len()).map(Id::from);
@@ -74,7 +74,7 @@ impl<S: System> Model for World<S> {
         vec![state]
     }
 
-    fn actions(&self, state: &WorldState<S>, actions: &mut Vec<Action<S>>) {
+    fn actions(&self, state: &WorldState<S>, actions: &mut Vec<ActionOf<S>>) {
         if self.stop.load(Ordering::Relaxed) {
             return;
         }
@@ -92,7 +92,7 @@ impl<S: System> Model for World<S> {
         }
     }
 
-    fn next_state(&self, last: &WorldState<S>, action: Action<S>) -> Option<WorldState<S>> {
+    fn next_state(&self, last: &WorldState<S>, action: ActionOf<S>) -> Option<WorldState<S>> {
         let Action::Burst(steps) = action else {
             return self.land(last, self.act(last, &action), action.actor());
         };
@@ -132,8 +132,8 @@ impl<S: System> Model for World<S> {
         let steps = self.steps.iter().zip(kept);
         properties.extend(steps.map(|(step, kept)| Property::always(step.name, kept)));
         properties.retain(|property| self.focus.is_none_or(|name| name == property.name));
-        // Once all its properties are settled, stateright stops short of the states still ahead.
-        // One that never is keeps it going to the end.
+        // Once all its properties are settled, stateright stops short of the states still ahead. A
+        // property that is never settled keeps it going to the end.
         let is_always = |property: &Property<_>| property.expectation == Expectation::Always;
         if self.focus.is_none() && !properties.iter().any(is_always) {
             properties.push(Property::always(EVERYTHING, |_, _| true));
@@ -141,15 +141,15 @@ impl<S: System> Model for World<S> {
         properties
     }
 
-    fn format_action(&self, action: &Action<S>) -> String {
+    fn format_action(&self, action: &ActionOf<S>) -> String {
         format!("{action:?}")
     }
 
-    fn format_step(&self, last: &WorldState<S>, action: Action<S>) -> Option<String> {
+    fn format_step(&self, last: &WorldState<S>, action: ActionOf<S>) -> Option<String> {
         self.describe_step(last, action)
     }
 
-    fn as_svg(&self, path: stateright::Path<WorldState<S>, Action<S>>) -> Option<String> {
+    fn as_svg(&self, path: stateright::Path<WorldState<S>, ActionOf<S>>) -> Option<String> {
         Some(self.draw(&path.into_vec()))
     }
 }

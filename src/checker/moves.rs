@@ -1,6 +1,6 @@
 //! The steps that actors may take in a state.
 
-use super::state::{Action, WorldState};
+use super::state::{Action, ActionOf, WorldState};
 use super::system::{RandomOf, System};
 use super::world::World;
 use stateright::Model;
@@ -8,8 +8,8 @@ use stateright::actor::Id;
 use std::collections::HashSet;
 
 impl<S: System> World<S> {
-    /// What one actor may do, one step at a time.
-    pub(super) fn moves(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<Action<S>>) {
+    /// Adds the single steps that an actor may take.
+    pub(super) fn moves(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<ActionOf<S>>) {
         if state.unsaved[usize::from(id)].is_some() {
             actions.push(Action::Flush(id));
         } else {
@@ -28,8 +28,9 @@ impl<S: System> World<S> {
         }
     }
 
-    /// What one actor may do up to the next step that is seen: see [`Options::postpones`].
-    pub(super) fn bursts(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<Action<S>>) {
+    /// Adds the bursts that an actor may take, each up to a step that is seen: see
+    /// [`Options::postpones`](super::Options::postpones).
+    pub(super) fn bursts(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<ActionOf<S>>) {
         let mut ends = HashSet::new();
         let mut hidden = vec![(state.clone(), Vec::new())];
         let mut next = 0;
@@ -56,8 +57,8 @@ impl<S: System> World<S> {
         }
     }
 
-    /// Whether a step keeps to what is assumed about clocks.
-    pub(super) fn keeps_time(&self, state: &WorldState<S>, id: Id, action: &Action<S>) -> bool {
+    /// Returns whether a step keeps the assumption about clocks.
+    pub(super) fn keeps_time(&self, state: &WorldState<S>, id: Id, action: &ActionOf<S>) -> bool {
         let Some(clocks) = self.system.clocks() else {
             return true;
         };

@@ -1,4 +1,4 @@
-//! What a global state is made of: parts that are stored once and hashed once.
+//! The parts of global states, which are stored once and hashed once.
 //!
 //! A global state has few new parts at each step (a local state, a message or two); all others
 //! it shares with the state before. So each distinct part is kept once, behind a pointer, with
@@ -21,13 +21,13 @@ pub struct Part<T>(Arc<Interned<T>>);
 struct Interned<T> {
     value: T,
     kind: u8,
-    /// The part's hash under each permutation of the group, in the group's order.
+    /// Returns the part's hash under each permutation of the group, in the group's order.
     hashes: OnceLock<Box<[u128]>>,
 }
 
 impl<T: Hash> Part<T> {
-    /// The part's hash under each permutation of the group, in the group's order. `image` is the
-    /// value under a permutation.
+    /// Returns the part's hash under each permutation of the group, in the group's order. `image`
+    /// is the value under a permutation.
     pub(super) fn hashes(
         &self,
         group: &[Permutation],
@@ -39,14 +39,14 @@ impl<T: Hash> Part<T> {
             .get_or_init(|| group.iter().map(hash).collect())
     }
 
-    /// The hash that `image`, a value of the same kind, has.
+    /// Returns the hash of `image`, a value of the same kind.
     pub(super) fn hash_of(&self, image: &T) -> u128 {
         fingerprint(self.0.kind, image)
     }
 }
 
 impl<T> Part<T> {
-    /// An address that tells this part from all others of its world.
+    /// Returns an address that tells this part from all others of its world.
     pub(super) fn address(&self) -> usize {
         Arc::as_ptr(&self.0) as usize
     }
@@ -93,12 +93,12 @@ impl<T: fmt::Debug> fmt::Debug for Part<T> {
     }
 }
 
-/// Something that belongs to one actor.
+/// A value that belongs to one actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct At<T> {
     /// The actor.
     pub id: Id,
-    /// What it has.
+    /// The value.
     pub value: T,
 }
 
@@ -117,7 +117,7 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         }
     }
 
-    /// The part with this value, and whether it is the first time that it is seen.
+    /// Returns the part with this value, and whether it is new.
     pub(super) fn intern(&self, value: T) -> (Part<T>, bool) {
         // A panic of another thread cannot leave the map half-changed, so that it stays usable.
         let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +139,7 @@ impl<T: Clone + Eq + Hash> Interner<T> {
     }
 }
 
-/// 128 well-mixed bits of a value, the same in every run.
+/// Returns 128 well-mixed bits of a value, the same in every run.
 pub(super) fn fingerprint(kind: u8, value: &impl Hash) -> u128 {
     let mut hasher = Xxh3::new();
     kind.hash(&mut hasher);

@@ -2,14 +2,15 @@
 
 use stateright::actor::Id;
 
-/// How many permutations there are at most.
+/// The number of permutations that a group has at most.
 const GROUP_MAX: usize = 720;
 
-/// How many ids may be permuted, of all classes together.
+/// The number of ids that may be permuted, of all classes together.
 pub(super) const PERMUTED_MAX: usize = 8;
 
 /// Shrinks the classes of interchangeable actors until they have few enough permutations: more
-/// would cost more than they save. Those of some members are a reduction too, only a smaller one.
+/// would cost more than they save. The permutations of some members are a reduction too, only a
+/// smaller one.
 pub(super) fn limit(classes: &mut [Vec<Id>]) {
     let (mut size, mut permuted) = (1, 0);
     for class in classes {
@@ -30,15 +31,15 @@ pub(super) fn limit(classes: &mut [Vec<Id>]) {
 pub struct Permutation(Vec<Id>);
 
 impl Permutation {
-    /// Where `id` goes. An id that is no actor stays.
+    /// Returns the image of `id`. An id that is no actor stays.
     #[must_use]
     pub fn apply(&self, id: Id) -> Id {
         self.0.get(usize::from(id)).copied().unwrap_or(id)
     }
 
-    /// A map of ids that is no permutation, for it makes all of some class but one the same:
-    /// `marked` becomes the first of the class, all others the second. Other ids go as `rest` has
-    /// them.
+    /// Returns a map of ids that is no permutation: it makes all members of a class but one the
+    /// same. `marked` becomes the first of the class, all others the second. Other ids go where
+    /// `rest` maps them.
     pub(super) fn marking(class: &[Id], marked: Option<Id>, rest: &Permutation) -> Permutation {
         let go = |id: Id| match class {
             [first, _, ..] if Some(id) == marked => *first,
@@ -48,13 +49,13 @@ impl Permutation {
         Permutation(rest.ids().map(go).collect())
     }
 
-    /// The ids that it is about.
+    /// Returns the ids that it maps.
     pub(super) fn ids(&self) -> impl Iterator<Item = Id> {
         (0..self.0.len()).map(Id::from)
     }
 
-    /// All permutations of `count` ids that move ids within each of `classes` only; the first
-    /// is the one that moves nothing.
+    /// Returns all permutations of `count` ids that move ids within each of `classes` only. The
+    /// first moves nothing.
     #[must_use]
     pub fn within(classes: &[Vec<Id>], count: usize) -> Vec<Permutation> {
         let still = Permutation((0..count).map(Id::from).collect());
@@ -73,7 +74,7 @@ impl Permutation {
     }
 }
 
-/// Every order of `ids`, the given one first.
+/// Returns every order of `ids`, the given one first.
 fn orders(ids: &[Id]) -> Vec<Vec<Id>> {
     let Some((first, rest)) = ids.split_first() else {
         return vec![Vec::new()];

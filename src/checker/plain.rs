@@ -2,7 +2,7 @@
 
 use super::memory;
 use super::report::{Bound, Error, Finding, Limits, Outcome, Progress, Report, Trace, verdict};
-use super::state::{Action, WorldState};
+use super::state::{ActionOf, WorldState};
 use super::system::System;
 use super::world::World;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Path, Property};
@@ -57,7 +57,7 @@ pub(super) fn shortest<S: System>(
     property: &str,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Option<Path<WorldState<S>, Action<S>>>, Error> {
+) -> Result<Option<Path<WorldState<S>, ActionOf<S>>>, Error> {
     let mut found = search(
         world,
         Limits {
@@ -72,7 +72,7 @@ pub(super) fn shortest<S: System>(
 
 /// The results of stateright: a path for each violation and example, and the progress at the end.
 struct Paths<S: System> {
-    paths: HashMap<&'static str, Path<WorldState<S>, Action<S>>>,
+    paths: HashMap<&'static str, Path<WorldState<S>, ActionOf<S>>>,
     reached: Progress,
     bound: Option<Bound>,
 }

@@ -1,32 +1,32 @@
-//! One step of one actor: its handler runs, and the world does what it asks for.
+//! One step of one actor: its handler runs, and the world executes its commands.
 
 use super::call::Event;
 use super::options::StorageMode;
 use super::part::{At, Part};
-use super::state::{Action, Unsaved, WorldState, choice_key};
+use super::state::{Action, ActionOf, Unsaved, WorldState, choice_key};
 use super::system::{MessageOf, StateOf, StorageOf, System};
 use super::world::World;
 use stateright::actor::{Command, Envelope, Id, Out};
 use std::borrow::Cow;
 
-/// What an actor's step does to what is its own, and what it sends.
+/// The result of an actor's step, before its messages arrive anywhere.
 pub(super) struct Acted<S: System> {
-    /// The state, with what belongs to the actor changed, and nothing else.
+    /// The state, in which only the parts that belong to the actor have changed.
     pub(super) state: WorldState<S>,
-    /// What leaves.
+    /// The messages that leave.
     pub(super) sent: Vec<Part<Envelope<MessageOf<S>>>>,
     /// One if the step is a crash.
     pub(super) crashes: usize,
 }
 
 impl<S: System> Acted<S> {
-    /// Whether nobody but the actor itself can tell that it took the step.
+    /// Returns whether nobody but the actor itself can tell that it took the step.
     pub(super) fn is_silent(&self, last: &WorldState<S>, id: Id) -> bool {
         let index = usize::from(id);
         self.sent.is_empty() && self.state.shown[index] == last.shown[index]
     }
 
-    /// What tells this step's outcome from others of the actor's, whatever led to it.
+    /// Returns a key that tells this result from others of the actor, whatever led to it.
     pub(super) fn key(&self, id: Id) -> [Vec<usize>; 2] {
         let mut sent: Vec<usize> = self.sent.iter().map(Part::address).collect();
         sent.sort_unstable();
@@ -46,7 +46,7 @@ fn remove<T: Ord>(parts: &mut Vec<Part<T>>, value: &T) {
 }
 
 impl<S: System> World<S> {
-    /// Lets an actor handle an event, and applies what it asks for, but for what it sends.
+    /// Lets an actor handle an event, and executes its commands.
     fn step(&self, acted: &mut Acted<S>, id: Id, event: Event<'_, S::Actor>) {
         let index = usize::from(id);
         let before = acted.state.locals[index].clone();
@@ -58,7 +58,7 @@ impl<S: System> World<S> {
         self.execute(acted, id, commands);
     }
 
-    /// Does what an actor asks for, but for what it sends.
+    /// Executes an actor's commands; messages are collected.
     pub(super) fn execute(&self, acted: &mut Acted<S>, id: Id, out: Out<S::Actor>) {
         let state = &mut acted.state;
         for command in out {
@@ -109,7 +109,8 @@ impl<S: System> World<S> {
         }
     }
 
-    /// What leaves at once: nothing if there is no such actor, or a save is to come first.
+    /// Returns a message that leaves immediately: none if its receiver is no actor, or a save comes
+    /// first.
     fn send(
         &self,
         state: &mut WorldState<S>,
@@ -130,7 +131,7 @@ impl<S: System> World<S> {
         None
     }
 
-    /// What was saved last is on disk now; what waited for it leaves.
+    /// Writes an actor's last save to its disk, and lets the messages leave that waited for it.
     fn flush(&self, acted: &mut Acted<S>, id: Id) {
         let state = &mut acted.state;
         if let Some(at) = state.unsaved[usize::from(id)].take() {
@@ -157,13 +158,17 @@ impl<S: System> World<S> {
         self.execute(acted, id, commands);
     }
 
-    pub(super) fn start(&self, id: Id, storage: &Option<StorageOf<S>>) -> (StateOf<S>, Out<S::Actor>) {
+    pub(super) fn start(
+        &self,
+        id: Id,
+        storage: &Option<StorageOf<S>>,
+    ) -> (StateOf<S>, Out<S::Actor>) {
         let actor = &self.system.actors()[usize::from(id)];
         self.caller.start(actor, id, storage)
     }
 
-    /// What one step of one actor does to what is its own, and what it sends. Not a burst.
-    pub(super) fn act(&self, last: &WorldState<S>, action: &Action<S>) -> Acted<S> {
+    /// Takes one step of one actor, which is no burst.
+    pub(super) fn act(&self, last: &WorldState<S>, action: &ActionOf<S>) -> Acted<S> {
         let id = action.actor();
         let mut acted = Acted {
             state: last.clone(),
@@ -196,7 +201,7 @@ impl<S: System> World<S> {
         acted
     }
 
-    /// Shows what is visible of the actor's local state, unless that is not yet on disk.
+    /// Shows the visible part of the actor's local state, unless that is not yet on disk.
     fn show(&self, state: &mut WorldState<S>, id: Id) {
         let index = usize::from(id);
         if state.unsaved[index].is_none() {

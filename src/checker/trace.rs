@@ -1,14 +1,14 @@
 //! Runs as text.
 
 use super::report::{Trace, TraceStep};
-use super::state::{Action, WorldState};
+use super::state::{Action, ActionOf, WorldState};
 use super::system::System;
 use super::world::World;
 use stateright::Path;
 
 impl Trace {
     /// The run of a path, step by step, in a `world` that postpones nothing.
-    pub(super) fn new<S: System>(world: &World<S>, path: Path<WorldState<S>, Action<S>>) -> Self {
+    pub(super) fn new<S: System>(world: &World<S>, path: Path<WorldState<S>, ActionOf<S>>) -> Self {
         let start = path.clone().into_vec().swap_remove(0).0;
         let actions = path.into_actions();
         let single = actions.into_iter().flat_map(Action::steps);

@@ -11,18 +11,19 @@ use stateright::actor::Envelope;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Actors, and the world they run in.
+/// Actors, and the world that they run in.
 ///
-/// - **Network**: the set of all messages ever sent. Each may be delivered at any time, any
-///   number of times, or never: loss, duplication and reordering in one assumption. A message to
-///   an id that is no actor is gone.
+/// - **Network**: the set of all messages ever sent. Each may be delivered at any time, any number
+///   of times, or never: loss, duplication and reordering in one assumption. A message to an id
+///   that is no actor is lost.
 /// - **Timers**: a timer that is set may fire at any time; durations mean nothing.
-/// - **Crashes**: an actor loses all but what it saved and restarts at once. That it might stay
-///   down for a while adds nothing: others may take any number of steps before the crash.
-/// - **Disk**: see [`StorageMode`].
+/// - **Crashes**: an actor loses everything that it did not save, and restarts immediately. A
+///   longer outage would add nothing: others may take any number of steps before the crash.
+/// - **Disk**: see [`StorageMode`](super::StorageMode).
 ///
-/// What never changes anything is no step. Two states are one if they differ only by a
-/// permutation of interchangeable actors; paths still show concrete states.
+/// A step changes something. Two states count as one if they differ only by a permutation of
+/// interchangeable actors; paths still show concrete states. `models/crosscheck` compares this
+/// world with stateright's `ActorModel` and with an enumeration by hand.
 pub struct World<S: System> {
     pub(super) system: S,
     pub(super) options: Options,
@@ -35,11 +36,11 @@ pub struct World<S: System> {
     pub(super) focus: Option<&'static str>,
 }
 
-/// How many step properties there are at most.
+/// The number of step properties that a system has at most.
 pub(super) const STEPS_MAX: usize = 16;
 
 impl<S: System> World<S> {
-    /// The world of `system` under `options`.
+    /// Returns the world of `system` under `options`.
     #[must_use]
     pub fn new(system: S, options: Options) -> Self {
         let mut classes = if options.symmetry {
@@ -69,7 +70,7 @@ impl<S: System> World<S> {
         }
     }
 
-    /// Checks the property of this name and no other.
+    /// Returns the world with the property of this name and no other.
     ///
     /// stateright's checkers report the last violation that they meet while any other property
     /// is still open; with one property alone it is the first, and with breadth-first search on
@@ -80,8 +81,8 @@ impl<S: System> World<S> {
         self
     }
 
-    /// Tells `hook` of every call of a handler. A handler is called again with the same input in
-    /// some states, and is not in others: searches keep results.
+    /// Returns the world with a `hook` that is told of every call of a handler. The number of calls
+    /// with the same input means nothing: the collapse engine keeps results.
     #[must_use]
     pub fn observed_by(
         mut self,
@@ -91,60 +92,60 @@ impl<S: System> World<S> {
         self
     }
 
-    /// The system.
+    /// Returns the system.
     #[must_use]
     pub fn system(&self) -> &S {
         &self.system
     }
 
-    /// What may happen here, and which reductions apply.
+    /// Returns the faults that may occur here, and the reductions that apply.
     pub(super) fn options(&self) -> Options {
         self.options
     }
 
-    /// The same world, in which hidden steps are steps like others.
+    /// Returns the same world, in which hidden steps are steps like others.
     #[must_use]
     pub fn unfolded(mut self) -> Self {
         self.options.postpones = false;
         self
     }
 
-    /// The permutations under which states count as one; the first moves nothing.
+    /// Returns the permutations under which states count as one. The first moves nothing.
     #[must_use]
     pub fn symmetries(&self) -> &[Permutation] {
         &self.group
     }
 
-    /// A switch that ends a search: once it is set, states have no successors any more.
+    /// Returns a switch that ends a search: once it is set, states have no successors any more.
     #[must_use]
     pub fn stop_switch(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
-    /// Why the reductions applied so far are unsound, if they are: the system declares a message
-    /// stale that is not. A verdict reached with such a declaration is worth nothing.
+    /// Returns the reason why a reduction is unsound, if a claim of the system turned out false:
+    /// for example, it calls a message stale that is not. A verdict reached with such a claim is
+    /// worth nothing.
     #[must_use]
     pub fn unsoundness(&self) -> Option<&str> {
         self.audit.refuted()
     }
 
-    /// A claim of the system turned out false.
+    /// Notes that a claim of the system turned out false.
     pub(super) fn refute(&self, reason: String) {
         self.audit.refute(reason);
     }
 
-    /// The step properties.
+    /// Returns the step properties.
     pub(super) fn steps(&self) -> &[StepProperty<S>] {
         &self.steps
     }
 
-    /// Whether claims about stale messages are to be examined.
+    /// Returns whether claims about stale messages are to be examined.
     pub(super) fn audits(&self) -> bool {
         self.options.drops_stale
     }
 
-    /// The message as a part. A message that nobody sent before is examined for claims that it is
-    /// stale.
+    /// Returns the message as a part, and examines claims about it if nobody sent it before.
     pub(super) fn envelope(
         &self,
         envelope: Envelope<MessageOf<S>>,

@@ -63,7 +63,7 @@ pub(super) struct Ahead<'s, 'a> {
 }
 
 impl Ahead<'_, '_> {
-    /// Whether the step sends a message to an actor.
+    /// Returns whether the step sends a message to an actor.
     pub(super) fn sends_to(&self, actor: usize) -> bool {
         let mut sent = self.menu.sent(self.effect).iter();
         sent.any(|sent| sent.to as usize == actor)
@@ -74,8 +74,8 @@ impl Ahead<'_, '_> {
         self.outlook.moot | flag(self.effect.may_be_moot, self.actor)
     }
 
-    /// Whether another actor of the same class comes later than the actor of the step, by their
-    /// looks after it. If the step changes the other too, that is not known.
+    /// Compares the actor of the step with another of its class, by their looks after the step. If
+    /// the step changes the other too, the order is not known, and the answer is `false`.
     pub(super) fn looks_earlier_than(&self, other: usize) -> bool {
         let both = flag(true, self.actor) | flag(true, other);
         self.effect.look < self.outlook.looks[other]

@@ -113,7 +113,7 @@ impl<'a> Canon<'a> {
         }
     }
 
-    /// Whether the permutation at `place` leaves a state as it is.
+    /// Returns whether the permutation at `place` leaves a state as it is.
     fn is_fixed_by(&self, words: &[u32], place: usize, notes: &mut Notes<'_>) -> bool {
         let by = &self.setting.group[place];
         let mut cells = words[CELLS..].iter().enumerate();

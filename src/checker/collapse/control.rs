@@ -50,7 +50,8 @@ impl Shared {
         self.stop();
     }
 
-    /// Whether the search has nothing left to do: it was stopped, or a property was violated.
+    /// Returns whether the search has nothing left to do: it was stopped, or a property was
+    /// violated.
     pub(super) fn is_over(&self) -> bool {
         self.is_stopped() || self.has_violation.load(Ordering::Relaxed)
     }
@@ -82,12 +83,12 @@ impl Shared {
         self.stop();
     }
 
-    /// The claim that is false, if one was found.
+    /// Returns the claim that is false, if one was found.
     pub(super) fn unsound(&self) -> Option<&str> {
         self.unsound.get().map(String::as_str)
     }
 
-    /// The bound that stopped a search that got so far.
+    /// Returns the bound that stopped a search that got so far.
     pub(super) fn bound(&self, reached: &Progress) -> Option<Bound> {
         self.is_stopped().then(|| {
             if self.is_full.load(Ordering::Relaxed) {
@@ -155,7 +156,7 @@ impl<'a> Watch<'a> {
         now
     }
 
-    /// The memory that the search took, in bytes.
+    /// Returns the memory that the search took, in bytes.
     pub(super) fn bytes(&self) -> Option<usize> {
         let both = self.peak.zip(self.before);
         both.map(|(peak, before)| peak.saturating_sub(before))

@@ -53,14 +53,8 @@ impl Draft {
 
     /// Adds a step that leads to the draft to those that can be the last.
     pub(super) fn add_last(&mut self, ahead: &Ahead<'_, '_>) {
-        let Ahead {
-            from,
-            actor,
-            effect,
-            outlook,
-            ..
-        } = *ahead;
-        let is_fragile = outlook.moot & flag(true, actor) != 0;
+        let (from, actor, effect) = (ahead.from, ahead.actor, ahead.effect);
+        let is_fragile = ahead.outlook.moot & flag(true, actor) != 0;
         // A burst that counts only for what its last step says would not count after a step by
         // which nobody listens to that any more.
         let is_for_news = effect.is_loop && effect.cell != from[CELLS + actor];
@@ -75,18 +69,12 @@ impl Draft {
     /// Replaces the draft by the state that a step leads to, except for its tally and its last
     /// steps. If the observer `forgets`, what no longer matters to it is dropped.
     pub(super) fn apply(&mut self, ahead: &Ahead<'_, '_>, forgets: bool, notes: &mut Notes<'_>) {
-        let Ahead {
-            from,
-            actor,
-            effect,
-            outlook,
-            ..
-        } = *ahead;
+        let (from, actor, effect) = (ahead.from, ahead.actor, ahead.effect);
         self.words.clear();
         self.words.extend_from_slice(from);
         let before = std::mem::replace(&mut self.words[CELLS + actor], effect.cell);
         let [less, more] = [before, effect.cell].map(|cell| notes.facts(cell).marks);
-        self.marks = outlook.marks.minus(less).plus(more);
+        self.marks = ahead.outlook.marks.minus(less).plus(more);
         self.has_cleared = false;
         self.moot = ahead.moot();
         for sent in ahead.menu.sent(effect) {
@@ -97,7 +85,7 @@ impl Draft {
             self.replace_record(record, notes);
         }
         if forgets {
-            let memory = &outlook.memory;
+            let memory = &ahead.outlook.memory;
             if effect.shows && (self.words[0] != from[0] || effect.memory != memory[actor]) {
                 let (record, cells) = (self.words[0], &self.words[CELLS..]);
                 let record = notes.forget(record, memory, actor, effect.memory, cells);
@@ -109,7 +97,7 @@ impl Draft {
         }
     }
 
-    /// Whether an effect changes nothing.
+    /// Returns whether an effect changes nothing.
     pub(super) fn is_still(&self, from: &[u32], actor: usize, effect: &Effect) -> bool {
         let at = CELLS + actor;
         if !effect.is_loop {

@@ -47,15 +47,15 @@ impl Level {
         sorted
     }
 
-    /// The number of states.
+    /// Returns the number of states.
     pub(super) fn len(&self) -> usize {
         let words: usize = self.chunks.iter().map(Vec::len).sum();
         words / self.width
     }
 }
 
-/// The numbers that a state shares with its neighbours in a sorted level: the record and one cell.
-/// To tell more apart takes longer than it saves.
+/// Returns the numbers that a state shares with its neighbours in a sorted level: the record and
+/// one cell. To tell more apart takes longer than it saves.
 fn kin(state: &[u32]) -> u64 {
     u64::from(state[0]) << 32 | u64::from(state[CELLS])
 }

@@ -74,7 +74,7 @@ pub(super) struct Menu {
 }
 
 impl Menu {
-    /// The menu of these effects. `send` gives a message its rank.
+    /// Makes the menu of these effects. `send` gives a message its rank.
     pub(super) fn arrange(mut all: Vec<Sending>, send: impl Fn(Index) -> Sent) -> Self {
         // The last step of a loop shows nothing, and without news nothing becomes moot. What is
         // news to the cell that it ends in is news to the cell that the burst begins in: steps
@@ -110,22 +110,22 @@ impl Menu {
         }
     }
 
-    /// The effects that may change a state even if nobody hears of it.
+    /// Returns the effects that may change a state even if nobody hears of it.
     pub(super) fn plain(&self) -> &[Effect] {
         &self.effects[..self.plain]
     }
 
-    /// The effect at a place.
+    /// Returns the effect at a place.
     pub(super) fn effect(&self, place: u32) -> &Effect {
         &self.effects[place as usize]
     }
 
-    /// The messages that an effect sends.
+    /// Returns the messages that an effect sends.
     pub(super) fn sent(&self, effect: &Effect) -> &[Sent] {
         &self.sent[effect.sent[0] as usize..effect.sent[1] as usize]
     }
 
-    /// The things that the actor needs to have heard for an effect.
+    /// Returns the things that the actor needs to have heard for an effect.
     pub(super) fn needs(&self, effect: &Effect) -> &[Index] {
         &self.needs[effect.needs[0] as usize..effect.needs[1] as usize]
     }

@@ -34,7 +34,7 @@ mod words;
 mod worker;
 
 use super::report::{Error, Limits, Progress};
-use super::state::{Action, WorldState};
+use super::state::{ActionOf, WorldState};
 use super::system::System;
 use super::world::World;
 use canonical::Canon;
@@ -47,7 +47,7 @@ use seen::Seen;
 use stateright::{Model, Path};
 
 /// A run of a world.
-type Run<S> = Path<WorldState<S>, Action<S>>;
+type Run<S> = Path<WorldState<S>, ActionOf<S>>;
 
 /// Visits all states of a world, or as many as the limits allow, up to the level of the first
 /// violation.

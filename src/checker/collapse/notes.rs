@@ -1,9 +1,9 @@
-//! What one thread has looked up already, kept where it is needed next.
+//! The answers that one thread has looked up already, kept where they are needed next.
 //!
-//! A search visits memory at random, and waiting for memory is most of what it does. The steps
-//! from one state have much in common: its cells and its record. So what such steps ask for is
-//! kept with the cell or the record that it is about, where the first step finds it and the
-//! others find it close at hand. Each thread has notes of its own and takes no lock for them.
+//! A search visits memory at random, and waiting for memory is most of what it does. The steps from
+//! one state have much in common: its cells and its record. So the answers for such steps are kept
+//! with the cell or the record that they are about: the first step finds them there, and the others
+//! find them close at hand. Each thread has notes of its own and takes no lock for them.
 
 use super::menu::{Menu, Sent};
 use super::numbered::{CellFacts, MessageFacts, Numbered};
@@ -11,10 +11,11 @@ use super::symmetry::Marks;
 use super::table::{Cache, Index, NONE, fingerprint, pair};
 use hashbrown::HashMap;
 
-/// With more permutations than this, images are kept in a cache of limited size instead.
+/// The number of permutations beyond which a cache of limited size keeps the images.
 const ORDER_MAX: usize = 24;
 
-/// What is known of a cell: a line of the processor's cache, with what nearly all steps ask for.
+/// The notes on a cell: one line of the processor's cache, with the answers that nearly all steps
+/// need.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct CellNote<'a> {
@@ -26,11 +27,11 @@ struct CellNote<'a> {
 
 const _: () = assert!(size_of::<CellNote<'_>>() == 64);
 
-/// What is known of a record.
+/// The notes on a record.
 struct RecordNote {
     is_known: bool,
     marks: Marks,
-    /// What it becomes when the observer sees changes.
+    /// The records that it becomes when the observer sees changes.
     changes: HashMap<Index, Index>,
 }
 
@@ -42,16 +43,16 @@ pub(super) struct Notes<'a> {
     aspects_count: usize,
     has_clocks: bool,
     cells: Vec<CellNote<'a>>,
-    /// Messages, and what a cell becomes when they arrive.
+    /// The messages that arrived in each cell, and the cells that it becomes.
     arrivals: Vec<Vec<(Index, Index)>>,
     records: Vec<RecordNote>,
     messages: Vec<Option<MessageFacts>>,
-    /// The images of cells and of records under every permutation, as far as they are known, if
-    /// there are few permutations.
+    /// The known images of cells and of records under every permutation, if there are few
+    /// permutations.
     cell_images: Vec<Index>,
     record_images: Vec<Index>,
     saying_images: Vec<Index>,
-    /// What is seen of cells, in every aspect.
+    /// The parts that are seen of cells, in every aspect.
     aspects: Vec<Index>,
     image_cache: Cache<1>,
     /// Cells without moot messages, by cell and record.
@@ -85,7 +86,7 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// What is known of a cell, which is written down if it is not yet.
+    /// Returns the notes on a cell, with its facts.
     fn cell(&mut self, cell: Index) -> &mut CellNote<'a> {
         let at = cell as usize;
         if at >= self.cells.len() {
@@ -115,7 +116,7 @@ impl<'a> Notes<'a> {
         &mut self.records[at]
     }
 
-    /// What the actor may do in a cell.
+    /// Returns the menu of a cell.
     pub(super) fn menu(&mut self, cell: Index) -> &'a Menu {
         let model = self.model;
         self.cell(cell).menu.get_or_insert_with(|| model.menu(cell))
@@ -125,13 +126,14 @@ impl<'a> Notes<'a> {
         self.cell(cell).facts
     }
 
-    /// What is seen of a cell in an aspect.
+    /// Returns the part of a cell that is seen in an aspect.
     pub(super) fn aspect(&mut self, cell: Index, aspect: usize) -> Index {
         let (model, at) = (self.model, cell as usize * self.aspects_count + aspect);
         look_up(&mut self.aspects, at, || model.aspect(cell, aspect))
     }
 
-    /// What a cell becomes when a message arrives: itself, if the message is of no use there.
+    /// Returns the cell after a message has arrived: the same one if the message is of no use
+    /// there.
     #[inline]
     pub(super) fn arrival(&mut self, cell: Index, sent: Sent) -> Index {
         let (word, bit) = (sent.rank as usize / 32, 1 << (sent.rank % 32));
@@ -179,7 +181,7 @@ impl<'a> Notes<'a> {
         note.marks
     }
 
-    /// What a record becomes when the observer sees a change.
+    /// Returns the record after the observer has seen a change.
     pub(super) fn observe(&mut self, record: Index, change: Index) -> Index {
         let model = self.model;
         let changes = &mut self.record(record).changes;
@@ -187,8 +189,8 @@ impl<'a> Notes<'a> {
         *changes.entry(change).or_insert_with(see)
     }
 
-    /// What is left of a record when the observer forgets what it may. Its memory depends on
-    /// `memory`, by actor, but for one actor, on `own`.
+    /// Returns the record after the observer has forgotten what it may. Its memory depends on the
+    /// parts `memory` of the actors, except for one actor, which has the part `own`.
     pub(super) fn forget(
         &mut self,
         record: Index,
@@ -205,24 +207,24 @@ impl<'a> Notes<'a> {
         self.forgotten.get(key, || model.forget(record, cells))
     }
 
-    /// What a cell becomes when moot messages are dropped, given the record.
+    /// Returns the cell without moot messages, given the record.
     pub(super) fn clear(&mut self, cell: Index, record: Index) -> Index {
         let model = self.model;
         self.cleared
             .get(pair(cell, record), || model.clear(cell, record))
     }
 
-    /// Whether actors have clocks.
+    /// Returns whether actors have clocks.
     pub(super) fn has_clocks(&self) -> bool {
         self.has_clocks
     }
 
-    /// What the clock of a cell's actor shows.
+    /// Returns the time that the clock of a cell's actor shows.
     pub(super) fn clock(&self, cell: Index) -> Option<u64> {
         self.model.clock(cell)
     }
 
-    /// A cell's image under the permutation at `place` in the group.
+    /// Returns a cell's image under the permutation at `place` in the group.
     pub(super) fn cell_image(&mut self, cell: Index, place: usize) -> Index {
         let (model, order) = (self.model, self.order);
         let make = || model.cell_image(cell, place);
@@ -232,7 +234,7 @@ impl<'a> Notes<'a> {
         look_up(&mut self.cell_images, cell as usize * order + place, make)
     }
 
-    /// The image of what was said, under the permutation at `place` in the group.
+    /// Returns the image of a saying under the permutation at `place` in the group.
     pub(super) fn saying_image(&mut self, saying: Index, place: usize) -> Index {
         let (model, order) = (self.model, self.order);
         let make = || model.saying_image(saying, place);
@@ -246,7 +248,7 @@ impl<'a> Notes<'a> {
         )
     }
 
-    /// A record's image under the permutation at `place` in the group.
+    /// Returns a record's image under the permutation at `place` in the group.
     pub(super) fn record_image(&mut self, record: Index, place: usize) -> Index {
         let (model, order) = (self.model, self.order);
         let make = || model.record_image(record, place);
@@ -262,7 +264,7 @@ impl<'a> Notes<'a> {
     }
 }
 
-/// What is written at a place, or made and written there.
+/// Returns the entry at a place, which is made if it is missing.
 fn look_up(table: &mut Vec<Index>, place: usize, make: impl FnOnce() -> Index) -> Index {
     if place >= table.len() {
         table.resize(place + 1 + place / 4, NONE);

@@ -1,23 +1,25 @@
-//! The states that were seen, by their fingerprints.
+//! The set of the states that were seen, by their fingerprints.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::sync::{Mutex, PoisonError};
 
-/// How many locks share the set. Threads insert in batches, a batch per lock.
+/// The number of locks that share the set. Threads insert in batches, a batch per lock.
 pub(super) const SHARDS: usize = 64;
 
 /// The fingerprint of a state, of 128 bits.
 pub(super) type Fingerprint = [u64; 2];
 
-/// How many bytes of a fingerprint are kept. Nearly all that a search remembers is these, and so
-/// there are only as many as make a collision unlikely among as many states as memory has room for.
+/// The number of bytes of a fingerprint that are kept. They take nearly all the memory of a search,
+/// so there are only as many as make a collision unlikely among the states that memory has room
+/// for.
 const KEY: usize = 14;
 
 /// The bytes of a fingerprint that are kept, and eight of the predecessor's.
 const LINKED: usize = KEY + 8;
 
-/// The bits by which states are told apart: those that are kept, and those that chose the shard.
+/// The number of bits by which states are told apart: those that are kept, and those that chose the
+/// shard.
 pub(in super::super) const BITS: u32 = 8 * KEY as u32 + SHARDS.ilog2();
 
 /// A set of fingerprints, each with the first half of its predecessor's if runs are to be rebuilt.
@@ -31,11 +33,11 @@ pub(super) enum Seen {
 /// The tables of a set, one per lock, with entries of so many bytes.
 pub(super) struct Shards<const BYTES: usize>(Box<[Mutex<HashTable<[u8; BYTES]>>]>);
 
-/// There is no room for more.
+/// The error that there is no room for more.
 pub(super) struct Full;
 
-/// What is kept of a state: of its fingerprint the first half, and of the second what is above the
-/// bits that chose the shard, as far as there is room; then, if there is, its predecessor.
+/// Returns the entry of a state: the first half of its fingerprint, as many bytes of the second
+/// half as fit, without the bits that chose the shard, and its predecessor, if that fits.
 fn entry<const BYTES: usize>([first, second]: Fingerprint, predecessor: u64) -> [u8; BYTES] {
     let rest = second / SHARDS as u64;
     let mut bytes = [0; BYTES];
@@ -45,7 +47,7 @@ fn entry<const BYTES: usize>([first, second]: Fingerprint, predecessor: u64) -> 
     bytes
 }
 
-/// The eight bytes of an entry from a place on.
+/// Returns the eight bytes of an entry from a place on.
 fn half(entry: &[u8], at: usize) -> u64 {
     let bytes = entry.get(at..).and_then(<[u8]>::first_chunk);
     u64::from_le_bytes(bytes.copied().unwrap_or_default())
@@ -55,36 +57,36 @@ fn hash<const BYTES: usize>(entry: &[u8; BYTES]) -> u64 {
     half(entry, 0)
 }
 
-/// Whether two entries are of the same state.
+/// Returns whether two entries are of the same state.
 fn is_same<const BYTES: usize>(one: &[u8; BYTES], other: &[u8; BYTES]) -> bool {
     // The two halves overlap.
     [0, KEY - 8].map(|at| half(one, at)) == [0, KEY - 8].map(|at| half(other, at))
 }
 
-/// The shard that a state belongs to.
+/// Returns the shard that a state belongs to.
 pub(super) fn shard(fingerprint: Fingerprint) -> usize {
     fingerprint[1] as usize % SHARDS
 }
 
 impl Seen {
-    /// An empty set that keeps no predecessors.
+    /// Returns an empty set that keeps no predecessors.
     pub(super) fn unlinked() -> Self {
         Self::Unlinked(Shards::new())
     }
 
-    /// An empty set that keeps predecessors.
+    /// Returns an empty set that keeps predecessors.
     pub(super) fn linked() -> Self {
         Self::Linked(Shards::new())
     }
 
-    /// Whether predecessors are kept.
+    /// Returns whether predecessors are kept.
     pub(super) fn is_linked(&self) -> bool {
         matches!(self, Self::Linked(_))
     }
 
-    /// Inserts a batch of states that all belong to `shard`, each with its predecessor, and says
-    /// which are new, by their places in the batch. Nothing is inserted if that takes more memory
-    /// than `may_grow_by` allows, in bytes.
+    /// Inserts a batch of states that all belong to `shard`, each with its predecessor, and adds
+    /// the places in the batch of those that are new to `new`. Nothing is inserted if that takes
+    /// more memory than `may_grow_by` allows, in bytes.
     pub(super) fn insert(
         &self,
         shard: usize,
@@ -98,11 +100,11 @@ impl Seen {
         }
     }
 
-    /// The first halves of the fingerprints on the way to a state, from the first state on; the
-    /// state's alone if predecessors are not kept.
+    /// Returns the first halves of the fingerprints on the way to a state, from the first state on;
+    /// the state's alone if predecessors are not kept.
     ///
-    /// That two states have the first half in common is unlikely, and noticed: whoever follows the
-    /// way finds no step to take.
+    /// Two states hardly ever have the first half in common. If they do, no step leads on along the
+    /// way, and the caller notices.
     pub(super) fn way_to(&self, end: u64, start: u64) -> Vec<u64> {
         let mut way = vec![end];
         let mut at = end;

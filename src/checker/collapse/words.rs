@@ -7,12 +7,12 @@ pub(super) const CELLS: usize = 2;
 /// crashes.
 pub(super) const BROKEN: u32 = 16;
 
-/// The number of crashes in a tally.
+/// Returns the number of crashes in a tally.
 pub(super) fn crashes(tally: u32) -> u32 {
     tally & ((1 << BROKEN) - 1)
 }
 
-/// The places of the bits that are set.
+/// Returns the places of the bits that are set.
 pub(super) fn bits(set: u32) -> impl Iterator<Item = usize> {
     (0..32).filter(move |at| set & 1 << at != 0)
 }

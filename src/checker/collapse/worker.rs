@@ -63,12 +63,12 @@ impl<'a> Worker<'a> {
         self.inserter.next.sort();
     }
 
-    /// The number of concrete states that the states inserted here stand for.
+    /// Returns the number of concrete states that the states inserted here stand for.
     pub(super) fn concrete(&self) -> u128 {
         self.inserter.concrete
     }
 
-    /// The judge of the states inserted here.
+    /// Returns the judge of the states inserted here.
     pub(super) fn judge(&self) -> &Judge<'a> {
         &self.inserter.judge
     }
@@ -147,12 +147,7 @@ impl<'a> Worker<'a> {
 
     /// Takes a step, unless it may not be taken, need not be, or changes nothing.
     fn take(&mut self, ahead: &Ahead<'_, 'a>) {
-        let Ahead {
-            from,
-            actor,
-            effect,
-            ..
-        } = *ahead;
+        let (from, actor, effect) = (ahead.from, ahead.actor, ahead.effect);
         let crashed = crashes(from[1]) + crashes(effect.tally);
         if crashed > self.setting.crashes || !self.is_in_time(ahead) {
             return;
@@ -179,7 +174,7 @@ impl<'a> Worker<'a> {
         self.insert(ahead.predecessor, effect.shows || is_recorded);
     }
 
-    /// Whether the actor's clock is not too far ahead of any other after a step.
+    /// Returns whether the actor's clock is not too far ahead of any other after a step.
     fn is_in_time(&self, ahead: &Ahead<'_, 'a>) -> bool {
         let Some(clocks) = self.setting.clocks else {
             return true;
@@ -205,8 +200,8 @@ impl<'a> Worker<'a> {
         false
     }
 
-    /// Whether another actor comes later than the actor of a step, in the order by which one of two
-    /// independent steps is chosen.
+    /// Returns whether another actor comes later than the actor of a step, in the order that
+    /// chooses one of two independent steps.
     fn comes_later(&self, other: usize, ahead: &Ahead<'_, 'a>) -> bool {
         let classes = &self.setting.classes;
         match classes[other].cmp(&classes[ahead.actor]) {
@@ -216,7 +211,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Whether the last step of another actor can be the last even after a step.
+    /// Returns whether the last step of another actor can be the last even after a step.
     fn outlasts(&self, other: usize, wake: Wake, ahead: &Ahead<'_, 'a>) -> bool {
         // While a save is pending nothing is dropped, so that it matters whether a message arrives
         // before or after the step that saves.

@@ -1,7 +1,7 @@
 //! The steps of actors: each handler runs once per core and message.
 
 use super::super::super::part::Part;
-use super::super::super::state::Action;
+use super::super::super::state::{Action, ActionOf};
 use super::super::super::system::System;
 use super::super::menu::{Effect, Menu, Sending, Sent};
 use super::super::table::{Index, NONE};
@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError};
 
 impl<S: System> Parts<'_, S> {
     /// Runs a handler, or another step, in the actor's own world.
-    fn react(&self, from: Index, action: &Action<S>) -> Reaction {
+    fn react(&self, from: Index, action: &ActionOf<S>) -> Reaction {
         let Core { alone, id, .. } = self.core(from);
         let acted = self.world.act(alone, action);
         let index = usize::from(*id);
@@ -42,7 +42,7 @@ impl<S: System> Parts<'_, S> {
         }
     }
 
-    /// The reactions of an actor that need no message.
+    /// Returns the reactions of an actor that need no message.
     fn moves(&self, core: Index) -> &[Reaction] {
         let it = self.core(core);
         it.moves.get_or_init(|| {
@@ -55,7 +55,7 @@ impl<S: System> Parts<'_, S> {
         })
     }
 
-    /// The reaction of an actor to a message.
+    /// Returns the reaction of an actor to a message.
     fn delivery(&self, core: Index, message: Index) -> Arc<Reaction> {
         let lock = || {
             self.reactions
@@ -70,13 +70,13 @@ impl<S: System> Parts<'_, S> {
         Arc::clone(lock().entry((core, message)).or_insert(reaction))
     }
 
-    /// All that an actor may do in a cell, up to and with a step that others may see.
+    /// Returns the menu of a cell: the bursts that its actor may take.
     pub(super) fn menu_of(&self, cell: Index) -> &Menu {
         let make = || Menu::arrange(self.sendings(cell), |message| self.send(message));
         self.cell(cell).menu.get_or_init(make)
     }
 
-    /// A message on its way, which gets its rank when it is first sent.
+    /// Gives a message its rank when it is first sent.
     fn send(&self, message: Index) -> Sent {
         let it = self.message(message);
         let to = usize::from(it.envelope.dst);
@@ -88,7 +88,7 @@ impl<S: System> Parts<'_, S> {
         }
     }
 
-    /// Each burst from a cell: steps that nobody sees, and one that others may see.
+    /// Returns each burst from a cell: steps that nobody sees, and one that others may see.
     fn sendings(&self, cell: Index) -> Vec<Sending> {
         let options = self.world.options();
         let mut all: Vec<Sending> = Vec::new();
@@ -137,15 +137,15 @@ impl<S: System> Parts<'_, S> {
         all
     }
 
-    /// The things that were heard, and what a message says.
+    /// Returns the things that were heard, and the one that a message says.
     fn hear(&self, heard: &[Index], message: Option<Index>) -> Vec<Index> {
         let mut all = heard.to_vec();
         all.extend(message.map(|message| self.saying(message)));
         all
     }
 
-    /// The number of what a message says and who says it, whoever it is for: that of the message by
-    /// which its sender would say it to itself.
+    /// Returns the number of a message's content and sender, whatever its receiver: that of the
+    /// message by which its sender would say it to itself.
     fn saying(&self, message: Index) -> Index {
         let it = self.message(message);
         let known = it.saying.load(Ordering::Acquire);
@@ -159,7 +159,7 @@ impl<S: System> Parts<'_, S> {
         saying
     }
 
-    /// The one thing that messages say, or [`NONE`].
+    /// Returns the one thing that messages say, or [`NONE`].
     fn says(&self, sent: &[Index]) -> Index {
         let mut sayings = sent.iter().map(|message| self.saying(*message));
         let first = sayings.next().unwrap_or(NONE);
@@ -170,7 +170,7 @@ impl<S: System> Parts<'_, S> {
         }
     }
 
-    /// The effect of a burst from one cell to another that ends with this reaction.
+    /// Returns the effect of a burst from one cell to another that ends with this reaction.
     fn effect(&self, from: Index, reaction: &Reaction, after: Index) -> Effect {
         Effect {
             cell: after,

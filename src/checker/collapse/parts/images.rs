@@ -12,7 +12,7 @@ use stateright::actor::Id;
 use std::hash::Hash;
 
 impl<S: System> Parts<'_, S> {
-    /// The marks of a part. `image` is its value under a map of ids.
+    /// Returns the marks of a part. `image` is its value under a map of ids.
     pub(super) fn marks<T: Hash>(
         &self,
         part: &Part<T>,
@@ -22,7 +22,7 @@ impl<S: System> Parts<'_, S> {
         self.setting.symmetry.mark(&hash)
     }
 
-    /// The marks of the part of a state that only the steps of actor `id` change.
+    /// Returns the marks of the part of a state that only the steps of actor `id` change.
     pub(super) fn core_marks(&self, state: &WorldState<S>, id: Id) -> Marks {
         let (world, index) = (self.world, usize::from(id));
         let mut sum = self.marks(&state.locals[index], |at, by| world.image_of_local(at, by));

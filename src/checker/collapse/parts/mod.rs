@@ -141,7 +141,7 @@ fn divide<S: System>(world: &World<S>, all: &[Property<World<S>>]) -> Properties
 }
 
 impl<'w, S: System> Parts<'w, S> {
-    /// The parts of a world, and the words of its initial state.
+    /// Returns the parts of a world, and the words of its initial state.
     pub(super) fn new(world: &'w World<S>) -> (Self, Vec<u32>) {
         let mut initial = world.init_states();
         let start = initial.swap_remove(0);
@@ -200,12 +200,12 @@ impl<'w, S: System> Parts<'w, S> {
         self.cores.get(index)
     }
 
-    /// The core of a cell.
+    /// Returns the core of a cell.
     fn core_of(&self, cell: Index) -> &Core<S> {
         self.core(self.cell(cell).core)
     }
 
-    /// A global state as numbers.
+    /// Returns a global state as numbers.
     pub(super) fn words(&self, state: &WorldState<S>) -> Vec<u32> {
         let tally = state.crashes as u32 | u32::from(state.broken) << BROKEN;
         let mut words = vec![self.intern_record(state.history.clone()), tally];
@@ -217,7 +217,7 @@ impl<'w, S: System> Parts<'w, S> {
         words
     }
 
-    /// The global state of these numbers, without its identity.
+    /// Returns the global state of these numbers, without its identity.
     fn state(&self, words: &[u32]) -> WorldState<S> {
         let mut state = self.blank.clone();
         state.history = self.record(words[0]).history.clone();
@@ -235,8 +235,8 @@ impl<'w, S: System> Parts<'w, S> {
         state
     }
 
-    /// The global state of these numbers as an aspect shows it: the record, and of each actor
-    /// nothing but what is seen of it.
+    /// Returns the global state of these numbers as an aspect shows it: the record, and of each
+    /// actor nothing but the part that is seen.
     fn seen_state(&self, words: &[u32], aspect: usize) -> WorldState<S> {
         let mut state = self.blank.clone();
         state.history = self.record(words[0]).history.clone();
