@@ -1,9 +1,10 @@
 //! Every distinct call of a handler, written down: what the proofs' handlers are compared with.
 //!
-//! A [`Recorder`] wraps a process, passes everything on, and writes a line for each call that it
-//! has not seen before: who was called with what, in which state, and what came of it. The
-//! checker's collapse engine runs a handler once per local state and message, so a search with
-//! recorders writes down all that can happen in a configuration. [`random`] goes beyond. The words
+//! [`Calls::record`] writes a line for each call that it has not seen before: who was called with
+//! what, in which state, and what came of it. The checker's collapse engine runs a handler once per
+//! local state and message, so a search whose world is observed by it
+//! ([`World::observed_by`](synod::checker::World::observed_by)) writes down all that can happen in
+//! a configuration. [`random`] goes beyond. The words
 //! of a line are explained where they are written ([`basic`], [`multi`], [`fast`]); `proofs/driver`
 //! reads them.
 
@@ -20,6 +21,7 @@ use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use synod::ballot::{Ballot, NodeId};
+use synod::checker::{Call, Caller, Event, Input};
 use synod::quorum::{AcceptorSet, QuorumSystem};
 
 /// A text of words.
@@ -130,6 +132,23 @@ impl Words {
         }
     }
 
+    /// What a process is called with.
+    fn event<A: Recorded>(&mut self, event: Event<'_, A>) {
+        match event {
+            Event::Message(src, message) => {
+                self.word("message");
+                self.word(usize::from(src));
+                self.put(message);
+            }
+            Event::Timeout(timer) => {
+                self.word("timer");
+                self.put(timer);
+            }
+            // Nothing is drawn at random.
+            Event::Random(()) => {}
+        }
+    }
+
     /// What a step asks for, each request after a semicolon, waits in nanoseconds.
     fn commands<M: Written, T: Written, S: Written>(&mut self, out: &[Command<M, T, (), S>]) {
         for command in out {
@@ -233,14 +252,19 @@ impl Sink {
     }
 }
 
-/// A process whose calls are written down.
-#[derive(Clone)]
-pub struct Recorder<A> {
-    actor: A,
-    calls: Arc<Calls>,
+/// An actor whose calls can be written down.
+pub trait Recorded:
+    Actor<
+        Random = (),
+        Msg: Written,
+        Timer: Written,
+        Storage: Written,
+        State: Remembered<<Self as Actor>::Msg>,
+    >
+{
 }
 
-impl<A> Recorder<A>
+impl<A> Recorded for A
 where
     A: Actor<Random = ()>,
     A::Msg: Written,
@@ -248,100 +272,80 @@ where
     A::Storage: Written,
     A::State: Remembered<A::Msg>,
 {
+}
+
+impl Calls {
+    /// Writes a call of a node: checksums that it may need, who, what, the state before after `@`,
+    /// and what came of it after `=>`.
+    pub fn record<A: Recorded>(&self, call: &Call<'_, A>) {
+        if !call.after.is_node() {
+            return;
+        }
+        let mut words = Words::default();
+        match call.input {
+            Input::Start(storage) => {
+                words.word(usize::from(call.id));
+                words.word("start");
+                words.option(storage.as_ref(), |words, it| it.write(words));
+            }
+            Input::Event(before, event) => {
+                let message = match event {
+                    Event::Message(_, message) => Some(message),
+                    Event::Timeout(_) | Event::Random(()) => None,
+                };
+                for bytes in before.summed(message, call.after) {
+                    words.word("sum");
+                    words.bytes(&bytes);
+                    words.word(xxhash_rust::xxh3::xxh3_64(&bytes));
+                }
+                words.word(usize::from(call.id));
+                words.event::<A>(event);
+                words.word("@");
+                words.put(before);
+            }
+        }
+        words.word("=>");
+        words.put(call.after);
+        words.commands(call.commands);
+        self.write(words);
+    }
+}
+
+/// A process whose calls are written down.
+pub struct Recorder<A: Actor> {
+    actor: A,
+    caller: Caller<A>,
+}
+
+impl<A: Recorded> Recorder<A> {
     /// `actor`, with its calls written to `calls`.
     pub fn new(actor: A, calls: &Arc<Calls>) -> Self {
         let calls = Arc::clone(calls);
-        Self { actor, calls }
+        let caller = Caller::observed_by(move |call| calls.record(call));
+        Self { actor, caller }
     }
 
-    fn record(&self, mut call: Words, state: &A::State, done: &Out<A>) {
-        if state.is_node() {
-            call.word("=>");
-            state.write(&mut call);
-            call.commands(done);
-            self.calls.write(call);
-        }
-    }
-
-    /// A call in a state: checksums that it may need, who, what, and the state after `@`.
-    fn call(
-        &self,
-        id: Id,
-        state: &mut Cow<A::State>,
-        out: &mut Out<Self>,
-        message: Option<&A::Msg>,
-        what: impl FnOnce(&mut Words),
-        make: impl FnOnce(&A, &mut Cow<A::State>, &mut Out<A>),
-    ) {
-        let before = state.clone();
-        let mut done = Out::new();
-        make(&self.actor, state, &mut done);
-        let mut words = Words::default();
-        for bytes in before.summed(message, state) {
-            words.word("sum");
-            words.bytes(&bytes);
-            words.word(xxhash_rust::xxh3::xxh3_64(&bytes));
-        }
-        words.word(usize::from(id));
-        what(&mut words);
-        words.word("@");
-        words.put(before.as_ref());
-        self.record(words, state, &done);
-        out.append(&mut done);
-    }
-}
-
-impl<A> Actor for Recorder<A>
-where
-    A: Actor<Random = ()>,
-    A::Msg: Written,
-    A::Timer: Written,
-    A::Storage: Written,
-    A::State: Remembered<A::Msg>,
-{
-    type Msg = A::Msg;
-    type Timer = A::Timer;
-    type State = A::State;
-    type Storage = A::Storage;
-    type Random = ();
-
-    fn on_start(&self, id: Id, storage: &Option<A::Storage>, out: &mut Out<Self>) -> A::State {
-        let mut words = Words::default();
-        words.word(usize::from(id));
-        words.word("start");
-        words.option(storage.as_ref(), |words, it| it.write(words));
-        let mut done = Out::new();
-        let state = self.actor.on_start(id, storage, &mut done);
-        self.record(words, &state, &done);
-        out.append(&mut done);
+    fn on_start(&self, id: Id, storage: &Option<A::Storage>, out: &mut Out<A>) -> A::State {
+        let (state, mut commands) = self.caller.start(&self.actor, id, storage);
+        out.append(&mut commands);
         state
     }
 
-    fn on_msg(&self, id: Id, state: &mut Cow<A::State>, src: Id, msg: A::Msg, out: &mut Out<Self>) {
-        let written = |words: &mut Words| {
-            words.word("message");
-            words.word(usize::from(src));
-            words.put(&msg);
-        };
-        let make = |actor: &A, state: &mut Cow<A::State>, done: &mut Out<A>| {
-            actor.on_msg(id, state, src, msg.clone(), done);
-        };
-        self.call(id, state, out, Some(&msg), written, make);
+    fn on_msg(&self, id: Id, state: &mut Cow<A::State>, src: Id, msg: A::Msg, out: &mut Out<A>) {
+        self.call(id, state, Event::Message(src, &msg), out);
     }
 
-    fn on_timeout(&self, id: Id, state: &mut Cow<A::State>, timer: &A::Timer, out: &mut Out<Self>) {
-        let written = |words: &mut Words| {
-            words.word("timer");
-            words.put(timer);
-        };
-        let make = |actor: &A, state: &mut Cow<A::State>, done: &mut Out<A>| {
-            actor.on_timeout(id, state, timer, done);
-        };
-        self.call(id, state, out, None, written, make);
+    fn on_timeout(&self, id: Id, state: &mut Cow<A::State>, timer: &A::Timer, out: &mut Out<A>) {
+        self.call(id, state, Event::Timeout(timer), out);
     }
 
-    fn name(&self) -> String {
-        self.actor.name()
+    fn call(&self, id: Id, state: &mut Cow<A::State>, event: Event<'_, A>, out: &mut Out<A>) {
+        let before = state.clone();
+        let (after, mut commands) = self.caller.call(&self.actor, id, &before, event);
+        if let Cow::Owned(after) = after {
+            *state = Cow::Owned(after);
+        }
+        out.append(&mut commands);
     }
 }
 

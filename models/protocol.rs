@@ -65,19 +65,18 @@ pub trait Protocol: Breakable {
     /// The values that are chosen in a state.
     fn chosen(system: &Self::System, state: &WorldState<Self::System>) -> Vec<String>;
 
-    /// Searches a system, with its handlers' calls written down for the proofs.
+    /// Begins to write down the calls of a system's handlers, for the proofs.
     ///
     /// # Errors
-    /// If the protocol has no proved handlers, or the search fails.
-    fn record(
-        _system: Self::System,
-        _options: Options,
-        _calls: &Arc<Calls>,
-        _limits: Limits,
-        _progress: &mut dyn FnMut(Progress),
-    ) -> Result<Report, Error> {
+    /// If the protocol has no proved handlers, or the calls cannot be written.
+    fn begin_calls(_system: &Self::System, _calls: &Calls) -> io::Result<()> {
         let none = format!("{} has no proved handlers to compare with", Self::TITLE);
-        Err(io::Error::other(none).into())
+        Err(io::Error::other(none))
+    }
+
+    /// The world with the calls of its handlers written down.
+    fn observe(world: World<Self::System>, _calls: &Arc<Calls>) -> World<Self::System> {
+        world
     }
 
     /// Runs a cluster on this machine over UDP.
@@ -388,10 +387,11 @@ impl<P: Protocol> Model for Configured<P> {
     ) -> Result<Report, Error> {
         let (system, options) = (self.system()?, self.options());
         if let Some(calls) = calls {
-            return P::record(system, options, calls, limits, progress);
+            P::begin_calls(&system, calls)?;
         }
         let world = || {
             let world = World::new(system.clone(), options);
+            let world = calls.into_iter().fold(world, P::observe);
             match focus {
                 Some(property) => world.focus_on(property),
                 None => world,

@@ -12,24 +12,24 @@ pub use config::{Asks, Config, Layout};
 
 use crate::console::output::Output;
 use crate::console::{Error, Exit};
-use crate::models::calls::{Calls, Recorder};
+use crate::models::calls::Calls;
 use crate::models::cluster::{self, ClusterArgs};
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
 use crate::models::observer::Record;
-use crate::models::protocol::{self, Protocol};
+use crate::models::protocol::Protocol;
 use crate::models::simulate::{self, Plan, Simulated};
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
+use std::io;
 use std::sync::Arc;
 use synod::ballot::NodeId;
 use synod::basic::{
     Acceptor, Client, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Process,
     ProcessState, Timer,
 };
-use synod::checker::search::{self, Limits, Progress, Report};
-use synod::checker::{Options, Permutation, StepProperty, System, World, WorldState};
+use synod::checker::{Permutation, StepProperty, System, World, WorldState};
 use synod::invariant::{
     self, Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
     Validity, View, VotesSafe,
@@ -124,17 +124,13 @@ impl Protocol for Process<char> {
         chosen(system, state)
     }
 
-    fn record(
-        system: Self::System,
-        options: Options,
-        calls: &Arc<Calls>,
-        limits: Limits,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Report, protocol::Error> {
-        calls.begin(system.cluster())?;
-        let system = system.map(|actor| Recorder::new(actor, calls));
-        let world = || World::new(system.clone(), options);
-        Ok(search::run(world, limits, progress)?)
+    fn begin_calls(system: &Self::System, calls: &Calls) -> io::Result<()> {
+        calls.begin(system.cluster())
+    }
+
+    fn observe(world: World<Self::System>, calls: &Arc<Calls>) -> World<Self::System> {
+        let calls = Arc::clone(calls);
+        world.observed_by(move |call| calls.record(call))
     }
 
     fn cluster(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {

@@ -1,9 +1,8 @@
 //! The words of Basic Paxos: values are numbers, that of their character.
 
 use super::{Calls, Described, Dice, Recorder, Remembered, Words, Written};
-use crate::models::basic::Speaker;
 use rand::Rng;
-use stateright::actor::{Actor, Id, Out};
+use stateright::actor::{Id, Out};
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
@@ -15,8 +14,6 @@ use synod::basic::{
 };
 use synod::quorum::QuorumSystem;
 use synod::vote::Vote;
-
-impl<A: Speaker> Speaker for Recorder<A> {}
 
 impl Words {
     pub(super) fn value(&mut self, value: char) {

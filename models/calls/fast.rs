@@ -1,9 +1,8 @@
 //! The words of Fast Paxos: values are numbers, that of their character.
 
 use super::{Calls, Described, Dice, Recorder, Remembered, Words, Written};
-use crate::models::fast::Speaker;
 use rand::Rng;
-use stateright::actor::{Actor, Id, Out};
+use stateright::actor::{Id, Out};
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
@@ -16,8 +15,6 @@ use synod::fast::{
 };
 use synod::quorum::{AcceptorSet, QuorumSystem};
 use synod::rounds::Rounds;
-
-impl<A: Speaker> Speaker for Recorder<A> {}
 
 impl Written for Acceptor<char> {
     fn write(&self, words: &mut Words) {

@@ -3,9 +3,9 @@
 //! bytes of its snapshot.
 
 use super::{Calls, Described, Dice, Recorder, Remembered, Words, Written};
-use crate::models::multi::{Command, Register, Reply, Speaker};
+use crate::models::multi::{Command, Register, Reply};
 use rand::Rng;
-use stateright::actor::{Actor, Command as Ask, Id, Out};
+use stateright::actor::{Command as Ask, Id, Out};
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
@@ -21,8 +21,6 @@ use synod::multi::{
 };
 use synod::quorum::{AcceptorSet, QuorumSystem};
 use synod::vote::Vote;
-
-impl<A: Speaker> Speaker for Recorder<A> {}
 
 impl Words {
     fn slot(&mut self, slot: Slot) {
@@ -535,7 +533,11 @@ impl Walk {
         });
     }
 
-    fn step(&mut self, id: Id, make: impl FnOnce(&Calling, &mut Cow<Proc>, &mut Out<Calling>)) {
+    fn step(
+        &mut self,
+        id: Id,
+        make: impl FnOnce(&Calling, &mut Cow<Proc>, &mut Out<Process<Register>>),
+    ) {
         let mut out = Out::new();
         let mut state = Cow::Borrowed(&self.nodes[usize::from(id)].0);
         make(&self.recorder, &mut state, &mut out);
@@ -546,7 +548,7 @@ impl Walk {
     }
 
     /// What a call saved and sent. Of the messages under way the oldest get lost.
-    fn after(&mut self, id: Id, out: Out<Calling>) {
+    fn after(&mut self, id: Id, out: Out<Process<Register>>) {
         for command in out {
             match command {
                 Ask::Send(to, message) => self.wire.push((id, to, message)),

@@ -17,21 +17,21 @@ pub use machine::{Command, OneRegister, Register, Reply};
 
 use crate::console::output::Output;
 use crate::console::{Error, Exit};
-use crate::models::calls::{Calls, Recorder};
+use crate::models::calls::Calls;
 use crate::models::cluster::ClusterArgs;
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
-use crate::models::protocol::{self, Protocol};
+use crate::models::protocol::Protocol;
 use crate::models::simulate::{Plan, Simulated};
 use relabel::Relabel;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use synod::ballot::{Ballot, NodeId};
-use synod::checker::search::{self, Limits, Progress, Report};
-use synod::checker::{Clocks, Options, Permutation, StepProperty, System, World, WorldState};
+use synod::checker::{Clocks, Permutation, StepProperty, System, World, WorldState};
 use synod::invariant::{
     self, Agreement, Breach, DecidedIsChosen, DecisionStands, EXACTLY_ONCE, Invariant,
     LINEARIZABLE, OneValuePerBallot, PromiseKept, SAME_STATE, Validity, View, Votes, VotesSafe,
@@ -190,17 +190,13 @@ impl Protocol for Process<Register> {
         chosen(system, state)
     }
 
-    fn record(
-        system: Self::System,
-        options: Options,
-        calls: &Arc<Calls>,
-        limits: Limits,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Report, protocol::Error> {
-        calls.begin(system.cluster())?;
-        let system = system.map(|actor| Recorder::new(actor, calls));
-        let world = || World::new(system.clone(), options);
-        Ok(search::run(world, limits, progress)?)
+    fn begin_calls(system: &Self::System, calls: &Calls) -> io::Result<()> {
+        calls.begin(system.cluster())
+    }
+
+    fn observe(world: World<Self::System>, calls: &Arc<Calls>) -> World<Self::System> {
+        let calls = Arc::clone(calls);
+        world.observed_by(move |call| calls.record(call))
     }
 
     fn cluster(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {

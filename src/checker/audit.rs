@@ -1,32 +1,42 @@
-//! Keeps the claim honest that a stale message can never matter again.
+//! The audit of the claim that a stale message can never matter again.
 
 use super::part::{At, Part};
-use super::system::{MessageOf, StateOf, System};
-use stateright::actor::{Actor, Envelope, Out, is_no_op};
-use std::borrow::Cow;
+use stateright::actor::Envelope;
 use std::collections::HashSet;
+use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-type Local<S> = Part<At<StateOf<S>>>;
-type Message<S> = Part<Envelope<MessageOf<S>>>;
+/// A local state of an actor.
+type Local<T> = Part<At<T>>;
+/// A message on its way.
+type Message<M> = Part<Envelope<M>>;
+
+/// The claims to be examined, about local states `T` and messages `M`.
+pub(super) trait Claims<T, M> {
+    /// Returns whether the system calls the message stale in this state.
+    fn is_stale(&self, local: &At<T>, message: &Envelope<M>) -> bool;
+
+    /// Returns whether delivering the message in this state does nothing.
+    fn is_ignored(&self, local: &At<T>, message: &Envelope<M>) -> bool;
+}
 
 /// Every local step and every message seen so far, each pair of which has been examined.
 ///
 /// If a message is stale in a local state, then delivering it there must do nothing, and it must
 /// be stale after each step from there as well. Messages left out of a state's identity on a
 /// claim that passes cannot have mattered.
-pub(super) struct Audit<S: System> {
+pub(super) struct Audit<T, M> {
     seen: RwLock<HashSet<(usize, usize)>>,
-    books: Mutex<Books<S>>,
+    books: Mutex<Books<T, M>>,
     refuted: OnceLock<String>,
 }
 
-struct Books<S: System> {
-    steps: Vec<(Local<S>, Local<S>)>,
-    messages: Vec<Message<S>>,
+struct Books<T, M> {
+    steps: Vec<(Local<T>, Local<T>)>,
+    messages: Vec<Message<M>>,
 }
 
-impl<S: System> Audit<S> {
+impl<T: Debug, M: Debug> Audit<T, M> {
     pub(super) fn new() -> Self {
         Self {
             seen: RwLock::default(),
@@ -43,13 +53,13 @@ impl<S: System> Audit<S> {
         self.refuted.get().map(String::as_str)
     }
 
-    /// A claim turned out false.
+    /// Notes that a claim turned out false.
     pub(super) fn refute(&self, reason: String) {
         let _ = self.refuted.set(reason);
     }
 
-    /// An actor goes from one local state to another.
-    pub(super) fn step(&self, system: &S, before: &Local<S>, after: &Local<S>) {
+    /// Examines a step of an actor from one local state to another.
+    pub(super) fn step(&self, claims: &impl Claims<T, M>, before: &Local<T>, after: &Local<T>) {
         let key = (before.address(), after.address());
         let is_seen = {
             let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
@@ -66,34 +76,40 @@ impl<S: System> Audit<S> {
         let mut books = self.open();
         books.steps.push((before.clone(), after.clone()));
         for message in books.messages.iter().filter(|m| m.dst == before.id) {
-            self.examine(system, before, after, message);
+            self.examine(claims, before, after, message);
         }
     }
 
-    /// A message is sent that was never sent before in any state.
-    pub(super) fn message(&self, system: &S, message: &Message<S>) {
+    /// Examines a message that was never sent before in any state.
+    pub(super) fn message(&self, claims: &impl Claims<T, M>, message: &Message<M>) {
         let mut books = self.open();
         books.messages.push(message.clone());
         for (before, after) in books.steps.iter().filter(|(b, _)| b.id == message.dst) {
-            self.examine(system, before, after, message);
+            self.examine(claims, before, after, message);
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, Books<S>> {
+    fn open(&self) -> MutexGuard<'_, Books<T, M>> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn examine(&self, system: &S, before: &Local<S>, after: &Local<S>, message: &Message<S>) {
-        let is_stale =
-            |local: &Local<S>| system.is_stale(local.id, &local.value, message.src, &message.msg);
+    fn examine(
+        &self,
+        claims: &impl Claims<T, M>,
+        before: &Local<T>,
+        after: &Local<T>,
+        message: &Message<M>,
+    ) {
+        let is_stale = |local: &Local<T>| claims.is_stale(local, message);
+        let is_ignored = |local: &Local<T>| claims.is_ignored(local, message);
         let complaint = if is_stale(before) && !is_stale(after) {
             format!(
                 "is stale before but not after the step to {:?}",
                 after.value
             )
-        } else if is_stale(before) && !self.is_ignored(system, before, message) {
+        } else if is_stale(before) && !is_ignored(before) {
             "is called stale, but it is not ignored".to_owned()
-        } else if is_stale(after) && !self.is_ignored(system, after, message) {
+        } else if is_stale(after) && !is_ignored(after) {
             format!(
                 "is called stale in {:?}, but it is not ignored",
                 after.value
@@ -101,28 +117,12 @@ impl<S: System> Audit<S> {
         } else {
             return;
         };
-        let _ = self.refuted.set(format!(
+        self.refute(format!(
             "a reduction is unsound: {}→{} {:?} at {:?} {complaint}",
             usize::from(message.src),
             usize::from(message.dst),
             message.msg,
             before.value,
         ));
-    }
-
-    fn is_ignored(&self, system: &S, local: &Local<S>, message: &Message<S>) -> bool {
-        let Some(actor) = system.actors().get(usize::from(local.id)) else {
-            return true;
-        };
-        let mut state = Cow::Borrowed(&local.value);
-        let mut out = Out::new();
-        actor.on_msg(
-            local.id,
-            &mut state,
-            message.src,
-            message.msg.clone(),
-            &mut out,
-        );
-        is_no_op(&state, &out) || (*state == local.value && out.is_empty())
     }
 }

@@ -1,40 +1,14 @@
-//! The parts that a world has seen, their images under permutations, and the identity of states.
+//! The images of states under permutations, and the identity that they have in common.
 
-use super::part::{At, Interner, Part, Permutation, fingerprint};
-use super::state::{Choice, Unsaved, WorldState};
-use super::system::{MessageOf, StateOf, StorageOf, System, TimerOf};
+use super::part::{At, fingerprint};
+use super::permutation::Permutation;
+use super::state::{Unsaved, UnsavedOf, WorldState};
+use super::system::{MessageOf, StateOf, StorageOf, System};
 use super::world::World;
 use stateright::actor::{Envelope, Id};
 
-/// Every part that a world has seen, by kind.
-pub(super) struct Interners<S: System> {
-    locals: Interner<At<StateOf<S>>>,
-    storages: Interner<At<StorageOf<S>>>,
-    unsaved: Interner<At<Unsaved<S>>>,
-    timers: Interner<At<TimerOf<S>>>,
-    choices: Interner<At<Choice<S>>>,
-    network: Interner<Envelope<MessageOf<S>>>,
-    histories: Interner<S::History>,
-    shown: Interner<At<StateOf<S>>>,
-}
-
-impl<S: System> Interners<S> {
-    pub(super) fn new() -> Self {
-        Self {
-            locals: Interner::new(0),
-            storages: Interner::new(1),
-            unsaved: Interner::new(2),
-            timers: Interner::new(3),
-            choices: Interner::new(4),
-            network: Interner::new(5),
-            histories: Interner::new(6),
-            shown: Interner::new(7),
-        }
-    }
-}
-
 impl<S: System> World<S> {
-    /// The state with its actors permuted.
+    /// Returns the state with its actors permuted.
     #[must_use]
     pub fn image(&self, state: &WorldState<S>, by: &Permutation) -> WorldState<S> {
         let mut image = state.clone();
@@ -48,7 +22,9 @@ impl<S: System> World<S> {
             .map(|e| self.envelope(self.image_of_envelope(e, by)))
             .collect();
         image.network.sort_unstable();
-        image.history = self.history(self.image_of_history(&state.history, by));
+        image.history = self
+            .interners
+            .history(self.image_of_history(&state.history, by));
         image.identity = self.identity(&image);
         image
     }
@@ -62,18 +38,23 @@ impl<S: System> World<S> {
         by: &Permutation,
     ) {
         let (from, to) = (usize::from(id), usize::from(by.apply(id)));
-        image.locals[to] = self.local(self.image_of_local(&state.locals[from], by));
-        image.shown[to] = self.shown(self.image_of_local(&state.shown[from], by));
+        image.locals[to] = self
+            .interners
+            .local(self.image_of_local(&state.locals[from], by));
+        image.shown[to] = self
+            .interners
+            .shown(self.image_of_local(&state.shown[from], by));
         let storage = state.storages[from].as_ref();
-        image.storages[to] = storage.map(|at| self.storage(self.image_of_storage(at, by)));
+        image.storages[to] =
+            storage.map(|at| self.interners.storage(self.image_of_storage(at, by)));
         let unsaved = state.unsaved[from].as_ref();
-        image.unsaved[to] = unsaved.map(|at| self.unsaved(self.image_of_unsaved(at, by)));
+        image.unsaved[to] = unsaved.map(|at| self.interners.unsaved(self.image_of_unsaved(at, by)));
         let timers = state.timers.iter().filter(|timer| timer.id == id);
-        let timers = timers.map(|at| self.timer(image_of_timer(at, by)));
+        let timers = timers.map(|at| self.interners.timer(image_of_timer(at, by)));
         image.timers.extend(timers);
         image.timers.sort_unstable();
         let choices = state.choices.iter().filter(|choice| choice.id == id);
-        let choices = choices.map(|at| self.choice(image_of_choice(at, by)));
+        let choices = choices.map(|at| self.interners.choice(image_of_choice(at, by)));
         image.choices.extend(choices);
         image.sort_choices();
     }
@@ -96,7 +77,11 @@ impl<S: System> World<S> {
         }
     }
 
-    pub(super) fn image_of_unsaved(&self, at: &At<Unsaved<S>>, by: &Permutation) -> At<Unsaved<S>> {
+    pub(super) fn image_of_unsaved(
+        &self,
+        at: &At<UnsavedOf<S>>,
+        by: &Permutation,
+    ) -> At<UnsavedOf<S>> {
         let held = at.value.held.iter();
         let mut held: Vec<_> = held.map(|e| self.image_of_envelope(e, by)).collect();
         held.sort_unstable();
@@ -125,45 +110,8 @@ impl<S: System> World<S> {
         self.system.relabel_history(history, by)
     }
 
-    pub(super) fn local(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
-        self.interners.locals.intern(at).0
-    }
-
-    pub(super) fn shown(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
-        self.interners.shown.intern(at).0
-    }
-
-    pub(super) fn storage(&self, at: At<StorageOf<S>>) -> Part<At<StorageOf<S>>> {
-        self.interners.storages.intern(at).0
-    }
-
-    pub(super) fn unsaved(&self, at: At<Unsaved<S>>) -> Part<At<Unsaved<S>>> {
-        self.interners.unsaved.intern(at).0
-    }
-
-    pub(super) fn timer(&self, at: At<TimerOf<S>>) -> Part<At<TimerOf<S>>> {
-        self.interners.timers.intern(at).0
-    }
-
-    pub(super) fn choice(&self, at: At<Choice<S>>) -> Part<At<Choice<S>>> {
-        self.interners.choices.intern(at).0
-    }
-
-    pub(super) fn history(&self, history: S::History) -> Part<S::History> {
-        self.interners.histories.intern(history).0
-    }
-
-    pub(super) fn envelope(
-        &self,
-        envelope: Envelope<MessageOf<S>>,
-    ) -> Part<Envelope<MessageOf<S>>> {
-        let (envelope, is_new) = self.interners.network.intern(envelope);
-        if is_new && self.audits() {
-            self.audit.message(&self.system, &envelope);
-        }
-        envelope
-    }
-
+    /// Returns the identity of a state: the least sum, over all permutations, of the hashes of its
+    /// parts.
     pub(super) fn identity(&self, state: &WorldState<S>) -> u128 {
         let group = self.symmetries();
         let mut sums = vec![0u128; group.len()];
@@ -212,9 +160,4 @@ pub(super) fn image_of_timer<T: Clone>(at: &At<T>, by: &Permutation) -> At<T> {
 
 pub(super) fn image_of_choice<T: Clone>(at: &At<T>, by: &Permutation) -> At<T> {
     image_of_timer(at, by)
-}
-
-/// What tells an actor's open choices apart.
-pub(super) fn choice_key<T>(choice: &At<(String, T)>) -> (Id, &str) {
-    (choice.id, &choice.value.0)
 }

@@ -1,19 +1,20 @@
-//! How much memory there is, and how much of it this process has: as Linux tells it.
+//! The memory of the machine and of this process, as Linux reports it.
 
 use std::fs;
 
-/// Bytes of memory that this process occupies; `None` where the system does not tell.
+/// Returns the bytes of memory that this process occupies; `None` where the system does not tell.
 pub(super) fn resident() -> Option<usize> {
     kibibytes("/proc/self/status", "VmRSS:")
 }
 
-/// Bytes of memory that are free or can be freed; `None` where the system does not tell.
+/// Returns the bytes of memory that are free or can be freed; `None` where the system does not
+/// tell.
 #[must_use]
 pub fn available() -> Option<usize> {
     kibibytes("/proc/meminfo", "MemAvailable:")
 }
 
-/// The line of a file that begins with `field`, in bytes.
+/// Returns the number in the line of a file that begins with `field`, in bytes.
 fn kibibytes(file: &str, field: &str) -> Option<usize> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;

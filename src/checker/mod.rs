@@ -4,13 +4,13 @@
 //! with crashes, and with a disk; it is a stateright [`Model`](stateright::Model), so that
 //! stateright's checkers and its Explorer run it. [`search`] visits every state, within bounds, and
 //! finds the shortest counterexample: with stateright's checker, or with the engine in `collapse`,
-//! for which a state is a handful of numbers. [`Replay`] takes a run step by step, by
-//! their names. Nothing here names a protocol.
+//! for which a state is a handful of numbers. [`Replay`] takes a run step by step, by the text of
+//! each step. Nothing here names a protocol.
 //!
-//! # Actors of one's own
+//! # Checking your own actors
 //!
-//! A server that counts, and a request from outside that it is to count once. The network may
-//! deliver a message twice, and two steps are all that it takes:
+//! A server counts requests, and gets one from outside. The network may deliver a message twice, so
+//! that two steps lead to a wrong count:
 //!
 //! ```
 //! use stateright::Property;
@@ -88,28 +88,43 @@
 //! # Ok::<(), search::Error>(())
 //! ```
 //!
-//! Everything else about a [`System`] has a default: what an observer records, what actors hide,
-//! which of them are alike, which messages no longer matter. `models/basic/mod.rs` uses it all.
+//! Everything else about a [`System`] has a default: the observer's record, the hidden parts of
+//! actors, interchangeable actors, messages that no longer matter. `models/basic` uses it all.
+//! The tests of the checker are in `models/tests/model/crosscheck`: they compare it with stateright's own
+//! `ActorModel`, with stateright's checkers, and with an enumeration by hand.
 
 mod audit;
+mod call;
 mod collapse;
 pub mod explorer;
 mod identity;
+mod land;
 mod memory;
+mod model;
+mod moves;
+mod options;
 mod part;
+mod permutation;
+mod plain;
 mod replay;
-
-pub mod search;
+mod report;
 mod show;
 mod state;
+mod step;
 mod system;
+mod trace;
 mod world;
 
+pub mod search;
+
+pub use call::{Call, Caller, Event, Input};
 pub use memory::available as available_memory;
-pub use part::{At, Part, Permutation};
+pub use options::{Options, StorageMode};
+pub use part::{At, Part};
+pub use permutation::Permutation;
 pub use replay::{Refusal, Replay, Taken};
-pub use state::{Action, Choice, Unsaved, WorldState};
+pub use state::{Action, ActionOf, Choice, Unsaved, UnsavedOf, WorldState};
 pub use system::{
     Clocks, HistoryOf, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System, TimerOf,
 };
-pub use world::{Options, StorageMode, World};
+pub use world::World;

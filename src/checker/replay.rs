@@ -1,6 +1,6 @@
-//! Walking through a [`World`] by hand: each step is named as it is shown.
+//! A walk through a [`World`] by hand: each step is named by its text.
 
-use super::state::{Action, WorldState};
+use super::state::{ActionOf, WorldState};
 use super::system::System;
 use super::world::World;
 use stateright::Model;
@@ -17,20 +17,21 @@ pub struct Replay<'a, S: System> {
 /// A step that was taken, ready to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Who took it.
+    /// The actor that took it.
     pub actor: String,
     /// The actor's state before it.
     pub before: String,
     /// The actor's state after it.
     pub after: String,
-    /// What the actor sent that nobody had sent before, in order: the message, and to whom.
+    /// The messages that the actor sent and that nobody had sent before, in order, each with its
+    /// receivers.
     pub sent: Vec<(String, Vec<Id>)>,
 }
 
-/// Why a step cannot be taken.
+/// The reason why a step cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such step here: the message was not sent, say, or the timer is not set.
+    /// There is no such step here: for example, the message was not sent, or the timer is not set.
     #[error("there is no step `{step}` here; there are{}", listed(possible))]
     Unknown {
         /// The step, as it was named.
@@ -38,7 +39,7 @@ pub enum Refusal {
         /// The steps that would change something.
         possible: Vec<String>,
     },
-    /// The message can be delivered, but nothing comes of it.
+    /// The message can be delivered, but that changes nothing.
     #[error("`{step}` changes nothing here; these do:{}", listed(possible))]
     Idle {
         /// The step, as it was named.
@@ -58,7 +59,7 @@ fn listed(steps: &[String]) -> String {
 }
 
 impl<'a, S: System> Replay<'a, S> {
-    /// A run that is about to begin. `None` if the world has no state to begin in.
+    /// Returns a run that is about to begin, or `None` if the world has no initial state.
     #[must_use]
     pub fn new(world: &'a World<S>) -> Option<Self> {
         let states = world.init_states().into_iter().take(1);
@@ -70,13 +71,13 @@ impl<'a, S: System> Replay<'a, S> {
         })
     }
 
-    /// All states so far, the one that was reached last.
+    /// Returns all states so far, in order.
     #[must_use]
     pub fn states(&self) -> &[WorldState<S>] {
         &self.states
     }
 
-    /// The run as the Explorer addresses it, below `#/steps/`.
+    /// Returns the run as the Explorer addresses it, below `#/steps/`.
     #[must_use]
     pub fn explorer_path(&self) -> &str {
         &self.explorer_path
@@ -87,8 +88,8 @@ impl<'a, S: System> Replay<'a, S> {
         &self.states[self.states.len() - 1]
     }
 
-    /// The place of a step among all that can be taken here, and where it leads.
-    fn find(&self, step: &str) -> Result<(usize, Action<S>, WorldState<S>), Refusal> {
+    /// Finds a step. Returns its place among all steps from here, the step, and the state after it.
+    fn find(&self, step: &str) -> Result<(usize, ActionOf<S>, WorldState<S>), Refusal> {
         let (last, mut actions) = (self.last(), Vec::new());
         self.world.actions(last, &mut actions);
         let place = actions.iter().position(|it| format!("{it:?}") == step);
@@ -96,7 +97,7 @@ impl<'a, S: System> Replay<'a, S> {
         if let (Some(place), Some(next)) = (place, next) {
             return Ok((place, actions.swap_remove(place), next));
         }
-        let changes = |it: &Action<S>| self.world.next_state(last, it.clone()).is_some();
+        let changes = |it: &ActionOf<S>| self.world.next_state(last, it.clone()).is_some();
         let possible = actions.iter().filter(|it| changes(it));
         let possible = possible.map(|it| format!("{it:?}")).collect();
         let step = step.to_owned();
@@ -106,7 +107,7 @@ impl<'a, S: System> Replay<'a, S> {
         })
     }
 
-    /// Takes the step that is shown as `step`.
+    /// Takes the step with the text `step`.
     ///
     /// # Errors
     /// If there is no such step, or it changes nothing.
@@ -134,8 +135,8 @@ impl<'a, S: System> Replay<'a, S> {
         Ok(taken)
     }
 
-    /// Whether nothing would come of the step that is shown as `step`: of a message, say, that is
-    /// refused without a word.
+    /// Returns whether the step with the text `step` would change nothing, like a message that is
+    /// refused without an answer.
     ///
     /// # Errors
     /// If there is no such step.

@@ -1,6 +1,6 @@
-//! How states, steps and runs are shown: in the terminal, and in the Explorer.
+//! The text and the pictures of states, steps and runs, for the terminal and for the Explorer.
 
-use super::state::{Action, WorldState};
+use super::state::{Action, ActionOf, WorldState};
 use super::system::System;
 use super::world::World;
 use stateright::Model;
@@ -13,7 +13,7 @@ fn write_envelope<M: fmt::Debug>(f: &mut impl Write, envelope: &Envelope<M>) -> 
     write!(f, "{src}→{dst} {:?}", envelope.msg)
 }
 
-impl<S: System> fmt::Debug for Action<S> {
+impl<M: fmt::Debug, T: fmt::Debug, R: fmt::Debug> fmt::Debug for Action<M, T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Action::Deliver(envelope) => write_envelope(f, envelope),
@@ -33,8 +33,8 @@ impl<S: System> fmt::Debug for Action<S> {
     }
 }
 
-impl<S: System> Action<S> {
-    /// The actor that takes the step.
+impl<M, T, R> Action<M, T, R> {
+    /// Returns the actor that takes the step.
     #[must_use]
     pub fn actor(&self) -> Id {
         match self {
@@ -131,7 +131,7 @@ const LINE: usize = 15;
 const COLUMNS: usize = 56;
 const TEXT: usize = COLUMNS * 15 / 2;
 
-/// A text in lines of at most so many characters, unless a word alone has more.
+/// Breaks a text into lines of at most [`COLUMNS`] characters, unless a word alone has more.
 fn lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -147,8 +147,8 @@ fn lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// Where the start and each step stand from above, if what is told of them takes so many lines,
-/// and where the last text ends.
+/// Returns the heights of the start and of each step, given the lines of text that each step takes,
+/// and the height at which the last text ends.
 fn rows(heights: impl IntoIterator<Item = usize>) -> Vec<usize> {
     let mut rows = vec![TOP, TOP + 2 * LINE];
     for lines in heights {
@@ -158,8 +158,13 @@ fn rows(heights: impl IntoIterator<Item = usize>) -> Vec<usize> {
 }
 
 impl<S: System> World<S> {
-    /// What a step does: who changes and how, what is sent. `None` if it changes nothing.
-    pub(super) fn describe_step(&self, last: &WorldState<S>, action: Action<S>) -> Option<String> {
+    /// Describes a step: the actors that change, and the messages that are sent. `None` if it
+    /// changes nothing.
+    pub(super) fn describe_step(
+        &self,
+        last: &WorldState<S>,
+        action: ActionOf<S>,
+    ) -> Option<String> {
         let mut text = format!("{action:?}\n");
         let next = self.next_state(last, action)?;
         // Writing to a string cannot fail.
@@ -196,16 +201,16 @@ impl<S: System> World<S> {
         Ok(())
     }
 
-    /// A sequence diagram: a line per actor, an arrow per message from where it was sent to where
-    /// it arrives, and beside each step what it is and the actor's state after it.
-    pub(super) fn draw(&self, path: &[(WorldState<S>, Option<Action<S>>)]) -> String {
+    /// Draws a sequence diagram: a line per actor, an arrow per message from where it was sent to
+    /// where it arrives, and beside each step its text and the actor's state after it.
+    pub(super) fn draw(&self, path: &[(WorldState<S>, Option<ActionOf<S>>)]) -> String {
         let mut svg = String::new();
         // Writing to a string cannot fail.
         let _ = self.write_svg(&mut svg, path);
         svg
     }
 
-    /// How many lines to draw: one per actor, and one per id that speaks from outside.
+    /// Returns the number of lines to draw: one per actor, and one per id that speaks from outside.
     fn lanes(&self) -> usize {
         let outside = self.system().outside();
         let last = outside
@@ -218,7 +223,7 @@ impl<S: System> World<S> {
     fn write_svg(
         &self,
         svg: &mut String,
-        path: &[(WorldState<S>, Option<Action<S>>)],
+        path: &[(WorldState<S>, Option<ActionOf<S>>)],
     ) -> fmt::Result {
         let states = path.iter().skip(1).map(|(state, _)| state);
         let steps = path.iter().filter_map(|(_, action)| action.as_ref());
@@ -238,7 +243,7 @@ impl<S: System> World<S> {
         svg.write_str("</svg>")
     }
 
-    /// The number of pixels between two actors' lines: wide enough for their names.
+    /// Returns the number of pixels between two actors' lines: enough for their names.
     fn lane_width(&self) -> usize {
         let ids = (0..self.lanes()).map(Id::from);
         let labels = ids.map(|id| self.system().label(id));
@@ -252,7 +257,7 @@ impl<S: System> World<S> {
         width / 2 + usize::from(id) * width
     }
 
-    /// The lines of the actors, down to `end`, and their names.
+    /// Draws the lines of the actors, down to `end`, and their names.
     fn write_svg_frame(&self, svg: &mut String, end: usize) -> fmt::Result {
         let lanes = self.lanes();
         let (width, height) = (lanes * self.lane_width() + TEXT, end + LINE);
@@ -285,14 +290,14 @@ impl<S: System> World<S> {
         Ok(())
     }
 
-    /// An arrow for a message that arrives, a dot for what an actor does by itself.
+    /// Draws an arrow for a message that arrives, a dot for a step that an actor takes by itself.
     fn write_svg_step(
         &self,
         svg: &mut String,
-        path: &[(WorldState<S>, Option<Action<S>>)],
+        path: &[(WorldState<S>, Option<ActionOf<S>>)],
         rows: &[usize],
         step: usize,
-        action: &Action<S>,
+        action: &ActionOf<S>,
     ) -> fmt::Result {
         let (x, y) = (self.lane(action.actor()), rows[step]);
         let Action::Deliver(envelope) = action else {
@@ -312,13 +317,13 @@ impl<S: System> World<S> {
         )
     }
 
-    /// To the right of the lines: what the step is, and the actor's state after it.
+    /// Writes the step and the actor's state after it, to the right of the lines.
     fn write_svg_text(
         &self,
         svg: &mut String,
         y: usize,
         step: usize,
-        action: &Action<S>,
+        action: &ActionOf<S>,
         state: &[String],
     ) -> fmt::Result {
         let x = self.lanes() * self.lane_width();

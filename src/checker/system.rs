@@ -1,6 +1,6 @@
-//! What there is to check: actors, and what is said about them.
+//! A system to check: actors, and claims about them.
 
-use super::part::Permutation;
+use super::permutation::Permutation;
 use super::world::World;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
@@ -13,30 +13,50 @@ pub type MessageOf<S> = <<S as System>::Actor as Actor>::Msg;
 pub type TimerOf<S> = <<S as System>::Actor as Actor>::Timer;
 /// The local states of a system.
 pub type StateOf<S> = <<S as System>::Actor as Actor>::State;
-/// What the actors of a system save.
+/// The saved states of a system.
 pub type StorageOf<S> = <<S as System>::Actor as Actor>::Storage;
 /// The random choices of a system.
 pub type RandomOf<S> = <<S as System>::Actor as Actor>::Random;
-/// What the observer of a system records.
+/// The records of a system's observer.
 pub type HistoryOf<S> = <S as System>::History;
 
-/// Something that must hold of every step: it looks at what an actor shows before and after it.
+/// A property that must hold of every step. It sees what an actor shows before and after the step.
 pub struct StepProperty<S: System> {
     /// The property's name.
     pub name: &'static str,
-    /// Whether it holds of a step of an actor, given what that shows before and after. It must
+    /// The condition: it gets the states that an actor shows before and after the step. It must
     /// hold of a step that shows nothing.
     pub condition: fn(&S, Id, &StateOf<S>, &StateOf<S>) -> bool,
 }
 
-/// The one assumption about time that there is: a step that would bring an actor's clock further
-/// ahead of another's than `drift`, or beyond `horizon`, is not taken.
+/// The only assumption about time: no step brings an actor's clock further ahead of another's than
+/// `drift`, or beyond `horizon`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Clocks {
-    /// How far the clocks of two actors may come apart.
+    /// The difference that the clocks of two actors may have.
     pub drift: u64,
-    /// When a run ends, as far as clocks are concerned.
+    /// The time beyond which no clock goes.
     pub horizon: u64,
+}
+
+impl Clocks {
+    /// Returns whether a step may bring the clock of `actor`, one of `actors`, to `after`. `before`
+    /// is the time that each actor's clock shows before the step.
+    pub(super) fn allow(
+        self,
+        actor: usize,
+        after: Option<u64>,
+        actors: usize,
+        before: impl Fn(usize) -> Option<u64>,
+    ) -> bool {
+        let Some(after) = after else {
+            return true;
+        };
+        let is_near = |other| before(other).is_none_or(|it| after <= it + self.drift);
+        let mut others = (0..actors).filter(|other| *other != actor);
+        let advances = before(actor) < Some(after);
+        !advances || after <= self.horizon && others.all(is_near)
+    }
 }
 
 /// A closed system to check: actors, what an observer records of them, and what must hold.
@@ -55,89 +75,92 @@ pub trait System: Sized + Send + Sync + 'static {
         > + Send
         + Sync
         + 'static;
-    /// What an observer remembers of a run; `()` if nothing.
+    /// The observer's record of a run; `()` if it keeps none.
     type History: Clone + Debug + Default + Eq + Hash + Send + Sync + 'static;
 
-    /// The actors; each one's id is its index.
+    /// Returns the actors. The id of each is its index.
     fn actors(&self) -> &[Self::Actor];
 
-    /// Messages that are in the network from the start: what the world outside the system says.
-    /// What an actor answers to an id that is no actor is gone.
+    /// Returns the messages that are in the network from the start, from the world outside the
+    /// system. An answer to an id that is no actor is lost.
     fn outside(&self) -> Vec<Envelope<MessageOf<Self>>> {
         Vec::new()
     }
 
-    /// What must hold always, and what must be found sometimes. A property may look at
-    /// [`WorldState::states`](super::WorldState::states) and at the history, and at nothing else:
-    /// messages in flight may be lost, and a step that nobody sees may be taken later.
+    /// Returns the properties: some must hold always, of others an example must be found. A
+    /// property may look at [`WorldState::states`](super::WorldState::states) and at the history,
+    /// and at nothing else: messages in flight may be lost, and a step that nobody sees may be
+    /// taken later.
     fn properties(&self) -> Vec<Property<World<Self>>>;
 
-    /// The part of a local state that properties and the observer see; all of it unless less is
-    /// said here. What is hidden is cleared, so that nobody can look at it by mistake. The more is
+    /// Returns the part of a local state that properties and the observer see; by default all of
+    /// it. Hidden parts are cleared, so that nobody can look at them by mistake. The more is
     /// hidden, the more steps may be postponed ([`Options::postpones`](super::Options::postpones)).
     fn visible(&self, state: &StateOf<Self>) -> StateOf<Self> {
         state.clone()
     }
 
-    /// What must hold of every step; at most 16.
+    /// Returns the properties that every step must keep; at most 16.
     fn step_properties(&self) -> Vec<StepProperty<Self>> {
         Vec::new()
     }
 
-    /// How many aspects there are of what actors show; see [`System::aspect`].
+    /// The number of aspects of what actors show; see [`System::aspect`].
     const ASPECTS: usize = 1;
     /// The aspect that [`System::forget`] sees.
     const ASPECT_OF_MEMORY: usize = 0;
     /// The aspect that [`System::record`] sees.
     const ASPECT_OF_RECORD: usize = 0;
 
-    /// Whether the observer's record is the same in whatever order it sees two changes of different
-    /// actors, and whenever it forgets. So it is if it keeps sets. If not, steps that are recorded
-    /// do not count as independent.
+    /// Returns whether the observer's record is the same in whatever order it sees two changes of
+    /// different actors, and whenever it forgets. This holds if the record consists of sets. If it
+    /// does not hold, steps that are recorded do not count as independent.
     fn records_commute(&self) -> bool {
         false
     }
 
-    /// What the observer remembers before anything has happened; the default unless said here.
+    /// Returns the record at the start of a run.
     fn first_record(&self) -> Self::History {
         Self::History::default()
     }
 
-    /// What is assumed about the actors' clocks, if they have any ([`System::clock`]).
+    /// Returns the assumption about the actors' clocks, if they have any ([`System::clock`]).
     fn clocks(&self) -> Option<Clocks> {
         None
     }
 
-    /// What an actor's clock shows: it never goes back, and only steps that are seen advance it.
+    /// Returns the time that an actor's clock shows. It never goes back, and only steps that are
+    /// seen advance it.
     fn clock(&self, shown: &StateOf<Self>) -> Option<u64> {
         let _ = shown;
         None
     }
 
-    /// The state in which an actor goes on after a crash, given its state before and the one that
-    /// it would start in: the same, unless something of it survives every crash, as a clock does.
+    /// Returns the state in which an actor goes on after a crash, given its state before and the
+    /// fresh one that it starts in. They differ only if a part of the state survives every crash,
+    /// as a clock does.
     fn restarted(&self, before: &StateOf<Self>, fresh: StateOf<Self>) -> StateOf<Self> {
         let _ = before;
         fresh
     }
 
-    /// The part of what an actor shows that is seen in an aspect; all of it unless less is said
-    /// here. The less it is, the fewer different things there are to hold a property to, for a
-    /// property is held but once to what looks the same. Aspects are numbered from 0.
+    /// Returns the part of what an actor shows that is seen in an aspect; by default all of it. A
+    /// property is evaluated once for all states that look the same in its aspect, so a smaller
+    /// part makes the search faster. Aspects are numbered from 0.
     fn aspect(&self, aspect: usize, shown: &StateOf<Self>) -> StateOf<Self> {
         let _ = aspect;
         shown.clone()
     }
 
-    /// The aspect in which the property of this name sees a state.
+    /// Returns the aspect in which the property of this name sees a state.
     fn aspect_of(&self, property: &str) -> usize {
         let _ = property;
         0
     }
 
-    /// What the observer adds to its record when what it sees of an actor changes, in the aspect
-    /// [`System::ASPECT_OF_RECORD`]; `None` if nothing. A restart is such a change too; a step
-    /// whose save is pending is none yet.
+    /// Returns the record after a change in what the observer sees of an actor, in the aspect
+    /// [`System::ASPECT_OF_RECORD`]; `None` if the record stays the same. A restart is such a
+    /// change too; a step whose save is pending is none yet.
     fn record(
         &self,
         history: &Self::History,
@@ -149,79 +172,78 @@ pub trait System: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Whether the actor may crash and restart. Clients do not.
+    /// Returns whether the actor may crash and restart. Clients do not.
     fn can_crash(&self, id: Id) -> bool {
         let _ = id;
         true
     }
 
-    /// Whether a message can never again matter to the actor in this state, or after any steps
-    /// from it, a restart included. Such messages are dropped from the network; the claim is
-    /// verified on every step.
+    /// Returns whether a message can never again matter to the actor in this state, or after any
+    /// steps from it, a restart included. The world drops such messages from the network; it
+    /// verifies the claim on every step.
     fn is_stale(&self, id: Id, state: &StateOf<Self>, src: Id, message: &MessageOf<Self>) -> bool {
         let _ = (id, state, src, message);
         false
     }
 
-    /// What is left of the record when the observer forgets what can never matter again, given what
-    /// it sees of the actors in the aspect [`System::ASPECT_OF_MEMORY`]; `None` if all of it may
-    /// still matter. Forgetting twice is forgetting once.
+    /// Returns the record without what can never matter again, given what the observer sees of the
+    /// actors in the aspect [`System::ASPECT_OF_MEMORY`]; `None` if all of it may still matter. To
+    /// forget twice is the same as to forget once.
     ///
-    /// Used if [`Options::forgets`](super::Options::forgets) is set. The claim cannot be verified
-    /// step by step, as that of [`System::is_stale`] is: state the argument, and compare with a
-    /// search that forgets nothing.
+    /// Used if [`Options::forgets`](super::Options::forgets) is set. The checker cannot verify the
+    /// claim step by step, as it does that of [`System::is_stale`]: state the argument, and compare
+    /// with a search that forgets nothing.
     fn forget(&self, history: &Self::History, seen: &[&StateOf<Self>]) -> Option<Self::History> {
         let _ = (history, seen);
         None
     }
 
-    /// Whether a message can never again lead to anything that shows, given what the observer
-    /// remembers. Such messages are dropped together with what the observer forgets.
+    /// Returns whether a message can never again lead to anything that shows, given the observer's
+    /// record. The world drops such messages when the observer forgets.
     ///
-    /// What is not moot to an observer that remembers nothing (the default history) never is.
+    /// A message that is not moot under the default history is never moot.
     fn is_moot(&self, history: &Self::History, envelope: &Envelope<MessageOf<Self>>) -> bool {
         let _ = (history, envelope);
         false
     }
 
-    /// Sets of ids that are alike in everything, of actors or of those who speak from outside:
-    /// states that differ by a permutation within these sets count as one. Whoever declares any
-    /// must also write the `relabel` functions.
+    /// Returns sets of ids that are alike in everything, of actors or of clients outside: states
+    /// that differ by a permutation within these sets count as one. A system that declares any must
+    /// also define the `relabel` functions.
     fn interchangeable(&self) -> Vec<Vec<Id>> {
         Vec::new()
     }
 
-    /// A local state with every actor id in it replaced. Timers, and random choices, must have
-    /// none.
+    /// Returns a local state with every actor id in it replaced. Timers and random choices must
+    /// have none.
     ///
-    /// Beside permutations the map may be one that takes several ids to one: what is kept by id
-    /// must then be merged in a way that does not depend on the order of ids. The collapse engine
-    /// verifies for every part that it meets that it looks the same from an id as its image does
-    /// from the image of the id.
+    /// The map may also take several ids to one: entries that are kept by id must then be merged in
+    /// a way that does not depend on the order of ids. The collapse engine verifies that every part
+    /// looks the same from an id as its image does from the image of the id.
     fn relabel_state(&self, state: &StateOf<Self>, by: &Permutation) -> StateOf<Self> {
         let _ = by;
         state.clone()
     }
 
-    /// A message with every actor id in it replaced.
+    /// Returns a message with every actor id in it replaced.
     fn relabel_message(&self, message: &MessageOf<Self>, by: &Permutation) -> MessageOf<Self> {
         let _ = by;
         message.clone()
     }
 
-    /// A saved state with every actor id in it replaced.
+    /// Returns a saved state with every actor id in it replaced.
     fn relabel_storage(&self, storage: &StorageOf<Self>, by: &Permutation) -> StorageOf<Self> {
         let _ = by;
         storage.clone()
     }
 
-    /// A record with every actor id in it replaced.
+    /// Returns a record with every actor id in it replaced.
     fn relabel_history(&self, history: &Self::History, by: &Permutation) -> Self::History {
         let _ = by;
         history.clone()
     }
 
-    /// What to call an actor, or whoever speaks from outside, in pictures.
+    /// Returns the name of an actor, or of a client outside, in pictures.
     fn label(&self, id: Id) -> String {
         let index = usize::from(id);
         let name = self

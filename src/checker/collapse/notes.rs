@@ -1,81 +1,76 @@
-//! What one thread has looked up already, kept where it is needed next.
+//! The answers that one thread has looked up already, kept where they are needed next.
 //!
-//! A search visits memory at random, and waiting for memory is most of what it does. The steps
-//! from one state have much in common: its cells and its record. So what such steps ask for is
-//! kept with the cell or the record that it is about, where the first step finds it and the
-//! others find it close at hand. Each thread has notes of its own and takes no lock for them.
+//! A search visits memory at random, and waiting for memory is most of what it does. The steps from
+//! one state have much in common: its cells and its record. So the answers for such steps are kept
+//! with the cell or the record that they are about: the first step finds them there, and the others
+//! find them close at hand. Each thread has notes of its own and takes no lock for them.
 
-use super::super::system::System;
-use super::parts::{Menu, Parts, Sent};
+use super::menu::{Menu, Sent};
+use super::numbered::{CellFacts, MessageFacts, Numbered};
 use super::symmetry::Marks;
-use super::table::{Cache, Index, NONE, pair};
+use super::table::{Cache, Index, NONE, fingerprint, pair};
 use hashbrown::HashMap;
 
-/// With more permutations than this, images are kept in a cache of limited size instead.
+/// The number of permutations beyond which a cache of limited size keeps the images.
 const ORDER_MAX: usize = 24;
 
-/// What is known of a cell: a line of the processor's cache, with what nearly all steps ask for.
+/// The notes on a cell: one line of the processor's cache, with the answers that nearly all steps
+/// need.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct CellNote<'a> {
     menu: Option<&'a Menu>,
     /// The ranks of messages that are known not to change it.
     deaf: [u32; 3],
-    facts: Facts,
+    facts: CellFacts,
 }
 
 const _: () = assert!(size_of::<CellNote<'_>>() == 64);
 
-/// What steps ask of a cell most.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
-    is_known: bool,
-    /// Whether a message in the inbox may ever be moot.
-    pub(super) may_be_moot: bool,
-    /// What the observer's memory depends on.
-    pub(super) memory: Index,
-    /// What it looks like, whatever ids are called.
-    pub(super) look: u32,
-    pub(super) marks: Marks,
-}
-
-/// What steps ask of a message most.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct MessageFacts {
-    pub(super) may_be_moot: bool,
-    pub(super) marks: Marks,
-}
-
-/// What is known of a record.
+/// The notes on a record.
 struct RecordNote {
     is_known: bool,
     marks: Marks,
-    /// What it becomes when the observer sees changes.
+    /// The records that it becomes when the observer sees changes.
     changes: HashMap<Index, Index>,
 }
 
 /// A thread's notes.
-pub(super) struct Notes<'a, S: System> {
-    parts: &'a Parts<'a, S>,
+pub(super) struct Notes<'a> {
+    model: &'a dyn Numbered,
+    /// The numbers of permutations and of aspects, and whether there are clocks.
+    order: usize,
+    aspects_count: usize,
+    has_clocks: bool,
     cells: Vec<CellNote<'a>>,
-    /// Messages, and what a cell becomes when they arrive.
+    /// The messages that arrived in each cell, and the cells that it becomes.
     arrivals: Vec<Vec<(Index, Index)>>,
     records: Vec<RecordNote>,
     messages: Vec<Option<MessageFacts>>,
-    /// The images of cells and of records under every permutation, as far as they are known, if
-    /// there are few permutations.
+    /// The known images of cells and of records under every permutation, if there are few
+    /// permutations.
     cell_images: Vec<Index>,
     record_images: Vec<Index>,
     saying_images: Vec<Index>,
-    /// What is seen of cells, in every aspect.
+    /// The parts that are seen of cells, in every aspect.
     aspects: Vec<Index>,
     image_cache: Cache<1>,
+    /// Cells without moot messages, by cell and record.
+    cleared: Cache<1>,
+    /// Records after forgetting, by what that depends on.
+    forgotten: Cache<2>,
+    /// Scratch: a key of `forgotten`.
+    key: Vec<u32>,
 }
 
-impl<'a, S: System> Notes<'a, S> {
-    pub(super) fn new(parts: &'a Parts<'a, S>) -> Self {
+impl<'a> Notes<'a> {
+    pub(super) fn new(model: &'a dyn Numbered) -> Self {
+        let setting = model.setting();
         Self {
-            parts,
+            model,
+            order: setting.symmetry.order(),
+            aspects_count: setting.properties.by_aspect.len(),
+            has_clocks: setting.clocks.is_some(),
             cells: Vec::new(),
             arrivals: Vec::new(),
             records: Vec::new(),
@@ -85,30 +80,26 @@ impl<'a, S: System> Notes<'a, S> {
             saying_images: Vec::new(),
             aspects: Vec::new(),
             image_cache: Cache::new(),
+            cleared: Cache::new(),
+            forgotten: Cache::new(),
+            key: Vec::new(),
         }
     }
 
-    /// What is known of a cell, which is written down if it is not yet.
+    /// Returns the notes on a cell, with its facts.
     fn cell(&mut self, cell: Index) -> &mut CellNote<'a> {
         let at = cell as usize;
         if at >= self.cells.len() {
             let unknown = CellNote {
                 menu: None,
                 deaf: [0; 3],
-                facts: Facts::default(),
+                facts: CellFacts::default(),
             };
             self.cells.resize(at + 1 + at / 4, unknown);
         }
-        let (parts, note) = (self.parts, &mut self.cells[at]);
+        let (model, note) = (self.model, &mut self.cells[at]);
         if !note.facts.is_known {
-            let it = parts.cell(cell);
-            note.facts = Facts {
-                is_known: true,
-                may_be_moot: it.may_be_moot,
-                memory: parts.aspect(cell, S::ASPECT_OF_MEMORY),
-                look: it.look,
-                marks: it.marks,
-            };
+            note.facts = model.cell_facts(cell);
         }
         note
     }
@@ -125,23 +116,24 @@ impl<'a, S: System> Notes<'a, S> {
         &mut self.records[at]
     }
 
-    /// What the actor may do in a cell.
+    /// Returns the menu of a cell.
     pub(super) fn menu(&mut self, cell: Index) -> &'a Menu {
-        let parts = self.parts;
-        self.cell(cell).menu.get_or_insert_with(|| parts.menu(cell))
+        let model = self.model;
+        self.cell(cell).menu.get_or_insert_with(|| model.menu(cell))
     }
 
-    pub(super) fn facts(&mut self, cell: Index) -> Facts {
+    pub(super) fn facts(&mut self, cell: Index) -> CellFacts {
         self.cell(cell).facts
     }
 
-    /// What is seen of a cell in an aspect.
+    /// Returns the part of a cell that is seen in an aspect.
     pub(super) fn aspect(&mut self, cell: Index, aspect: usize) -> Index {
-        let (parts, at) = (self.parts, cell as usize * S::ASPECTS + aspect);
-        look_up(&mut self.aspects, at, || parts.aspect(cell, aspect))
+        let (model, at) = (self.model, cell as usize * self.aspects_count + aspect);
+        look_up(&mut self.aspects, at, || model.aspect(cell, aspect))
     }
 
-    /// What a cell becomes when a message arrives: itself, if the message is of no use there.
+    /// Returns the cell after a message has arrived: the same one if the message is of no use
+    /// there.
     #[inline]
     pub(super) fn arrival(&mut self, cell: Index, sent: Sent) -> Index {
         let (word, bit) = (sent.rank as usize / 32, 1 << (sent.rank % 32));
@@ -162,7 +154,7 @@ impl<'a, S: System> Notes<'a, S> {
         if let Some((_, after)) = arrivals.iter().find(|(it, _)| *it == sent.message) {
             return *after;
         }
-        let after = self.parts.receive(cell, sent.message);
+        let after = self.model.receive(cell, sent.message);
         let (word, bit) = (sent.rank as usize / 32, 1 << (sent.rank % 32));
         match self.cell(cell).deaf.get_mut(word) {
             Some(deaf) if after == cell => *deaf |= bit,
@@ -172,51 +164,80 @@ impl<'a, S: System> Notes<'a, S> {
     }
 
     pub(super) fn message(&mut self, message: Index) -> MessageFacts {
-        let (parts, at) = (self.parts, message as usize);
+        let (model, at) = (self.model, message as usize);
         if at >= self.messages.len() {
             self.messages.resize(at + 1, None);
         }
-        *self.messages[at].get_or_insert_with(|| {
-            let it = parts.message(message);
-            MessageFacts {
-                may_be_moot: it.may_be_moot,
-                marks: it.marks,
-            }
-        })
+        *self.messages[at].get_or_insert_with(|| model.message_facts(message))
     }
 
     pub(super) fn record_marks(&mut self, record: Index) -> Marks {
-        let parts = self.parts;
+        let model = self.model;
         let note = self.record(record);
         if !note.is_known {
             note.is_known = true;
-            note.marks = parts.record(record).marks;
+            note.marks = model.record_marks(record);
         }
         note.marks
     }
 
-    /// What a record becomes when the observer sees a change.
+    /// Returns the record after the observer has seen a change.
     pub(super) fn observe(&mut self, record: Index, change: Index) -> Index {
-        let parts = self.parts;
+        let model = self.model;
         let changes = &mut self.record(record).changes;
-        let see = || parts.observe(record, change);
+        let see = || model.observe(record, change);
         *changes.entry(change).or_insert_with(see)
     }
 
-    /// A cell's image under the permutation at `place` in the group.
+    /// Returns the record after the observer has forgotten what it may. Its memory depends on the
+    /// parts `memory` of the actors, except for one actor, which has the part `own`.
+    pub(super) fn forget(
+        &mut self,
+        record: Index,
+        memory: &[Index],
+        actor: usize,
+        own: Index,
+        cells: &[u32],
+    ) -> Index {
+        self.key.clear();
+        self.key.push(record);
+        self.key.extend_from_slice(memory);
+        self.key[1 + actor] = own;
+        let (model, key) = (self.model, fingerprint(&self.key));
+        self.forgotten.get(key, || model.forget(record, cells))
+    }
+
+    /// Returns the cell without moot messages, given the record.
+    pub(super) fn clear(&mut self, cell: Index, record: Index) -> Index {
+        let model = self.model;
+        self.cleared
+            .get(pair(cell, record), || model.clear(cell, record))
+    }
+
+    /// Returns whether actors have clocks.
+    pub(super) fn has_clocks(&self) -> bool {
+        self.has_clocks
+    }
+
+    /// Returns the time that the clock of a cell's actor shows.
+    pub(super) fn clock(&self, cell: Index) -> Option<u64> {
+        self.model.clock(cell)
+    }
+
+    /// Returns a cell's image under the permutation at `place` in the group.
     pub(super) fn cell_image(&mut self, cell: Index, place: usize) -> Index {
-        let (parts, order) = (self.parts, self.parts.symmetry.order());
-        let make = || parts.cell_image(cell, place);
+        let (model, order) = (self.model, self.order);
+        let make = || model.cell_image(cell, place);
         if order > ORDER_MAX {
             return self.image_cache.get(pair(cell, place as Index), make);
         }
         look_up(&mut self.cell_images, cell as usize * order + place, make)
     }
 
-    /// The image of what was said, under the permutation at `place` in the group.
+    /// Returns the image of a saying under the permutation at `place` in the group.
     pub(super) fn saying_image(&mut self, saying: Index, place: usize) -> Index {
-        let (parts, order) = (self.parts, self.parts.symmetry.order());
-        let make = || parts.saying_image(saying, place);
+        let (model, order) = (self.model, self.order);
+        let make = || model.saying_image(saying, place);
         if order > ORDER_MAX {
             return make();
         }
@@ -227,10 +248,10 @@ impl<'a, S: System> Notes<'a, S> {
         )
     }
 
-    /// A record's image under the permutation at `place` in the group.
+    /// Returns a record's image under the permutation at `place` in the group.
     pub(super) fn record_image(&mut self, record: Index, place: usize) -> Index {
-        let (parts, order) = (self.parts, self.parts.symmetry.order());
-        let make = || parts.record_image(record, place);
+        let (model, order) = (self.model, self.order);
+        let make = || model.record_image(record, place);
         if order > ORDER_MAX {
             let key = pair(record, NONE - place as Index);
             return self.image_cache.get(key, make);
@@ -243,7 +264,7 @@ impl<'a, S: System> Notes<'a, S> {
     }
 }
 
-/// What is written at a place, or made and written there.
+/// Returns the entry at a place, which is made if it is missing.
 fn look_up(table: &mut Vec<Index>, place: usize, make: impl FnOnce() -> Index) -> Index {
     if place >= table.len() {
         table.resize(place + 1 + place / 4, NONE);

@@ -1,37 +1,43 @@
-//! The states that were seen, by their fingerprints.
+//! The set of the states that were seen, by their fingerprints.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::sync::{Mutex, PoisonError};
 
-/// How many locks share the set. Threads insert in batches, a batch per lock.
+/// The number of locks that share the set. Threads insert in batches, a batch per lock.
 pub(super) const SHARDS: usize = 64;
 
 /// The fingerprint of a state, of 128 bits.
 pub(super) type Fingerprint = [u64; 2];
 
-/// How many bytes of a fingerprint are kept. Nearly all that a search remembers is these, and so
-/// there are only as many as make a collision unlikely among as many states as memory has room for.
-pub(super) const KEY: usize = 14;
+/// The number of bytes of a fingerprint that are kept. They take nearly all the memory of a search,
+/// so there are only as many as make a collision unlikely among the states that memory has room
+/// for.
+const KEY: usize = 14;
 
-/// The same, and eight bytes of the predecessor's.
-pub(super) const LINKED: usize = KEY + 8;
+/// The bytes of a fingerprint that are kept, and eight of the predecessor's.
+const LINKED: usize = KEY + 8;
 
-/// The bits by which states are told apart: those that are kept, and those that chose the shard.
+/// The number of bits by which states are told apart: those that are kept, and those that chose the
+/// shard.
 pub(in super::super) const BITS: u32 = 8 * KEY as u32 + SHARDS.ilog2();
 
-/// A set of fingerprints, each with the first half of its predecessor's if those are kept.
-///
-/// `BYTES` is [`KEY`] for fingerprints alone, or [`LINKED`].
-pub(super) struct Seen<const BYTES: usize> {
-    shards: Box<[Mutex<HashTable<[u8; BYTES]>>]>,
+/// A set of fingerprints, each with the first half of its predecessor's if runs are to be rebuilt.
+pub(super) enum Seen {
+    /// Fingerprints alone.
+    Unlinked(Shards<KEY>),
+    /// Fingerprints with predecessors.
+    Linked(Shards<LINKED>),
 }
 
-/// There is no room for more.
+/// The tables of a set, one per lock, with entries of so many bytes.
+pub(super) struct Shards<const BYTES: usize>(Box<[Mutex<HashTable<[u8; BYTES]>>]>);
+
+/// The error that there is no room for more.
 pub(super) struct Full;
 
-/// What is kept of a state: of its fingerprint the first half, and of the second what is above the
-/// bits that chose the shard, as far as there is room; then, if there is, its predecessor.
+/// Returns the entry of a state: the first half of its fingerprint, as many bytes of the second
+/// half as fit, without the bits that chose the shard, and its predecessor, if that fits.
 fn entry<const BYTES: usize>([first, second]: Fingerprint, predecessor: u64) -> [u8; BYTES] {
     let rest = second / SHARDS as u64;
     let mut bytes = [0; BYTES];
@@ -41,7 +47,7 @@ fn entry<const BYTES: usize>([first, second]: Fingerprint, predecessor: u64) -> 
     bytes
 }
 
-/// The eight bytes of an entry from a place on.
+/// Returns the eight bytes of an entry from a place on.
 fn half(entry: &[u8], at: usize) -> u64 {
     let bytes = entry.get(at..).and_then(<[u8]>::first_chunk);
     u64::from_le_bytes(bytes.copied().unwrap_or_default())
@@ -51,28 +57,36 @@ fn hash<const BYTES: usize>(entry: &[u8; BYTES]) -> u64 {
     half(entry, 0)
 }
 
-/// Whether two entries are of the same state.
+/// Returns whether two entries are of the same state.
 fn is_same<const BYTES: usize>(one: &[u8; BYTES], other: &[u8; BYTES]) -> bool {
     // The two halves overlap.
     [0, KEY - 8].map(|at| half(one, at)) == [0, KEY - 8].map(|at| half(other, at))
 }
 
-impl<const BYTES: usize> Seen<BYTES> {
-    pub(super) fn new() -> Self {
-        let shard = |_| Mutex::new(HashTable::new());
-        Self {
-            shards: (0..SHARDS).map(shard).collect(),
-        }
+/// Returns the shard that a state belongs to.
+pub(super) fn shard(fingerprint: Fingerprint) -> usize {
+    fingerprint[1] as usize % SHARDS
+}
+
+impl Seen {
+    /// Returns an empty set that keeps no predecessors.
+    pub(super) fn unlinked() -> Self {
+        Self::Unlinked(Shards::new())
     }
 
-    /// Which shard a state belongs to.
-    pub(super) fn shard(fingerprint: Fingerprint) -> usize {
-        fingerprint[1] as usize % SHARDS
+    /// Returns an empty set that keeps predecessors.
+    pub(super) fn linked() -> Self {
+        Self::Linked(Shards::new())
     }
 
-    /// Inserts a batch of states that all belong to `shard`, each with its predecessor, and says
-    /// which are new, by their places in the batch. Nothing is inserted if that takes more memory
-    /// than `may_grow_by` allows, in bytes.
+    /// Returns whether predecessors are kept.
+    pub(super) fn is_linked(&self) -> bool {
+        matches!(self, Self::Linked(_))
+    }
+
+    /// Inserts a batch of states that all belong to `shard`, each with its predecessor, and adds
+    /// the places in the batch of those that are new to `new`. Nothing is inserted if that takes
+    /// more memory than `may_grow_by` allows, in bytes.
     pub(super) fn insert(
         &self,
         shard: usize,
@@ -80,10 +94,58 @@ impl<const BYTES: usize> Seen<BYTES> {
         may_grow_by: impl FnOnce(usize) -> bool,
         new: &mut Vec<usize>,
     ) -> Result<(), Full> {
+        match self {
+            Self::Unlinked(shards) => shards.insert(shard, batch, may_grow_by, new),
+            Self::Linked(shards) => shards.insert(shard, batch, may_grow_by, new),
+        }
+    }
+
+    /// Returns the first halves of the fingerprints on the way to a state, from the first state on;
+    /// the state's alone if predecessors are not kept.
+    ///
+    /// Two states hardly ever have the first half in common. If they do, no step leads on along the
+    /// way, and the caller notices.
+    pub(super) fn way_to(&self, end: u64, start: u64) -> Vec<u64> {
+        let mut way = vec![end];
+        let mut at = end;
+        while at != start {
+            match self.predecessor(at) {
+                Some(predecessor) if way.len() <= u16::MAX.into() => at = predecessor,
+                _ => break,
+            }
+            way.push(at);
+        }
+        way.reverse();
+        way
+    }
+
+    fn predecessor(&self, of: u64) -> Option<u64> {
+        let Self::Linked(Shards(shards)) = self else {
+            return None;
+        };
+        shards.iter().find_map(|shard| {
+            let table = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = table.find(of, |entry| hash(entry) == of);
+            found.map(|entry| half(entry, KEY))
+        })
+    }
+}
+
+impl<const BYTES: usize> Shards<BYTES> {
+    fn new() -> Self {
+        let shard = |_| Mutex::new(HashTable::new());
+        Self((0..SHARDS).map(shard).collect())
+    }
+
+    fn insert(
+        &self,
+        shard: usize,
+        batch: &[(Fingerprint, u64)],
+        may_grow_by: impl FnOnce(usize) -> bool,
+        new: &mut Vec<usize>,
+    ) -> Result<(), Full> {
         // A panic of another thread cannot leave the set half-changed, so that it stays usable.
-        let mut table = self.shards[shard]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.0[shard].lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() + batch.len() > table.capacity() {
             let before = table.allocation_size();
             // The new allocation is about twice the old one, which is freed when it is filled.
@@ -115,38 +177,13 @@ impl<const BYTES: usize> Seen<BYTES> {
     }
 }
 
-impl Seen<LINKED> {
-    /// The first halves of the fingerprints on the way to a state, from the first state on.
-    ///
-    /// That two states have the first half in common is unlikely, and noticed: whoever follows the
-    /// way finds no step to take.
-    pub(super) fn way_to(&self, end: u64, start: u64) -> Vec<u64> {
-        let mut way = vec![end];
-        let mut at = end;
-        while at != start {
-            let found = self.shards.iter().find_map(|shard| {
-                let table = shard.lock().unwrap_or_else(PoisonError::into_inner);
-                let found = table.find(at, |entry| hash(entry) == at);
-                found.map(|entry| half(entry, KEY))
-            });
-            match found {
-                Some(predecessor) if way.len() <= u16::MAX.into() => at = predecessor,
-                _ => break,
-            }
-            way.push(at);
-        }
-        way.reverse();
-        way
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_state_is_new_once() {
-        let seen = Seen::<KEY>::new();
+        let seen = Seen::unlinked();
         let mut new = Vec::new();
         let batch = [([1, 0], 0), ([2, 0], 0), ([1, 0], 9), ([1, 64], 0)];
         assert!(seen.insert(0, &batch, |_| true, &mut new).is_ok());
@@ -161,8 +198,8 @@ mod tests {
         let told = (0..128).filter(|bit| {
             let flipped = (1_u128 << bit).to_le_bytes();
             let print = [half(&flipped, 0), half(&flipped, 8)];
-            let shard = Seen::<KEY>::shard(print);
-            let (seen, mut new) = (Seen::<KEY>::new(), Vec::new());
+            let shard = super::shard(print);
+            let (seen, mut new) = (Seen::unlinked(), Vec::new());
             let batch = [([0, shard as u64], 0), (print, 0)];
             assert!(seen.insert(shard, &batch, |_| true, &mut new).is_ok());
             shard > 0 || new == [0, 1]
@@ -172,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_set_that_must_not_grow_takes_nothing() {
-        let seen = Seen::<KEY>::new();
+        let seen = Seen::unlinked();
         let mut new = Vec::new();
         assert!(seen.insert(0, &[([1, 0], 0)], |_| false, &mut new).is_err());
         assert!(new.is_empty());
@@ -180,11 +217,11 @@ mod tests {
 
     #[test]
     fn the_way_back_is_found() {
-        let seen = Seen::<LINKED>::new();
+        let seen = Seen::linked();
         let mut new = Vec::new();
         for (at, before) in [(5, 5), (6, 5), (7, 6), (8, 7)] {
             let batch = [([at, at], before)];
-            let shard = Seen::<LINKED>::shard([at, at]);
+            let shard = super::shard([at, at]);
             assert!(seen.insert(shard, &batch, |_| true, &mut new).is_ok());
         }
         assert_eq!(seen.way_to(8, 5), [5, 6, 7, 8]);

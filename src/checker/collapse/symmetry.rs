@@ -1,15 +1,15 @@
-//! One state for all that differ by a permutation only.
+//! The search for one state that represents all that differ by a permutation only.
 //!
-//! To try every permutation on every state is what makes symmetry expensive. Most can be ruled out
-//! at a glance: each id that may be permuted gets a *mark*, a number that says how the state looks
-//! from where it stands, and only permutations that sort the marks are tried. Marks go along with
+//! Symmetry is expensive if every permutation is tried on every state. Most can be ruled out
+//! quickly: each id that may be permuted gets a *mark*, a number that tells how the state looks
+//! from that id, and only permutations that sort the marks are tried. Marks go along with
 //! permutations (the mark of an id's image in the image of a state is its mark in the state), so
 //! all images of a state are tried under permutations that lead to the same states, and the least
 //! of those is the same for all. Where marks are equal, every order of them is tried: a mark that
-//! tells too little costs time, and nothing else.
+//! tells too little costs nothing but time.
 
-use super::super::part::Permutation;
-use super::super::world::PERMUTED_MAX;
+use super::super::permutation::{PERMUTED_MAX, Permutation};
+
 use stateright::actor::Id;
 
 /// The marks of a part, one per id that may be permuted, by class; the rest is zero.
@@ -17,14 +17,14 @@ use stateright::actor::Id;
 pub(super) struct Marks(pub(super) [u32; PERMUTED_MAX]);
 
 impl Marks {
-    /// The marks of a whole and one more part.
+    /// Returns the marks of a whole and one more part.
     pub(super) fn plus(mut self, more: Self) -> Self {
         let both = self.0.iter_mut().zip(more.0);
         both.for_each(|(mark, more)| *mark = mark.wrapping_add(more));
         self
     }
 
-    /// The marks of a whole without one of its parts.
+    /// Returns the marks of a whole without one of its parts.
     pub(super) fn minus(mut self, less: Self) -> Self {
         let both = self.0.iter_mut().zip(less.0);
         both.for_each(|(mark, less)| *mark = mark.wrapping_sub(less));
@@ -46,12 +46,13 @@ pub(super) struct Symmetry {
 pub(super) struct Twins {
     swaps: [u32; PERMUTED_MAX],
     count: usize,
-    /// How many permutations the swaps generate.
+    /// The number of permutations that the swaps generate.
     pub(super) orders: usize,
 }
 
 impl Twins {
-    /// The places in the group of permutations that swap two neighbours with equal marks.
+    /// Returns the places in the group of the permutations that swap two neighbours with equal
+    /// marks.
     pub(super) fn swaps(&self) -> impl Iterator<Item = usize> {
         self.swaps[..self.count].iter().map(|place| *place as usize)
     }
@@ -59,16 +60,16 @@ impl Twins {
 
 struct Class {
     members: Vec<Id>,
-    /// Where in the group a permutation is that swaps member `i` with the next.
+    /// The place in the group of a permutation that swaps member `i` with the next.
     swaps: Vec<usize>,
-    /// Where in the group a permutation is that gives the members these ranks, the rank of member
-    /// `i` counting `len^i`, apart from what it does to other classes.
+    /// The place in the group of a permutation that gives the members these ranks, the rank of
+    /// member `i` counting `len^i`, and leaves other classes alone.
     offsets: Vec<usize>,
 }
 
 impl Symmetry {
-    /// The symmetry of a group that contains, for any choice of one permutation of each of its
-    /// members' classes, exactly one element.
+    /// Returns the symmetry of a group that contains, for any choice of one permutation of each of
+    /// its members' classes, exactly one element.
     pub(super) fn new(group: &[Permutation]) -> Self {
         let Some(still) = group.first() else {
             return Self {
@@ -120,13 +121,13 @@ impl Symmetry {
         }
     }
 
-    /// How many permutations there are.
+    /// Returns the number of permutations.
     pub(super) fn order(&self) -> usize {
         self.order
     }
 
-    /// A part's marks. `hash` is the part's hash under a map of ids.
-    pub(super) fn mark(&self, hash: impl Fn(&Permutation) -> u128) -> Marks {
+    /// Returns a part's marks. `hash` is the part's hash under a map of ids.
+    pub(super) fn mark(&self, hash: &dyn Fn(&Permutation) -> u128) -> Marks {
         let mut marks = Marks::default();
         for (mark, views) in marks.0.iter_mut().zip(&self.views) {
             for view in views {
@@ -136,8 +137,8 @@ impl Symmetry {
         marks
     }
 
-    /// The place in the group of a permutation that sorts these marks, which are sorted by it.
-    /// Where marks are equal, ids keep their order.
+    /// Sorts these marks, and returns the place in the group of a permutation that does so. Where
+    /// marks are equal, ids keep their order.
     pub(super) fn sort(&self, marks: &mut Marks) -> usize {
         let (mut place, mut rest) = (0, marks.0.as_mut_slice());
         for class in &self.classes {
@@ -150,14 +151,14 @@ impl Symmetry {
         place
     }
 
-    /// The class of an id: equal for two ids that a permutation maps to one another, and for no
-    /// others.
+    /// Returns the class of an id: equal for two ids that a permutation maps to one another, and
+    /// for no others.
     pub(super) fn class(&self, id: Id) -> usize {
         let class = self.classes.iter().find(|it| it.members.contains(&id));
         usize::from(class.map_or(id, |class| class.members[0]))
     }
 
-    /// The marks that the image of a part with these marks must have.
+    /// Returns the marks that the image of a part with these marks must have.
     pub(super) fn turned(&self, marks: &Marks, by: &Permutation) -> Marks {
         let members = || self.classes.iter().flat_map(|class| &class.members);
         let mut turned = Marks::default();
@@ -170,7 +171,7 @@ impl Symmetry {
         turned
     }
 
-    /// The mark of an id among those of a part; zero if it is never permuted.
+    /// Returns the mark of an id among those of a part; zero if it is never permuted.
     pub(super) fn look(&self, marks: &Marks, id: Id) -> u32 {
         let members = self.classes.iter().flat_map(|class| &class.members);
         let mut marked = members.zip(marks.0);
@@ -178,7 +179,7 @@ impl Symmetry {
         mark.map_or(0, |(_, mark)| mark)
     }
 
-    /// The ids with equal marks, when marks are sorted.
+    /// Returns the ids with equal marks, given that marks are sorted.
     pub(super) fn twins(&self, marks: &Marks) -> Twins {
         let mut twins = Twins {
             orders: 1,
@@ -221,11 +222,11 @@ impl Symmetry {
     }
 }
 
-/// How a part looks from each of the ids that may be permuted.
+/// Returns the views of a part from each of the ids that may be permuted.
 ///
-/// From where an id stands, the others of its class are all the same; and so are, if there are
-/// many, those of another class. What is left is added up over the orders of the other classes,
-/// so that the mark does not depend on what they are called.
+/// From an id, the others of its class look all the same; so do those of another class if there are
+/// many. The rest is added up over the orders of the other classes, so that the mark does not
+/// depend on how their members are called.
 fn views(classes: &[Class], group: &[Permutation]) -> Vec<Vec<Permutation>> {
     let mut views = Vec::new();
     for (index, class) in classes.iter().enumerate() {
@@ -261,7 +262,7 @@ impl Class {
         digits.fold(0, |code, member| code * self.members.len() + rank(*member))
     }
 
-    /// Sorts the marks, and says where in the group the permutation is that does.
+    /// Sorts the marks, and returns the place in the group of the permutation that does so.
     fn sort(&self, marks: &mut [u32]) -> usize {
         let count = marks.len();
         let (mut ranks, mut copy) = ([0; PERMUTED_MAX], [0; PERMUTED_MAX]);

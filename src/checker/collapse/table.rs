@@ -1,6 +1,7 @@
 //! Values that are stored once and named by small numbers, and caches of what was looked up.
 
 use hashbrown::{HashMap, HashTable};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// A value's number in its [`Table`].
@@ -9,7 +10,7 @@ pub(super) type Index = u32;
 /// The number of nothing.
 pub(super) const NONE: Index = Index::MAX;
 
-/// How many locks share the work of a table.
+/// The number of locks that share the work of a table.
 const SHARDS: usize = 64;
 
 /// Distinct values, numbered from 0 as they come. Reading takes no lock.
@@ -30,7 +31,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// The value of a number that this table gave out.
+    /// Returns the value of a number that this table gave out.
     pub(super) fn get(&self, index: Index) -> &T {
         &self.values[index as usize]
     }
@@ -40,8 +41,8 @@ impl<T> Table<T> {
         self.values.count()
     }
 
-    /// The number of the value with this hash that `is_it`, made now if there is none yet. `make`
-    /// must not look into this table.
+    /// Returns the number of the value with this hash that `is_it`, which is made if there is none
+    /// yet. `make` must not look into this table.
     ///
     /// # Panics
     /// If there are 2³² − 1 values already, which no memory holds.
@@ -65,14 +66,14 @@ impl<T> Table<T> {
     }
 }
 
-/// 128 well-mixed bits of a string of numbers.
+/// Returns 128 well-mixed bits of a string of numbers.
 pub(super) fn fingerprint(words: &[u32]) -> [u64; 2] {
     let hash = xxhash_rust::xxh3::xxh3_128(bytemuck::cast_slice(words));
     // The halves of one hash.
     [hash as u64, (hash >> 64) as u64]
 }
 
-/// What was computed lately, each result in the one place that its key leads to.
+/// Results that were computed lately, each in the one place that its key leads to.
 ///
 /// It forgets what others displace, so that a look-up is one access to memory. It grows when it
 /// forgets much, up to a limit.
@@ -81,7 +82,7 @@ pub(super) struct Cache<const KEY: usize> {
     misses: usize,
 }
 
-/// A cache has no more than so many places.
+/// The number of places that a cache has at most.
 const PLACES_MAX: usize = 1 << 21;
 
 impl<const KEY: usize> Cache<KEY> {
@@ -96,7 +97,7 @@ impl<const KEY: usize> Cache<KEY> {
         vec![([u64::MAX; KEY], NONE); places].into_boxed_slice()
     }
 
-    /// The result for `key`, looked up or made. No key is all ones.
+    /// Returns the result for `key`, looked up or made. No key is all ones.
     #[inline]
     pub(super) fn get(&mut self, key: [u64; KEY], make: impl FnOnce() -> Index) -> Index {
         let place = self.place(key);
@@ -131,7 +132,7 @@ impl<const KEY: usize> Cache<KEY> {
     }
 }
 
-/// What is dear to compute and asked for by all threads: computed once, and kept.
+/// Results that are expensive to compute and that all threads ask for: computed once, and kept.
 pub(super) struct Memo {
     shards: Box<[Mutex<HashMap<u64, Index>>]>,
 }
@@ -144,8 +145,8 @@ impl Memo {
         }
     }
 
-    /// The result for a pair of numbers, looked up or made. Two threads that ask at once may both
-    /// make it, and make the same.
+    /// Returns the result for a pair of numbers, looked up or made. Two threads that ask at once
+    /// may both make it, and make the same.
     pub(super) fn get(&self, a: Index, b: Index, make: impl FnOnce() -> Index) -> Index {
         let [key] = pair(a, b);
         let spread = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -160,7 +161,28 @@ impl Memo {
     }
 }
 
-/// Two numbers as one key.
+/// The numbers of those images of a part under permutations that anybody asked for.
+pub(super) struct Images(Box<[AtomicU32]>);
+
+impl Images {
+    pub(super) fn new(order: usize) -> Self {
+        Self((0..order).map(|_| AtomicU32::new(NONE)).collect())
+    }
+
+    /// Returns the image under the permutation at `place`, looked up or made.
+    pub(super) fn get(&self, place: usize, make: impl FnOnce() -> Index) -> Index {
+        // A thread that reads a number must find what it stands for.
+        let known = self.0[place].load(Ordering::Acquire);
+        if known != NONE {
+            return known;
+        }
+        let image = make();
+        self.0[place].store(image, Ordering::Release);
+        image
+    }
+}
+
+/// Returns two numbers as one key.
 pub(super) fn pair(a: Index, b: Index) -> [u64; 1] {
     [u64::from(a) << 32 | u64::from(b)]
 }

@@ -1,49 +1,51 @@
-//! Which of two independent steps need not be taken.
+//! The choice of one order of two independent steps.
 
-use super::super::part::Permutation;
-use super::parts::{CELLS, Effect};
+use super::super::permutation::Permutation;
+use super::menu::Effect;
 use super::table::{Index, NONE};
+use super::words::CELLS;
 
-/// What is known of an actor's last step before a state, as flags: whether it can be the very last,
-/// that is, whether it leads to this state from another; and, if so, what matters for that.
+/// An actor's last step before a state, as flags: whether it can be the very last step, that is,
+/// whether it leads to this state from another, and the facts on which that depends.
 ///
 /// Let a step *a* lead from *p* to *t*, and *b*, of another actor, from *t* to *u*. If *a* sent
-/// nothing to the actor of *b*, or nothing that *b* needs, then *b* could be taken at *p*
-/// already; and *a* after it, for what others send takes no step away (and what they make the
-/// observer forget does not either, if *a* used no message that may be moot by then). Both orders
-/// lead to *u*, in as many steps: *a* can be the last step before *u* too. (If all that *a* does
-/// is to say again what the actor of *b* is deaf to after *b*, then *u* is where *b* leads from
-/// *p*, one level above. A burst that counts only for what its last step says, but has moved
-/// before that, does not commute with such a *b*: [`Wake::of`] is told that it said more than one
-/// thing.) It is enough to take one of the two as the last: the one whose actor comes last. Of
-/// actors that a permutation maps to one another that is for the looks of their cells in *u* to
-/// decide, so that it does not depend on what they are called; of others, for their numbers.
+/// nothing to the actor of *b*, or nothing that *b* needs, then *b* could be taken at *p* already;
+/// and *a* after it, for what others send takes no step away (and what they make the observer
+/// forget does not either, if *a* used no message that may be moot by then). Both orders lead to
+/// *u*, in as many steps: *a* can be the last step before *u* too. (If all that *a* does is to say
+/// again what the actor of *b* is deaf to after *b*, then *u* is where *b* leads from *p*, one
+/// level above. A burst that counts only for what its last step says, but has moved before that,
+/// does not commute with such a *b*: [`Wake::of`] is told that it said more than one thing.) It is
+/// enough to take one of the two as the last: the one whose actor comes last. For actors that a
+/// permutation maps to one another, the looks of their cells in *u* decide that, so that it does
+/// not depend on how they are called; for others, their numbers do.
 ///
-/// No state is lost, and none is found later. Of the steps to *u* from all states one level above,
-/// consider one whose actor comes last. It is taken, for if it were not, there would be a step to
-/// *u* from that level whose actor comes even later.
+/// No state is lost, and none is found later. Among the steps to *u* from all states one level
+/// above, consider one whose actor comes last. The search takes it; otherwise there would be a step
+/// to *u* from that level whose actor comes even later.
 ///
-/// Written down as one number: the lower half is the number of what it said, if it said one thing,
-/// to one actor or to many, changed no cell but its own in any other way, and counts whoever hears
-/// it.
+/// The step is written as one number. The lower half is the number of what it said, if it said one
+/// thing, to one actor or to many, changed no cell but its own in any other way, and counts whoever
+/// hears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wake(u32);
 
 impl Wake {
-    /// The step can be the last.
+    /// The flag of a step that can be the last.
     const LAST: u32 = 1 << 31;
-    /// It changed the record.
+    /// The flag of a step that changed the record.
     const RECORDS: u32 = 1 << 30;
-    /// It may have used a message that another step would have made moot.
+    /// The flag of a step that may have used a message that another step would have made moot.
     const FRAGILE: u32 = 1 << 29;
-    /// How many flags there are, below the others, for the other actors whose cells it changed.
+    /// The number of flags, below the others, for the other actors whose cells the step changed.
     const FLAGS: usize = 13;
-    /// It said more than one thing, or something whose number is too large, or nothing.
+    /// The mark of a step that said more than one thing, or something whose number is too large, or
+    /// nothing.
     const UNSAID: u32 = 0xFFFF;
-    /// No last step is known.
+    /// The word if no last step is known.
     pub(super) const NONE: Self = Self(Self::UNSAID);
 
-    /// The flag of an actor, which it may share with others if there are many.
+    /// Returns the flag of an actor, which it may share with others if there are many.
     #[inline]
     fn flag(actor: usize) -> u32 {
         1 << (16 + actor % Self::FLAGS)
@@ -53,8 +55,8 @@ impl Wake {
         Self(flags | said.min(Self::UNSAID))
     }
 
-    /// A step of `actor` from one state to another, which said one thing or did not; fragile if its
-    /// inbox held messages that may be moot.
+    /// Describes a step of `actor` from one state to another. It is fragile if the inbox held
+    /// messages that may be moot, and `said` is the one thing that it said, or [`NONE`].
     pub(super) fn of(
         actor: usize,
         is_fragile: bool,
@@ -70,17 +72,17 @@ impl Wake {
         Self::new(Self::LAST | records | fragile | touched, said)
     }
 
-    /// The number that it is written down as.
+    /// Returns the step as a number.
     pub(super) fn word(self) -> u32 {
         self.0
     }
 
-    /// Reads what is written down of one or more last steps.
+    /// Reads the numbers of last steps.
     pub(super) fn read(words: &[u32]) -> impl Iterator<Item = Self> {
         words.iter().map(|word| Self(*word))
     }
 
-    /// What it said, or [`NONE`].
+    /// Returns the number of the one thing that the step said, or [`NONE`].
     fn said(self) -> Index {
         match self.0 & Self::UNSAID {
             Self::UNSAID => NONE,
@@ -93,15 +95,16 @@ impl Wake {
         self.0 & flag != 0
     }
 
-    /// Whether a last step is known.
+    /// Returns whether a last step is known.
     #[inline]
     pub(super) fn is_last(self) -> bool {
         self.is(Self::LAST)
     }
 
-    /// Whether the step can be the last even after an effect of `actor`, whose cell had `memory` in
-    /// what the observer's memory depends on. `commutes` says whether records do, and `needs` which
-    /// things that were said to it the effect needs to have heard.
+    /// Returns whether the step can be the last even after an effect of `actor`, whose cell had the
+    /// part `memory` that the observer's memory depends on. `commutes` tells whether records
+    /// commute, and `needs` whether the effect needs to have heard a thing that was said to the
+    /// actor.
     pub(super) fn outlasts(
         self,
         actor: usize,
@@ -123,14 +126,14 @@ impl Wake {
         is_in_order && is_robust
     }
 
-    /// The same step with its actors permuted, and what it said with them.
+    /// Returns the same step with its actors permuted, and what it said with them.
     pub(super) fn image(
         self,
         by: &Permutation,
         actors: usize,
         said: impl FnOnce(Index) -> Index,
     ) -> Self {
-        // A flag that is shared goes wherever any of those goes who may have raised it.
+        // A shared flag goes to the images of all actors that may have raised it.
         let others = (0..actors).filter(|other| self.is(Self::flag(*other)));
         let images = others.map(|other| Self::flag(usize::from(by.apply(other.into()))));
         let flags = self.0 & (Self::LAST | Self::RECORDS | Self::FRAGILE);

@@ -2,6 +2,7 @@
 //! hand. Whoever trusts a verdict trusts the world that it was reached in.
 
 mod brute;
+mod calls;
 mod engines;
 mod fast;
 mod global;

@@ -1,0 +1,212 @@
+//! The steps of actors: each handler runs once per core and message.
+
+use super::super::super::part::Part;
+use super::super::super::state::{Action, ActionOf};
+use super::super::super::system::System;
+use super::super::menu::{Effect, Menu, Sending, Sent};
+use super::super::table::{Index, NONE};
+use super::super::words::{BROKEN, crashes};
+use super::{Core, Parts, Reaction};
+use hashbrown::HashMap;
+use stateright::actor::Envelope;
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+impl<S: System> Parts<'_, S> {
+    /// Runs a handler, or another step, in the actor's own world.
+    fn react(&self, from: Index, action: &ActionOf<S>) -> Reaction {
+        let Core { alone, id, .. } = self.core(from);
+        let acted = self.world.act(alone, action);
+        let index = usize::from(*id);
+        if self.world.audits() {
+            self.world
+                .audit_step(alone, &acted.state, *id, acted.crashes > 0);
+        }
+        let sent = acted.sent.iter().cloned();
+        let mut sent: Vec<Index> = sent.map(|it| self.intern_message(it)).collect();
+        sent.sort_unstable();
+        sent.dedup();
+        let shown = [&alone.shown[index], &acted.state.shown[index]];
+        let core = self.intern_core(&acted.state, *id);
+        let aspect = |core| self.core(core).aspects[S::ASPECT_OF_RECORD];
+        let is_seen = aspect(core) != aspect(from);
+        let change = is_seen.then(|| self.intern_change(shown.map(Part::clone)));
+        let broken = u32::from(self.world.broken(shown[0], shown[1]));
+        Reaction {
+            core,
+            sent: sent.into_boxed_slice(),
+            shows: shown[0].address() != shown[1].address(),
+            change: change.unwrap_or(NONE),
+            tally: acted.crashes as u32 | broken << BROKEN,
+        }
+    }
+
+    /// Returns the reactions of an actor that need no message.
+    fn moves(&self, core: Index) -> &[Reaction] {
+        let it = self.core(core);
+        it.moves.get_or_init(|| {
+            let mut moves = Vec::new();
+            self.world.moves(&it.alone, it.id, &mut moves);
+            moves
+                .iter()
+                .map(|action| self.react(core, action))
+                .collect()
+        })
+    }
+
+    /// Returns the reaction of an actor to a message.
+    fn delivery(&self, core: Index, message: Index) -> Arc<Reaction> {
+        let lock = || {
+            self.reactions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(&(core, message)) {
+            return Arc::clone(known);
+        }
+        let envelope = self.message(message).envelope.clone();
+        let reaction = Arc::new(self.react(core, &Action::Deliver(envelope)));
+        Arc::clone(lock().entry((core, message)).or_insert(reaction))
+    }
+
+    /// Returns the menu of a cell: the bursts that its actor may take.
+    pub(super) fn menu_of(&self, cell: Index) -> &Menu {
+        let make = || Menu::arrange(self.sendings(cell), |message| self.send(message));
+        self.cell(cell).menu.get_or_init(make)
+    }
+
+    /// Gives a message its rank when it is first sent.
+    fn send(&self, message: Index) -> Sent {
+        let it = self.message(message);
+        let to = usize::from(it.envelope.dst);
+        let next = || self.ranks[to].fetch_add(1, Ordering::Relaxed);
+        Sent {
+            message,
+            to: to as u32,
+            rank: *it.rank.get_or_init(next),
+        }
+    }
+
+    /// Returns each burst from a cell: steps that nobody sees, and one that others may see.
+    fn sendings(&self, cell: Index) -> Vec<Sending> {
+        let options = self.world.options();
+        let mut all: Vec<Sending> = Vec::new();
+        let mut places = HashMap::new();
+        let mut hidden = vec![(cell, 0, Vec::new())];
+        let mut known = HashSet::from([(cell, 0)]);
+        while let Some((at, before, heard)) = hidden.pop() {
+            self.reactions(at, &mut |reaction, after, message| {
+                let tally = before + reaction.tally;
+                let is_silent = reaction.sent.is_empty() && !reaction.shows;
+                let is_loop = after == at;
+                if is_silent && is_loop || crashes(tally) as usize > options.crashes {
+                    return;
+                }
+                if is_silent && options.postpones {
+                    if known.insert((after, tally)) {
+                        hidden.push((after, tally, self.hear(&heard, message)));
+                    }
+                    return;
+                }
+                let needs = self.hear(&heard, message);
+                // Different ways to the same end are one burst.
+                let end = (after, reaction.sent.clone(), tally);
+                match places.get(&end).filter(|_| options.postpones) {
+                    Some(place) => {
+                        let known: &mut Sending = &mut all[*place];
+                        known.step.is_loop &= is_loop;
+                        known.needs.retain(|it| needs.contains(it));
+                    }
+                    None => {
+                        places.insert(end, all.len());
+                        let step = self.effect(cell, reaction, after);
+                        all.push(Sending {
+                            step: Effect {
+                                tally,
+                                is_loop,
+                                ..step
+                            },
+                            sent: reaction.sent.clone(),
+                            needs,
+                        });
+                    }
+                }
+            });
+        }
+        all
+    }
+
+    /// Returns the things that were heard, and the one that a message says.
+    fn hear(&self, heard: &[Index], message: Option<Index>) -> Vec<Index> {
+        let mut all = heard.to_vec();
+        all.extend(message.map(|message| self.saying(message)));
+        all
+    }
+
+    /// Returns the number of a message's content and sender, whatever its receiver: that of the
+    /// message by which its sender would say it to itself.
+    fn saying(&self, message: Index) -> Index {
+        let it = self.message(message);
+        let known = it.saying.load(Ordering::Acquire);
+        if known != NONE {
+            return known;
+        }
+        let mut envelope = Envelope::clone(&it.envelope);
+        envelope.dst = envelope.src;
+        let saying = self.intern_message(self.world.envelope(envelope));
+        it.saying.store(saying, Ordering::Release);
+        saying
+    }
+
+    /// Returns the one thing that messages say, or [`NONE`].
+    fn says(&self, sent: &[Index]) -> Index {
+        let mut sayings = sent.iter().map(|message| self.saying(*message));
+        let first = sayings.next().unwrap_or(NONE);
+        if sayings.all(|it| it == first) {
+            first
+        } else {
+            NONE
+        }
+    }
+
+    /// Returns the effect of a burst from one cell to another that ends with this reaction.
+    fn effect(&self, from: Index, reaction: &Reaction, after: Index) -> Effect {
+        Effect {
+            cell: after,
+            sent: [0; 2],
+            needs: [0; 2],
+            is_loop: false,
+            shows: reaction.shows,
+            change: reaction.change,
+            memory: self.core_of(after).aspects[S::ASPECT_OF_MEMORY],
+            says: self.says(&reaction.sent),
+            look: self.cell(after).look,
+            moves: self.cell(after).core != self.cell(from).core,
+            tally: reaction.tally,
+            may_be_moot: self.cell(after).may_be_moot,
+        }
+    }
+
+    /// Visits every single step from a cell, with the cell that it leads to, and the message that
+    /// it takes.
+    fn reactions(&self, cell: Index, visit: &mut dyn FnMut(&Reaction, Index, Option<Index>)) {
+        let it = self.cell(cell);
+        let mut take = |reaction: &Reaction, message: Option<Index>| {
+            let alone = &self.core(reaction.core).alone;
+            let envelope = |message: &Index| &self.message(*message).envelope;
+            let mut inbox = it.inbox.to_vec();
+            inbox.retain(|message| !self.world.is_dropped(alone, envelope(message)));
+            visit(reaction, self.intern_cell(reaction.core, inbox), message);
+        };
+        let core = self.core(it.core);
+        for reaction in self.moves(it.core) {
+            take(reaction, None);
+        }
+        if core.alone.unsaved[usize::from(core.id)].is_none() {
+            for message in &it.inbox {
+                take(&self.delivery(it.core, *message), Some(*message));
+            }
+        }
+    }
+}
