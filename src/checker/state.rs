@@ -48,7 +48,7 @@ pub struct WorldState<S: System> {
     /// actors, of the hashes of the parts. Two states have the same one exactly if a permutation
     /// maps one to the other, apart from collisions of 128 bits. The collapse engine finds
     /// representatives in another way (`collapse/symmetry.rs`), for its states have no hashes to
-    /// add up; `models/crosscheck` compares the two.
+    /// add up; `models/tests/model/crosscheck` compares the two.
     pub(super) identity: u128,
 }
 
