@@ -27,8 +27,8 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "N", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(super) nodes: u32,
-    /// Directory in which the nodes keep their state; a temporary directory if not given. A cluster that is
-    /// run again in the same directory remembers what it decided.
+    /// Directory in which the nodes keep their state; a temporary directory if not given. A cluster
+    /// that is run again in the same directory remembers what it decided.
     #[arg(long, value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
     /// Faults of datagrams: the probabilities of loss, duplication and reordering, all or

@@ -237,28 +237,28 @@ impl Settings {
         Some(format!("{} {}", differs.0, differs.1))
     }
 
-    /// The configuration in words: all counts, and whatever differs from the default.
+    /// The configuration in words: all counts, and then whatever else differs from the default.
     #[must_use]
     pub fn describe(&self) -> String {
-        let parts = self.all.iter().filter_map(|(flag, value)| {
-            let name = flag.trim_start_matches('-').replace('-', " ");
-            let is_plain = self.plain.contains(&(flag.clone(), value.clone()));
-            Some(match value.as_str() {
-                "0" => return None,
-                "1" if name.ends_with('s') => format!("1 {}", singular(&name)),
-                count if name.ends_with('s') && count.parse::<u64>().is_ok() => {
-                    format!("{count} {name}")
-                }
-                _ if is_plain => return None,
-                "on" => name,
-                "off" => format!("no {name}"),
-                value => format!("{name} {value}"),
-            })
-        });
-        parts.collect::<Vec<_>>().join(", ")
+        let (mut counts, mut others) = (Vec::new(), Vec::new());
+        for given @ (flag, value) in &self.all {
+            let name = flag.trim_start_matches('-');
+            let is_count = name.ends_with('s') && value.parse::<u64>().is_ok();
+            match value.as_str() {
+                "0" => {}
+                "1" if is_count => counts.push(format!("1 {}", singular(name))),
+                _ if is_count => counts.push(format!("{value} {name}")),
+                _ if self.plain.contains(given) => {}
+                "on" => others.push(name.to_owned()),
+                _ => others.push(format!("{name} {value}")),
+            }
+        }
+        counts.append(&mut others);
+        counts.join(", ")
     }
 }
 
+/// `fast-rounds` becomes `fast-round`, and `crashes` becomes `crash`.
 fn singular(plural: &str) -> &str {
     let stem = plural
         .strip_suffix("es")

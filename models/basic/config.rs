@@ -32,6 +32,9 @@ pub enum Asks {
 /// A configuration to check.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Config {
+    /// The settings that all protocols share.
+    #[command(flatten)]
+    pub shared: Shared,
     /// One role per process, or all on each node.
     #[arg(long, value_enum, default_value_t = Layout::Separated)]
     pub layout: Layout,
@@ -51,9 +54,6 @@ pub struct Config {
     /// Proposers that a client asks: all, or one, in turn.
     #[arg(long, value_enum, default_value_t = Asks::All)]
     pub ask: Asks,
-    /// The settings that all protocols share.
-    #[command(flatten)]
-    pub shared: Shared,
 }
 
 /// More learners than this are of no use: each decides by itself.

@@ -14,6 +14,9 @@ use synod::rounds::Rounds;
 /// A configuration to check.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Config {
+    /// The settings that all protocols share.
+    #[command(flatten)]
+    pub shared: Shared,
     /// One role per process, or all on each node.
     #[arg(long, value_enum, default_value_t = Layout::Separated)]
     pub layout: Layout,
@@ -31,9 +34,6 @@ pub struct Config {
     /// majorities, and the smallest fast quorums that go with them.
     #[arg(long, value_name = "SPEC")]
     pub quorums: Option<FastSpec>,
-    /// The settings that all protocols share.
-    #[command(flatten)]
-    pub shared: Shared,
 }
 
 impl Default for Config {

@@ -42,6 +42,9 @@ pub enum Reads {
 /// A configuration to check.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Config {
+    /// The settings that all protocols share.
+    #[command(flatten)]
+    pub shared: Shared,
     /// The processes that play the roles.
     #[arg(long, value_enum, default_value_t = Layout::Separated)]
     pub layout: Layout,
@@ -90,9 +93,6 @@ pub struct Config {
     /// stop.
     #[arg(long, value_name = "DRIFT,END", value_parser = pair, default_value = "1,5")]
     pub clocks: (u64, u64),
-    /// The settings that all protocols share.
-    #[command(flatten)]
-    pub shared: Shared,
 }
 
 impl Default for Config {

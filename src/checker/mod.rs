@@ -90,7 +90,8 @@
 //!
 //! Everything else about a [`System`] has a default: the observer's record, the hidden parts of
 //! actors, interchangeable actors, messages that no longer matter. `models/basic` uses it all.
-//! The tests of the checker are in `models/tests/model/crosscheck`: they compare it with stateright's own
+//! The tests of the checker are in `models/tests/model/crosscheck`: they compare it with
+//! stateright's own
 //! `ActorModel`, with stateright's checkers, and with an enumeration by hand.
 
 mod audit;

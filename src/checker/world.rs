@@ -22,8 +22,8 @@ use std::sync::atomic::AtomicBool;
 /// - **Disk**: see [`StorageMode`](super::StorageMode).
 ///
 /// A step changes something. Two states count as one if they differ only by a permutation of
-/// interchangeable actors; paths still show concrete states. `models/tests/model/crosscheck` compares this
-/// world with stateright's `ActorModel` and with an enumeration by hand.
+/// interchangeable actors; paths still show concrete states. `models/tests/model/crosscheck`
+/// compares this world with stateright's `ActorModel` and with an enumeration by hand.
 pub struct World<S: System> {
     pub(super) system: S,
     pub(super) options: Options,

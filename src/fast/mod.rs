@@ -108,7 +108,7 @@ pub enum Message<V> {
         /// The acceptor's highest vote.
         vote: Option<Vote<V>>,
     },
-    /// Phase 2a of a fast ballot, coordinator to acceptors: vote for what a client asks for.
+    /// Phase 2a, coordinator to acceptors: in a fast ballot, vote for what a client asks for.
     Any {
         /// The ballot.
         ballot: Ballot,

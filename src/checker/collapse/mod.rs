@@ -11,8 +11,8 @@
 //! one order of independent steps is enough ([`wake`]).
 //!
 //! The search itself knows numbers and no actors ([`numbered`]), so that there is one copy of it in
-//! a program, whatever the number of systems. `models/tests/model/crosscheck` compares its results with those
-//! of stateright's checker and of an enumeration by hand.
+//! a program, whatever the number of systems. `models/tests/model/crosscheck` compares its results
+//! with those of stateright's checker and of an enumeration by hand.
 
 mod ahead;
 mod canonical;
