@@ -4,7 +4,7 @@
 //! guard by guard, and also names the broken [`Rule`].
 
 use super::event::{Event, Votes};
-use super::rule::{Rule, Violation};
+use super::rule::{Rule, Verdict, Violation};
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{OrNone, Vote};
@@ -55,7 +55,7 @@ impl Judge {
         Ok(())
     }
 
-    fn may_happen(&self, event: &Event) -> Result<(), Violation> {
+    fn may_happen(&self, event: &Event) -> Verdict {
         match event {
             Event::Requested { .. } => Ok(()),
             Event::Promised {
@@ -84,18 +84,12 @@ impl Judge {
         }
     }
 
-    fn is_known(&self, acceptor: NodeId) -> Result<(), Violation> {
+    fn is_known(&self, acceptor: NodeId) -> Verdict {
         let is_known = self.quorums.acceptors().contains(acceptor);
         Rule::KnownAcceptor.ensure(is_known, || format!("{acceptor} is none"))
     }
 
-    fn may_promise(
-        &self,
-        acceptor: NodeId,
-        ballot: Ballot,
-        from: u64,
-        votes: &Votes,
-    ) -> Result<(), Violation> {
+    fn may_promise(&self, acceptor: NodeId, ballot: Ballot, from: u64, votes: &Votes) -> Verdict {
         self.is_known(acceptor)?;
         let promised = self.promises.get(&acceptor).copied();
         Rule::PromiseRises.ensure(promised < Some(ballot), || {
@@ -105,7 +99,7 @@ impl Judge {
     }
 
     /// Checks that a report has all the acceptor's votes in slots from one on, and no others.
-    fn is_report(&self, acceptor: NodeId, from: u64, votes: &Votes) -> Result<(), Violation> {
+    fn is_report(&self, acceptor: NodeId, from: u64, votes: &Votes) -> Verdict {
         let none = Log::new();
         let log = self.logs.get(&acceptor).unwrap_or(&none);
         let told: BTreeMap<u64, &Vote<u64>> = votes.iter().map(|(slot, it)| (*slot, it)).collect();
@@ -131,7 +125,7 @@ impl Judge {
         (*from <= slot).then(|| log.get(&slot))
     }
 
-    fn is_fresh(&self, slot: u64, ballot: Ballot) -> Result<(), Violation> {
+    fn is_fresh(&self, slot: u64, ballot: Ballot) -> Verdict {
         let at = &(slot, ballot);
         let is_used = self.proposals.contains_key(at) || self.openings.contains(at);
         Rule::BallotUsedOnce.ensure(!is_used, || {
@@ -170,12 +164,7 @@ impl Judge {
         Ok((highest, votes))
     }
 
-    fn may_propose(
-        &self,
-        slot: u64,
-        vote: &Vote<u64>,
-        quorum: AcceptorSet,
-    ) -> Result<(), Violation> {
+    fn may_propose(&self, slot: u64, vote: &Vote<u64>, quorum: AcceptorSet) -> Verdict {
         let Vote { ballot, value } = *vote;
         self.is_fresh(slot, ballot)?;
         let (highest, votes) = self.answers(slot, ballot, quorum)?;
@@ -200,7 +189,7 @@ impl Judge {
         Ok(())
     }
 
-    fn may_open(&self, slot: u64, ballot: Ballot, quorum: AcceptorSet) -> Result<(), Violation> {
+    fn may_open(&self, slot: u64, ballot: Ballot, quorum: AcceptorSet) -> Verdict {
         let is_fast = self.quorums.rounds().is_fast(ballot);
         Rule::FastBallotOpened.ensure(is_fast, || format!("{ballot} is classic"))?;
         self.is_fresh(slot, ballot)?;
@@ -210,7 +199,7 @@ impl Judge {
         })
     }
 
-    fn may_vote(&self, acceptor: NodeId, slot: u64, vote: &Vote<u64>) -> Result<(), Violation> {
+    fn may_vote(&self, acceptor: NodeId, slot: u64, vote: &Vote<u64>) -> Verdict {
         self.is_known(acceptor)?;
         let Vote { ballot, value } = *vote;
         let promised = self.promises.get(&acceptor).copied();
@@ -230,7 +219,7 @@ impl Judge {
     }
 
     /// Checks that a quorum has voted for a value in one ballot.
-    fn is_chosen(&self, slot: u64, vote: &Vote<u64>) -> Result<(), Violation> {
+    fn is_chosen(&self, slot: u64, vote: &Vote<u64>) -> Verdict {
         let Vote { ballot, value } = vote;
         let votes = self.votes.get(&(slot, *ballot)).into_iter().flatten();
         let voters = votes.filter(|(_, it)| *it == value);
@@ -240,12 +229,7 @@ impl Judge {
         })
     }
 
-    fn has_kept(
-        &self,
-        acceptor: NodeId,
-        promised: Option<Ballot>,
-        votes: &Votes,
-    ) -> Result<(), Violation> {
+    fn has_kept(&self, acceptor: NodeId, promised: Option<Ballot>, votes: &Votes) -> Verdict {
         self.is_known(acceptor)?;
         let known = self.promises.get(&acceptor).copied();
         Rule::PromiseKept.ensure(known == promised, || {

@@ -92,7 +92,7 @@ fn a_run_is_rejected_with_the_rule_that_it_breaks() {
     let lines: Vec<Value> = lines.map(|line| line.expect("JSON")).collect();
     let of = |judge: &str| lines.iter().find(|line| line["judge"] == judge);
     let rejection = &of("protocol").expect("a verdict")["rejection"];
-    assert_eq!(rejection["rule_name"], "promise-kept");
+    assert_eq!(rejection["rule_name"], "PromiseKept");
     let rule = rejection["rule"].as_str().expect("a sentence");
     assert!(
         rule.starts_with("an acceptor keeps its promise: "),

@@ -23,31 +23,34 @@ fn problem(protocol: impl Into<Value>, change: impl FnOnce(&mut Traces)) -> Prob
     }
 }
 
+/// Asserts that an error is of this kind.
+macro_rules! assert_kind {
+    ($error:expr, $kind:pat) => {{
+        let error = $error;
+        assert!(matches!(error, $kind), "{error}");
+    }};
+}
+
 #[test]
 fn a_line_that_cannot_be_part_of_a_trace_is_refused() {
     let found = problem("basic", |traces| traces.files[1].bytes.clear());
-    assert!(matches!(found, Problem::Empty), "{found}");
+    assert_kind!(found, Problem::Empty);
     let found = problem("basic", |traces| traces.write(1, &[json!({"node": 1})]));
-    assert!(matches!(found, Problem::NoRun), "{found}");
+    assert_kind!(found, Problem::NoRun);
     let found = problem("basic", |traces| traces.push(1, &json!("no step")));
-    assert!(matches!(found, Problem::Json(_)), "{found}");
-    let found = problem("basic", |traces| {
-        let other = json!({"cluster": 8, "nodes": 3, "protocol": "basic"});
-        traces.push(1, &json!({"run": other}));
-    });
-    assert!(matches!(found, Problem::OtherCluster), "{found}");
-    let found = problem("basic", |traces| {
-        let step = traces.lines(2).remove(1);
-        traces.push(1, &step);
-    });
-    let is_other = matches!(
+    assert_kind!(found, Problem::Json(_));
+    let other = json!({"cluster": 8, "nodes": 3, "protocol": "basic"});
+    let found = problem("basic", |traces| traces.push(1, &json!({"run": other})));
+    assert_kind!(found, Problem::OtherCluster);
+    let step = started("basic").lines(2).remove(1);
+    let found = problem("basic", |traces| traces.push(1, &step));
+    assert_kind!(
         found,
         Problem::OtherProcess {
             process: 2,
             owner: 1
         }
     );
-    assert!(is_other, "{found}");
 }
 
 #[test]
@@ -58,27 +61,23 @@ fn changes_of_the_durable_state_that_do_not_fit_together_are_refused() {
     let found = problem(multi.clone(), |traces| {
         traces.step(1, json!({"start": changes}), Value::Null, &[]);
     });
-    assert!(matches!(found, Problem::StartMisfit), "{found}");
+    assert_kind!(found, Problem::StartMisfit);
     let found = problem(multi, |traces| {
         traces.step(1, json!({"timeout": "Retry"}), changes, &[]);
     });
-    assert!(matches!(found, Problem::SaveMisfit(_)), "{found}");
+    assert_kind!(found, Problem::SaveMisfit(_));
 }
 
 #[test]
 fn files_that_are_not_of_one_run_are_refused() {
-    let refusal = |files: &[_]| certify(files).expect_err("not one run");
+    let error = |files: &[_]| certify(files).expect_err("not one run");
     let files = started("basic").files;
-    let error = refusal(&[]);
-    assert!(matches!(error, Error::NoTraces), "{error}");
-    let error = refusal(&files[..2]);
-    let is_missing = matches!(error, Error::MissingNode { node: 2, nodes: 3 });
-    assert!(is_missing, "{error}");
-    let error = refusal(&[files[0].clone(), files[0].clone()]);
-    let is_same = matches!(error, Error::SameProcess { process: 0, .. });
-    assert!(is_same, "{error}");
-    let error = refusal(&[files[0].clone(), started("fast").files[1].clone()]);
-    assert!(matches!(error, Error::DifferentClusters(..)), "{error}");
+    let twice = [files[0].clone(), files[0].clone()];
+    let mixed = [files[0].clone(), started("fast").files[1].clone()];
+    assert_kind!(error(&[]), Error::NoTraces);
+    assert_kind!(error(&files[..2]), Error::MissingNode { node: 2, nodes: 3 });
+    assert_kind!(error(&twice), Error::SameProcess { process: 0, .. });
+    assert_kind!(error(&mixed), Error::DifferentClusters(..));
 }
 
 #[test]
