@@ -207,7 +207,10 @@ impl Protocol for Process<Register> {
         match mutant {
             None => simulate::simulate(plan, seed).map_err(|error| error.to_string()),
             // What is simulated is a store, not the register that mutants speak to.
-            Some(_) => Err(format!("{} is simulated without mutants", Self::TITLE)),
+            Some(_) => Err(format!(
+                "--mutant: {} is simulated without mutants",
+                Self::TITLE
+            )),
         }
     }
 }

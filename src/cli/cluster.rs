@@ -18,7 +18,7 @@ Exit status: 0 all agree, and what clients were told is linearizable; 1 somethin
 something else; 2 wrong usage or failed input or output; 3 the time was up before the end.";
 
 #[derive(Args)]
-pub(super) struct ClusterArgs {
+pub(super) struct ClusterCommand {
     /// The protocol to run.
     #[arg(default_value = "basic", value_parser = protocols())]
     protocol: &'static dyn AnyProtocol,
@@ -26,6 +26,6 @@ pub(super) struct ClusterArgs {
     cluster: cluster::ClusterArgs,
 }
 
-pub(super) fn run(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
+pub(super) fn run(args: &ClusterCommand, output: &mut Output) -> Result<Exit, Error> {
     args.protocol.cluster(&args.cluster, output)
 }

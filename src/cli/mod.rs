@@ -44,7 +44,7 @@ enum Command {
     Explore(explore::ExploreArgs),
     /// Run a cluster on this machine over UDP: clients are at work, a node is killed and restarts.
     #[command(after_help = cluster::EXAMPLES)]
-    Cluster(cluster::ClusterArgs),
+    Cluster(cluster::ClusterCommand),
     /// Run a protocol on a simulated network with simulated disks, again and again: with loss,
     /// duplication, reordering, crashes and partitions, all of them determined by a seed.
     #[command(after_help = simulate::EXAMPLES)]

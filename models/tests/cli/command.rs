@@ -538,7 +538,7 @@ fn the_simulations_in_the_readme_are_those_that_are_run() {
             .expect("a command of the README");
         let shown = shown.split("```").next().expect("its output").lines();
         let output = synod(&args.split(' ').collect::<Vec<_>>());
-        let timeless = |line: &str| match line.split_once(" of imagined time") {
+        let timeless = |line: &str| match line.split_once(" of simulated time") {
             Some((before, _)) => before.to_owned(),
             None => line.to_owned(),
         };
