@@ -25,7 +25,7 @@
 //! `synod cluster fast`, `synod serve`. The systems that it checks stand in the folder `models`.
 //!
 //! What to do with it: [check actors of your own](checker#actors-of-ones-own), [run them over
-//! UDP](runtime#example), [replicate a machine of your own](multi#a-machine-of-ones-own).
+//! UDP](runtime#example), [replicate a machine of your own](multi::Process#a-machine-of-ones-own).
 //!
 //! # A value is chosen
 //!
@@ -69,14 +69,14 @@
 //! # Ok::<(), synod::quorum::QuorumError>(())
 //! ```
 
-mod actor;
+pub mod actor;
 pub mod backoff;
 pub mod ballot;
 pub mod basic;
 pub mod certify;
 pub mod checker;
 pub mod delta;
-mod effects;
+pub mod effects;
 pub mod fast;
 pub mod invariant;
 pub mod kv;
