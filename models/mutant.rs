@@ -17,7 +17,8 @@ pub trait Breakable: Actor<Random = ()> + Clone + fmt::Debug + Send + Sync + 'st
     /// The state of a node.
     type Node;
 
-    /// Returns the cluster and the state of a node; `None` for a client, which has no rule to break.
+    /// Returns the cluster and the state of a node, or `None` for a client, which has no rule to
+    /// break.
     fn node<'a>(
         &'a self,
         state: &'a mut Self::State,

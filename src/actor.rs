@@ -5,6 +5,7 @@ use crate::ballot::NodeId;
 use crate::effects::{Effects, Persistent};
 use stateright::actor::{Actor, Id, Out};
 use std::borrow::Cow;
+use std::fmt;
 
 impl From<Id> for NodeId {
     fn from(id: Id) -> Self {
@@ -17,6 +18,58 @@ impl From<Id> for NodeId {
 impl From<NodeId> for Id {
     fn from(node: NodeId) -> Self {
         Id::from(node.0 as usize)
+    }
+}
+
+/// The state of a process: of a node, which plays roles, or of a client.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum ProcessState<N, C> {
+    /// A node's roles.
+    Node(N),
+    /// A client's knowledge.
+    Client(C),
+}
+
+impl<N, C> ProcessState<N, C> {
+    /// The node, unless the process is a client.
+    #[must_use]
+    pub fn node(&self) -> Option<&N> {
+        match self {
+            ProcessState::Node(node) => Some(node),
+            ProcessState::Client(_) => None,
+        }
+    }
+
+    /// The client, unless the process is a node.
+    #[must_use]
+    pub fn client(&self) -> Option<&C> {
+        match self {
+            ProcessState::Client(client) => Some(client),
+            ProcessState::Node(_) => None,
+        }
+    }
+}
+
+impl<N: fmt::Debug, C: fmt::Debug> fmt::Debug for ProcessState<N, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProcessState::Node(node) => node.fmt(f),
+            ProcessState::Client(client) => client.fmt(f),
+        }
+    }
+}
+
+/// A client saves nothing.
+impl<N: Persistent, C> Persistent for ProcessState<N, C> {
+    type Durable = N::Durable;
+    type Mark = Option<N::Mark>;
+
+    fn mark(&self) -> Self::Mark {
+        self.node().map(N::mark)
+    }
+
+    fn changed_since(&self, mark: &Self::Mark) -> Option<N::Durable> {
+        self.node()?.changed_since(mark.as_ref()?)
     }
 }
 

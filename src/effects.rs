@@ -1,4 +1,4 @@
-//! What a step of a process wants done: messages and alarms. And what it may have to save first.
+//! What a step of a process wants done, and whether it has something to save before.
 
 use crate::ballot::NodeId;
 use std::collections::VecDeque;
@@ -6,7 +6,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// A state of which a part must survive a restart.
-pub(crate) trait Persistent {
+///
+/// Whoever drives a process takes a mark before a step, and saves what has changed since before the
+/// step's messages leave.
+pub trait Persistent {
     /// The part that is saved.
     type Durable;
     /// As much of that part as tells whether a step changed it: one is taken for every step, and so
@@ -21,19 +24,20 @@ pub(crate) trait Persistent {
 }
 
 /// What a step wants done, once the state it leads to is durable.
-pub(crate) struct Effects<M, T> {
+pub struct Effects<M, T> {
     me: NodeId,
     /// Messages to the process itself, which are handled in the same step.
     own: VecDeque<M>,
     /// Messages to other processes.
-    pub(crate) sends: Vec<(NodeId, M)>,
+    pub sends: Vec<(NodeId, M)>,
     /// Alarms to set to a time from a range, or (`None`) to cancel.
-    pub(crate) timers: Vec<(T, Option<Range<Duration>>)>,
+    pub timers: Vec<(T, Option<Range<Duration>>)>,
 }
 
 impl<M, T> Effects<M, T> {
     /// Those of a step of process `me` that is about to begin.
-    pub(crate) fn of(me: NodeId) -> Self {
+    #[must_use]
+    pub fn of(me: NodeId) -> Self {
         Self {
             me,
             own: VecDeque::new(),
@@ -43,17 +47,18 @@ impl<M, T> Effects<M, T> {
     }
 
     /// The process that takes the step.
-    pub(crate) fn me(&self) -> NodeId {
+    #[must_use]
+    pub fn me(&self) -> NodeId {
         self.me
     }
 
     /// Takes the next message of the process to itself.
-    pub(crate) fn next_own(&mut self) -> Option<M> {
+    pub fn next_own(&mut self) -> Option<M> {
         self.own.pop_front()
     }
 
     /// Sends a message.
-    pub(crate) fn send(&mut self, to: NodeId, message: M) {
+    pub fn send(&mut self, to: NodeId, message: M) {
         if to == self.me {
             self.own.push_back(message);
         } else {
@@ -62,7 +67,7 @@ impl<M, T> Effects<M, T> {
     }
 
     /// Sends a message to several processes.
-    pub(crate) fn broadcast(&mut self, to: impl IntoIterator<Item = NodeId>, message: &M)
+    pub fn broadcast(&mut self, to: impl IntoIterator<Item = NodeId>, message: &M)
     where
         M: Clone,
     {
@@ -72,12 +77,26 @@ impl<M, T> Effects<M, T> {
     }
 
     /// Sets an alarm to a time from a range.
-    pub(crate) fn set(&mut self, timer: impl Into<T>, wait: Range<Duration>) {
+    pub fn set(&mut self, timer: impl Into<T>, wait: Range<Duration>) {
         self.timers.push((timer.into(), Some(wait)));
     }
 
     /// Cancels an alarm.
-    pub(crate) fn cancel(&mut self, timer: impl Into<T>) {
+    pub fn cancel(&mut self, timer: impl Into<T>) {
         self.timers.push((timer.into(), None));
+    }
+}
+
+/// A node that is large is kept in a box.
+impl<N: Persistent> Persistent for Box<N> {
+    type Durable = N::Durable;
+    type Mark = N::Mark;
+
+    fn mark(&self) -> N::Mark {
+        N::mark(self)
+    }
+
+    fn changed_since(&self, mark: &N::Mark) -> Option<N::Durable> {
+        N::changed_since(self, mark)
     }
 }

@@ -25,7 +25,7 @@
 //!
 //! Uses: [check your own actors](checker#checking-your-own-actors), [run them over
 //! UDP](runtime#example), [replicate your own state
-//! machine](multi#replicating-your-own-state-machine).
+//! machine](multi::Process#replicating-your-own-state-machine).
 //!
 //! # A value is chosen
 //!
@@ -72,7 +72,7 @@
 // The models and the command line name the library as its users do.
 extern crate self as synod;
 
-mod actor;
+pub mod actor;
 pub mod backoff;
 pub mod ballot;
 pub mod basic;
@@ -84,7 +84,7 @@ pub mod cli;
 #[doc(hidden)]
 pub mod console;
 pub mod delta;
-mod effects;
+pub mod effects;
 pub mod fast;
 pub mod invariant;
 pub mod kv;

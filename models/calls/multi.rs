@@ -16,8 +16,8 @@ use synod::multi::lease::{Beat, Terms, Time};
 use synod::multi::reign::Reign;
 use synod::multi::{
     Acceptor, Alarm, Campaign, Chunk, Clock, Cluster, Durable, Entry, How, Leader, Learner, Limits,
-    Log, Message, NodeState, Order, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot,
-    Snapshot, Timer, Transfer,
+    Log, Message, Order, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot, Snapshot,
+    Timer, Transfer,
 };
 use synod::quorum::{AcceptorSet, QuorumSystem};
 use synod::vote::Vote;
@@ -505,7 +505,7 @@ impl Walk {
                 recorder.on_timeout(any, state, &timer, out);
             });
         } else if kind < restarts + timers + wishes {
-            let leads = |it: &(Proc, _)| it.0.node().is_some_and(NodeState::is_leading);
+            let leads = |it: &(Proc, _)| it.0.node().is_some_and(|node| node.is_leading());
             let leader = self.nodes.iter().position(leads);
             let client = Id::from(NodeId(8));
             self.deliver(client, leader.map_or(any, Id::from), dice.wish());

@@ -221,7 +221,7 @@ fn nodes<A: Speaker>(
 ) -> impl Iterator<Item = (NodeId, &NodeState<Register>)> {
     let ids = (0..).map(NodeId);
     ids.zip(state.states())
-        .filter_map(|(id, state)| Some((id, state.node()?)))
+        .filter_map(|(id, state)| Some((id, &**state.node()?)))
 }
 
 fn learners<A: Speaker>(

@@ -488,7 +488,8 @@ impl Results {
         let (uncertainty, run) = noisy.clone().max_by(|a, b| a.0.total_cmp(&b.0))?;
         Some(format!(
             "uncertain by more than {:.0}%: {} of {} to the floor, most of all that of {run} \
-             (±{:.0}%). This machine, or its disk, was busy with something else; more --rounds help.",
+             (±{:.0}%). This machine, or its disk, was busy with something else; more --rounds \
+             help.",
             100.0 * NOISY,
             noisy.count(),
             many(ratios.len() as u64, "ratio"),

@@ -65,7 +65,7 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> 
     let noted = Arc::clone(&status);
     let process = Process::Node(Arc::new(file.cluster()?), Clock::Real(now_us));
     let handle = spawn(process, config, move |state| {
-        let now = state.node().map(Status::of);
+        let now = state.node().map(|node| Status::of(node));
         *noted.lock().unwrap_or_else(PoisonError::into_inner) = now;
     });
     let handle = handle.map_err(|error| refused(&error, &file))?;

@@ -35,7 +35,7 @@ impl<V: Value> Client<V> {
     }
 
     /// Sends the request, and waits for an answer before it sends it again.
-    pub(super) fn ask(&self, out: &mut Effects<V>) {
+    pub fn ask(&self, out: &mut Effects<V>) {
         out.broadcast(self.nodes.iter().copied(), &self.request());
         out.set(Timer::Retry, self.backoff.pace());
     }
@@ -43,7 +43,7 @@ impl<V: Value> Client<V> {
 
 impl<V: Value> ClientState<V> {
     /// A message arrives: once it brings the decision, the client stops to ask.
-    pub(super) fn on_message(&mut self, message: Message<V>, out: &mut Effects<V>) {
+    pub fn on_message(&mut self, message: Message<V>, out: &mut Effects<V>) {
         match message {
             Message::Decided { value } if self.decided.is_none() => {
                 self.decided = Some(value);

@@ -23,8 +23,8 @@
 //!
 //! [`Acceptor`], [`Coordinator`] and [`Learner`] are plain state machines, one method per message,
 //! each method headed by its rule and its source; [`Poll`] is the rule for picking a value.
-//! [`node`] joins the roles that a process plays. This file knows the messages and stateright's
-//! `Actor`, and no rule. Which ballots are fast, and what resolves a collision:
+//! [`node`] joins the roles that a process plays; [`Process`] is stateright's actor. This file
+//! knows the messages, and no rule. Which ballots are fast, and what resolves a collision:
 //! [`Rounds`](crate::rounds::Rounds).
 //!
 //! # Messages
@@ -67,6 +67,7 @@ mod coordinator;
 mod learner;
 pub mod node;
 mod poll;
+mod process;
 
 pub use acceptor::Acceptor;
 pub use client::{Client, ClientState};
@@ -74,19 +75,14 @@ pub use coordinator::{Coordinator, Phase, Request};
 pub use learner::Learner;
 pub use node::{Durable, NodeState, Timer};
 pub use poll::Poll;
+pub use process::{Process, ProcessState};
 
-use crate::actor::{run, start};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
-use crate::effects::Persistent;
 use crate::quorum::QuorumSystem;
-use crate::vote::{OrNone, Value, Vote};
-use node::Step;
+use crate::vote::{OrNone, Vote};
 use serde::{Deserialize, Serialize};
-use stateright::actor::{Actor, Id, Out};
-use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
 /// Everything that is ever said.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -195,135 +191,6 @@ impl Cluster {
         asked.sort_unstable();
         asked.dedup();
         asked
-    }
-}
-
-/// A process: a node of the cluster, whose roles follow from its id, or a client.
-#[derive(Clone, Debug)]
-pub enum Process<V> {
-    /// A node that plays the roles which the cluster gives it.
-    Node(Arc<Cluster>),
-    /// A client.
-    Client(Client<V>),
-}
-
-/// The state of a [`Process`].
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub enum ProcessState<V> {
-    /// A node's roles.
-    Node(NodeState<V>),
-    /// A client's knowledge.
-    Client(ClientState<V>),
-}
-
-impl<V: Value> ProcessState<V> {
-    /// The value that the process knows to be chosen.
-    #[must_use]
-    pub fn decided(&self) -> Option<&V> {
-        match self {
-            ProcessState::Node(node) => node.decided(),
-            ProcessState::Client(client) => client.decided.as_ref(),
-        }
-    }
-
-    /// Whether `message` from `from` can never again change this process or make it speak,
-    /// whatever it does next: not even after a restart.
-    ///
-    /// The checker drops such messages, and verifies the claim on every step that it explores.
-    /// Nothing else depends on it.
-    #[must_use]
-    pub fn is_stale(&self, cluster: &Cluster, from: NodeId, message: &Message<V>) -> bool {
-        match self {
-            ProcessState::Node(node) => node.is_stale(cluster, from, message),
-            ProcessState::Client(client) => client.decided.is_some(),
-        }
-    }
-
-    /// The node, unless the process is a client.
-    #[must_use]
-    pub fn node(&self) -> Option<&NodeState<V>> {
-        match self {
-            ProcessState::Node(node) => Some(node),
-            ProcessState::Client(_) => None,
-        }
-    }
-}
-
-impl<V: fmt::Display> fmt::Debug for ProcessState<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ProcessState::Node(node) => node.fmt(f),
-            ProcessState::Client(client) => client.fmt(f),
-        }
-    }
-}
-
-impl<V: Value> Persistent for ProcessState<V> {
-    type Durable = Durable<V>;
-    type Mark = Option<Durable<V>>;
-
-    fn mark(&self) -> Option<Durable<V>> {
-        self.node().map(NodeState::durable)
-    }
-
-    fn changed_since(&self, mark: &Option<Durable<V>>) -> Option<Durable<V>> {
-        self.mark().filter(|durable| Some(durable) != mark.as_ref())
-    }
-}
-
-impl<V: Value> Actor for Process<V> {
-    type Msg = Message<V>;
-    type Timer = Timer;
-    type State = ProcessState<V>;
-    type Storage = Durable<V>;
-    type Random = ();
-
-    fn on_start(&self, id: Id, storage: &Option<Durable<V>>, out: &mut Out<Self>) -> Self::State {
-        start(id, out, |effects| match self {
-            Process::Node(cluster) => {
-                let mut node = Step::start_state(cluster, id.into(), storage.as_ref());
-                Step::new(cluster, &mut node, effects).on_start();
-                ProcessState::Node(node)
-            }
-            Process::Client(client) => {
-                client.ask(effects);
-                ProcessState::Client(ClientState { decided: None })
-            }
-        })
-    }
-
-    fn on_msg(
-        &self,
-        id: Id,
-        state: &mut Cow<Self::State>,
-        src: Id,
-        msg: Message<V>,
-        out: &mut Out<Self>,
-    ) {
-        run(id, state, out, |state, effects| match (self, state) {
-            (Process::Node(cluster), ProcessState::Node(node)) => {
-                Step::new(cluster, node, effects).on_message(src.into(), msg);
-            }
-            (Process::Client(_), ProcessState::Client(client)) => client.on_message(msg, effects),
-            _ => {}
-        });
-    }
-
-    fn on_timeout(&self, id: Id, state: &mut Cow<Self::State>, timer: &Timer, out: &mut Out<Self>) {
-        run(id, state, out, |state, effects| match (self, state) {
-            (Process::Node(cluster), ProcessState::Node(node)) => {
-                Step::new(cluster, node, effects).on_timer(*timer);
-            }
-            (Process::Client(client), ProcessState::Client(_)) => client.ask(effects),
-            _ => {}
-        });
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Process::Node(_) => "node".to_owned(),
-            Process::Client(_) => "client".to_owned(),
-        }
     }
 }
 

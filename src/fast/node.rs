@@ -6,7 +6,7 @@
 use super::{Acceptor, Cluster, Coordinator, Learner, Message};
 use crate::ballot::{Ballot, NodeId};
 use crate::delta::{self, Delta};
-use crate::effects;
+use crate::effects::{self, Persistent};
 use crate::fast::coordinator::Phase;
 use crate::vote::{OrNone, Value, Vote};
 use serde::de::DeserializeOwned;
@@ -67,6 +67,20 @@ impl<V: Value> NodeState<V> {
     }
 }
 
+impl<V: Value> Persistent for NodeState<V> {
+    type Durable = Durable<V>;
+    /// All of it is small.
+    type Mark = Durable<V>;
+
+    fn mark(&self) -> Durable<V> {
+        self.durable()
+    }
+
+    fn changed_since(&self, mark: &Durable<V>) -> Option<Durable<V>> {
+        Some(self.durable()).filter(|durable| durable != mark)
+    }
+}
+
 /// The two alarms of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
@@ -77,21 +91,18 @@ pub enum Timer {
 }
 
 /// What a step wants done.
-pub(super) type Effects<V> = effects::Effects<Message<V>, Timer>;
+pub type Effects<V> = effects::Effects<Message<V>, Timer>;
 
 /// A step under way at one process.
-pub(super) struct Step<'a, V> {
+pub struct Step<'a, V> {
     cluster: &'a Cluster,
     state: &'a mut NodeState<V>,
     out: &'a mut Effects<V>,
 }
 
 impl<'a, V: Value> Step<'a, V> {
-    pub(super) fn new(
-        cluster: &'a Cluster,
-        state: &'a mut NodeState<V>,
-        out: &'a mut Effects<V>,
-    ) -> Self {
+    /// A step that is about to be taken.
+    pub fn new(cluster: &'a Cluster, state: &'a mut NodeState<V>, out: &'a mut Effects<V>) -> Self {
         Self {
             cluster,
             state,
@@ -100,7 +111,8 @@ impl<'a, V: Value> Step<'a, V> {
     }
 
     /// The state of process `me` when it starts, for the first time or again.
-    pub(super) fn start_state(
+    #[must_use]
+    pub fn start_state(
         cluster: &Cluster,
         me: NodeId,
         durable: Option<&Durable<V>>,
@@ -121,7 +133,7 @@ impl<'a, V: Value> Step<'a, V> {
 
     /// Starts: asks what was decided meanwhile, and sees to a ballot that a crash cut short, for
     /// somebody may have voted in it. The first coordinator sees to it that there is a ballot.
-    pub(super) fn on_start(mut self) {
+    pub fn on_start(mut self) {
         if self.state.learner.is_some() && self.state.decided().is_none() {
             self.inquire();
             let coordinator = self.state.coordinator.as_ref();
@@ -132,12 +144,14 @@ impl<'a, V: Value> Step<'a, V> {
         }
     }
 
-    pub(super) fn on_message(mut self, from: NodeId, message: Message<V>) {
+    /// A message arrives.
+    pub fn on_message(mut self, from: NodeId, message: Message<V>) {
         self.dispatch(from, message);
         self.finish();
     }
 
-    pub(super) fn on_timer(mut self, timer: Timer) {
+    /// A timer fires.
+    pub fn on_timer(mut self, timer: Timer) {
         if self.state.decided().is_none() {
             match timer {
                 Timer::Retry => self.campaign(),
@@ -343,8 +357,13 @@ impl<'a, V: Value> Step<'a, V> {
 }
 
 impl<V: Value> NodeState<V> {
-    /// See [`ProcessState::is_stale`](super::ProcessState::is_stale).
-    pub(super) fn is_stale(&self, cluster: &Cluster, from: NodeId, message: &Message<V>) -> bool {
+    /// Whether `message` from `from` can never again change this process or make it speak,
+    /// whatever it does next: not even after a restart.
+    ///
+    /// The checker drops such messages, and verifies the claim on every step that it explores.
+    /// Nothing else depends on it.
+    #[must_use]
+    pub fn is_stale(&self, cluster: &Cluster, from: NodeId, message: &Message<V>) -> bool {
         let is_decided = self.decided().is_some();
         let acceptor = self.acceptor.as_ref();
         let coordinator = self.coordinator.as_ref();
@@ -403,6 +422,3 @@ impl<V: fmt::Display> fmt::Debug for Durable<V> {
         write!(f, "ballot {ballot} · decided {decided}")
     }
 }
-
-#[cfg(test)]
-mod tests;

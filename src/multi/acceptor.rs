@@ -145,8 +145,8 @@ impl<C: Data> Acceptor<C> {
         Some(Message::Accepted { ballot, slot })
     }
 
-    /// A leader shows itself: whoever follows it promises its ballot, grants it a lease from now on,
-    /// where there are leases, and says so.
+    /// A leader shows itself: whoever follows it promises its ballot, grants it a lease from now
+    /// on, where there are leases, and says so.
     ///
     /// The promise is as safe as one whose answer is lost.
     ///

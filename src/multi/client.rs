@@ -59,6 +59,16 @@ impl<R> ClientState<R> {
     pub fn is_expired(&self) -> bool {
         matches!(self.replies.last(), Some(Outcome::Expired))
     }
+
+    /// Whether a message can never again change the client or make it speak.
+    #[must_use]
+    pub fn is_stale<C>(&self, message: &Message<C, R>) -> bool {
+        let Message::Reply { seq, outcome } = message else {
+            return true;
+        };
+        let opens = matches!(outcome, Outcome::Opened { .. });
+        *seq < self.replies.len() as u64 || self.is_expired() || (opens && self.session.is_some())
+    }
 }
 
 impl<C: Data> Client<C> {

@@ -3,6 +3,7 @@
 use super::{Acceptor, Entry, Log, NodeState, Slot, Snapshot};
 use crate::ballot::Ballot;
 use crate::delta::Delta;
+use crate::effects::Persistent;
 use crate::machine::{Data, Machine};
 use crate::vote::{OrNone, Vote};
 use imbl::OrdMap;
@@ -26,26 +27,30 @@ pub struct Durable<M: Machine> {
 /// As much of a node as tells whether a step changes what must survive a restart. A log is only
 /// ever appended to and truncated, never rewritten, so its ends tell what becomes of it, and its
 /// start what becomes of the snapshot.
-pub(crate) struct Mark<C> {
+pub struct Mark<C> {
     acceptor: Option<Acceptor<C>>,
     ballot: Option<Ballot>,
     log: Option<(Slot, Slot)>,
 }
 
-impl<C: Data> Mark<C> {
-    /// The mark of a node. Cheap: votes are shared, not copied.
-    pub(super) fn of<M: Machine<Command = C>>(node: &NodeState<M>) -> Self {
-        Self {
-            acceptor: node.acceptor.as_ref().map(Acceptor::durable),
-            ballot: node.ballot(),
-            log: log_of(node),
+/// Cheap: votes are shared, not copied, and those that are shared are not compared.
+impl<M: Machine> Persistent for NodeState<M> {
+    type Durable = Durable<M>;
+    type Mark = Mark<M::Command>;
+
+    fn mark(&self) -> Self::Mark {
+        Mark {
+            acceptor: self.acceptor.as_ref().map(Acceptor::durable),
+            ballot: self.ballot(),
+            log: log_of(self),
         }
     }
 
-    /// Whether a node still has this mark. Cheap: votes that are shared are not compared.
-    pub(super) fn is_of<M: Machine<Command = C>>(&self, node: &NodeState<M>) -> bool {
-        let acceptor = || node.acceptor.as_ref().map(Acceptor::durable);
-        self.log == log_of(node) && self.ballot == node.ballot() && self.acceptor == acceptor()
+    fn changed_since(&self, mark: &Self::Mark) -> Option<Durable<M>> {
+        let acceptor = || self.acceptor.as_ref().map(Acceptor::durable);
+        let is_same =
+            mark.log == log_of(self) && mark.ballot == self.ballot() && mark.acceptor == acceptor();
+        (!is_same).then(|| self.durable())
     }
 }
 

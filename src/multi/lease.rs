@@ -31,6 +31,27 @@ impl fmt::Debug for Time {
     }
 }
 
+/// How a process reads its clock.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// It counts ticks of its own, which a timer drives: for models, which say how far two such
+    /// clocks may come apart. A timer that is late would make a leader believe in a lease for too
+    /// long, so this is not for use in earnest.
+    Ticks,
+    /// It asks, in microseconds. The clock must be monotonic.
+    Real(fn() -> u64),
+}
+
+impl Clock {
+    /// What it shows, given the ticks that the process has counted.
+    pub(super) fn read(self, counted: Time) -> Time {
+        match self {
+            Clock::Ticks => counted,
+            Clock::Real(read) => Time(read()),
+        }
+    }
+}
+
 /// How long leases last, in the unit of [`Time`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Terms {

@@ -30,7 +30,8 @@
 //!
 //! [`Acceptor`], [`Leader`] and [`Learner`] are plain state machines, one method per message, each
 //! headed by its rule and its source; [`lease`] and [`Sessions`] stand apart. [`node`] joins the
-//! roles that a process plays. This file knows the messages and stateright's `Actor`, and no rule.
+//! roles that a process plays; [`Process`] is stateright's actor, and replicates a [machine of one's
+//! own](Process#replicating-your-own-state-machine). This file knows the messages, and no rule.
 //!
 //! # Messages
 //!
@@ -100,94 +101,6 @@
 //!   a quorum takes over from one that cannot, though it still hears it.
 //! - An acceptor that does not learn keeps its votes for ever: only who knows what was decided may
 //!   forget how.
-//!
-//! # A machine of one's own
-//!
-//! A counter on three nodes, and a client that adds to it. Here a queue is all the network there
-//! is, and nothing is saved; the [`runtime`](crate::runtime) runs the same processes over UDP.
-//!
-//! ```
-//! use serde::{Deserialize, Serialize};
-//! use stateright::actor::{Actor, Command, Id, Out};
-//! use std::borrow::Cow;
-//! use std::collections::VecDeque;
-//! use std::sync::Arc;
-//! use synod::backoff::Backoff;
-//! use synod::ballot::NodeId;
-//! use synod::machine::Machine;
-//! use synod::multi::{
-//!     Alarm, Client, Clock, Cluster, Limits, Outcome, Process, Sessions, Task, Timer,
-//! };
-//!
-//! #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-//! struct Counter(u64);
-//!
-//! impl Machine for Counter {
-//!     type Command = u64; // how much to add
-//!     type Reply = u64; // what that makes
-//!
-//!     fn apply(&mut self, add: &u64) -> u64 {
-//!         self.0 = self.0.wrapping_add(*add);
-//!         self.0
-//!     }
-//!
-//!     fn read(&self, add: &u64) -> Option<u64> {
-//!         (*add == 0).then_some(self.0)
-//!     }
-//! }
-//!
-//! let cluster = Arc::new(Cluster {
-//!     // No clock here, and so no leases.
-//!     lease: None,
-//!     heartbeat: None,
-//!     // Nor timers, for requests to wait for.
-//!     limits: Limits { gathers: false, ..Limits::default() },
-//!     ..Cluster::of_replicas(3, Sessions::new(Counter(0), 100))?
-//! });
-//! let client = Process::Client(Client {
-//!     tasks: vec![Task::Do(20), Task::Do(22)],
-//!     session: None,
-//!     leaders: cluster.proposers.clone(),
-//!     is_loyal: true,
-//!     backoff: Backoff::default(),
-//! });
-//!
-//! let mut processes = vec![Process::Node(cluster, Clock::Ticks); 3];
-//! processes.push(client);
-//! let mut states = Vec::new();
-//! let mut wire = VecDeque::new();
-//! let post = |wire: &mut VecDeque<_>, from: Id, out: Out<Process<Counter>>| {
-//!     wire.extend(out.into_iter().filter_map(|command| match command {
-//!         Command::Send(to, message) => Some((from, to, message)),
-//!         _ => None, // nothing crashes, and nothing is lost: no need to save or to wait
-//!     }));
-//! };
-//! for (index, process) in processes.iter().enumerate() {
-//!     let (id, mut out) = (Id::from(index), Out::new());
-//!     let mut state = Cow::Owned(process.on_start(id, &None, &mut out));
-//!     if index == 2 {
-//!         // It waited for a leader long enough.
-//!         process.on_timeout(id, &mut state, &Alarm::Node(Timer::Campaign), &mut out);
-//!     }
-//!     states.push(state.into_owned());
-//!     post(&mut wire, id, out);
-//!     while let Some((from, to, message)) = wire.pop_front() {
-//!         let (index, mut out) = (usize::from(to), Out::new());
-//!         let mut state = Cow::Owned(states[index].clone());
-//!         processes[index].on_msg(to, &mut state, from, message, &mut out);
-//!         states[index] = state.into_owned();
-//!         post(&mut wire, to, out);
-//!     }
-//! }
-//!
-//! let replies = states[3].client().map(|client| client.replies.clone());
-//! assert_eq!(replies, Some(vec![Outcome::Done(20), Outcome::Done(42)]));
-//! for state in &states[..3] {
-//!     let learner = state.node().and_then(|node| node.learner.as_ref());
-//!     assert_eq!(learner.map(|it| it.sessions.machine().0), Some(42));
-//! }
-//! # Ok::<(), synod::quorum::QuorumError>(())
-//! ```
 
 mod acceptor;
 mod campaign;
@@ -198,6 +111,7 @@ mod learner;
 pub mod lease;
 mod log;
 pub mod node;
+mod process;
 pub mod reign;
 mod session;
 mod snapshot;
@@ -206,32 +120,27 @@ mod stale;
 pub use acceptor::Acceptor;
 pub use campaign::Campaign;
 pub use client::{Client, ClientState, How, Task};
-use durable::Mark;
-pub use durable::{Change, Durable};
+pub use durable::{Change, Durable, Mark};
 pub use leader::{Leader, Phase};
 pub use learner::{Applied, Learner, Progress};
+pub use lease::Clock;
 pub use log::{Entry, Log, Slot};
-pub use node::{NodeState, Timer};
+pub use node::{Alarm, NodeState, Timer};
+pub use process::{Process, ProcessState};
 pub use reign::{Limits, Reign};
 pub use session::{Order, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};
 
-use crate::actor::{run, start};
 use crate::backoff::Backoff;
 use crate::ballot::{Ballot, NodeId};
-use crate::effects::Persistent;
 use crate::machine::Machine;
 use crate::quorum::{AcceptorSet, QuorumError, QuorumSystem};
 use crate::vote::Vote;
-use lease::{Beat, Terms, Time};
-use node::{Effects, Step};
+use lease::{Beat, Terms};
 use serde::{Deserialize, Serialize};
-use stateright::actor::{Actor, Id, Out};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that is ever said about commands `C` that are answered with replies `R`.
@@ -467,221 +376,6 @@ impl<M: Machine> Cluster<M> {
 
     fn is_told(&self, node: NodeId) -> bool {
         self.learners.contains(&node) || self.proposers.contains(&node)
-    }
-}
-
-/// How a process reads its clock.
-#[derive(Clone, Copy, Debug)]
-pub enum Clock {
-    /// It counts ticks of its own, which a timer drives: for models, which say how far two such
-    /// clocks may come apart. A timer that is late would make a leader believe in a lease for too
-    /// long, so this is not for use in earnest.
-    Ticks,
-    /// It asks, in microseconds. The clock must be monotonic.
-    Real(fn() -> u64),
-}
-
-impl Clock {
-    /// What it shows, given the ticks that the process has counted.
-    fn read(self, counted: Time) -> Time {
-        match self {
-            Clock::Ticks => counted,
-            Clock::Real(read) => Time(read()),
-        }
-    }
-}
-
-/// A process: a node of the cluster, whose roles follow from its id, or a client.
-#[derive(Clone, Debug)]
-pub enum Process<M: Machine> {
-    /// A node that plays the roles which the cluster gives it.
-    Node(Arc<Cluster<M>>, Clock),
-    /// A client.
-    Client(Client<M::Command>),
-}
-
-/// The state of a [`Process`].
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub enum ProcessState<M: Machine> {
-    /// A node's roles.
-    Node(Box<NodeState<M>>),
-    /// A client's knowledge.
-    Client(ClientState<M::Reply>),
-}
-
-/// The alarms of a [`Process`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Alarm {
-    /// A node's.
-    Node(Timer),
-    /// A client's: no answer yet, ask again.
-    Retry,
-}
-
-impl From<Timer> for Alarm {
-    fn from(timer: Timer) -> Self {
-        Alarm::Node(timer)
-    }
-}
-
-impl fmt::Debug for Alarm {
-    /// Whose it is says the process that set it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Alarm::Node(timer) => timer.fmt(f),
-            Alarm::Retry => f.write_str("Retry"),
-        }
-    }
-}
-
-impl<M: Machine> ProcessState<M> {
-    /// Whether `message` from `from` can never again change this process or make it speak,
-    /// whatever it does next: not even after a restart.
-    ///
-    /// The checker drops such messages, and verifies the claim on every step that it explores.
-    /// Nothing else depends on it.
-    #[must_use]
-    pub fn is_stale(&self, cluster: &Cluster<M>, from: NodeId, message: &MessageOf<M>) -> bool {
-        match self {
-            ProcessState::Node(node) => node.is_stale(cluster, from, message),
-            ProcessState::Client(client) => match message {
-                Message::Reply { seq, outcome } => {
-                    let opens = matches!(outcome, Outcome::Opened { .. });
-                    *seq < client.replies.len() as u64
-                        || client.is_expired()
-                        || (opens && client.session.is_some())
-                }
-                _ => true,
-            },
-        }
-    }
-
-    /// The node, unless the process is a client.
-    #[must_use]
-    pub fn node(&self) -> Option<&NodeState<M>> {
-        match self {
-            ProcessState::Node(node) => Some(node),
-            ProcessState::Client(_) => None,
-        }
-    }
-
-    /// The client, unless the process is a node.
-    #[must_use]
-    pub fn client(&self) -> Option<&ClientState<M::Reply>> {
-        match self {
-            ProcessState::Client(client) => Some(client),
-            ProcessState::Node(_) => None,
-        }
-    }
-}
-
-impl<M: Machine> fmt::Debug for ProcessState<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ProcessState::Node(node) => node.fmt(f),
-            ProcessState::Client(client) => client.fmt(f),
-        }
-    }
-}
-
-impl<M: Machine> Process<M> {
-    /// A client says what it wants, and will say it again.
-    fn ask(client: &Client<M::Command>, state: &ClientState<M::Reply>, out: &mut Effects<M>) {
-        let requests = client.ask(out.me(), state);
-        if requests.is_empty() {
-            return out.cancel(Alarm::Retry);
-        }
-        for (to, message) in requests {
-            out.send(to, message);
-        }
-        out.set(Alarm::Retry, client.backoff.pace());
-    }
-}
-
-impl<M: Machine> Persistent for ProcessState<M> {
-    type Durable = Durable<M>;
-    type Mark = Option<Mark<M::Command>>;
-
-    fn mark(&self) -> Self::Mark {
-        self.node().map(Mark::of)
-    }
-
-    fn changed_since(&self, mark: &Self::Mark) -> Option<Durable<M>> {
-        let (node, mark) = (self.node()?, mark.as_ref()?);
-        (!mark.is_of(node)).then(|| node.durable())
-    }
-}
-
-impl<M: Machine> Actor for Process<M> {
-    type Msg = MessageOf<M>;
-    type Timer = Alarm;
-    type State = ProcessState<M>;
-    type Storage = Durable<M>;
-    type Random = ();
-
-    fn on_start(&self, id: Id, storage: &Option<Durable<M>>, out: &mut Out<Self>) -> Self::State {
-        start(id, out, |effects| match self {
-            Process::Node(cluster, clock) => {
-                let now = clock.read(Time(0));
-                let mut node = Step::start_state(cluster, id.into(), storage.as_ref(), now);
-                Step::new(cluster, *clock, &mut node, effects).on_start();
-                if matches!(clock, Clock::Ticks) && cluster.lease.is_some() {
-                    effects.set(Timer::Tick, cluster.election.pace());
-                }
-                ProcessState::Node(Box::new(node))
-            }
-            Process::Client(client) => {
-                let state = client.start();
-                Self::ask(client, &state, effects);
-                ProcessState::Client(state)
-            }
-        })
-    }
-
-    fn on_msg(
-        &self,
-        id: Id,
-        state: &mut Cow<Self::State>,
-        src: Id,
-        msg: Self::Msg,
-        out: &mut Out<Self>,
-    ) {
-        run(id, state, out, |state, effects| match (self, state) {
-            (Process::Node(cluster, clock), ProcessState::Node(node)) => {
-                Step::new(cluster, *clock, node, effects).on_message(src.into(), msg);
-            }
-            (Process::Client(client), ProcessState::Client(state)) => {
-                if let Message::Reply { seq, outcome } = msg
-                    && client.on_reply(state, src.into(), seq, outcome)
-                {
-                    Self::ask(client, state, effects);
-                }
-            }
-            _ => {}
-        });
-    }
-
-    fn on_timeout(&self, id: Id, state: &mut Cow<Self::State>, timer: &Alarm, out: &mut Out<Self>) {
-        run(id, state, out, |state, effects| {
-            match (self, state, timer) {
-                (Process::Node(cluster, clock), ProcessState::Node(node), Alarm::Node(timer)) => {
-                    Step::new(cluster, *clock, node, effects).on_timer(*timer);
-                }
-                (Process::Client(client), ProcessState::Client(state), Alarm::Retry) => {
-                    // Whoever answered last may be gone.
-                    state.leader = None;
-                    Self::ask(client, state, effects);
-                }
-                _ => {}
-            }
-        });
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Process::Node(..) => "node".to_owned(),
-            Process::Client(_) => "client".to_owned(),
-        }
     }
 }
 

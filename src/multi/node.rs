@@ -6,8 +6,8 @@
 use super::lease::Time;
 use super::stale::is_possible;
 use super::{
-    Acceptor, Alarm, Clock, Cluster, Durable, Entry, Leader, Learner, Log, Message, MessageOf,
-    Request, Slot,
+    Acceptor, Clock, Cluster, Durable, Entry, Leader, Learner, Log, Message, MessageOf, Request,
+    Slot,
 };
 use crate::ballot::{Ballot, NodeId};
 use crate::effects;
@@ -49,7 +49,8 @@ impl<M: Machine> NodeState<M> {
     }
 
     /// The highest ballot ever started here.
-    pub(super) fn ballot(&self) -> Option<Ballot> {
+    #[must_use]
+    pub fn ballot(&self) -> Option<Ballot> {
         self.leader.as_ref()?.ballot
     }
 
@@ -94,11 +95,36 @@ pub enum Timer {
     Tick,
 }
 
+/// The alarms of a process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Alarm {
+    /// A node's.
+    Node(Timer),
+    /// A client's: no answer yet, ask again.
+    Retry,
+}
+
+impl From<Timer> for Alarm {
+    fn from(timer: Timer) -> Self {
+        Alarm::Node(timer)
+    }
+}
+
+impl fmt::Debug for Alarm {
+    /// Whose it is says the process that set it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Alarm::Node(timer) => timer.fmt(f),
+            Alarm::Retry => f.write_str("Retry"),
+        }
+    }
+}
+
 /// What a step wants done.
-pub(super) type Effects<M> = effects::Effects<MessageOf<M>, Alarm>;
+pub type Effects<M> = effects::Effects<MessageOf<M>, Alarm>;
 
 /// A step under way at one process.
-pub(super) struct Step<'a, M: Machine> {
+pub struct Step<'a, M: Machine> {
     cluster: &'a Cluster<M>,
     clock: Clock,
     state: &'a mut NodeState<M>,
@@ -106,7 +132,8 @@ pub(super) struct Step<'a, M: Machine> {
 }
 
 impl<'a, M: Machine> Step<'a, M> {
-    pub(super) fn new(
+    /// A step that is about to be taken.
+    pub fn new(
         cluster: &'a Cluster<M>,
         clock: Clock,
         state: &'a mut NodeState<M>,
@@ -121,7 +148,8 @@ impl<'a, M: Machine> Step<'a, M> {
     }
 
     /// The state of process `me` when it starts, for the first time or again.
-    pub(super) fn start_state(
+    #[must_use]
+    pub fn start_state(
         cluster: &Cluster<M>,
         me: NodeId,
         durable: Option<&Durable<M>>,
@@ -146,18 +174,21 @@ impl<'a, M: Machine> Step<'a, M> {
         }
     }
 
-    pub(super) fn on_start(mut self) {
+    /// Starts: waits for a leader.
+    pub fn on_start(mut self) {
         self.wait_for_leader();
     }
 
-    pub(super) fn on_message(mut self, from: NodeId, message: MessageOf<M>) {
+    /// A message arrives.
+    pub fn on_message(mut self, from: NodeId, message: MessageOf<M>) {
         if is_possible(&message, self.cluster.limits.slots) {
             self.dispatch(from, message);
         }
         self.finish();
     }
 
-    pub(super) fn on_timer(mut self, timer: Timer) {
+    /// A timer fires.
+    pub fn on_timer(mut self, timer: Timer) {
         match timer {
             Timer::Campaign => self.campaign(),
             Timer::Heartbeat => self.beat(),
@@ -465,6 +496,3 @@ impl<M: Machine> fmt::Debug for NodeState<M> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -34,13 +34,13 @@ pub(super) fn is_possible<C, R>(message: &Message<C, R>, slots: u64) -> bool {
 }
 
 impl<M: Machine> NodeState<M> {
-    /// See [`ProcessState::is_stale`](super::ProcessState::is_stale).
-    pub(super) fn is_stale(
-        &self,
-        cluster: &Cluster<M>,
-        from: NodeId,
-        message: &MessageOf<M>,
-    ) -> bool {
+    /// Whether `message` from `from` can never again change this process or make it speak,
+    /// whatever it does next: not even after a restart.
+    ///
+    /// The checker drops such messages, and verifies the claim on every step that it explores.
+    /// Nothing else depends on it.
+    #[must_use]
+    pub fn is_stale(&self, cluster: &Cluster<M>, from: NodeId, message: &MessageOf<M>) -> bool {
         let acceptor = self.acceptor.as_ref();
         let leader = self.leader.as_ref();
         let learner = self.learner.as_ref();

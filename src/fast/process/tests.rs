@@ -1,9 +1,8 @@
 //! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
 
 use super::super::testing::{ballot, system, vote};
-use super::super::{Client, Process, ProcessState};
-use super::*;
-use crate::backoff::Backoff;
+use super::super::*;
+use crate::delta::Delta;
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::ops::Range;

@@ -1,10 +1,9 @@
 //! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
 
 use super::super::testing::{ballot, vote};
-use super::super::{Client, Process, ProcessState};
-use super::*;
-use crate::backoff::Backoff;
-use crate::quorum::{AcceptorSet, QuorumSystem};
+use super::super::*;
+use crate::delta::Delta;
+use crate::quorum::AcceptorSet;
 use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::ops::Range;

@@ -1,0 +1,150 @@
+//! Leases, and the reads that need no place in the log.
+
+use super::*;
+
+fn leased() -> Cluster<Journal> {
+    Cluster {
+        lease: Some(Terms {
+            duration: 10,
+            margin: 2,
+        }),
+        ..colocated()
+    }
+}
+
+#[test]
+fn an_acceptor_with_a_lease_holds_off_others_and_not_its_holder() {
+    TIME.set(100);
+    let mut node = Node::new(&leased(), 2);
+    let did = node.hear(0, heartbeat(1, 0, 0));
+    let (ballot, beat) = (ballot(1, 0), Beat::default());
+    assert_eq!(did.sent, [(0, Message::Heard { ballot, beat })]);
+    TIME.set(109);
+    for message in [
+        prepare(2, 1, 0),
+        accept(0, vote(2, 1, "x")),
+        heartbeat(2, 1, 0),
+    ] {
+        assert!(node.hear(1, message).is_nothing());
+    }
+    assert_eq!(
+        node.hear(0, prepare(2, 0, 0)).sent,
+        [(0, promise(2, 0, &[], 0))]
+    );
+    TIME.set(110);
+    assert_eq!(
+        node.hear(1, prepare(2, 1, 0)).sent,
+        [(1, promise(2, 1, &[], 0))]
+    );
+}
+
+#[test]
+fn an_acceptor_that_restarts_presumes_a_lease() {
+    TIME.set(100);
+    let mut node = Node::new(&leased(), 2);
+    assert!(!node.hear(0, heartbeat(1, 0, 0)).sent.is_empty());
+    let saved = Some(node.node().durable());
+    TIME.set(109);
+    let mut node = Node::start(&leased(), 2, saved).0;
+    TIME.set(118);
+    assert!(node.hear(1, prepare(2, 1, 0)).is_nothing());
+    TIME.set(119);
+    assert!(!node.hear(1, prepare(2, 1, 0)).is_nothing());
+    let mut fresh = Node::new(&leased(), 2);
+    assert!(
+        !fresh.hear(1, prepare(2, 1, 0)).is_nothing(),
+        "it granted none"
+    );
+}
+
+/// Node 0, leading, whose beat of time 100 was answered by node 1 and by itself.
+fn holder() -> Node {
+    TIME.set(100);
+    let mut node = Node::leading(&leased(), 0);
+    let (ballot, sent) = (ballot(1, 0), Time(100));
+    let beat = Beat { round: 0, sent };
+    node.hear(1, Message::Heard { ballot, beat });
+    node
+}
+
+#[test]
+fn a_lease_read_is_answered_at_once_until_the_lease_ends() {
+    let written = Outcome::Done(String::new());
+    let answer = |seq| {
+        let outcome = written.clone();
+        (CLIENT.0, Message::Reply { seq, outcome })
+    };
+    let mut node = holder();
+    TIME.set(107);
+    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    assert_eq!(did.sent, [answer(1)]);
+    TIME.set(108);
+    let did = node.hear(CLIENT.0, read(2, How::Lease));
+    assert!(did.sent_to(CLIENT.0).is_empty());
+    assert!(did.is_heartbeat_sent(), "it asks instead");
+    // Without a quorum's answer there is no lease.
+    let mut node = Node::leading(&leased(), 0);
+    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    assert!(did.sent_to(CLIENT.0).is_empty());
+}
+
+#[test]
+fn a_lease_that_ends_while_its_holder_reads_is_no_lease() {
+    let mut node = holder();
+    TIME.set(107);
+    MEANWHILE.set(|| TIME.set(108));
+    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    assert!(did.sent_to(CLIENT.0).is_empty());
+}
+
+#[test]
+fn a_leader_with_a_lease_still_applies_all_that_came_before_it() {
+    TIME.set(100);
+    let mut node = Node::new(&leased(), 0);
+    node.time_out(Timer::Campaign);
+    node.hear(1, promise(1, 0, &[(0, vote(0, 1, "x"))], 0));
+    let (ballot, sent) = (ballot(1, 0), Time(100));
+    let beat = Beat { round: 0, sent };
+    node.hear(1, Message::Heard { ballot, beat });
+    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    assert!(did.sent_to(CLIENT.0).is_empty(), "x may have been answered");
+    let beat = Beat { round: 1, sent };
+    node.hear(2, Message::Heard { ballot, beat });
+    let did = node.hear(1, accepted(1, 0, 0));
+    let (seq, outcome) = (1, Outcome::Done("x".to_owned()));
+    assert!(
+        did.sent_to(CLIENT.0)
+            .contains(&&Message::Reply { seq, outcome })
+    );
+}
+
+#[test]
+fn a_read_by_index_waits_for_a_quorum_that_hears_of_it() {
+    let mut node = holder();
+    let did = node.hear(CLIENT.0, read(1, How::Index));
+    assert!(did.is_heartbeat_sent() && did.sent_to(CLIENT.0).is_empty());
+    let ballot = ballot(1, 0);
+    let beat = |round| {
+        let sent = Time(100);
+        Beat { round, sent }
+    };
+    let did = node.hear(
+        2,
+        Message::Heard {
+            ballot,
+            beat: beat(0),
+        },
+    );
+    assert!(
+        did.sent_to(CLIENT.0).is_empty(),
+        "the answer to an earlier beat"
+    );
+    let did = node.hear(
+        2,
+        Message::Heard {
+            ballot,
+            beat: beat(1),
+        },
+    );
+    assert_eq!(did.sent_to(CLIENT.0).len(), 1);
+}
