@@ -125,7 +125,7 @@ impl fmt::Debug for AcceptorSet {
 }
 
 /// The sets that are quorums of one phase: these, and every set of acceptors that contains one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Quorums {
     /// Any set of at least so many acceptors.
     AtLeast(usize),
@@ -203,7 +203,7 @@ fn disjoint(
 }
 
 /// The acceptors, and which sets of them are enough in each phase.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct QuorumSystem {
     acceptors: AcceptorSet,
     phase1: Quorums,

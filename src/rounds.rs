@@ -1,13 +1,14 @@
 //! Which ballots are fast: [`Rounds`]. Shared vocabulary, for quorums depend on it.
 
 use crate::ballot::Ballot;
+use serde::Serialize;
 
 /// Which ballots are fast: those of the first rounds. In a fast ballot acceptors may vote for what
 /// clients ask for without waiting for a proposal (Lamport, *Fast Paxos*, 2005).
 ///
 /// Rounds in which clients collide are lost, so there should be few: a protocol that has collided
 /// in all of them goes on like Basic Paxos.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Rounds {
     /// Ballots up to this round are fast; none if it is zero.
     pub fast: u64,

@@ -5,12 +5,13 @@ use crate::ballot::Ballot;
 use crate::machine::Data;
 use crate::vote::{OrNone, Vote};
 use imbl::OrdMap;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What an acceptor must never forget: one promise, and its last vote in each slot that may still
 /// be open. All of it is durable.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Acceptor<C> {
     /// The highest ballot promised or voted in, in whatever slot (`maxBal`).
     pub promised: Option<Ballot>,
