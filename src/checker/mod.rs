@@ -92,6 +92,7 @@
 //! which of them are alike, which messages no longer matter. `models/basic.rs` uses it all.
 
 mod audit;
+mod call;
 mod collapse;
 mod identity;
 mod memory;
@@ -104,6 +105,7 @@ mod state;
 mod system;
 mod world;
 
+pub use call::{Call, Caller, Event, Input};
 pub use memory::available as available_memory;
 pub use part::{At, Part, Permutation};
 pub use replay::{Refusal, Replay, Taken};

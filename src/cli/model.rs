@@ -197,7 +197,7 @@ impl Model {
             match calls {
                 None => search_in(&system, options, focus, limits, progress),
                 Some(calls) => {
-                    calls.begin(system.cluster()).map_err(Error::other)?;
+                    calls.begin(self.name(), system.cluster());
                     let recorded = system.map(|actor| Recorder::new(actor, calls));
                     search_in(&recorded, options, focus, limits, progress)
                 }
