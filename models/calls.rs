@@ -1,185 +1,70 @@
-//! Every distinct call of a handler, written down: what the proofs' handlers are compared with.
+//! The distinct calls of handlers, as lines of words: what the proofs' handlers are compared with.
 //!
-//! [`Calls::record`] writes a line for each call that it has not seen before: who was called with
-//! what, in which state, and what came of it. The checker's collapse engine runs a handler once per
-//! local state and message, so a search whose world is observed by it
-//! ([`World::observed_by`](synod::checker::World::observed_by)) writes down all that can happen in
-//! a configuration. [`random`] goes beyond. The words
-//! of a line are explained where they are written ([`basic`], [`multi`], [`fast`]); `proofs/driver`
-//! reads them.
+//! [`Calls::record`] writes a line for each call that it has not seen before. The checker's
+//! collapse engine runs a handler once per local state and message, so a search with recorders
+//! writes all calls that are possible in a configuration. [`random`] goes beyond.
+//!
+//! The line `cluster basic …` begins the calls of a cluster. The line of a call has the checksums
+//! that the call may need, the process, the input with the state before, `=>`, the state after, and
+//! the outputs. All of them are written by [`Words`]; `proofs/driver` reads them.
 
 mod basic;
+mod dice;
 mod fast;
 mod multi;
+mod words;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use stateright::actor::{Actor, Command, Id, Out};
-use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt::{Display, Write as _};
+use dice::{Dice, Drawn};
+use rand::Rng;
+use serde::Serialize;
+use stateright::actor::{Actor, Command};
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use synod::ballot::{Ballot, NodeId};
 use synod::checker::{Call, Caller, Event, Input};
-use synod::quorum::{AcceptorSet, QuorumSystem};
+use words::Words;
+use xxhash_rust::xxh3::xxh3_64;
 
-/// A text of words.
-#[derive(Default)]
-pub struct Words(String);
+/// The state of a process, of which the calls of nodes are recorded.
+pub trait Remembered<M> {
+    /// A node's state.
+    type Node: Serialize;
 
-/// What can be written down in words.
-pub trait Written {
-    /// Writes it.
-    fn write(&self, words: &mut Words);
-}
+    /// Returns the state of a node; `None` of a client, for which there is no proof.
+    fn node(&self) -> Option<&Self::Node>;
 
-/// The state of a process, of which nodes' calls are written down.
-pub trait Remembered<M>: Written {
-    /// Whether it is a node. Clients have no proof to be compared with: their calls are not
-    /// written.
-    fn is_node(&self) -> bool;
-
-    /// The bytes that a call with this message, if it is one, which leads to `after`, may need the
-    /// checksums of: the proofs leave open what a checksum is.
-    fn summed(&self, _message: Option<&M>, _after: &Self) -> Vec<Vec<u8>> {
-        Vec::new()
+    /// Returns the bytes of which a call with this message, if any, may need the checksums: the
+    /// proofs leave open what a checksum is.
+    fn summed(&self, _message: Option<&M>, _after: &Self) -> BTreeSet<Vec<u8>> {
+        BTreeSet::new()
     }
 }
 
-/// Who plays which role in a cluster, and how.
-pub trait Described: Written {
-    /// Which acceptors are enough. Only thresholds can be written down.
-    fn quorums(&self) -> &QuorumSystem;
+/// An actor whose calls can be recorded.
+pub trait Recorded:
+    Actor<
+        Random = (),
+        Msg: Serialize,
+        Timer: Serialize,
+        Storage: Serialize,
+        State: Remembered<<Self as Actor>::Msg>,
+    >
+{
 }
 
-impl Words {
-    fn word(&mut self, word: impl Display) {
-        let space = if self.0.is_empty() { "" } else { " " };
-        // Writing to a string cannot fail.
-        let _ = write!(self.0, "{space}{word}");
-    }
-
-    fn put(&mut self, it: &impl Written) {
-        it.write(self);
-    }
-
-    /// `-` for none, `+` before what there is.
-    fn option<T>(&mut self, it: Option<T>, write: impl FnOnce(&mut Self, T)) {
-        self.word(if it.is_some() { "+" } else { "-" });
-        if let Some(it) = it {
-            write(self, it);
-        }
-    }
-
-    /// How many there are, and each.
-    fn all<T>(
-        &mut self,
-        those: impl ExactSizeIterator<Item = T>,
-        mut write: impl FnMut(&mut Self, T),
-    ) {
-        self.word(those.len());
-        those.for_each(|it| write(self, it));
-    }
-
-    fn switch(&mut self, is_on: bool) {
-        self.word(if is_on { "on" } else { "off" });
-    }
-
-    /// `round.node`.
-    fn ballot(&mut self, ballot: Ballot) {
-        self.word(ballot);
-    }
-
-    /// One number, in which acceptor `i` is bit `i`.
-    fn set(&mut self, set: AcceptorSet) {
-        self.word(set.iter().fold(0u64, |bits, node| bits | 1 << node.0));
-    }
-
-    fn nodes(&mut self, nodes: &[NodeId]) {
-        self.all(nodes.iter(), Self::word);
-    }
-
-    /// In hexadecimal, `.` if there are none.
-    fn bytes(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            self.word('.');
-        } else {
-            self.word("");
-            for byte in bytes {
-                // As above.
-                let _ = write!(self.0, "{byte:02x}");
-            }
-        }
-    }
-
-    /// Acceptors, and the thresholds of both phases. Only where quorums are thresholds.
-    fn quorums(&mut self, quorums: &QuorumSystem) {
-        let acceptors: Vec<NodeId> = quorums.acceptors().iter().collect();
-        let threshold = |is_met: &dyn Fn(AcceptorSet) -> bool| {
-            let first = |count| acceptors.iter().take(count).copied().collect();
-            let mut sizes = 1..=acceptors.len();
-            sizes.find(|count| is_met(first(*count)))
-        };
-        self.set(quorums.acceptors());
-        for size in [
-            threshold(&|set| quorums.is_phase1(set)),
-            threshold(&|set| quorums.is_phase2(set)),
-        ] {
-            self.word("at-least");
-            // There is one, for all acceptors are enough.
-            self.word(size.unwrap_or(acceptors.len()));
-        }
-    }
-
-    /// What a process is called with.
-    fn event<A: Recorded>(&mut self, event: Event<'_, A>) {
-        match event {
-            Event::Message(src, message) => {
-                self.word("message");
-                self.word(usize::from(src));
-                self.put(message);
-            }
-            Event::Timeout(timer) => {
-                self.word("timer");
-                self.put(timer);
-            }
-            // Nothing is drawn at random.
-            Event::Random(()) => {}
-        }
-    }
-
-    /// What a step asks for, each request after a semicolon, waits in nanoseconds.
-    fn commands<M: Written, T: Written, S: Written>(&mut self, out: &[Command<M, T, (), S>]) {
-        for command in out {
-            self.word(";");
-            match command {
-                Command::Save(durable) => {
-                    self.word("save");
-                    durable.write(self);
-                }
-                Command::Send(to, message) => {
-                    self.word("send");
-                    self.word(usize::from(*to));
-                    message.write(self);
-                }
-                Command::SetTimer(timer, range) => {
-                    self.word("set");
-                    timer.write(self);
-                    self.word(range.start.as_nanos());
-                    self.word(range.end.as_nanos());
-                }
-                Command::CancelTimer(timer) => {
-                    self.word("cancel");
-                    timer.write(self);
-                }
-                Command::ChooseRandom(key, _) => self.word(key),
-            }
-        }
-    }
+impl<A> Recorded for A
+where
+    A: Actor<Random = ()>,
+    A::Msg: Serialize,
+    A::Timer: Serialize,
+    A::Storage: Serialize,
+    A::State: Remembered<A::Msg>,
+{
 }
 
-/// Where calls are written to.
+/// The file that calls are written to.
 pub struct Calls {
     sink: Mutex<Sink>,
 }
@@ -203,35 +88,38 @@ impl Calls {
         Arc::new(Self { sink })
     }
 
-    /// Begins calls of nodes of this cluster.
-    ///
-    /// # Errors
-    /// If its quorums are not thresholds.
-    pub fn begin(&self, cluster: &impl Described) -> io::Result<()> {
-        if !cluster.quorums().is_symmetric() {
-            return Err(io::Error::other(
-                "calls can be written down where quorums are thresholds only",
-            ));
-        }
-        let mut words = Words::default();
-        words.word("cluster");
-        cluster.write(&mut words);
+    /// Returns a caller of handlers that records the calls.
+    fn caller<A: Recorded>(self: &Arc<Self>) -> Caller<A> {
+        let calls = Arc::clone(self);
+        Caller::observed_by(move |call| calls.record(call))
+    }
+
+    /// Begins the calls of a cluster of this protocol.
+    pub fn begin(&self, protocol: &str, cluster: &impl Serialize) {
+        let mut words = Words(format!("cluster {protocol}"));
+        let written = cluster.serialize(&mut words).map(|()| words.0);
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink.seen.clear();
-        sink.put(&words.0);
-        Ok(())
+        sink.put(written);
     }
 
-    fn write(&self, words: Words) {
+    /// Writes a call of a node, unless it was written.
+    pub fn record<A: Recorded>(&self, call: &Call<'_, A>) {
+        let Some(after) = call.after.node() else {
+            return;
+        };
+        let line = line(call, after);
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        if !sink.seen.contains(&words.0) {
-            sink.put(&words.0);
-            sink.count += 1;
-            sink.seen.insert(words.0);
+        if let Ok(line) = &line
+            && !sink.seen.insert(line.clone())
+        {
+            return;
         }
+        sink.put(line);
+        sink.count += 1;
     }
 
-    /// How many calls were written.
+    /// Returns how many calls were written.
     ///
     /// # Errors
     /// If any could not be.
@@ -245,159 +133,105 @@ impl Calls {
 }
 
 impl Sink {
-    fn put(&mut self, line: &str) {
+    fn put(&mut self, line: Result<String, fmt::Error>) {
         if self.error.is_none() {
-            self.error = writeln!(self.file, "{line}").err();
+            let line = line.map_err(io::Error::other);
+            self.error = line.and_then(|line| writeln!(self.file, "{line}")).err();
         }
     }
 }
 
-/// An actor whose calls can be written down.
-pub trait Recorded:
-    Actor<
-        Random = (),
-        Msg: Written,
-        Timer: Written,
-        Storage: Written,
-        State: Remembered<<Self as Actor>::Msg>,
-    >
-{
-}
-
-impl<A> Recorded for A
-where
-    A: Actor<Random = ()>,
-    A::Msg: Written,
-    A::Timer: Written,
-    A::Storage: Written,
-    A::State: Remembered<A::Msg>,
-{
-}
-
-impl Calls {
-    /// Writes a call of a node: checksums that it may need, who, what, the state before after `@`,
-    /// and what came of it after `=>`.
-    pub fn record<A: Recorded>(&self, call: &Call<'_, A>) {
-        if !call.after.is_node() {
-            return;
-        }
-        let mut words = Words::default();
-        match call.input {
-            Input::Start(storage) => {
-                words.word(usize::from(call.id));
-                words.word("start");
-                words.option(storage.as_ref(), |words, it| it.write(words));
+/// Returns the line of a call.
+fn line<A: Recorded>(
+    call: &Call<'_, A>,
+    after: &<A::State as Remembered<A::Msg>>::Node,
+) -> Result<String, fmt::Error> {
+    let mut words = Words::default();
+    let sums = match call.input {
+        Input::Start(_) => BTreeSet::new(),
+        Input::Event(before, Event::Message(_, it)) => before.summed(Some(it), call.after),
+        Input::Event(before, _) => before.summed(None, call.after),
+    };
+    let sums: Vec<_> = sums.iter().map(|bytes| (bytes, xxh3_64(bytes))).collect();
+    (sums, usize::from(call.id)).serialize(&mut words)?;
+    match call.input {
+        Input::Start(storage) => words.variant("Start", storage)?,
+        Input::Event(before, event) => {
+            match event {
+                Event::Message(from, it) => words.variant("Message", &(usize::from(from), it))?,
+                Event::Timeout(timer) => words.variant("Timeout", timer)?,
+                // There are none.
+                Event::Random(()) => {}
             }
-            Input::Event(before, event) => {
-                let message = match event {
-                    Event::Message(_, message) => Some(message),
-                    Event::Timeout(_) | Event::Random(()) => None,
-                };
-                for bytes in before.summed(message, call.after) {
-                    words.word("sum");
-                    words.bytes(&bytes);
-                    words.word(xxhash_rust::xxh3::xxh3_64(&bytes));
-                }
-                words.word(usize::from(call.id));
-                words.event::<A>(event);
-                words.word("@");
-                words.put(before);
-            }
+            before.node().ok_or(fmt::Error)?.serialize(&mut words)?;
         }
-        words.word("=>");
-        words.put(call.after);
-        words.commands(call.commands);
-        self.write(words);
     }
-}
-
-/// A process whose calls are written down.
-pub struct Recorder<A: Actor> {
-    actor: A,
-    caller: Caller<A>,
-}
-
-impl<A: Recorded> Recorder<A> {
-    /// `actor`, with its calls written to `calls`.
-    pub fn new(actor: A, calls: &Arc<Calls>) -> Self {
-        let calls = Arc::clone(calls);
-        let caller = Caller::observed_by(move |call| calls.record(call));
-        Self { actor, caller }
-    }
-
-    fn on_start(&self, id: Id, storage: &Option<A::Storage>, out: &mut Out<A>) -> A::State {
-        let (state, mut commands) = self.caller.start(&self.actor, id, storage);
-        out.append(&mut commands);
-        state
-    }
-
-    fn on_msg(&self, id: Id, state: &mut Cow<A::State>, src: Id, msg: A::Msg, out: &mut Out<A>) {
-        self.call(id, state, Event::Message(src, &msg), out);
-    }
-
-    fn on_timeout(&self, id: Id, state: &mut Cow<A::State>, timer: &A::Timer, out: &mut Out<A>) {
-        self.call(id, state, Event::Timeout(timer), out);
-    }
-
-    fn call(&self, id: Id, state: &mut Cow<A::State>, event: Event<'_, A>, out: &mut Out<A>) {
-        let before = state.clone();
-        let (after, mut commands) = self.caller.call(&self.actor, id, &before, event);
-        if let Cow::Owned(after) = after {
-            *state = Cow::Owned(after);
+    words.variant("=>", after)?;
+    words.word(call.commands.len())?;
+    for command in call.commands.iter() {
+        match command {
+            Command::Save(durable) => words.variant("Save", durable)?,
+            Command::Send(to, it) => words.variant("Send", &(usize::from(*to), it))?,
+            Command::SetTimer(timer, range) => words.variant("SetTimer", &(timer, range))?,
+            Command::CancelTimer(timer) => words.variant("CancelTimer", timer)?,
+            Command::ChooseRandom(key, _) => words.word(key)?,
         }
-        out.append(&mut commands);
     }
+    Ok(words.0)
 }
 
 /// Writes down `count` calls of each protocol with messages that are drawn at random, whether they
 /// can be sent or not. The same seed gives the same calls.
-///
-/// # Errors
-/// If they cannot be written.
-pub fn random(calls: &Arc<Calls>, count: usize, seed: u64) -> io::Result<()> {
-    basic::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))?;
-    multi::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))?;
-    fast::random(calls, count, &mut Dice(SmallRng::seed_from_u64(seed)))
+pub fn random(calls: &Arc<Calls>, count: usize, seed: u64) {
+    one_decree::<synod::basic::Process<char>>(calls, count, &mut Dice::new(seed));
+    multi::random(calls, count, &mut Dice::new(seed));
+    one_decree::<synod::fast::Process<char>>(calls, count, &mut Dice::new(seed));
 }
 
-/// Draws what a call takes. Few of each kind, so that they meet.
-struct Dice(SmallRng);
+/// A node of a protocol for one value, of which random calls can be made in random states.
+trait OneDecree: Recorded<Msg: Drawn, Timer: Drawn, Storage: Drawn, State: Drawn> + 'static {
+    /// The protocol's name.
+    const PROTOCOL: &'static str;
+    /// What its nodes have in common.
+    type Cluster: Drawn + Serialize;
 
-impl Dice {
-    fn of<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.0.random_range(0..from.len())]
-    }
+    /// Returns the nodes of a cluster.
+    fn of(cluster: Arc<Self::Cluster>) -> Self;
 
-    fn option<T>(&mut self, draw: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        self.0.random_bool(0.7).then(|| draw(self))
-    }
+    /// Draws the id of a node.
+    fn id(cluster: &Self::Cluster, d: &mut Dice) -> NodeId;
 
-    fn several<T>(&mut self, below: usize, mut draw: impl FnMut(&mut Self) -> T) -> Vec<T> {
-        let count = self.0.random_range(0..below);
-        (0..count).map(|_| draw(self)).collect()
-    }
+    /// Returns the ballot of the node's proposer.
+    fn ballot(state: &Self::State) -> Option<Ballot>;
 
-    fn node(&mut self) -> NodeId {
-        // Ids that can be no acceptor's, too.
-        NodeId(self.of(&[0, 1, 2, 3, 4, 5, 6, 7, 63, 64, u32::MAX]))
-    }
+    /// Changes a message that answers a proposer into one about this ballot.
+    fn answer(message: &mut Self::Msg, ballot: Ballot);
+}
 
-    fn ballot(&mut self) -> Ballot {
-        let round = self.of(&[0, 1, 1, 1, 2, 2, 2, 3, 3, u64::MAX - 1, u64::MAX]);
-        let node = self.node();
-        Ballot { round, node }
-    }
+/// How many random calls are made in one random cluster.
+const CALLS_PER_CLUSTER: usize = 2_000;
 
-    fn set(&mut self) -> AcceptorSet {
-        self.several(5, Self::node).into_iter().collect()
-    }
-
-    fn quorums(&mut self) -> QuorumSystem {
-        loop {
-            let acceptors = self.set();
-            let sizes = [0; 2].map(|_| self.0.random_range(1..5));
-            if let Ok(quorums) = QuorumSystem::flexible(acceptors, sizes[0], sizes[1]) {
-                return quorums;
+/// Makes random calls in random states, whether they can be reached or not.
+fn one_decree<A: OneDecree>(calls: &Arc<Calls>, count: usize, d: &mut Dice) {
+    let caller = calls.caller();
+    for made in (0..count).step_by(CALLS_PER_CLUSTER) {
+        let cluster = Arc::new(d.draw::<A::Cluster>());
+        calls.begin(A::PROTOCOL, &*cluster);
+        let actor = A::of(Arc::clone(&cluster));
+        for _ in made..count.min(made + CALLS_PER_CLUSTER) {
+            let id = A::id(&cluster, d).into();
+            match d.0.random_range(0..10) {
+                0 => drop(caller.start(&actor, id, &d.draw())),
+                1 => drop(caller.call(&actor, id, &d.draw(), Event::Timeout(&d.draw()))),
+                _ => {
+                    let (state, mut message) = (d.draw(), d.draw());
+                    // Half of the answers are about the proposer's own ballot, or few would matter.
+                    if let Some(ballot) = A::ballot(&state).filter(|_| d.chance(0.5)) {
+                        A::answer(&mut message, ballot);
+                    }
+                    let from = A::id(&cluster, d).into();
+                    drop(caller.call(&actor, id, &state, Event::Message(from, &message)));
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Two proposers that outbid each other without pause can go on for ever (`[PMS §2.4]`); that
 //! randomised waits resolve the duel is as near to a guarantee as an asynchronous network allows.
 
+use serde::Serialize;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 ///
 /// The round is what grows with every failed attempt anywhere, so it serves as the exponent, and
 /// no counter of attempts adds to the state that the checker explores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Backoff {
     /// The shortest wait. Longer than a round trip, or attempts cut themselves short.
     pub base: Duration,

@@ -125,7 +125,7 @@ impl fmt::Debug for AcceptorSet {
 }
 
 /// The quorums of one phase.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Quorums {
     /// Any set of at least so many acceptors.
     AtLeast(usize),
@@ -203,7 +203,7 @@ fn disjoint(
 }
 
 /// The acceptors, and the quorums of each phase.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct QuorumSystem {
     acceptors: AcceptorSet,
     phase1: Quorums,

@@ -1,13 +1,14 @@
 //! The fast ballots: [`Rounds`]. Quorums depend on it.
 
 use crate::ballot::Ballot;
+use serde::Serialize;
 
 /// The fast ballots: those of the first rounds. In a fast ballot acceptors may vote for a client's
 /// value without a proposal (Lamport, *Fast Paxos*, 2005).
 ///
 /// A fast round in which clients collide is wasted, so that there should be few. After the last one
 /// the protocol works as Basic Paxos does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Rounds {
     /// The last round whose ballots are fast; zero if none are.
     pub fast: u64,

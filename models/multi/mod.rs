@@ -191,7 +191,8 @@ impl Protocol for Process<Register> {
     }
 
     fn begin_calls(system: &Self::System, calls: &Calls) -> io::Result<()> {
-        calls.begin(system.cluster())
+        calls.begin(Self::NAME, system.cluster());
+        Ok(())
     }
 
     fn observe(world: World<Self::System>, calls: &Arc<Calls>) -> World<Self::System> {

@@ -2,139 +2,74 @@
 
      calls FILE... *)
 
-open Numbers
 open Words
 module P = Protocol
 
-(* ---- reading ---- *)
+let vote = ballot ** number
+let request = number ** number
 
-let vote t = let b = ballot t in (b, number t)
+let acceptor =
+  map (fun (promised, vote) -> { Acceptor.promised; vote })
+    (fun (it : Acceptor.acceptor) -> (it.promised, it.vote))
+    (option ballot ** option vote)
 
-let acceptor t : Acceptor.acceptor =
-  let promised = option ballot t in
-  { promised; vote = option vote t }
+let phase =
+  enum
+    [ constant "Idle" Proposer.Idle;
+      variant "Preparing" (number ** option vote)
+        (fun (promises, highest) -> Proposer.Preparing (promises, highest))
+        (function Preparing (promises, highest) -> Some (promises, highest) | _ -> None);
+      variant "Accepting" number (fun value -> Proposer.Accepting value)
+        (function Accepting value -> Some value | _ -> None);
+      variant "Preempted" ballot (fun by -> Proposer.Preempted by)
+        (function Preempted by -> Some by | _ -> None) ]
 
-let phase t : Proposer.phase =
-  match next t with
-  | "idle" -> Idle
-  | "preparing" -> let promises = number t in Preparing (promises, option vote t)
-  | "accepting" -> Accepting (number t)
-  | "preempted" -> Preempted (ballot t)
-  | word -> malformed "a phase" word
+let proposer =
+  map (fun (current, (request, progress)) -> { Proposer.current; request; progress })
+    (fun (it : Proposer.proposer) -> (it.current, (it.request, it.progress)))
+    (option ballot ** option request ** phase)
 
-let proposer t : Proposer.proposer =
-  let current = option ballot t in
-  let request = option (fun t -> let client = number t in (client, number t)) t in
-  { current; request; progress = phase t }
+let learner =
+  map (fun (tally, decided) -> { Learner.tally; decided })
+    (fun (it : Learner.learner) -> (it.tally, it.decided))
+    (option (vote ** number) ** option number)
 
-let learner t : Learner.learner =
-  let tally = option (fun t -> let v = vote t in (v, number t)) t in
-  { tally; decided = option number t }
+let state =
+  map (fun (acceptor, (proposer, learner)) -> { Node.acceptor; proposer; learner })
+    (fun (it : Node.state) -> (it.acceptor, (it.proposer, it.learner)))
+    (option acceptor ** option proposer ** option learner)
 
-let state t : Node.state =
-  let a = option acceptor t in
-  let p = option proposer t in
-  { acceptor = a; proposer = p; learner = option learner t }
+let durable =
+  map (fun (saved_acceptor, (saved_ballot, saved_decision)) ->
+      { Node.saved_acceptor; saved_ballot; saved_decision })
+    (fun (it : Node.durable) -> (it.saved_acceptor, (it.saved_ballot, it.saved_decision)))
+    (option acceptor ** option ballot ** option number)
 
-let durable t : Node.durable =
-  let a = option acceptor t in
-  let b = option ballot t in
-  { saved_acceptor = a; saved_ballot = b; saved_decision = option number t }
-
-let message t : P.message =
-  match next t with
-  | "propose" -> Propose (number t)
-  | "prepare" -> Prepare (ballot t)
-  | "promise" -> let b = ballot t in Promise (b, option vote t)
-  | "accept" -> Accept (vote t)
-  | "accepted" -> Accepted (vote t)
-  | "nack" -> Nack (ballot t)
-  | "decided" -> Decided (number t)
-  | "ask" -> Ask
-  | word -> malformed "a message" word
+let message =
+  enum
+    [ variant "Propose" number (fun value -> P.Propose value)
+        (function Propose value -> Some value | _ -> None);
+      variant "Prepare" ballot (fun b -> P.Prepare b) (function Prepare b -> Some b | _ -> None);
+      variant "Promise" (ballot ** option vote) (fun (b, vote) -> P.Promise (b, vote))
+        (function Promise (b, vote) -> Some (b, vote) | _ -> None);
+      variant "Accept" vote (fun it -> P.Accept it) (function Accept it -> Some it | _ -> None);
+      variant "Accepted" vote (fun it -> P.Accepted it)
+        (function Accepted it -> Some it | _ -> None);
+      variant "Nack" ballot (fun promised -> P.Nack promised)
+        (function Nack promised -> Some promised | _ -> None);
+      variant "Decided" number (fun value -> P.Decided value)
+        (function Decided value -> Some value | _ -> None);
+      constant "Ask" P.Ask ]
 
 let cluster t : P.cluster =
-  let quorums = quorum_system t in
-  let proposers = many number t in
-  let learners = many number t in
-  let nacks = bool t in
-  let round_max = number t in
-  let base = number t in
-  let doublings_max = number t in
-  { quorums; proposers; learners; nacks; round_max;
-    retry = { base; doublings_max } }
+  let quorums, (proposers, (learners, (nacks, (round_max, retry)))) =
+    (quorum_system ** many number ** many number ** bool ** number ** backoff).read t in
+  { quorums = classic quorums; proposers; learners; nacks; round_max; retry }
 
-(* ---- printing, in the same words ---- *)
-
-let show_vote (b, v) = ballot_to_string b ^ " " ^ to_string v
-
-let show_acceptor (a : Acceptor.acceptor) =
-  show_option ballot_to_string a.promised ^ " " ^ show_option show_vote a.vote
-
-let show_phase : Proposer.phase -> string = function
-  | Idle -> "idle"
-  | Preparing (promises, highest) ->
-      "preparing " ^ to_string promises ^ " " ^ show_option show_vote highest
-  | Accepting v -> "accepting " ^ to_string v
-  | Preempted b -> "preempted " ^ ballot_to_string b
-
-let show_proposer (p : Proposer.proposer) =
-  String.concat " "
-    [ show_option ballot_to_string p.current;
-      show_option (fun (client, v) -> to_string client ^ " " ^ to_string v) p.request;
-      show_phase p.progress ]
-
-let show_learner (l : Learner.learner) =
-  show_option (fun (v, voters) -> show_vote v ^ " " ^ to_string voters) l.tally
-  ^ " " ^ show_option to_string l.decided
-
-let show_state (s : Node.state) =
-  String.concat " "
-    [ show_option show_acceptor s.acceptor; show_option show_proposer s.proposer;
-      show_option show_learner s.learner ]
-
-let show_durable (d : Node.durable) =
-  String.concat " "
-    [ show_option show_acceptor d.saved_acceptor; show_option ballot_to_string d.saved_ballot;
-      show_option to_string d.saved_decision ]
-
-let show_message : P.message -> string = function
-  | Propose v -> "propose " ^ to_string v
-  | Prepare b -> "prepare " ^ ballot_to_string b
-  | Promise (b, v) -> "promise " ^ ballot_to_string b ^ " " ^ show_option show_vote v
-  | Accept v -> "accept " ^ show_vote v
-  | Accepted v -> "accepted " ^ show_vote v
-  | Nack b -> "nack " ^ ballot_to_string b
-  | Decided v -> "decided " ^ to_string v
-  | Ask -> "ask"
-
-let show_timer : Node.timer -> string = function Retry -> "retry" | AskAgain -> "ask"
-
-let show_step me before (st : Node.step) =
-  let durable = Node.durable_of st.now in
-  let save = match before with
-    | Some s when Node.durable_of s <> durable -> Some (show_durable durable)
-    | _ -> None in
-  show_result ~state:(show_state st.now) ~save
-    ~sends:(List.map (fun (to_, m) -> (to_, show_message m)) (Node.sends me st))
-    ~timers:(List.map (show_alarm show_timer) st.timers)
-
-let call cluster t =
-  let me = number t in
-  match next t with
-  | "start" -> show_step me None (Node.on_start cluster me (option durable t))
-  | "message" ->
-      let from = number t in
-      let m = message t in
-      expect t "@";
-      let s = state t in
-      show_step me (Some s) (Node.on_message cluster me s from m)
-  | "timer" ->
-      let timer : Node.timer = match next t with
-        | "retry" -> Retry | "ask" -> AskAgain | word -> malformed "a timer" word in
-      expect t "@";
-      let s = state t in
-      show_step me (Some s) (Node.on_timer cluster me s timer)
-  | word -> malformed "a call" word
-
-let () = run ~protocol:"basic" ~cluster ~call
+let () =
+  run
+    { name = "basic"; cluster; state; durable; message;
+      timer = enum [ constant "Retry" Node.Retry; constant "Ask" Node.AskAgain ];
+      on_start = Node.on_start; on_message = Node.on_message; on_timer = Node.on_timer;
+      durable_of = Node.durable_of;
+      parts = (fun me (step : Node.step) -> (step.now, Node.sends me step, step.timers)) }

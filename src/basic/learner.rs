@@ -3,6 +3,7 @@
 use crate::ballot::NodeId;
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{OrNone, Value, Vote};
+use serde::Serialize;
 use std::fmt;
 
 /// A learner. Of its state only `decided` is durable.
@@ -10,7 +11,7 @@ use std::fmt;
 /// It follows one ballot at a time, the highest that it has heard a vote in: a set of voters is
 /// all the memory that it needs. What was chosen in a lower ballot it learns from a higher one,
 /// which can only choose the same, or from another learner.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Learner<V> {
     /// The ballot that it follows; none once the decision is known.
     pub tally: Option<Tally<V>>,
@@ -19,7 +20,7 @@ pub struct Learner<V> {
 }
 
 /// The votes heard for one proposal.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Tally<V> {
     /// The proposal.
     pub proposal: Vote<V>,

@@ -4,13 +4,14 @@ use super::Message;
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{OrNone, Value, Vote};
+use serde::Serialize;
 use std::fmt;
 
 /// A proposer. Of its state only `ballot` is durable.
 ///
 /// After a restart it is idle: it never takes up the ballot it left, even if promises for it
 /// arrive again, because it no longer knows what it asked the acceptors to accept.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Proposer<V> {
     /// The highest ballot ever started here. Persisted before its *prepare* leaves, so that no
     /// ballot is used twice.
@@ -22,7 +23,7 @@ pub struct Proposer<V> {
 }
 
 /// A client's wish to have a value chosen.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Request<V> {
     /// Who asked, and is to be told.
     pub client: NodeId,
@@ -31,7 +32,7 @@ pub struct Request<V> {
 }
 
 /// How far a proposer is with its ballot.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub enum Phase<V> {
     /// Nothing under way: just started, nothing to propose, or the decision is known.
     Idle,

@@ -50,6 +50,9 @@ pub(super) fn report<S: System>(
     })
 }
 
+/// A path of a world, as stateright has it.
+type PathOf<S> = Path<WorldState<S>, ActionOf<S>>;
+
 /// Finds the shortest run to a violation of a property of a world, which is known to exist. Returns
 /// `None` if the limits do not suffice.
 pub(super) fn shortest<S: System>(
@@ -57,7 +60,7 @@ pub(super) fn shortest<S: System>(
     property: &str,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Option<Path<WorldState<S>, ActionOf<S>>>, Error> {
+) -> Result<Option<PathOf<S>>, Error> {
     let mut found = search(
         world,
         Limits {

@@ -85,7 +85,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let mut output = Output::new();
+    let mut output = Output::default();
     let result = match cli.command {
         Command::Check(args) => check::run(&args, &mut output),
         Command::Explore(args) => explore::run(&args, &mut output),

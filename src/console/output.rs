@@ -14,8 +14,9 @@ pub struct Output {
     has_progress: bool,
 }
 
-impl Output {
-    pub fn new() -> Self {
+impl Default for Output {
+    /// Standard output and standard error.
+    fn default() -> Self {
         Self {
             results: AutoStream::auto(io::stdout()),
             progress: AutoStream::auto(io::stderr()),
@@ -23,7 +24,9 @@ impl Output {
             has_progress: false,
         }
     }
+}
 
+impl Output {
     /// Prints a line of the result.
     pub fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
         self.clear_progress();

@@ -5,13 +5,14 @@ use super::{Message, Poll};
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{OrNone, Value, Vote};
+use serde::Serialize;
 use std::fmt;
 
 /// A coordinator. Of its state only `ballot` is durable.
 ///
 /// After a restart it is idle: it never takes up the ballot it left, nor the one that was to
 /// resolve it, because it no longer knows what it asked the acceptors.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Coordinator<V> {
     /// The highest ballot ever started here. Persisted before a message of it leaves, so that no
     /// ballot is used twice.
@@ -23,7 +24,7 @@ pub struct Coordinator<V> {
 }
 
 /// A client's wish to have a value chosen.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Request<V> {
     /// Who asked, and is to be told.
     pub client: NodeId,
@@ -32,7 +33,7 @@ pub struct Request<V> {
 }
 
 /// How far a coordinator is with its ballot.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub enum Phase<V> {
     /// Nothing under way: just started, nothing to propose, or the decision is known.
     Idle,

@@ -4,6 +4,7 @@ use super::Poll;
 use crate::ballot::NodeId;
 use crate::quorum::QuorumSystem;
 use crate::vote::{OrNone, Value, Vote};
+use serde::Serialize;
 use std::fmt;
 
 /// A learner. Of its state only `decided` is durable.
@@ -11,7 +12,7 @@ use std::fmt;
 /// It follows one ballot at a time, the highest that it has heard a vote in. What was chosen in a
 /// lower ballot it learns from a higher one, which can only choose the same, or from another
 /// learner.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Learner<V> {
     /// The votes heard in the ballot that it follows; none once the decision is known.
     pub poll: Poll<V>,

@@ -153,7 +153,7 @@ impl<V: fmt::Display> fmt::Debug for Message<V> {
 ///
 /// It must not change as long as anything saved under it is in use: quorums of two different
 /// clusters need not meet, and a node that lost a role would forget what it saved for it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Cluster {
     /// The acceptors, which of them are enough, and which ballots are fast.
     pub quorums: QuorumSystem,

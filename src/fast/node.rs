@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a process remembers, by role; `None` for a role it does not play.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct NodeState<V> {
     /// The acceptor's part.
     pub acceptor: Option<Acceptor<V>>,

@@ -3,12 +3,13 @@
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{Value, Vote};
+use serde::Serialize;
 use std::fmt;
 
 /// The votes heard of in one ballot, the highest that any was heard of.
 ///
 /// In a fast ballot they may be for several values.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Poll<V> {
     /// The ballot; none if no vote was heard of.
     pub ballot: Option<Ballot>,

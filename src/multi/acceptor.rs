@@ -6,11 +6,12 @@ use crate::ballot::Ballot;
 use crate::machine::Data;
 use crate::vote::{OrNone, Vote};
 use imbl::OrdMap;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What an acceptor remembers. All of it is durable, except for the lease.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Acceptor<C> {
     /// The highest ballot promised or voted in, in whatever slot (`maxBal`).
     pub promised: Option<Ballot>,

@@ -3,10 +3,11 @@
 use super::{Entry, Slot};
 use crate::quorum::AcceptorSet;
 use crate::vote::Vote;
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// What a candidate has been promised.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Campaign<C> {
     /// The first slot asked about: all before are decided and known here.
     pub from: Slot,

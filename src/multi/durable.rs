@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What must survive a restart, of all roles together. It is saved by what changed ([`Delta`]).
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Durable<M: Machine> {
     /// Promise and votes.
     pub acceptor: Option<Acceptor<M::Command>>,

@@ -8,11 +8,12 @@ use crate::ballot::{Ballot, NodeId};
 use crate::machine::Data;
 use crate::quorum::{AcceptorSet, QuorumSystem};
 use crate::vote::{OrNone, Vote};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// A proposer, which may come to lead. Of its state only `ballot` is durable.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Leader<C> {
     /// The highest ballot ever started here. Persisted before its *prepare* leaves.
     pub ballot: Option<Ballot>,
@@ -21,7 +22,7 @@ pub struct Leader<C> {
 }
 
 /// How far a proposer is with its ballot.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub enum Phase<C> {
     /// Nothing under way: somebody else leads, or nobody.
     Following,

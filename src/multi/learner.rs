@@ -4,12 +4,13 @@ use super::snapshot::{Chunk, Received, Snapshot, Transfer};
 use super::{Entry, Log, Outcome, Sessions, Slot};
 use crate::ballot::NodeId;
 use crate::machine::Machine;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// A learner, or replica: it delivers decided entries to the machine in the order of their slots.
 /// Snapshot and log are durable; the rest follows from them, or is asked for again.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Learner<M: Machine> {
     /// What the truncated part of the log has led to; none until something is truncated.
     pub snapshot: Option<Snapshot>,

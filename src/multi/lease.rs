@@ -53,7 +53,7 @@ impl Clock {
 }
 
 /// How long leases last, in the unit of [`Time`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Terms {
     /// An acceptor holds off others for so long after it heard from a leader.
     pub duration: u64,
@@ -78,7 +78,7 @@ impl fmt::Debug for Beat {
 
 /// An acceptor's side of a lease. Lost in a crash, which is why a restarted acceptor acts as if it
 /// had granted one just before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Grant {
     /// Whom others are held off for.
     pub to: NodeId,

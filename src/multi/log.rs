@@ -93,7 +93,7 @@ impl<C: fmt::Debug> fmt::Debug for Entry<C> {
 }
 
 /// Decided entries without a gap, from the slot up to which a snapshot speaks for all before.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Log<C> {
     start: Slot,
     entries: Vector<Entry<C>>,

@@ -303,7 +303,7 @@ impl<C: fmt::Debug, R: fmt::Debug> fmt::Debug for Message<C, R> {
 /// Who plays which role, and how. The same for every process.
 ///
 /// Quorums and the initial machine must not change as long as anything saved under them is in use.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Cluster<M: Machine> {
     /// The acceptors, and which of them are enough.
     pub quorums: QuorumSystem,

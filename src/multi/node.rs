@@ -23,7 +23,7 @@ mod learning;
 mod reads;
 
 /// What a process remembers, by role; `None` for a role it does not play.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct NodeState<M: Machine> {
     /// The acceptor's part.
     pub acceptor: Option<Acceptor<M::Command>>,

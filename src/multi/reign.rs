@@ -11,6 +11,7 @@ use super::{Entry, Request, Slot};
 use crate::ballot::NodeId;
 use crate::machine::Data;
 use crate::quorum::{AcceptorSet, QuorumSystem};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 pub use known::Known;
@@ -18,7 +19,7 @@ pub use limits::Limits;
 pub use queue::Queue;
 
 /// What a leader is at.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Reign<C> {
     /// All that may have been chosen before this ballot stands below, and nothing else does.
     pub barrier: Slot,
@@ -35,6 +36,7 @@ pub struct Reign<C> {
     /// Reads that wait.
     pub reads: Vec<Read<C>>,
     /// Finds requests in `open` and `queue`.
+    #[serde(skip)]
     pub known: Known,
     /// How far all is chosen, as the learners that vote were told last; not noted where they are
     /// told at once.
@@ -42,7 +44,7 @@ pub struct Reign<C> {
 }
 
 /// A slot under way.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Proposal<C> {
     /// What is proposed. Never anything else for this slot in the same ballot.
     pub entry: Entry<C>,
@@ -51,7 +53,7 @@ pub struct Proposal<C> {
 }
 
 /// A read that waits until it is known to see every write that was answered before it came.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Read<C> {
     /// Who asks.
     pub client: NodeId,

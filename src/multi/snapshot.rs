@@ -83,7 +83,7 @@ impl fmt::Debug for Chunk {
 }
 
 /// A snapshot on its way in. Lost in a crash.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Transfer {
     upto: Slot,
     total: u64,

@@ -78,8 +78,8 @@ fn calls_of_handlers_are_written_down_once_each() {
     let distinct: BTreeSet<&str> = calls.iter().copied().collect();
     assert_eq!(distinct.len(), calls.len(), "a call twice");
     // A vote: the state before, the state after, and the save that comes before the answer.
-    let vote = "0 message 1 accept 1.1 120 @ + + 1.1 - - - => \
-                + + 1.1 + 1.1 120 - - ; save + + 1.1 + 1.1 120 - - ; send 3 accepted 1.1 120";
+    let vote = "0 0 Message 1 Accept 1 1 120 + + 1 1 - - - => + + 1 1 + 1 1 120 - - \
+                2 Save + + 1 1 + 1 1 120 - - Send 3 Accepted 1 1 120";
     assert!(distinct.contains(vote), "no such call:\n{text}");
     let told = format!("{} distinct calls", calls.len());
     assert!(output.stdout.contains(&told), "{}", output.stdout);

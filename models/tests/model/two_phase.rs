@@ -1,5 +1,4 @@
-//! A protocol that is no Paxos, added in one file: two-phase commit goes through everything that
-//! the commands do. Gray, Notes on Data Base Operating Systems, 1978.
+//! Two-phase commit, a protocol that is no Paxos. Gray, Notes on Data Base Operating Systems, 1978.
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -46,12 +45,14 @@ impl Actor for Process {
     type Storage = u8;
 
     fn on_start(&self, id: Id, saved: &Option<u8>, out: &mut Out<Self>) -> State {
-        let mut state = State::default();
-        state.decided = saved.filter(|saved| *saved > 0).map(|saved| saved == 2);
+        let (yes, decided) = (
+            BTreeSet::new(),
+            saved.filter(|it| *it > 0).map(|it| it == 2),
+        );
         if id == Id::from(0) {
             out.set_timer((), MS..2 * MS);
         }
-        state
+        State { yes, decided }
     }
 
     fn on_msg(&self, id: Id, state: &mut Cow<State>, src: Id, msg: Message, out: &mut Out<Self>) {

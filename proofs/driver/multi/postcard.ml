@@ -140,19 +140,3 @@ let program : Session.program =
       | command -> (written @ [ before command ], reply));
     read = (fun written command ->
       match command with N0 -> Some (last written) | _ -> None) }
-
-(* ---- bytes as text ---- *)
-
-let to_hex bytes =
-  if bytes = [] then "."
-  else String.concat "" (List.map (fun b -> Printf.sprintf "%02x" (int_of_number b)) bytes)
-
-let of_hex = remembered (fun text ->
-  if text = "." then []
-  else begin
-    if String.length text mod 2 = 1 then malformed "bytes" text;
-    List.init (String.length text / 2) (fun at ->
-      match int_of_string_opt ("0x" ^ String.sub text (2 * at) 2) with
-      | Some byte -> small.(byte)
-      | None -> malformed "bytes" text)
-  end)

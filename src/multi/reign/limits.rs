@@ -1,7 +1,9 @@
 //! What limits a leader.
 
+use serde::Serialize;
+
 /// What limits a leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Limits {
     /// No ballot is started in a higher round: `u64::MAX` in earnest, a few in a model.
     pub round_max: u64,

@@ -1,11 +1,12 @@
 //! Requests that wait for room.
 
 use crate::multi::{Limits, Request};
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Requests in the order in which they came, each with the bytes that it takes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Queue<C> {
     requests: VecDeque<(Request<C>, usize)>,
     /// Of all of them.
