@@ -1,8 +1,8 @@
 //! The speed of the checker, compared with stateright's checkers on the same [`World`], with
 //! stateright's own `ActorModel`, and with the random accesses to memory that any search needs.
 //!
-//! Searches that are compared alternate, round after round, so that a machine which slows down for a
-//! while slows all of them down. A ratio is taken within a round before the median over rounds.
+//! Searches that are compared alternate, round after round, so that a machine which slows down for
+//! a while slows all of them down. A ratio is taken within a round before the median over rounds.
 //! Whole searches take seconds and are timed here; criterion times two small ones.
 
 use criterion::Criterion;

@@ -17,7 +17,7 @@ use synod::ballot::{Ballot, NodeId};
 use synod::delta::Delta;
 use synod::kv::{Command, Store};
 use synod::multi::{
-    Alarm, Clock, Cluster, Durable, Entry, Message, MessageOf, Order, Outcome, Process,
+    Alarm, Clock, Cluster, Durable, Entry, Message, MessageOf, Operation, Outcome, Process,
     ProcessState, Request, Sessions, Slot, Timer,
 };
 use synod::runtime::simulator::{Settings, Simulation};
@@ -37,14 +37,14 @@ fn put(seq: u64) -> Request<Command> {
     let (key, value) = (format!("key {}", seq % 64), "x".repeat(16));
     let (key, value) = (key.into(), value.into());
     let command = Command::Put { key, value };
-    let order = Order::Do {
+    let operation = Operation::Do {
         session: 0,
         seq,
         acked: seq.saturating_sub(64),
         command,
     };
     let client = CLIENT;
-    Request { client, order }
+    Request { client, operation }
 }
 
 fn accept(ballot: Ballot, slot: Slot, seqs: std::ops::Range<u64>) -> Msg {
@@ -59,7 +59,8 @@ struct Driven {
     process: Process<Store>,
     state: Cow<'static, ProcessState<Store>>,
     sent: Vec<(Id, Msg)>,
-    /// What was saved last. The runtime keeps it as well, so that logs and votes are shared with it.
+    /// What was saved last. The runtime keeps it as well, so that logs and votes are shared with
+    /// it.
     saved: Option<Durable<Store>>,
 }
 
@@ -130,8 +131,8 @@ impl Driven {
             more: None,
         };
         node.receive(1, promise);
-        let (client, order) = (CLIENT, Order::Open { seq: 0 });
-        node.receive(100, Message::Request(Request { client, order }));
+        let (client, operation) = (CLIENT, Operation::Open { seq: 0 });
+        node.receive(100, Message::Request(Request { client, operation }));
         node.commit(ballot)?;
         Ok((node, ballot))
     }
@@ -174,8 +175,8 @@ fn roles(criterion: &mut Criterion) -> Result<()> {
         }
 
         let mut follower = Driven::new(1)?;
-        let (client, order) = (CLIENT, Order::Open { seq: 0 });
-        let open = Entry::Batch([Request { client, order }].into());
+        let (client, operation) = (CLIENT, Operation::Open { seq: 0 });
+        let open = Entry::Batch([Request { client, operation }].into());
         let vote = Vote {
             ballot,
             value: open,

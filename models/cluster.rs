@@ -14,10 +14,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
-use synod::certify::{File, Run, Spoken};
+use synod::certify::{File, ProtocolKind, Run};
 use synod::quorum::AcceptorSet;
 use synod::runtime::Faults;
-use synod::runtime::{Counters, Handle, NodeConfig, Recorder, Runnable, spawn_watched};
+use synod::runtime::{Counters, Handle, NodeConfig, Recorder, Runnable, spawn_observed};
 use tempfile::TempDir;
 
 /// The settings of a cluster on this machine.
@@ -36,7 +36,7 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "loss=P,dup=P,reorder=P")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) faults: Faults,
-    /// Record every step of every process in a file of this directory, as a line of JSON.
+    /// History every step of every process in a file of this directory, as a line of JSON.
     #[arg(long, value_name = "DIR")]
     pub(super) trace: Option<PathBuf>,
     /// Determines the faults, the timeouts, and which node is killed when; drawn if not given.
@@ -65,7 +65,11 @@ pub(super) struct Place {
 
 impl Place {
     /// Creates or claims the directories of a cluster.
-    pub(super) fn new(args: &ClusterArgs, name: &str, protocol: Spoken) -> Result<Self, Error> {
+    pub(super) fn new(
+        args: &ClusterArgs,
+        name: &str,
+        protocol: ProtocolKind,
+    ) -> Result<Self, Error> {
         let create = |directory: &Path| {
             let created = std::fs::create_dir_all(directory);
             created.map_err(|error| Error::path("create", directory, error))
@@ -98,12 +102,12 @@ impl Place {
 ///
 /// # Errors
 /// If a directory or a socket cannot be used.
-pub fn one_decree<P: Speaker>(
+pub fn one_decree<P: PaxosActor>(
     args: &ClusterArgs,
     name: &str,
     output: &mut Output,
 ) -> Result<Exit, Error> {
-    let place = Place::new(args, name, P::SPOKEN)?;
+    let place = Place::new(args, name, P::KIND)?;
     let (directory, run, seed) = (place.directory.as_path(), &place.run, place.seed);
     let mut local = Local::<P>::bind(args, directory, run, seed)?;
     output.line(format_args!(
@@ -239,7 +243,7 @@ struct News {
 }
 
 /// A process that chooses one value, and can be run here.
-pub trait Speaker:
+pub trait PaxosActor:
     Decree<String>
     + Runnable
     + Actor<
@@ -253,7 +257,7 @@ pub trait Speaker:
 {
 }
 
-impl<P> Speaker for P where
+impl<P> PaxosActor for P where
     P: Decree<String>
         + Runnable
         + Actor<
@@ -290,7 +294,7 @@ struct Local<'a, P> {
     value: Option<String>,
 }
 
-impl<'a, P: Speaker> Local<'a, P> {
+impl<'a, P: PaxosActor> Local<'a, P> {
     fn bind(
         args: &'a ClusterArgs,
         directory: &'a Path,
@@ -353,7 +357,7 @@ impl<'a, P: Speaker> Local<'a, P> {
         let mut reported = None;
         let recorder = recorder(self.args, self.run, id)?;
         let process = self.processes[id].clone();
-        let handle = spawn_watched(process, config, recorder, move |state| {
+        let handle = spawn_observed(process, config, recorder, move |state| {
             let decided = P::decided(state);
             if decided != reported.as_ref() {
                 reported = decided.cloned();
@@ -367,7 +371,7 @@ impl<'a, P: Speaker> Local<'a, P> {
             }
         });
         let handle = handle.map_err(Error::failed)?;
-        let cut = handle.cut().map(ToString::to_string);
+        let cut = handle.torn_tail().map(ToString::to_string);
         self.handles.insert(id, handle);
         if let Some(cut) = cut {
             self.say(cut, output)?;

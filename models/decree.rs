@@ -4,7 +4,7 @@
 use stateright::actor::Actor;
 use std::sync::Arc;
 use synod::backoff::Backoff;
-use synod::certify::{Run, Spoken};
+use synod::certify::{ProtocolKind, Run};
 use synod::quorum::QuorumError;
 use synod::vote::Value;
 use synod::{basic, fast};
@@ -14,7 +14,7 @@ pub trait Decree<V>: Actor + Sized {
     /// The name of the protocol in prose.
     const TITLE: &'static str;
     /// The protocol that a recorded run names.
-    const SPOKEN: Spoken;
+    const KIND: ProtocolKind;
 
     /// The nodes of a cluster, and then a client for each value.
     ///
@@ -28,7 +28,7 @@ pub trait Decree<V>: Actor + Sized {
 
 impl<V: Value> Decree<V> for basic::Process<V> {
     const TITLE: &'static str = "Basic Paxos";
-    const SPOKEN: Spoken = Spoken::Basic;
+    const KIND: ProtocolKind = ProtocolKind::Basic;
 
     fn actors(run: &Run, values: &[V]) -> Result<Vec<Self>, QuorumError> {
         let cluster = Arc::new(run.basic()?);
@@ -50,7 +50,7 @@ impl<V: Value> Decree<V> for basic::Process<V> {
 
 impl<V: Value> Decree<V> for fast::Process<V> {
     const TITLE: &'static str = "Fast Paxos";
-    const SPOKEN: Spoken = Spoken::Fast;
+    const KIND: ProtocolKind = ProtocolKind::Fast;
 
     fn actors(run: &Run, values: &[V]) -> Result<Vec<Self>, QuorumError> {
         let cluster = Arc::new(run.fast()?);

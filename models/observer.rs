@@ -10,7 +10,7 @@ use synod::vote::Vote;
 
 /// What the observer remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Record {
+pub struct History {
     /// Every vote ever cast, but for those forgotten.
     pub votes: Votes<char>,
     /// The values that are chosen, and the lowest ballot of each, once their votes are forgotten.
@@ -22,7 +22,7 @@ pub struct Record {
 /// What is seen of an acceptor: the ballot below which it does not vote, and its last vote.
 pub type Seen<'a> = (Option<Ballot>, Option<&'a Vote<char>>);
 
-impl Record {
+impl History {
     /// The refinement map: what the observer sees, of whom it knows what was promised and decided.
     #[must_use]
     pub fn view<'a>(
@@ -45,7 +45,7 @@ impl Record {
 
     /// What is remembered after a step of an acceptor; none if nothing is new.
     #[must_use]
-    pub fn after(&self, acceptor: NodeId, before: Seen, after: Seen) -> Option<Record> {
+    pub fn after(&self, acceptor: NodeId, before: Seen, after: Seen) -> Option<History> {
         let mut seen = self.clone();
         let ((promised_before, vote_before), (promised_after, vote_after)) = (before, after);
         let vote = vote_after.filter(|vote| vote_before != Some(vote));
@@ -86,7 +86,7 @@ impl Record {
         &self,
         quorums: &QuorumSystem,
         promised: impl Fn(NodeId) -> Option<Ballot>,
-    ) -> Option<Record> {
+    ) -> Option<History> {
         let is_chosen =
             |proposal: &Vote<char>, voters: &AcceptorSet| quorums.chooses(proposal.ballot, *voters);
         let is_dead = |proposal: &Vote<char>, voters: &AcceptorSet| {
@@ -117,14 +117,14 @@ impl Record {
     /// Whether a vote is past: one that is forgotten decides nothing, and neither does one for a
     /// value that was chosen in a lower ballot, for the votes of that ballot are still there.
     #[must_use]
-    pub fn is_moot(&self, vote: &Vote<char>) -> bool {
+    pub fn is_irrelevant(&self, vote: &Vote<char>) -> bool {
         let is_chosen = self.chosen.get(&vote.value) == Some(&vote.ballot);
         !is_chosen && !self.votes.contains_key(vote)
     }
 
-    /// The record with ids, and the values that go with clients, permuted.
+    /// The history with ids, and the values that go with clients, permuted.
     #[must_use]
-    pub fn relabel(&self, by: &Permutation, value: impl Fn(char) -> char) -> Record {
+    pub fn relabel(&self, by: &Permutation, value: impl Fn(char) -> char) -> History {
         let node = |node: NodeId| NodeId::from(by.apply(node.into()));
         // Where several ids become one, it must not matter which came first.
         let (mut votes, mut chosen) = (Votes::new(), BTreeMap::new());
@@ -141,7 +141,7 @@ impl Record {
             *lowest = (*lowest).min(*ballot);
         }
         let breaches = self.breaches.iter();
-        Record {
+        History {
             votes,
             chosen,
             breaches: breaches

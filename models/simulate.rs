@@ -217,7 +217,7 @@ where
             P::NAME
         ));
     }
-    let (cluster, protocol, nodes) = (0, P::SPOKEN, plan.nodes);
+    let (cluster, protocol, nodes) = (0, P::KIND, plan.nodes);
     let run = Run {
         cluster,
         nodes,

@@ -16,7 +16,7 @@ use crate::models::calls::Calls;
 use crate::models::cluster::{self, ClusterArgs};
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
-use crate::models::observer::Record;
+use crate::models::observer::History;
 use crate::models::protocol::Protocol;
 use crate::models::simulate::{self, Plan, Simulated};
 use relabel::Relabel;
@@ -83,7 +83,7 @@ impl<A> Basic<A> {
 }
 
 /// An actor that speaks Basic Paxos: the shipped process, or one that breaks its rules.
-pub trait Speaker:
+pub trait PaxosActor:
     Actor<
         Msg = Message<char>,
         Timer = Timer,
@@ -96,9 +96,9 @@ pub trait Speaker:
 {
 }
 
-impl Speaker for Process<char> {}
+impl PaxosActor for Process<char> {}
 
-impl Speaker for Mutated<Process<char>> {}
+impl PaxosActor for Mutated<Process<char>> {}
 
 impl Protocol for Process<char> {
     const NAME: &'static str = "basic";
@@ -144,7 +144,10 @@ impl Protocol for Process<char> {
 }
 
 /// The refinement map: what the observer sees in a global state.
-fn view<'a, A: Speaker>(system: &'a Basic<A>, state: &'a WorldState<Basic<A>>) -> View<'a, char> {
+fn view<'a, A: PaxosActor>(
+    system: &'a Basic<A>,
+    state: &'a WorldState<Basic<A>>,
+) -> View<'a, char> {
     let nodes = || (0..).map(NodeId).zip(state.states());
     let promised = nodes().filter_map(|(id, state)| {
         let promised = state.node()?.acceptor.as_ref()?.promised?;
@@ -160,20 +163,20 @@ fn view<'a, A: Speaker>(system: &'a Basic<A>, state: &'a WorldState<Basic<A>>) -
 }
 
 /// The values that are chosen.
-pub fn chosen<A: Speaker>(system: &Basic<A>, state: &WorldState<Basic<A>>) -> Vec<String> {
+pub fn chosen<A: PaxosActor>(system: &Basic<A>, state: &WorldState<Basic<A>>) -> Vec<String> {
     let view = view(system, state);
     let chosen = view.chosen();
     chosen.into_iter().map(char::to_string).collect()
 }
 
-fn always<I: Invariant, A: Speaker>() -> Property<World<Basic<A>>> {
+fn always<I: Invariant, A: PaxosActor>() -> Property<World<Basic<A>>> {
     Property::always(I::PROPERTY, |world, state| {
         I::holds(&view(world.system(), state))
     })
 }
 
 /// The nodes' states.
-fn nodes<A: Speaker>(state: &WorldState<Basic<A>>) -> impl Iterator<Item = &NodeState<char>> {
+fn nodes<A: PaxosActor>(state: &WorldState<Basic<A>>) -> impl Iterator<Item = &NodeState<char>> {
     state.states().filter_map(ProcessState::node)
 }
 
@@ -187,7 +190,7 @@ pub const ABANDONED: &str = "Abandoned: a proposer that is refused gives up its 
 /// The name of the example that a proposer adopts another's value.
 pub const RECOVERED: &str = "Recovered: a proposer takes over a value voted for in a lower ballot.";
 
-fn preempted<A: Speaker>(system: &Basic<A>, state: &WorldState<Basic<A>>) -> bool {
+fn preempted<A: PaxosActor>(system: &Basic<A>, state: &WorldState<Basic<A>>) -> bool {
     let is_chosen = !view(system, state).chosen().is_empty();
     let mut acceptors = nodes(state).filter_map(|node| node.acceptor.as_ref());
     !is_chosen
@@ -197,7 +200,7 @@ fn preempted<A: Speaker>(system: &Basic<A>, state: &WorldState<Basic<A>>) -> boo
         })
 }
 
-fn recovered<A: Speaker>(state: &WorldState<Basic<A>>) -> bool {
+fn recovered<A: PaxosActor>(state: &WorldState<Basic<A>>) -> bool {
     nodes(state)
         .filter_map(|node| node.proposer.as_ref())
         .any(|proposer| {
@@ -211,9 +214,9 @@ fn recovered<A: Speaker>(state: &WorldState<Basic<A>>) -> bool {
         })
 }
 
-impl<A: Speaker> System for Basic<A> {
+impl<A: PaxosActor> System for Basic<A> {
     type Actor = A;
-    type History = Record;
+    type History = History;
 
     fn actors(&self) -> &[A] {
         &self.actors
@@ -272,11 +275,11 @@ impl<A: Speaker> System for Basic<A> {
 
     fn record(
         &self,
-        history: &Record,
+        history: &History,
         id: Id,
         before: &ProcessState<char>,
         after: &ProcessState<char>,
-    ) -> Option<Record> {
+    ) -> Option<History> {
         let before = before.node()?.acceptor.as_ref()?;
         let after = after.node()?.acceptor.as_ref()?;
         history.after(
@@ -325,15 +328,15 @@ impl<A: Speaker> System for Basic<A> {
         }]
     }
 
-    fn records_commute(&self) -> bool {
+    fn observations_commute(&self) -> bool {
         true
     }
 
-    const ASPECTS: usize = 5;
-    const ASPECT_OF_MEMORY: usize = PROMISES;
-    const ASPECT_OF_RECORD: usize = VOTES;
+    const PROJECTIONS: usize = 5;
+    const FORGET_PROJECTION: usize = PROMISES;
+    const RECORD_PROJECTION: usize = VOTES;
 
-    fn aspect_of(&self, property: &str) -> usize {
+    fn projection_of(&self, property: &str) -> usize {
         if property == VotesSafe::PROPERTY {
             PROMISES
         } else if [OneValuePerBallot::PROPERTY, PromiseKept::PROPERTY].contains(&property) {
@@ -345,20 +348,20 @@ impl<A: Speaker> System for Basic<A> {
         }
     }
 
-    fn aspect(&self, aspect: usize, shown: &ProcessState<char>) -> ProcessState<char> {
-        let ProcessState::Node(node) = shown else {
+    fn projection(&self, projection: usize, visible: &ProcessState<char>) -> ProcessState<char> {
+        let ProcessState::Node(node) = visible else {
             return ProcessState::Client(ClientState { decided: None });
         };
-        if aspect == EVERYTHING {
-            return shown.clone();
+        if projection == EVERYTHING {
+            return visible.clone();
         }
         let seen = |acceptor: &Acceptor<char>| Acceptor {
             promised: acceptor.promised,
-            vote: acceptor.vote.clone().filter(|_| aspect == VOTES),
+            vote: acceptor.vote.clone().filter(|_| projection == VOTES),
         };
         let acceptor = node.acceptor.as_ref();
-        let acceptor = acceptor.filter(|_| [PROMISES, VOTES].contains(&aspect));
-        let decided = node.decided().filter(|_| aspect == DECISIONS);
+        let acceptor = acceptor.filter(|_| [PROMISES, VOTES].contains(&projection));
+        let decided = node.decided().filter(|_| projection == DECISIONS);
         ProcessState::Node(NodeState {
             acceptor: acceptor.map(seen),
             proposer: None,
@@ -366,16 +369,16 @@ impl<A: Speaker> System for Basic<A> {
         })
     }
 
-    fn forget(&self, history: &Record, seen: &[&ProcessState<char>]) -> Option<Record> {
+    fn forget(&self, history: &History, seen: &[&ProcessState<char>]) -> Option<History> {
         history.forget(&self.cluster.quorums, |node| {
             let state = seen.get(usize::from(Id::from(node)))?;
             state.node()?.acceptor.as_ref()?.promised
         })
     }
 
-    fn is_moot(&self, history: &Record, envelope: &Envelope<Message<char>>) -> bool {
+    fn is_irrelevant(&self, history: &History, envelope: &Envelope<Message<char>>) -> bool {
         match &envelope.msg {
-            Message::Accepted { vote } => history.is_moot(vote),
+            Message::Accepted { vote } => history.is_irrelevant(vote),
             _ => false,
         }
     }
@@ -419,7 +422,7 @@ impl<A: Speaker> System for Basic<A> {
         self.relabel(by).durable(storage)
     }
 
-    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
+    fn relabel_history(&self, history: &History, by: &Permutation) -> History {
         let relabel = self.relabel(by);
         history.relabel(by, |value| relabel.value(value))
     }

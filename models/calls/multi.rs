@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use synod::ballot::{Ballot, NodeId};
 use synod::checker::{Caller, Event};
-use synod::multi::lease::{Beat, Terms, Time};
+use synod::multi::lease::{HeartbeatId, LeaseTimes, Time};
 use synod::multi::{
-    Alarm, Chunk, Clock, Cluster, Durable, Entry, How, Limits, Message, NodeState, Order, Process,
-    ProcessState, Request, Sessions, Slot, Timer,
+    Alarm, Chunk, Clock, Cluster, Durable, Entry, Limits, Message, NodeState, Operation, Process,
+    ProcessState, ReadMode, Request, Sessions, Slot, Timer,
 };
 use synod::quorum::{AcceptorSet, QuorumSystem};
 use synod::vote::Vote;
@@ -169,7 +169,7 @@ fn wish(d: &mut Dice) -> Msg {
         false => Message::Read {
             seq: d.0.random_range(0..4),
             query: d.of(&[Command::Read, Command::Read, Command::Write('x')]),
-            how: d.of(&[How::Index, How::Lease]),
+            mode: d.of(&[ReadMode::Index, ReadMode::Lease]),
         },
     }
 }
@@ -185,7 +185,7 @@ fn alter(message: &mut Msg, d: &mut Dice) {
         }
         Message::Fetch { offset, .. } => *offset = far(d),
         Message::Promise { decided, more, .. } => (*decided, *more) = (end(d), d.draw()),
-        Message::Heartbeat { beat, .. } => *beat = d.draw(),
+        Message::Heartbeat { heartbeat, .. } => *heartbeat = d.draw(),
         _ => {}
     }
 }
@@ -224,23 +224,23 @@ drawn! { Slot = |d| Slot(
 drawn! { Request<Command> = |d| {
     let (client, seq) = (NodeId(d.of(&[0, 8, 9])), d.0.random_range(0..4));
     let value = d.of(&['x', 'y', 'z', 'é', '∅']);
-    let order = match d.chance(0.2) {
-        true => Order::Open { seq },
-        false => Order::Do {
+    let operation = match d.chance(0.2) {
+        true => Operation::Open { seq },
+        false => Operation::Do {
             session: d.of(&[0, 0, 1, 2, 300]),
             seq,
             acked: d.of(&[0, seq, seq, seq + 1]),
             command: d.of(&[Command::Read, Command::Write(value)]),
         },
     };
-    Request { client, order }
+    Request { client, operation }
 } }
 drawn! { Entry<Command> = |d| match d.chance(0.2) {
     true => Entry::Noop,
     false => Entry::Batch(d.several(4, Dice::draw).into()),
 } }
 drawn! { Vote<Entry<Command>> { ballot = small, value } }
-drawn! { Beat { round = |d| d.0.random_range(0..3), sent = |d| Time(d.0.random_range(0..4)) } }
+drawn! { HeartbeatId { round = |d| d.0.random_range(0..3), sent = |d| Time(d.0.random_range(0..4)) } }
 drawn! { Chunk = |d| {
     let bytes = d.several(4, |d| d.0.random());
     Chunk {
@@ -267,14 +267,14 @@ drawn! { Msg:
     1 Ask { from = end }
     1 Chunk { 0 }
     1 Fetch { upto, offset = far }
-    1 Heartbeat { ballot = small, beat, upto = end }
-    1 Heard { ballot = small, beat }
+    1 Heartbeat { ballot = small, heartbeat, upto = end }
+    1 HeartbeatAck { ballot = small, heartbeat }
 }
-drawn! { Terms { duration = |d| d.of(&[1, 4]), margin = |d| d.of(&[0, 1, 9]) } }
+drawn! { LeaseTimes { duration = |d| d.of(&[1, 4]), margin = |d| d.of(&[0, 1, 9]) } }
 drawn! { Limits {
     round_max = |d| d.of(&[3, 9, u64::MAX]),
     slots = |d| d.of(&[4, u64::MAX, u64::MAX]),
-    beats_max = |d| d.of(&[0, 2, u64::MAX]),
+    heartbeats_max = |d| d.of(&[0, 2, u64::MAX]),
     window = |d| d.of(&[1, 2, 8]),
     gathers,
     batch_max = |d| d.of(&[1, 2, 256]),
@@ -292,7 +292,7 @@ drawn! { Cluster<Register> {
     initial = |d| {
         let mut initial = Sessions::new(Register::default(), d.of(&[1, 2, 4]));
         for _ in 0..d.of(&[0, 3, 3]) {
-            initial.carry_out(&Order::Open { seq: 0 });
+            initial.apply_operation(&Operation::Open { seq: 0 });
         }
         initial
     },

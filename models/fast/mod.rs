@@ -15,7 +15,7 @@ use crate::models::calls::Calls;
 use crate::models::cluster::{self, ClusterArgs};
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
-use crate::models::observer::Record;
+use crate::models::observer::History;
 use crate::models::protocol::Protocol;
 use crate::models::simulate::{self, Plan, Simulated};
 use relabel::Relabel;
@@ -90,7 +90,7 @@ impl<A> Fast<A> {
 }
 
 /// An actor that speaks Fast Paxos: the shipped process, or one that breaks its rules.
-pub trait Speaker:
+pub trait PaxosActor:
     Actor<
         Msg = Message<char>,
         Timer = Timer,
@@ -103,9 +103,9 @@ pub trait Speaker:
 {
 }
 
-impl Speaker for Process<char> {}
+impl PaxosActor for Process<char> {}
 
-impl Speaker for Mutated<Process<char>> {}
+impl PaxosActor for Mutated<Process<char>> {}
 
 impl Protocol for Process<char> {
     const NAME: &'static str = "fast";
@@ -152,7 +152,7 @@ impl Protocol for Process<char> {
 }
 
 /// The refinement map: what the observer sees in a global state.
-fn view<'a, A: Speaker>(system: &'a Fast<A>, state: &'a WorldState<Fast<A>>) -> View<'a, char> {
+fn view<'a, A: PaxosActor>(system: &'a Fast<A>, state: &'a WorldState<Fast<A>>) -> View<'a, char> {
     let nodes = || (0..).map(NodeId).zip(state.states());
     let promised = nodes().filter_map(|(id, state)| {
         let promised = state.node()?.acceptor.as_ref()?.promised?;
@@ -168,20 +168,20 @@ fn view<'a, A: Speaker>(system: &'a Fast<A>, state: &'a WorldState<Fast<A>>) -> 
 }
 
 /// The values that are chosen.
-pub fn chosen<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> Vec<String> {
+pub fn chosen<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> Vec<String> {
     let view = view(system, state);
     let chosen = view.chosen();
     chosen.into_iter().map(char::to_string).collect()
 }
 
-fn always<I: Invariant, A: Speaker>() -> Property<World<Fast<A>>> {
+fn always<I: Invariant, A: PaxosActor>() -> Property<World<Fast<A>>> {
     Property::always(I::PROPERTY, |world, state| {
         I::holds(&view(world.system(), state))
     })
 }
 
 /// The nodes' states.
-fn nodes<A: Speaker>(state: &WorldState<Fast<A>>) -> impl Iterator<Item = &NodeState<char>> {
+fn nodes<A: PaxosActor>(state: &WorldState<Fast<A>>) -> impl Iterator<Item = &NodeState<char>> {
     state.states().filter_map(ProcessState::node)
 }
 
@@ -197,7 +197,7 @@ pub const PREEMPTED: &str =
 /// The name of the example that a coordinator hears of it.
 pub const ABANDONED: &str = "Abandoned: a coordinator that is refused gives up its ballot.";
 
-fn fast<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
+fn fast<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
     let quorums = &system.cluster.quorums;
     let mut votes = state.history.votes.iter();
     let mut before = state.history.chosen.values();
@@ -209,7 +209,7 @@ fn fast<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
 
 /// Whether an acceptor voted in a fast ballot, and another for another value in the one that
 /// resolves it.
-fn collided<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
+fn collided<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
     let rounds = system.cluster.quorums.rounds();
     let votes = || nodes(state).filter_map(|node| node.acceptor.as_ref()?.vote.as_ref());
     votes().any(|lost| {
@@ -218,7 +218,7 @@ fn collided<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
     })
 }
 
-fn preempted<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
+fn preempted<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
     let is_chosen = !view(system, state).chosen().is_empty();
     let mut acceptors = nodes(state).filter_map(|node| node.acceptor.as_ref());
     !is_chosen
@@ -228,9 +228,9 @@ fn preempted<A: Speaker>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool 
         })
 }
 
-impl<A: Speaker> System for Fast<A> {
+impl<A: PaxosActor> System for Fast<A> {
     type Actor = A;
-    type History = Record;
+    type History = History;
 
     fn actors(&self) -> &[A] {
         &self.actors
@@ -302,11 +302,11 @@ impl<A: Speaker> System for Fast<A> {
 
     fn record(
         &self,
-        history: &Record,
+        history: &History,
         id: Id,
         before: &ProcessState<char>,
         after: &ProcessState<char>,
-    ) -> Option<Record> {
+    ) -> Option<History> {
         let before = before.node()?.acceptor.as_ref()?;
         let after = after.node()?.acceptor.as_ref()?;
         history.after(
@@ -357,15 +357,15 @@ impl<A: Speaker> System for Fast<A> {
         }]
     }
 
-    fn records_commute(&self) -> bool {
+    fn observations_commute(&self) -> bool {
         true
     }
 
-    const ASPECTS: usize = 5;
-    const ASPECT_OF_MEMORY: usize = PROMISES;
-    const ASPECT_OF_RECORD: usize = VOTES;
+    const PROJECTIONS: usize = 5;
+    const FORGET_PROJECTION: usize = PROMISES;
+    const RECORD_PROJECTION: usize = VOTES;
 
-    fn aspect_of(&self, property: &str) -> usize {
+    fn projection_of(&self, property: &str) -> usize {
         if property == VotesSafe::PROPERTY {
             PROMISES
         } else if [OneValuePerBallot::PROPERTY, PromiseKept::PROPERTY].contains(&property) {
@@ -377,21 +377,21 @@ impl<A: Speaker> System for Fast<A> {
         }
     }
 
-    fn aspect(&self, aspect: usize, shown: &ProcessState<char>) -> ProcessState<char> {
-        let ProcessState::Node(node) = shown else {
+    fn projection(&self, projection: usize, visible: &ProcessState<char>) -> ProcessState<char> {
+        let ProcessState::Node(node) = visible else {
             return ProcessState::Client(ClientState { decided: None });
         };
-        if aspect == EVERYTHING {
-            return shown.clone();
+        if projection == EVERYTHING {
+            return visible.clone();
         }
         let seen = |acceptor: &Acceptor<char>| Acceptor {
             promised: acceptor.promised,
             open: false,
-            vote: acceptor.vote.clone().filter(|_| aspect == VOTES),
+            vote: acceptor.vote.clone().filter(|_| projection == VOTES),
         };
         let acceptor = node.acceptor.as_ref();
-        let acceptor = acceptor.filter(|_| [PROMISES, VOTES].contains(&aspect));
-        let decided = node.decided().filter(|_| aspect == DECISIONS);
+        let acceptor = acceptor.filter(|_| [PROMISES, VOTES].contains(&projection));
+        let decided = node.decided().filter(|_| projection == DECISIONS);
         ProcessState::Node(NodeState {
             acceptor: acceptor.map(seen),
             coordinator: None,
@@ -399,14 +399,14 @@ impl<A: Speaker> System for Fast<A> {
         })
     }
 
-    fn forget(&self, history: &Record, seen: &[&ProcessState<char>]) -> Option<Record> {
+    fn forget(&self, history: &History, seen: &[&ProcessState<char>]) -> Option<History> {
         history.forget(&self.cluster.quorums, |node| {
             let state = seen.get(usize::from(Id::from(node)))?;
             state.node()?.acceptor.as_ref()?.promised
         })
     }
 
-    fn is_moot(&self, history: &Record, envelope: &Envelope<Message<char>>) -> bool {
+    fn is_irrelevant(&self, history: &History, envelope: &Envelope<Message<char>>) -> bool {
         // To the coordinator of a fast ballot even votes that cannot choose any more tell
         // something: that clients have collided.
         let is_watched = |vote: &Vote<char>| {
@@ -414,7 +414,7 @@ impl<A: Speaker> System for Fast<A> {
             is_fast && NodeId::from(envelope.dst) == vote.ballot.node
         };
         match &envelope.msg {
-            Message::Accepted { vote } => !is_watched(vote) && history.is_moot(vote),
+            Message::Accepted { vote } => !is_watched(vote) && history.is_irrelevant(vote),
             _ => false,
         }
     }
@@ -444,7 +444,7 @@ impl<A: Speaker> System for Fast<A> {
         self.relabel(by).durable(storage)
     }
 
-    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
+    fn relabel_history(&self, history: &History, by: &Permutation) -> History {
         let relabel = self.relabel(by);
         history.relabel(by, |value| relabel.value(value))
     }

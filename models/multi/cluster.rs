@@ -1,6 +1,6 @@
 //! A replicated store on this machine, over UDP, whose leader is killed.
 
-use super::history::{Scribe, judge};
+use super::history::{HistoryRecorder, judge};
 use crate::console::output::{Output, bad, bold, dim, good, many, warn};
 use crate::console::store::storage;
 use crate::console::{Error, Exit};
@@ -17,15 +17,15 @@ use std::time::{Duration, Instant};
 use synod::backoff::Backoff;
 use synod::ballot::Ballot;
 use synod::certify::history::History;
-use synod::certify::{Replicas, Run, Spoken};
+use synod::certify::{ProtocolKind, Replicas, Run};
 use synod::kv::{Command, Reply, Store, Text};
 use synod::machine::Machine;
 use synod::multi::{
-    Client, ClientState, Clock, Cluster, How, Learner, NodeState, Outcome, Process, ProcessState,
-    Slot, Task,
+    Client, ClientState, Clock, Cluster, Learner, NodeState, Outcome, Process, ProcessState,
+    ReadMode, Slot, Task,
 };
 use synod::runtime::clock::now_us;
-use synod::runtime::{Counters, Handle, NodeConfig, Watch, spawn_watched};
+use synod::runtime::{Counters, Handle, NodeConfig, StepObserver, spawn_observed};
 
 /// The first id of a client.
 const CLIENTS: usize = 1_000;
@@ -111,7 +111,7 @@ const REPLICAS: Replicas = Replicas {
 };
 
 pub(super) fn run(args: &ClusterArgs, name: &str, output: &mut Output) -> Result<Exit, Error> {
-    let place = Place::new(args, name, Spoken::Multi(REPLICAS))?;
+    let place = Place::new(args, name, ProtocolKind::Multi(REPLICAS))?;
     let (directory, run, seed) = (place.directory.as_path(), &place.run, place.seed);
     let mut local = Local::bind(args, directory, run, seed)?;
     output.line(format_args!(
@@ -150,8 +150,8 @@ fn work(worker: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
         let value = Text::from(format!("{worker}.{number}"));
         match rng.random_range(0..8) {
             0 => Task::Do(Command::Get { key }),
-            1 | 2 => Task::Read(Command::Get { key }, How::Index),
-            3 | 4 => Task::Read(Command::Get { key }, How::Lease),
+            1 | 2 => Task::Read(Command::Get { key }, ReadMode::Index),
+            3 | 4 => Task::Read(Command::Get { key }, ReadMode::Lease),
             5 => Task::Do(Command::Delete { key }),
             _ => Task::Do(Command::Put { key, value }),
         }
@@ -214,11 +214,11 @@ impl<'a> Local<'a> {
     ) -> Result<(), Error> {
         let id = usize::from(config.id);
         let recorder = cluster::recorder(self.args, self.run, id)?;
-        let watch = Watched(recorder, move |_: Id, state: &ProcessState<Store>| {
+        let watch = Observers(recorder, move |_: Id, state: &ProcessState<Store>| {
             watch(state)
         });
-        let handle = spawn_watched(process, config, watch, |_| {}).map_err(Error::failed)?;
-        let cut = handle.cut().map(ToString::to_string);
+        let handle = spawn_observed(process, config, watch, |_| {}).map_err(Error::failed)?;
+        let cut = handle.torn_tail().map(ToString::to_string);
         self.handles.insert(id, handle);
         let now = Instant::now();
         let cut = cut.map(|cut| (now, cut));
@@ -266,10 +266,10 @@ impl<'a> Local<'a> {
             backoff: Backoff::default(),
         };
         let shared = Arc::clone(&self.shared);
-        let mut scribe = Scribe::begin(tasks, &mut shared.seen().history);
+        let mut recorder = HistoryRecorder::begin(tasks, &mut shared.seen().history);
         self.launch(Process::Client(client), config, move |state| {
             if let Some(client) = state.client() {
-                shared.change(|seen| seen.note_client(id, &mut scribe, client));
+                shared.change(|seen| seen.note_client(id, &mut recorder, client));
             }
         })
     }
@@ -430,8 +430,8 @@ impl<'a> Local<'a> {
     fn read_all_ways(&mut self, output: &mut Output) -> Result<(), Stop> {
         let ways = [
             ("through the log", Task::Do(get())),
-            ("by index", Task::Read(get(), How::Index)),
-            ("by lease", Task::Read(get(), How::Lease)),
+            ("by index", Task::Read(get(), ReadMode::Index)),
+            ("by lease", Task::Read(get(), ReadMode::Lease)),
         ];
         for (number, (way, task)) in (10..).zip(ways) {
             self.start_client(number, vec![task])?;
@@ -515,30 +515,35 @@ impl Seen {
         }
     }
 
-    fn note_client(&mut self, id: usize, scribe: &mut Scribe, client: &ClientState<Reply>) {
+    fn note_client(
+        &mut self,
+        id: usize,
+        recorder: &mut HistoryRecorder,
+        client: &ClientState<Reply>,
+    ) {
         let known = self
             .outcomes
             .get(&id)
             .map_or(0, |outcomes| outcomes.0.len());
-        scribe.note(client, &mut self.history);
+        recorder.note(client, &mut self.history);
         if client.replies.len() > known {
             let outcomes = (client.replies.clone(), Instant::now());
             self.outcomes.insert(id, outcomes);
         }
-        if scribe.has_all() || client.is_expired() {
+        if recorder.has_all() || client.is_expired() {
             self.done.insert(id);
         }
     }
 }
 
 /// An optional recorder of every step, and an observer of durable states.
-struct Watched<R, F>(Option<R>, F);
+struct Observers<R, F>(Option<R>, F);
 
-impl<A, R, F> Watch<A> for Watched<R, F>
+impl<A, R, F> StepObserver<A> for Observers<R, F>
 where
     A: stateright::actor::Actor,
-    R: Watch<A>,
-    F: Watch<A>,
+    R: StepObserver<A>,
+    F: StepObserver<A>,
 {
     fn before(&mut self, node: Id, now: Duration, event: synod::runtime::EventOf<'_, A>) {
         self.0.before(node, now, event);

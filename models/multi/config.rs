@@ -9,8 +9,8 @@ use std::time::Duration;
 use synod::backoff::Backoff;
 use synod::ballot::NodeId;
 use synod::checker::Clocks;
-use synod::multi::lease::Terms;
-use synod::multi::{Client, Clock, Cluster, How, Limits, Order, Process, Sessions, Task};
+use synod::multi::lease::LeaseTimes;
+use synod::multi::{Client, Clock, Cluster, Limits, Operation, Process, ReadMode, Sessions, Task};
 use synod::quorum::{AcceptorSet, QuorumSpec};
 
 /// The processes that play the roles.
@@ -143,8 +143,8 @@ impl Config {
             tasks.extend(match self.reads {
                 Reads::None => None,
                 Reads::Log => Some(Task::Do(Command::Read)),
-                Reads::Index => Some(Task::Read(Command::Read, How::Index)),
-                Reads::Lease => Some(Task::Read(Command::Read, How::Lease)),
+                Reads::Index => Some(Task::Read(Command::Read, ReadMode::Index)),
+                Reads::Lease => Some(Task::Read(Command::Read, ReadMode::Lease)),
             });
         }
         tasks
@@ -191,11 +191,11 @@ impl Config {
         let mut initial = Sessions::new(Register::default(), capacity);
         if self.sessions.is_none() {
             for _ in 0..self.shared.clients {
-                initial.carry_out(&Order::Open { seq: 0 });
+                initial.apply_operation(&Operation::Open { seq: 0 });
             }
         }
         let pace = Duration::from_millis(10)..Duration::from_millis(20);
-        let terms = |(duration, margin)| Terms { duration, margin };
+        let times = |(duration, margin)| LeaseTimes { duration, margin };
         let cluster = Arc::new(Cluster {
             quorums: self.quorums.over(acceptors)?,
             proposers: proposers.clone(),
@@ -206,7 +206,7 @@ impl Config {
                 slots: self.slots,
                 // One for the read, and one that begins after a reply was lost; none where it is
                 // the leases that are looked at.
-                beats_max: if self.reads == Reads::Lease { 0 } else { 2 },
+                heartbeats_max: if self.reads == Reads::Lease { 0 } else { 2 },
                 window: self.window,
                 gathers: self.gather,
                 batch_max: self.batch,
@@ -216,7 +216,7 @@ impl Config {
             nacks: self.shared.nacks,
             heartbeat: self.heartbeats.then_some(pace),
             election: Backoff::default(),
-            lease: self.lease.map(terms),
+            lease: self.lease.map(times),
             snapshot_every: self.snapshot,
         });
         let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster), Clock::Ticks));

@@ -5,7 +5,7 @@ use synod::kv::{Command, Reply, Store};
 use synod::multi::{ClientState, Outcome, Task};
 
 /// The recorder of one client.
-pub(crate) struct Scribe {
+pub(crate) struct HistoryRecorder {
     tasks: Vec<Task<Command>>,
     /// The command in progress.
     ticket: Option<Ticket>,
@@ -13,16 +13,16 @@ pub(crate) struct Scribe {
     seen: usize,
 }
 
-impl Scribe {
+impl HistoryRecorder {
     /// Records the first command of a client that is about to start.
     pub(crate) fn begin(tasks: Vec<Task<Command>>, history: &mut History<Store>) -> Self {
-        let mut scribe = Scribe {
+        let mut recorder = HistoryRecorder {
             tasks,
             ticket: None,
             seen: 0,
         };
-        scribe.invoke(history);
-        scribe
+        recorder.invoke(history);
+        recorder
     }
 
     /// Records the replies that are new in a client's state, and the commands that follow them. It

@@ -39,7 +39,7 @@ use synod::invariant::{
 use synod::multi::lease::Time;
 use synod::multi::{
     Acceptor, Alarm, Client, ClientState, Cluster, Durable, Entry, Leader, Learner, Message,
-    NodeState, Order, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot, Task,
+    NodeState, Operation, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot, Task,
 };
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
@@ -50,7 +50,7 @@ type Msg = Message<Command, Reply>;
 
 /// What the observer remembers: the past that the present states no longer show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Record {
+pub struct History {
     /// Every vote ever cast in each slot, but for those forgotten.
     pub votes: BTreeMap<Slot, Votes<Value>>,
     /// The entries that are chosen in each slot, and the lowest ballot of each, once their votes
@@ -139,9 +139,9 @@ impl<A> Multi<A> {
         let Some(client) = self.client(request.client.into()) else {
             return false;
         };
-        match &request.order {
-            Order::Open { .. } => client.session.is_none(),
-            Order::Do { seq, command, .. } => {
+        match &request.operation {
+            Operation::Open { .. } => client.session.is_none(),
+            Operation::Do { seq, command, .. } => {
                 let task = usize::try_from(*seq)
                     .ok()
                     .and_then(|seq| client.tasks.get(seq));
@@ -152,7 +152,7 @@ impl<A> Multi<A> {
 }
 
 /// An actor that speaks Multi-Paxos: the shipped process, or one that breaks its rules.
-pub trait Speaker:
+pub trait PaxosActor:
     Actor<Msg = Msg, Timer = Alarm, State = Proc, Storage = Durable<Register>, Random = ()>
     + Send
     + Sync
@@ -160,9 +160,9 @@ pub trait Speaker:
 {
 }
 
-impl Speaker for Process<Register> {}
+impl PaxosActor for Process<Register> {}
 
-impl Speaker for Mutated<Process<Register>> {}
+impl PaxosActor for Mutated<Process<Register>> {}
 
 impl Protocol for Process<Register> {
     const NAME: &'static str = "multi";
@@ -217,7 +217,7 @@ impl Protocol for Process<Register> {
 }
 
 /// The nodes' states.
-fn nodes<A: Speaker>(
+fn nodes<A: PaxosActor>(
     state: &WorldState<Multi<A>>,
 ) -> impl Iterator<Item = (NodeId, &NodeState<Register>)> {
     let ids = (0..).map(NodeId);
@@ -225,14 +225,14 @@ fn nodes<A: Speaker>(
         .filter_map(|(id, state)| Some((id, &**state.node()?)))
 }
 
-fn learners<A: Speaker>(
+fn learners<A: PaxosActor>(
     state: &WorldState<Multi<A>>,
 ) -> impl Iterator<Item = (NodeId, &Learner<Register>)> {
     nodes(state).filter_map(|(id, node)| Some((id, node.learner.as_ref()?)))
 }
 
 /// The entries that are chosen, each after its slot.
-pub fn chosen<A: Speaker>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> Vec<String> {
+pub fn chosen<A: PaxosActor>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> Vec<String> {
     let of_slot = |(slot, view): (Slot, View<Value>)| {
         let chosen = view.chosen().into_iter();
         chosen.map(|it| format!("{slot} {it}")).collect::<Vec<_>>()
@@ -241,7 +241,7 @@ pub fn chosen<A: Speaker>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> Ve
 }
 
 /// The refinement map: what the observer sees of each slot in a global state.
-fn views<'a, A: Speaker>(
+fn views<'a, A: PaxosActor>(
     system: &'a Multi<A>,
     state: &'a WorldState<Multi<A>>,
 ) -> impl Iterator<Item = (Slot, View<'a, Value>)> {
@@ -285,14 +285,14 @@ fn views<'a, A: Speaker>(
     })
 }
 
-fn always<I: Invariant, A: Speaker>() -> Property<World<Multi<A>>> {
+fn always<I: Invariant, A: PaxosActor>() -> Property<World<Multi<A>>> {
     Property::always(I::PROPERTY, |world, state| {
         views(world.system(), state).all(|(_, view)| I::holds(&view))
     })
 }
 
 /// Whether learners that applied equally many slots have machines in the same state.
-fn same_state<A: Speaker>(state: &WorldState<Multi<A>>) -> bool {
+fn same_state<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
     let mut by_length: BTreeMap<Slot, &Sessions<Register>> = BTreeMap::new();
     learners(state).all(|(_, learner)| {
         let first = by_length
@@ -303,7 +303,7 @@ fn same_state<A: Speaker>(state: &WorldState<Multi<A>>) -> bool {
 }
 
 /// Whether no value was written twice: no two commands write the same.
-fn exactly_once<A: Speaker>(state: &WorldState<Multi<A>>) -> bool {
+fn exactly_once<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
     learners(state).all(|(_, learner)| {
         let written = &learner.sessions.machine().written;
         written.iter().collect::<BTreeSet<_>>().len() == written.len()
@@ -333,7 +333,7 @@ fn is_chosen(view: &View<Value>) -> bool {
     !view.chosen().is_empty()
 }
 
-fn preempted<A: Speaker>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> bool {
+fn preempted<A: PaxosActor>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> bool {
     let chosen = |slot: Slot| {
         let record = &state.history;
         let votes = record.votes.get(&slot).into_iter().flatten();
@@ -352,30 +352,37 @@ fn preempted<A: Speaker>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> boo
 }
 
 /// Whether some leader has something like this to settle from before its ballot.
-fn inherits<A: Speaker>(state: &WorldState<Multi<A>>, is_it: impl Fn(&Value) -> bool) -> bool {
-    let mut reigns = nodes(state).filter_map(|(_, node)| node.leader.as_ref()?.reign());
-    reigns.any(|reign| reign.open.values().any(|proposal| is_it(&proposal.entry)))
+fn inherits<A: PaxosActor>(state: &WorldState<Multi<A>>, is_it: impl Fn(&Value) -> bool) -> bool {
+    let mut leaderships = nodes(state).filter_map(|(_, node)| node.leader.as_ref()?.leadership());
+    leaderships.any(|leadership| {
+        leadership
+            .open
+            .values()
+            .any(|proposal| is_it(&proposal.entry))
+    })
 }
 
-fn clients<A: Speaker>(state: &WorldState<Multi<A>>) -> impl Iterator<Item = &ClientState<Reply>> {
+fn clients<A: PaxosActor>(
+    state: &WorldState<Multi<A>>,
+) -> impl Iterator<Item = &ClientState<Reply>> {
     state.states().filter_map(ProcessState::client)
 }
 
-fn is_read<A: Speaker>(state: &WorldState<Multi<A>>) -> bool {
+fn is_read<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
     clients(state).any(|client| matches!(client.replies.get(1), Some(Outcome::Done(_))))
 }
 
 /// The only leader there ever was has not asked for a round, and yet a read is answered.
-fn is_lease_read<A: Speaker>(state: &WorldState<Multi<A>>) -> bool {
+fn is_lease_read<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
     let mut used = nodes(state)
         .filter_map(|(_, node)| node.leader.as_ref())
         .filter(|leader| leader.ballot.is_some());
     let only = used.next().filter(|_| used.next().is_none());
-    let reign = only.and_then(Leader::reign);
-    is_read(state) && reign.is_some_and(|reign| reign.beat.round == 0)
+    let leadership = only.and_then(Leader::leadership);
+    is_read(state) && leadership.is_some_and(|leadership| leadership.heartbeat.round == 0)
 }
 
-impl<A: Speaker> Multi<A> {
+impl<A: PaxosActor> Multi<A> {
     fn examples(&self) -> Vec<Property<World<Self>>> {
         let mut examples = vec![Property::sometimes(CHOSEN, |world: &World<Self>, state| {
             views(world.system(), state).any(|(_, view)| is_chosen(&view))
@@ -439,7 +446,7 @@ impl<A: Speaker> Multi<A> {
 
     /// What the observer adds to its record when an acceptor's state changes.
     fn record_votes(
-        seen: &mut Record,
+        seen: &mut History,
         id: NodeId,
         before: &Acceptor<Command>,
         after: &Acceptor<Command>,
@@ -475,7 +482,7 @@ impl<A: Speaker> Multi<A> {
     /// What the observer adds to its record when a client is told something.
     fn record_reply(
         &self,
-        seen: &mut Record,
+        seen: &mut History,
         id: Id,
         before: &ClientState<Reply>,
         after: &ClientState<Reply>,
@@ -502,24 +509,24 @@ fn operation(task: &Task<Command>) -> Command {
     }
 }
 
-impl<A: Speaker> System for Multi<A> {
+impl<A: PaxosActor> System for Multi<A> {
     type Actor = A;
-    type History = Record;
+    type History = History;
 
     fn actors(&self) -> &[A] {
         &self.actors
     }
 
-    fn first_record(&self) -> Record {
+    fn initial_history(&self) -> History {
         let mut tester = LinearizabilityTester::new(OneRegister(None));
         for (id, client) in (self.nodes as u32..).map(NodeId).zip(&self.clients) {
             if let Some(task) = client.tasks.first() {
                 let _ = tester.on_invoke(id, operation(task));
             }
         }
-        Record {
+        History {
             clients: self.config.shared.replies.then_some(tester),
-            ..Record::default()
+            ..History::default()
         }
     }
 
@@ -565,7 +572,7 @@ impl<A: Speaker> System for Multi<A> {
         properties
     }
 
-    fn record(&self, history: &Record, id: Id, before: &Proc, after: &Proc) -> Option<Record> {
+    fn record(&self, history: &History, id: Id, before: &Proc, after: &Proc) -> Option<History> {
         let mut seen = history.clone();
         match (before, after) {
             (ProcessState::Node(before), ProcessState::Node(after)) => {
@@ -588,8 +595,8 @@ impl<A: Speaker> System for Multi<A> {
         self.clocks
     }
 
-    fn clock(&self, shown: &Proc) -> Option<u64> {
-        shown.node().map(|node| node.now.0)
+    fn clock(&self, visible: &Proc) -> Option<u64> {
+        visible.node().map(|node| node.now.0)
     }
 
     /// A machine's clock goes on while a process on it restarts.
@@ -625,17 +632,17 @@ impl<A: Speaker> System for Multi<A> {
                         campaign.votes.clear();
                         campaign.decided = campaign.from;
                     }
-                    Some(Phase::Leading(reign)) => {
-                        let barrier = reign.barrier;
-                        reign.open.retain(|slot, _| *slot < barrier);
-                        for proposal in reign.open.values_mut() {
+                    Some(Phase::Leading(leadership)) => {
+                        let barrier = leadership.barrier;
+                        leadership.open.retain(|slot, _| *slot < barrier);
+                        for proposal in leadership.open.values_mut() {
                             proposal.voters = AcceptorSet::new();
                         }
-                        reign.next = barrier;
-                        reign.queue.clear();
-                        reign.heard.clear();
-                        reign.reads.clear();
-                        reign.beat.sent = Time(0);
+                        leadership.next = barrier;
+                        leadership.queue.clear();
+                        leadership.acks.clear();
+                        leadership.reads.clear();
+                        leadership.heartbeat.sent = Time(0);
                     }
                     _ => {}
                 }
@@ -668,15 +675,15 @@ impl<A: Speaker> System for Multi<A> {
     }
 
     /// The order in which clients are answered and ask is all that linearizability is about.
-    fn records_commute(&self) -> bool {
+    fn observations_commute(&self) -> bool {
         !self.config.shared.replies
     }
 
-    const ASPECTS: usize = 5;
-    const ASPECT_OF_MEMORY: usize = PROMISES;
-    const ASPECT_OF_RECORD: usize = VOTES;
+    const PROJECTIONS: usize = 5;
+    const FORGET_PROJECTION: usize = PROMISES;
+    const RECORD_PROJECTION: usize = VOTES;
 
-    fn aspect_of(&self, property: &str) -> usize {
+    fn projection_of(&self, property: &str) -> usize {
         if property == VotesSafe::PROPERTY {
             PROMISES
         } else if [
@@ -698,14 +705,14 @@ impl<A: Speaker> System for Multi<A> {
         }
     }
 
-    fn aspect(&self, aspect: usize, shown: &Proc) -> Proc {
-        if aspect == EVERYTHING {
-            return shown.clone();
+    fn projection(&self, projection: usize, visible: &Proc) -> Proc {
+        if projection == EVERYTHING {
+            return visible.clone();
         }
-        let node = match shown {
+        let node = match visible {
             ProcessState::Node(node) => node,
             ProcessState::Client(client) => {
-                let replies = client.replies.iter().filter(|_| aspect == VOTES);
+                let replies = client.replies.iter().filter(|_| projection == VOTES);
                 return ProcessState::Client(ClientState {
                     session: None,
                     replies: replies.cloned().collect(),
@@ -714,14 +721,14 @@ impl<A: Speaker> System for Multi<A> {
             }
         };
         let mut acceptor = node.acceptor.as_ref().map(Acceptor::durable);
-        if let Some(acceptor) = acceptor.as_mut().filter(|_| aspect != VOTES) {
+        if let Some(acceptor) = acceptor.as_mut().filter(|_| projection != VOTES) {
             acceptor.votes.clear();
             acceptor.base = Slot(0);
         }
         ProcessState::Node(Box::new(NodeState {
-            acceptor: acceptor.filter(|_| [PROMISES, VOTES].contains(&aspect)),
+            acceptor: acceptor.filter(|_| [PROMISES, VOTES].contains(&projection)),
             leader: None,
-            learner: node.learner.clone().filter(|_| aspect == DECISIONS),
+            learner: node.learner.clone().filter(|_| projection == DECISIONS),
             now: Time(0),
         }))
     }
@@ -729,7 +736,7 @@ impl<A: Speaker> System for Multi<A> {
     /// Forgets, slot by slot, as the model of Basic Paxos does: the votes for a proposal that can
     /// never be chosen any more, and those for a chosen entry, but for the entry and its lowest
     /// ballot.
-    fn forget(&self, history: &Record, seen: &[&Proc]) -> Option<Record> {
+    fn forget(&self, history: &History, seen: &[&Proc]) -> Option<History> {
         let quorums = &self.cluster.quorums;
         let promised = |node: NodeId| {
             let state = seen.get(usize::from(Id::from(node)))?;
@@ -767,7 +774,7 @@ impl<A: Speaker> System for Multi<A> {
 
     /// A vote that is forgotten because it can choose nothing tells its leader nothing. One that
     /// chose still does, and so may one in a higher ballot than that: its leader counts for itself.
-    fn is_moot(&self, history: &Record, envelope: &Envelope<Msg>) -> bool {
+    fn is_irrelevant(&self, history: &History, envelope: &Envelope<Msg>) -> bool {
         let Message::Accepted { ballot, slot } = &envelope.msg else {
             return false;
         };
@@ -790,7 +797,7 @@ impl<A: Speaker> System for Multi<A> {
         Relabel(by).state(state)
     }
 
-    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
+    fn relabel_history(&self, history: &History, by: &Permutation) -> History {
         Relabel(by).record(history)
     }
 

@@ -8,9 +8,9 @@ use synod::invariant::{
     Agreement, DecidedIsChosen, DecisionStands, EXACTLY_ONCE, Invariant, LINEARIZABLE,
     OneValuePerBallot, PromiseKept, SAME_STATE, Validity, VotesSafe,
 };
-use synod::multi::lease::{Beat, Time};
+use synod::multi::lease::{HeartbeatId, Time};
 use synod::multi::{
-    Cluster, Durable, Entry, Learner, Log, Message, NodeState, Order, Outcome, Phase, Process,
+    Cluster, Durable, Entry, Learner, Log, Message, NodeState, Operation, Outcome, Phase, Process,
     ProcessState, Request, Slot,
 };
 
@@ -116,9 +116,9 @@ pub static ALL: &[Mutant] = &[
         source: "a classic: chosen taken for accepted",
         smallest: "--acceptors 2 --proposers 1 --slots 1 --clients 1",
         alter_input: |cluster, node, _, message| {
-            if let (Message::Accepted { slot, .. }, Some(Phase::Leading(reign))) =
+            if let (Message::Accepted { slot, .. }, Some(Phase::Leading(leadership))) =
                 (message, phase_mut(node))
-                && let Some(proposal) = reign.open.get_mut(slot)
+                && let Some(proposal) = leadership.open.get_mut(slot)
             {
                 proposal.voters = cluster.quorums.acceptors();
             }
@@ -133,7 +133,7 @@ pub static ALL: &[Mutant] = &[
         smallest: "--acceptors 1 --proposers 1 --slots 1 --clients 1",
         alter_input: |_, _, _, message| {
             if let Message::Request(request) = message
-                && let Order::Do { command, .. } = &mut request.order
+                && let Operation::Do { command, .. } = &mut request.operation
             {
                 *command = Command::Write('?');
             }
@@ -172,13 +172,14 @@ pub static ALL: &[Mutant] = &[
             // As if what was decided were what it proposed.
             let decided = node.decided();
             if let (Some(before), Some(leader)) = (&step.before.leader, &mut node.leader)
-                && let (Phase::Leading(reign), Phase::Following) = (&before.phase, &leader.phase)
+                && let (Phase::Leading(leadership), Phase::Following) =
+                    (&before.phase, &leader.phase)
                 && before.ballot == leader.ballot
             {
-                let mut reign = reign.clone();
-                reign.open = reign.open.split_off(&decided);
-                reign.next = reign.next.max(decided);
-                leader.phase = Phase::Leading(reign);
+                let mut leadership = leadership.clone();
+                leadership.open = leadership.open.split_off(&decided);
+                leadership.next = leadership.next.max(decided);
+                leader.phase = Phase::Leading(leadership);
             }
         },
         ..Mutant::NONE
@@ -215,7 +216,7 @@ pub static ALL: &[Mutant] = &[
         smallest: "--acceptors 1 --proposers 1 --slots 2 --clients 1",
         alter_input: |_, node, _, message| {
             if let Message::Request(request) = message
-                && let Order::Do { seq, .. } = &mut request.order
+                && let Operation::Do { seq, .. } = &mut request.operation
             {
                 *seq = 100 + node.decided().0;
             }
@@ -230,13 +231,14 @@ pub static ALL: &[Mutant] = &[
         needs: "--replies on --reads index --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1",
         alter_input: |cluster, node, _, message| {
-            if let (Message::Read { .. }, Some(Phase::Leading(reign))) = (message, phase_mut(node))
+            if let (Message::Read { .. }, Some(Phase::Leading(leadership))) =
+                (message, phase_mut(node))
             {
                 let (round, sent) = (u64::MAX, Time(0));
                 let acceptors = cluster.quorums.acceptors().iter();
-                reign
-                    .heard
-                    .extend(acceptors.map(|id| (id, Beat { round, sent })));
+                leadership
+                    .acks
+                    .extend(acceptors.map(|id| (id, HeartbeatId { round, sent })));
             }
         },
         ..Mutant::NONE
@@ -249,9 +251,10 @@ pub static ALL: &[Mutant] = &[
         needs: "--replies on --reads index --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1",
         alter_input: |_, node, _, message| {
-            if let (Message::Read { .. }, Some(Phase::Leading(reign))) = (message, phase_mut(node))
+            if let (Message::Read { .. }, Some(Phase::Leading(leadership))) =
+                (message, phase_mut(node))
             {
-                reign.barrier = Slot(0);
+                leadership.barrier = Slot(0);
             }
         },
         ..Mutant::NONE
@@ -287,8 +290,8 @@ pub static ALL: &[Mutant] = &[
                 --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1 --clocks 1,3",
         alter_input: |_, node, _, message| {
-            if let Message::Heard { beat, .. } = message {
-                beat.sent = node.now;
+            if let Message::HeartbeatAck { heartbeat, .. } = message {
+                heartbeat.sent = node.now;
             }
         },
         ..Mutant::NONE
@@ -302,8 +305,9 @@ pub static ALL: &[Mutant] = &[
                 --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1 --clocks 1,3",
         alter_input: |cluster, _, _, message| {
-            if let (Message::Heard { beat, .. }, Some(lease)) = (message, cluster.lease) {
-                beat.sent = beat.sent.after(lease.margin);
+            if let (Message::HeartbeatAck { heartbeat, .. }, Some(lease)) = (message, cluster.lease)
+            {
+                heartbeat.sent = heartbeat.sent.after(lease.margin);
             }
         },
         ..Mutant::NONE
@@ -394,9 +398,9 @@ pub static ALL: &[Mutant] = &[
                  tests",
         smallest: "--acceptors 2 --proposers 1 --slots 1 --clients 1",
         alter_sender: |cluster, node, src, message| {
-            if let (Some(Phase::Leading(reign)), Message::Accepted { slot, .. }) =
+            if let (Some(Phase::Leading(leadership)), Message::Accepted { slot, .. }) =
                 (phase(node), message)
-                && let Some(proposal) = reign.open.get(slot)
+                && let Some(proposal) = leadership.open.get(slot)
             {
                 return uncounted(cluster.quorums.acceptors(), proposal.voters, src);
             }
@@ -472,10 +476,10 @@ pub static ALL: &[Mutant] = &[
         needs: "--layout learning --drop-stale off --forget off",
         smallest: "--acceptors 3 --proposers 1 --slots 2 --clients 2",
         alter_output: |node, message| {
-            if let (Message::Decided { upto, .. }, Some(Phase::Leading(reign))) =
+            if let (Message::Decided { upto, .. }, Some(Phase::Leading(leadership))) =
                 (message, phase(node))
             {
-                *upto = reign.next;
+                *upto = leadership.next;
             }
         },
         ..Mutant::NONE
@@ -502,7 +506,7 @@ pub static ALL: &[Mutant] = &[
         smallest: "--acceptors 1 --proposers 2 --slots 2 --clients 2",
         extra_send: |step, _| match step.message {
             Message::Request(request) if step.before.is_leading() => {
-                answer(step.before, request.client, request.order.seq())
+                answer(step.before, request.client, request.operation.seq())
             }
             _ => Vec::new(),
         },
@@ -529,10 +533,10 @@ pub static ALL: &[Mutant] = &[
         needs: "--replies on --reads index --heartbeats on --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1",
         alter_input: |_, node, _, message| {
-            if let (Message::Heard { beat, .. }, Some(Phase::Leading(reign))) =
+            if let (Message::HeartbeatAck { heartbeat, .. }, Some(Phase::Leading(leadership))) =
                 (message, phase(node))
             {
-                beat.round = reign.beat.round;
+                heartbeat.round = leadership.heartbeat.round;
             }
         },
         ..Mutant::NONE
@@ -546,8 +550,12 @@ pub static ALL: &[Mutant] = &[
         alter_input: |_, _, _, message| {
             for batch in batches(message) {
                 let requests = batch.iter().cloned();
-                let is_left = |order: &Order<_>| !matches!(order, Order::Do { session: 0, .. });
-                *batch = requests.filter(|request| is_left(&request.order)).collect();
+                let is_left = |operation: &Operation<_>| {
+                    !matches!(operation, Operation::Do { session: 0, .. })
+                };
+                *batch = requests
+                    .filter(|request| is_left(&request.operation))
+                    .collect();
             }
         },
         ..Mutant::NONE

@@ -1,6 +1,6 @@
 //! Multi-Paxos with its acceptors permuted.
 
-use super::{Command, Proc, Record, Register};
+use super::{Command, History, Proc, Register};
 use std::collections::BTreeMap;
 use synod::ballot::NodeId;
 use synod::checker::Permutation;
@@ -24,14 +24,14 @@ impl Relabel<'_> {
     fn leader(&self, leader: &mut Leader<Command>) {
         match &mut leader.phase {
             Phase::Preparing(campaign) => campaign.promises = self.acceptors(campaign.promises),
-            Phase::Leading(reign) => {
-                for proposal in reign.open.values_mut() {
+            Phase::Leading(leadership) => {
+                for proposal in leadership.open.values_mut() {
                     proposal.voters = self.acceptors(proposal.voters);
                 }
                 // Where several acceptors become one, it must not matter which came first.
-                for (id, beat) in std::mem::take(&mut reign.heard) {
-                    let merged = reign.heard.entry(self.node(id)).or_default();
-                    *merged = beat.max(*merged);
+                for (id, heartbeat) in std::mem::take(&mut leadership.acks) {
+                    let merged = leadership.acks.entry(self.node(id)).or_default();
+                    *merged = heartbeat.max(*merged);
                 }
             }
             Phase::Following | Phase::Preempted { .. } => {}
@@ -48,7 +48,7 @@ impl Relabel<'_> {
         state
     }
 
-    pub(super) fn record(&self, record: &Record) -> Record {
+    pub(super) fn record(&self, record: &History) -> History {
         let mut record = record.clone();
         for voters in record.votes.values_mut().flat_map(BTreeMap::values_mut) {
             *voters = self.acceptors(*voters);

@@ -1,6 +1,6 @@
 //! Multi-Paxos in simulated runs: nodes that play all roles, and clients that use a store.
 
-use super::history::{Scribe, judge};
+use super::history::{HistoryRecorder, judge};
 use crate::models::simulate::{self, Plan, Simulated, Workload};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -13,10 +13,10 @@ use synod::backoff::Backoff;
 use synod::ballot::Ballot;
 use synod::certify::history::History;
 use synod::kv::{Command, Store, Text};
-use synod::multi::lease::Terms;
+use synod::multi::lease::LeaseTimes;
 use synod::multi::{
-    Client, ClientState, Clock, Cluster, Entry, How, Learner, Limits, NodeState, Process,
-    ProcessState, Sessions, Slot, Task,
+    Client, ClientState, Clock, Cluster, Entry, Learner, Limits, NodeState, Process, ProcessState,
+    ReadMode, Sessions, Slot, Task,
 };
 use synod::quorum::QuorumError;
 use synod::runtime::Runnable;
@@ -36,8 +36,8 @@ struct Replicated<W> {
     /// How many slots each node was seen to have applied, durably.
     decided: Vec<Slot>,
     history: History<Store>,
-    scribes: Vec<Scribe>,
-    reigns: BTreeSet<Ballot>,
+    recorders: Vec<HistoryRecorder>,
+    leaderships: BTreeSet<Ballot>,
     caught_up: u64,
 }
 
@@ -78,7 +78,7 @@ impl<A, W: Fn(Process<Store>) -> A> Replicated<W> {
                 base: ms(rng.random_range(10..50)),
                 doublings_max: rng.random_range(1..4),
             },
-            lease: Some(Terms {
+            lease: Some(LeaseTimes {
                 duration: lease,
                 margin: lease / 10,
             }),
@@ -102,8 +102,8 @@ impl<A, W: Fn(Process<Store>) -> A> Replicated<W> {
             applied: BTreeMap::new(),
             decided: vec![Slot(0); nodes as usize],
             history: History::default(),
-            scribes: Vec::new(),
-            reigns: BTreeSet::new(),
+            recorders: Vec::new(),
+            leaderships: BTreeSet::new(),
             caught_up: 0,
         })
     }
@@ -117,8 +117,8 @@ fn tasks(client: u32, keys: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
         let value = Text::from(format!("{client}.{number}"));
         match rng.random_range(0..12) {
             0 => Task::Do(Command::Get { key }),
-            1..4 => Task::Read(Command::Get { key }, How::Index),
-            4..7 => Task::Read(Command::Get { key }, How::Lease),
+            1..4 => Task::Read(Command::Get { key }, ReadMode::Index),
+            4..7 => Task::Read(Command::Get { key }, ReadMode::Lease),
             7 => Task::Do(Command::Delete { key }),
             8 | 9 => {
                 let expected = values.choose(rng).cloned().flatten();
@@ -161,7 +161,7 @@ where
             self.judge_machine(id, learner)?;
         }
         if node.is_leading() {
-            self.reigns
+            self.leaderships
                 .extend(node.leader.as_ref().and_then(|it| it.ballot));
         }
         Ok(())
@@ -210,8 +210,8 @@ where
 
     fn actors(&mut self) -> (Vec<A>, usize) {
         for client in &self.clients {
-            let scribe = Scribe::begin(client.tasks.clone(), &mut self.history);
-            self.scribes.push(scribe);
+            let recorder = HistoryRecorder::begin(client.tasks.clone(), &mut self.history);
+            self.recorders.push(recorder);
         }
         let cluster = &self.cluster;
         let node = |_| Process::Node(Arc::clone(cluster), Clock::Real(now_us));
@@ -224,7 +224,7 @@ where
         match state {
             ProcessState::Node(node) => self.judge_node(id, node),
             ProcessState::Client(client) => {
-                self.scribes[id - self.nodes].note(client, &mut self.history);
+                self.recorders[id - self.nodes].note(client, &mut self.history);
                 Ok(())
             }
         }
@@ -236,7 +236,7 @@ where
             let is_expired = state
                 .and_then(ProcessState::client)
                 .map(ClientState::is_expired);
-            self.scribes[client].has_all() || is_expired == Some(true)
+            self.recorders[client].has_all() || is_expired == Some(true)
         };
         let decided = |id| Some(simulation.state(id)?.node()?.decided());
         let mut nodes = (0..self.nodes).map(decided);
@@ -255,7 +255,7 @@ where
             ("operations", self.history.len() as u64),
             ("of unknown outcome", self.history.unfinished() as u64),
             ("slots", self.applied.keys().max().map_or(0, |slot| slot.0)),
-            ("reigns", self.reigns.len() as u64),
+            ("leaderships", self.leaderships.len() as u64),
             ("snapshots fetched", self.caught_up),
         ]
     }

@@ -602,17 +602,18 @@ Proof.
   destruct m; unfold broadcast_to_acceptors; auto 6 with good.
 Qed.
 
-Lemma inquire_ok s st : good s me st -> good s me (inquire c me st).
+Lemma ask_decision_ok s st : good s me st -> good s me (ask_decision c me st).
 Proof.
-  intro G. unfold inquire.
-  assert (G' : good s me (broadcast me (filter (fun id => negb (id =? me)) (Node.told c)) Ask st))
+  intro G. unfold ask_decision.
+  assert (G' : good s me (broadcast me (filter (fun id => negb (id =? me))
+    (Node.decision_audience c)) Ask st))
     by (apply good_broadcast; [auto|exact I]).
   destruct (bind _ _); [destruct (proposer _); [destruct (is_idle _)|]|]; auto with good.
 Qed.
 
-Lemma rest_ok s v st : good s me st -> is_chosen s v -> good s me (rest me v st).
+Lemma stop_ok s v st : good s me st -> is_chosen s v -> good s me (stop me v st).
 Proof.
-  intros G C. unfold rest. destruct (proposer (now st)) as [p|] eqn:E; auto with good.
+  intros G C. unfold stop. destruct (proposer (now st)) as [p|] eqn:E; auto with good.
   destruct (Proposer.retire p) as [p' waiting] eqn:H.
   assert (F : fits_proposer s me p) by (destruct G as [(_ & F & _) _]; now rewrite E in F).
   apply (retire_ok _ _ _ _ _ F) in H. destruct waiting; auto 6 with good.
@@ -705,7 +706,7 @@ Proof.
     destruct (on_accepted_ok _ _ _ _ _ _ F M H) as [F' N].
     destruct news as [value|]; [|auto with good].
     assert (C : means s me (Decided value)) by now apply N.
-    auto 8 using rest_ok with good.
+    auto 8 using stop_ok with good.
   - (* Nack *) unfold on_nack. destruct (proposer (now st)) as [p|] eqn:E; auto with good.
     destruct (Proposer.on_nack p b) as [p' t] eqn:H.
     assert (F : fits_proposer s me p) by (destruct G as [(_ & F & _) _]; now rewrite E in F).
@@ -716,7 +717,7 @@ Proof.
     destruct (on_decided_ok _ _ _ _ _ F M H) as [F' N].
     destruct news as [value|]; [|auto with good].
     assert (C : means s me (Decided value)) by now apply N.
-    auto 8 using rest_ok with good.
+    auto 8 using stop_ok with good.
   - (* Ask *) destruct (decided (now st)) eqn:D; auto with good.
     apply (decided_chosen s) in D; auto with good.
 Qed.
@@ -757,7 +758,7 @@ Qed.
 Lemma on_timer_ok s st t : valid s -> at_rest s st -> leads me s (on_timer c me st t).
 Proof.
   intros V R. apply drain_ok; auto. pose proof (begin_ok _ _ R).
-  destruct (is_some _); auto. destruct t; auto using campaign_ok, inquire_ok.
+  destruct (is_some _); auto. destruct t; auto using campaign_ok, ask_decision_ok.
 Qed.
 
 (** What is saved is enough. *)
@@ -768,7 +769,7 @@ Proof.
   - destruct (is_in (proposers c) me); auto. destruct (proposer st) as [p|]; cbn.
     + now apply restart_ok.
     + discriminate.
-  - cbn. destruct (is_told c me); auto. split; cbn; [discriminate|]. unfold decided.
+  - cbn. destruct (is_in_decision_audience c me); auto. split; cbn; [discriminate|]. unfold decided.
     intro v. destruct (learner st); [|discriminate]. apply L.
 Qed.
 
@@ -776,7 +777,7 @@ Lemma on_start_ok s st : at_rest s st -> good s me (on_start c me (Some (durable
 Proof.
   intros (F & R). pose proof (begin_ok s _ (conj (start_state_ok _ _ F) R)) as G.
   unfold on_start. destruct (_ && _); auto.
-  destruct (is_some (bind _ _)); auto using inquire_ok with good.
+  destruct (is_some (bind _ _)); auto using ask_decision_ok with good.
 Qed.
 
 End Process.
@@ -795,7 +796,7 @@ Proof.
   - cbn. destruct (is_acceptor c me); auto. split; auto.
   - destruct (is_in (proposers c) me); [|reflexivity].
     split; [|split; [discriminate|exact I]]. intros b v _ [].
-  - destruct (is_told c me); [|exact I]. split; discriminate.
+  - destruct (is_in_decision_audience c me); [|exact I]. split; discriminate.
 Qed.
 
 (** Promises rise, and votes are cast at or above them. *)

@@ -66,8 +66,8 @@ Definition cancel (t : timer) (st : step) : step :=
   Step (now st) (inbox st) (said st) (timers st ++ [(t, None)]).
 
 (** The processes that are told the decision. *)
-Definition told : list N := in_order (learners c ++ proposers c).
-Definition is_told : bool := is_in (learners c) me || is_in (proposers c) me.
+Definition decision_audience : list N := in_order (learners c ++ proposers c).
+Definition is_in_decision_audience : bool := is_in (learners c) me || is_in (proposers c) me.
 
 (** The state when it starts, for the first time or again. *)
 Definition start_state (d : option durable) : state :=
@@ -80,7 +80,7 @@ Definition start_state (d : option durable) : state :=
          end
        else None;
      proposer := if is_in (proposers c) me then Some (Proposer.restart ballot) else None;
-     learner := if is_told then Some (Learner.restart decided) else None |}.
+     learner := if is_in_decision_audience then Some (Learner.restart decided) else None |}.
 
 Definition is_idle (p : Proposer.proposer) : bool :=
   match Proposer.progress p with Proposer.Idle => true | _ => false end.
@@ -103,8 +103,8 @@ Definition campaign (st : step) : step :=
 
 (** Asks all who may know the decision, now and then. A vote of our own whose proposer
     may be gone for good is reason enough to propose. *)
-Definition inquire (st : step) : step :=
-  let others := filter (fun id => negb (id =? me)) told in
+Definition ask_decision (st : step) : step :=
+  let others := filter (fun id => negb (id =? me)) decision_audience in
   let st := broadcast others Ask st in
   let st := set_timer AskAgain (pace (retry c)) st in
   match bind (acceptor (now st)) Acceptor.vote, proposer (now st) with
@@ -114,7 +114,7 @@ Definition inquire (st : step) : step :=
   end.
 
 (** The decision is known: nothing is left to do but to tell the client. *)
-Definition rest (value : N) (st : step) : step :=
+Definition stop (value : N) (st : step) : step :=
   let st := match proposer (now st) with
     | Some p =>
         let (p, waiting) := Proposer.retire p in
@@ -164,7 +164,7 @@ Definition on_accepted (from : N) (v : vote) (st : step) : step :=
       let (l, news) := Learner.on_accepted l from v (quorums c) in
       let st := with_learner l st in
       match news with
-      | Some value => rest value (broadcast told (Decided value) st)
+      | Some value => stop value (broadcast decision_audience (Decided value) st)
       | None => st
       end
   end.
@@ -184,7 +184,7 @@ Definition on_decided (value : N) (st : step) : step :=
   | Some l =>
       let (l, news) := Learner.on_decided l value in
       let st := with_learner l st in
-      match news with Some value => rest value st | None => st end
+      match news with Some value => stop value st | None => st end
   end.
 
 (** Every message, and the role that answers it. *)
@@ -234,7 +234,7 @@ Definition on_start (d : option durable) : step :=
   let s := start_state d in
   let st := begin s in
   if is_some (learner s) && negb (is_some (decided s)) then
-    let st := inquire st in
+    let st := ask_decision st in
     if is_some (bind (proposer s) Proposer.current)
     then set_timer Retry (pace (retry c)) st else st
   else st.
@@ -245,6 +245,6 @@ Definition on_message (s : state) (from : N) (m : message) : step :=
 Definition on_timer (s : state) (t : timer) : step :=
   drain fuel (
     if is_some (decided s) then begin s
-    else match t with Retry => campaign (begin s) | AskAgain => inquire (begin s) end).
+    else match t with Retry => campaign (begin s) | AskAgain => ask_decision (begin s) end).
 
 End Node.

@@ -44,14 +44,14 @@ Proof.
     rewrite ?now_broadcast; now apply keeps_with_proposer.
 Qed.
 
-Lemma keeps_inquire s st : keeps s (now st) -> keeps s (now (inquire c me st)).
+Lemma keeps_ask_decision s st : keeps s (now st) -> keeps s (now (ask_decision c me st)).
 Proof.
-  intro K. unfold inquire. cases; cbn; now rewrite now_broadcast.
+  intro K. unfold ask_decision. cases; cbn; now rewrite now_broadcast.
 Qed.
 
-Lemma keeps_rest s v st : keeps s (now st) -> keeps s (now (rest me v st)).
+Lemma keeps_stop s v st : keeps s (now st) -> keeps s (now (stop me v st)).
 Proof.
-  intro K. unfold rest. destruct (proposer (now st)); auto.
+  intro K. unfold stop. destruct (proposer (now st)); auto.
   destruct (Proposer.retire _) as [p' []]; cbn; now apply keeps_with_proposer.
 Qed.
 
@@ -90,7 +90,7 @@ Proof.
     assert (K' : keeps s (now (with_learner l' st))).
     { eapply keeps_with_learner; eauto. intros w V. unfold Learner.on_accepted in H.
       rewrite V in H. cbn in H. now inversion H; subst. }
-    destruct news; auto. apply keeps_rest. now rewrite now_broadcast.
+    destruct news; auto. apply keeps_stop. now rewrite now_broadcast.
   - unfold on_nack. destruct (proposer (now st)); auto. destruct (Proposer.on_nack _ _) as [p' []];
       now apply keeps_with_proposer.
   - unfold on_decided. destruct (learner (now st)) as [l|] eqn:E; auto.
@@ -98,7 +98,7 @@ Proof.
     assert (K' : keeps s (now (with_learner l' st))).
     { eapply keeps_with_learner; eauto. intros w V. unfold Learner.on_decided in H.
       rewrite V in H. cbn in H. now inversion H; subst. }
-    destruct news; auto using keeps_rest.
+    destruct news; auto using keeps_stop.
   - destruct (decided (now st)); auto.
 Qed.
 
@@ -114,18 +114,18 @@ Proof. apply keeps_drain, keeps_dispatch, keeps_self. Qed.
 Theorem on_timer_keeps s t : keeps s (now (on_timer c me s t)).
 Proof.
   apply keeps_drain. destruct (is_some _); [apply keeps_self|].
-  destruct t; [apply keeps_campaign|apply keeps_inquire]; apply keeps_self.
+  destruct t; [apply keeps_campaign|apply keeps_ask_decision]; apply keeps_self.
 Qed.
 
 (** Every process plays the roles that the cluster gives it. *)
 Definition plays (s : state) : Prop :=
-  is_some (acceptor s) = is_acceptor c me /\ is_some (learner s) = is_told c me.
+  is_some (acceptor s) = is_acceptor c me /\ is_some (learner s) = is_in_decision_audience c me.
 
 Lemma plays_start d : plays (start_state c me d).
 Proof.
   split; cbn.
   - destruct (is_acceptor c me); auto. now destruct (bind d saved_acceptor).
-  - now destruct (is_told c me).
+  - now destruct (is_in_decision_audience c me).
 Qed.
 
 Lemma plays_keeps s s' : plays s -> keeps s s' -> plays s'.
@@ -134,8 +134,8 @@ Proof. intros [A L] [A' L' _]. split; congruence. Qed.
 Lemma now_on_start d : now (on_start c me d) = start_state c me d.
 Proof.
   unfold on_start. destruct (_ && _); auto.
-  assert (E : now (inquire c me (begin (start_state c me d))) = start_state c me d).
-  { unfold inquire. cases; cbn; now rewrite now_broadcast. }
+  assert (E : now (ask_decision c me (begin (start_state c me d))) = start_state c me d).
+  { unfold ask_decision. cases; cbn; now rewrite now_broadcast. }
   destruct (is_some (bind _ _)); exact E.
 Qed.
 

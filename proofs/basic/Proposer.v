@@ -68,6 +68,6 @@ Definition on_nack (s : proposer) (promised : ballot) : proposer * bool :=
   then (Proposer (current s) (request s) (Preempted promised), true)
   else (s, false).
 
-(** The decision is known: rest, and name the client that waits for it. *)
+(** The decision is known: stop, and name the client that waits for it. *)
 Definition retire (s : proposer) : proposer * option N :=
   (Proposer (current s) None Idle, option_map fst (request s)).

@@ -102,6 +102,6 @@ Definition on_nack (s : coordinator) (promised : ballot) : coordinator * bool :=
   then (Coordinator (current s) (request s) (Preempted promised), true)
   else (s, false).
 
-(** The decision is known: rest, and name the client that waits for it. *)
+(** The decision is known: stop, and name the client that waits for it. *)
 Definition retire (s : coordinator) : coordinator * option N :=
   (Coordinator (current s) None Idle, option_map fst (request s)).

@@ -1110,17 +1110,18 @@ Proof.
   destruct m; unfold broadcast_to_acceptors, give_time; auto 6 with good.
 Qed.
 
-Lemma inquire_ok s st : good s me st -> good s me (inquire c me st).
+Lemma ask_decision_ok s st : good s me st -> good s me (ask_decision c me st).
 Proof.
-  intro G. unfold inquire.
-  assert (G' : good s me (broadcast me (filter (fun id => negb (id =? me)) (Node.told c)) Ask st))
+  intro G. unfold ask_decision.
+  assert (G' : good s me (broadcast me (filter (fun id => negb (id =? me))
+    (Node.decision_audience c)) Ask st))
     by (apply good_broadcast; [auto|exact I]).
   destruct (bind _ _); [destruct (coordinator _); [destruct (is_idle _)|]|]; auto with good.
 Qed.
 
-Lemma rest_ok s v st : good s me st -> is_chosen s v -> good s me (rest me v st).
+Lemma stop_ok s v st : good s me st -> is_chosen s v -> good s me (stop me v st).
 Proof.
-  intros G C. unfold rest. destruct (coordinator (now st)) as [p|] eqn:E; auto with good.
+  intros G C. unfold stop. destruct (coordinator (now st)) as [p|] eqn:E; auto with good.
   destruct (Coordinator.retire p) as [p' waiting] eqn:H.
   assert (F : fits_coordinator s me p) by (destruct G as [(_ & F & _) _]; now rewrite E in F).
   apply (retire_ok _ _ _ _ _ F) in H. destruct waiting; auto 6 with good.
@@ -1258,7 +1259,7 @@ Proof.
     destruct (on_accepted_ok _ _ _ _ _ _ F (proj1 M) H) as [F' N].
     destruct news as [value|]; [|apply watch_ok; auto with good].
     assert (C : means s me (Decided value)) by now apply N.
-    auto 8 using rest_ok with good.
+    auto 8 using stop_ok with good.
   - (* Nack *) unfold on_nack. destruct (coordinator (now st)) as [p|] eqn:E; auto with good.
     destruct (Coordinator.on_nack p b) as [p' t] eqn:H.
     assert (F : fits_coordinator s me p) by (destruct G as [(_ & F & _) _]; now rewrite E in F).
@@ -1269,7 +1270,7 @@ Proof.
     destruct (on_decided_ok _ _ _ _ _ F M H) as [F' N].
     destruct news as [value|]; [|auto with good].
     assert (C : means s me (Decided value)) by now apply N.
-    auto 8 using rest_ok with good.
+    auto 8 using stop_ok with good.
   - (* Ask *) destruct (decided (now st)) eqn:D; auto with good.
     apply (decided_chosen s) in D; auto with good.
 Qed.
@@ -1307,7 +1308,7 @@ Qed.
 Lemma on_timer_ok s st t : valid s -> at_rest s st -> leads me s (on_timer c me st t).
 Proof.
   intros V R. apply drain_ok; auto. pose proof (begin_ok _ _ R).
-  destruct (is_some _); auto. destruct t; auto using campaign_ok, inquire_ok.
+  destruct (is_some _); auto. destruct t; auto using campaign_ok, ask_decision_ok.
 Qed.
 
 (** What is saved is enough. *)
@@ -1319,7 +1320,8 @@ Proof.
   - destruct (is_in (coordinators c) me); auto. destruct (coordinator st) as [p|]; cbn.
     + now apply restart_ok.
     + discriminate.
-  - cbn. destruct (is_told c me); auto. split; cbn; [intros ? ? []|]. unfold decided.
+  - cbn. destruct (is_in_decision_audience c me); auto. split; cbn; [intros ? ? []|].
+      unfold decided.
     intro v. destruct (learner st); [|discriminate]. apply L.
 Qed.
 
@@ -1327,7 +1329,7 @@ Lemma on_start_ok s st : at_rest s st -> good s me (on_start c me (Some (durable
 Proof.
   intros (F & R). pose proof (begin_ok s _ (conj (start_state_ok _ _ F) R)) as G.
   unfold on_start. destruct (_ && _); auto.
-  destruct (match _ with Some _ => _ | None => _ end); auto using inquire_ok with good.
+  destruct (match _ with Some _ => _ | None => _ end); auto using ask_decision_ok with good.
 Qed.
 
 End Process.
@@ -1347,7 +1349,7 @@ Proof.
     split; discriminate.
   - destruct (is_in (coordinators c) me); [|reflexivity].
     split; [|split; [discriminate|exact I]]. intros b _ [[v []]|[]].
-  - destruct (is_told c me); [|exact I]. split; [intros ? ? []|discriminate].
+  - destruct (is_in_decision_audience c me); [|exact I]. split; [intros ? ? []|discriminate].
 Qed.
 
 (** Promises rise, and votes are cast at or above them. *)

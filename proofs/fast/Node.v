@@ -66,8 +66,8 @@ Definition cancel (t : timer) (st : step) : step :=
   Step (now st) (inbox st) (said st) (timers st ++ [(t, None)]).
 
 (** The processes that are told the decision. *)
-Definition told : list N := in_order (learners c ++ coordinators c).
-Definition is_told : bool := is_in (learners c) me || is_in (coordinators c) me.
+Definition decision_audience : list N := in_order (learners c ++ coordinators c).
+Definition is_in_decision_audience : bool := is_in (learners c) me || is_in (coordinators c) me.
 
 (** The state when it starts, for the first time or again. *)
 Definition start_state (d : option durable) : state :=
@@ -80,7 +80,7 @@ Definition start_state (d : option durable) : state :=
          end
        else None;
      coordinator := if is_in (coordinators c) me then Some (Coordinator.restart ballot) else None;
-     learner := if is_told then Some (Learner.restart decided) else None |}.
+     learner := if is_in_decision_audience then Some (Learner.restart decided) else None |}.
 
 Definition is_idle (p : Coordinator.coordinator) : bool :=
   match Coordinator.progress p with Coordinator.Idle => true | _ => false end.
@@ -112,8 +112,8 @@ Definition campaign (st : step) : step :=
 
 (** Asks all who may know the decision, now and then. A vote of our own whose coordinator
     may be gone for good is reason enough to propose. *)
-Definition inquire (st : step) : step :=
-  let others := filter (fun id => negb (id =? me)) told in
+Definition ask_decision (st : step) : step :=
+  let others := filter (fun id => negb (id =? me)) decision_audience in
   let st := broadcast others Ask st in
   let st := set_timer AskAgain (pace (retry c)) st in
   match bind (acceptor (now st)) Acceptor.vote, coordinator (now st) with
@@ -123,7 +123,7 @@ Definition inquire (st : step) : step :=
   end.
 
 (** The decision is known: nothing is left to do but to tell the client. *)
-Definition rest (value : N) (st : step) : step :=
+Definition stop (value : N) (st : step) : step :=
   let st := match coordinator (now st) with
     | Some p =>
         let (p, waiting) := Coordinator.retire p in
@@ -207,7 +207,7 @@ Definition on_accepted (from : N) (v : vote) (st : step) : step :=
       let (l, news) := Learner.on_accepted l from v (quorums c) in
       let st := with_learner l st in
       match news with
-      | Some value => rest value (broadcast told (Decided value) st)
+      | Some value => stop value (broadcast decision_audience (Decided value) st)
       | None => watch from v st
       end
   end.
@@ -227,7 +227,7 @@ Definition on_decided (value : N) (st : step) : step :=
   | Some l =>
       let (l, news) := Learner.on_decided l value in
       let st := with_learner l st in
-      match news with Some value => rest value st | None => st end
+      match news with Some value => stop value st | None => st end
   end.
 
 (** Every message, and the role that answers it. *)
@@ -283,7 +283,7 @@ Definition on_start (d : option durable) : step :=
   let s := start_state d in
   let st := begin s in
   if is_some (learner s) && negb (is_some (decided s)) then
-    let st := inquire st in
+    let st := ask_decision st in
     let is_due := match coordinator s with
       | Some p => is_some (Coordinator.current p) || is_first
       | None => false
@@ -297,6 +297,6 @@ Definition on_message (s : state) (from : N) (m : message) : step :=
 Definition on_timer (s : state) (t : timer) : step :=
   drain fuel (
     if is_some (decided s) then begin s
-    else match t with Retry => campaign (begin s) | AskAgain => inquire (begin s) end).
+    else match t with Retry => campaign (begin s) | AskAgain => ask_decision (begin s) end).
 
 End Node.

@@ -13,18 +13,18 @@ Record acceptor := Acceptor {
   promised : option ballot;
   votes : table vote;
   base : N;
-  lease_granted : option grant }.
+  lease_granted : option lease_grant }.
 
 Definition with_promise (b : ballot) (s : acceptor) : acceptor :=
   Acceptor (Some b) (votes s) (base s) (lease_granted s).
-Definition with_grant (g : option grant) (s : acceptor) : acceptor :=
+Definition with_grant (g : option lease_grant) (s : acceptor) : acceptor :=
   Acceptor (promised s) (votes s) (base s) g.
 
 Definition default : acceptor := Acceptor None [] 0 None.
 
 (** An acceptor that starts, for the first time or again. It acts as if it had granted a
     lease just now. *)
-Definition restart (saved : option acceptor) (lease : option terms) (time : N) : acceptor :=
+Definition restart (saved : option acceptor) (lease : option lease_times) (time : N) : acceptor :=
   let s := match saved with Some s => s | None => default end in
   with_grant (bind lease (presumed (promised s) time)) s.
 
@@ -97,16 +97,16 @@ Definition on_accept (s : acceptor) (slot : N) (proposal : vote) (time : N)
 
 (** A leader shows itself: whoever follows it promises its ballot, grants it a lease from
     now on, where there are leases, and says so. *)
-Definition on_heartbeat (s : acceptor) (b : ballot) (it : beat) (lease : option terms)
+Definition on_heartbeat (s : acceptor) (b : ballot) (it : heartbeat_id) (lease : option lease_times)
     (time : N) : acceptor * option message :=
   if negb (admits s b time) then (s, refusal_of s b time)
   else
     let s := with_promise b s in
     let s := match lease with
-      | Some terms => with_grant (Some (granted (node b) time terms)) s
+      | Some times => with_grant (Some (granted (node b) time times)) s
       | None => s
       end in
-    (s, Some (Heard b it)).
+    (s, Some (HeartbeatAck b it)).
 
 (** Forgets a lease that is over. *)
 Definition tick (s : acceptor) (time : N) : acceptor :=

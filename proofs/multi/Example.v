@@ -24,8 +24,8 @@ Definition replicas : cluster := {|
   quorums := majority 7;
   proposers := [0; 1; 2];
   learners := [0; 1; 2];
-  initial := fst (carry_out journal (new [] 8) (Open 0));
-  limit := {| round_max := 9; slots := 9; beats_max := 9; window := 1; gathers := false;
+  initial := fst (apply_operation journal (new [] 8) (Open 0));
+  limit := {| round_max := 9; slots := 9; heartbeats_max := 9; window := 1; gathers := false;
               batch_max := 2; bytes_max := 100; queue_max := 9 |};
   nacks := true;
   heartbeat := Some (20, 25);
@@ -74,7 +74,8 @@ Definition learned (nodes : table state) : list (option (list entry * list N)) :
   map (fun it => option_map (fun l => (entries (Learner.applied_log l), machine (Learner.state l)))
     (learner (snd it))) nodes.
 
-Example one_leads : map (fun it => match reign_of (snd it) with Some _ => true | None => false end)
+Example one_leads : map (fun it => match leadership_of (snd it) with Some _ => true |
+  None => false end)
   elected = [false; false; true].
 Proof. vm_compute. reflexivity. Qed.
 

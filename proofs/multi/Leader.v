@@ -3,7 +3,7 @@
 From Coq Require Import NArith List Bool.
 From Synod Require Import Vocabulary Quorum.
 From Synod.multi Require Import Table Log Protocol.
-From Synod.multi Require Reign.
+From Synod.multi Require Leadership.
 Import ListNotations.
 Open Scope N_scope.
 
@@ -20,7 +20,7 @@ Record campaign := Campaign {
 Inductive phase :=
 | Following
 | Preparing (it : campaign)
-| Leading (it : Reign.reign)
+| Leading (it : Leadership.leadership)
 | Preempted (by_ballot : ballot).
 
 (** A proposer, which may come to lead. Of its state only the ballot is durable. *)
@@ -55,7 +55,7 @@ Definition gaps (c : campaign) : N := barrier c - decided c - size (votes c).
     slot the entry of the highest vote reported, and a no-op in those slots before the
     last such for which no vote was reported at all. *)
 Definition on_promise (s : leader) (from : N) (b : ballot) (reported : table vote) (decided' : N)
-    (is_all : bool) (q : system) : leader * option Reign.proposals :=
+    (is_all : bool) (q : system) : leader * option Leadership.proposals :=
   if negb (is_ballot (current s) b) || negb (contains (acceptors q) from) then (s, None)
   else match progress s with
   | Preparing c =>
@@ -68,8 +68,8 @@ Definition on_promise (s : leader) (from : N) (b : ballot) (reported : table vot
         if negb (is_phase1 q promises) || (span_max <? gaps c)
         then (Leader (current s) (Preparing c), None)
         else
-          let (reign, proposals) := Reign.begin decided (barrier c) votes in
-          (Leader (current s) (Leading reign), Some proposals)
+          let (leadership, proposals) := Leadership.begin decided (barrier c) votes in
+          (Leader (current s) (Leading leadership), Some proposals)
   | _ => (s, None)
   end.
 
@@ -89,12 +89,12 @@ Definition yield_to (s : leader) (b : ballot) : leader * bool :=
   then (Leader (current s) Following, true) else (s, false).
 
 (** Slots below [decided] are decided, and [known] says what they hold. Says whether a
-    reign goes on, if there is one. *)
+    leadership goes on, if there is one. *)
 Definition learn (s : leader) (decided : N) (known : N -> option entry) : leader * bool :=
   match progress s with
-  | Leading reign =>
-      let (reign, goes_on) := Reign.learn reign decided known in
-      (Leader (current s) (if goes_on then Leading reign else Following), goes_on)
+  | Leading leadership =>
+      let (leadership, goes_on) := Leadership.learn leadership decided known in
+      (Leader (current s) (if goes_on then Leading leadership else Following), goes_on)
   | _ => (s, true)
   end.
 

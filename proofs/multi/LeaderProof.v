@@ -8,7 +8,7 @@ From Synod Require Import Vocabulary Quorum.
 From Synod Require Core.
 From Synod.multi Require Import Table Session Log Snapshot Protocol Node Network RefinementProof
   RolesProof.
-From Synod.multi Require Acceptor Reign Leader Learner.
+From Synod.multi Require Acceptor Leadership Leader Learner.
 Import ListNotations.
 Open Scope N_scope.
 
@@ -46,19 +46,22 @@ Definition fits_campaign (s : abstract) (b : ballot) (it : Leader.campaign) : Pr
      forall i, Leader.decided it <= i -> covered s b (Leader.votes it) a i) /\
   (forall i v, find i (Leader.votes it) = Some v -> exists a, told s (promise a b i (Some v))).
 
-Record fits_reign (s : abstract) (b : ballot) (r : Reign.reign) : Prop := FitsReign {
-  next_free : forall i, Reign.next r <= i -> is_free s b i /\ forall e, ~ told s (accept i b e);
-  open_proposed : forall i p, In (i, p) (Reign.open r) -> i < Reign.next r /\
-    told s (accept i b (Reign.proposed p)) /\
-    forall a, contains (Reign.voters p) a = true -> told s (accepted a i b (Reign.proposed p));
+Record fits_leadership (s : abstract) (b : ballot) (r : Leadership.leadership) : Prop :=
+  FitsLeadership {
+  next_free : forall i, Leadership.next r <= i -> is_free s b i /\ forall e,
+    ~ told s (accept i b e);
+  open_proposed : forall i p, In (i, p) (Leadership.open r) -> i < Leadership.next r /\
+    told s (accept i b (Leadership.proposed p)) /\
+    forall a, contains (Leadership.voters p) a = true ->
+      told s (accepted a i b (Leadership.proposed p));
   rest_chosen : forall i e, told s (accept i b e) ->
-    is_chosen s i e \/ exists p, find i (Reign.open r) = Some p /\ Reign.proposed p = e;
-  queue_asked : forall q, In q (Reign.queue r) -> asked q }.
+    is_chosen s i e \/ exists p, find i (Leadership.open r) = Some p /\ Leadership.proposed p = e;
+  queue_asked : forall q, In q (Leadership.queue r) -> asked q }.
 
 Definition fits_phase (s : abstract) (b : ballot) (ph : Leader.phase) : Prop :=
   match ph with
   | Leader.Preparing it => fits_campaign s b it
-  | Leader.Leading r => fits_reign s b r
+  | Leader.Leading r => fits_leadership s b r
   | _ => True
   end.
 
@@ -80,7 +83,7 @@ Definition may_have_said (s : abstract) (l : Leader.leader) (to : N) (m : messag
       (Leader.current l = Some b ->
        match Leader.progress l with
        | Leader.Preparing _ => False
-       | Leader.Leading r => upto <= Reign.next r
+       | Leader.Leading r => upto <= Leadership.next r
        | _ => True
        end)
   | _ => True
@@ -111,9 +114,9 @@ Proof.
   - intros i v H. destruct (B i v H) as (a & T). eauto.
 Qed.
 
-Lemma fits_reign_stays s s' b r : grows s s' ->
+Lemma fits_leadership_stays s s' b r : grows s s' ->
   (forall i e, told s' (accept i b e) -> told s (accept i b e)) ->
-  fits_reign s b r -> fits_reign s' b r.
+  fits_leadership s b r -> fits_leadership s' b r.
 Proof.
   intros M N [A B C D]. constructor; auto.
   - intros i Hi. destruct (A i Hi) as [F U]. split; [eauto using is_free_stays|].
@@ -126,7 +129,8 @@ Lemma fits_phase_stays s s' b ph : grows s s' ->
   (forall i e, told s' (accept i b e) -> told s (accept i b e)) ->
   fits_phase s b ph -> fits_phase s' b ph.
 Proof.
-  intros M N. destruct ph; cbn; auto; [now apply fits_campaign_stays|now apply fits_reign_stays].
+  intros M N. destruct ph; cbn; auto; [now apply fits_campaign_stays|now apply
+    fits_leadership_stays].
 Qed.
 
 Lemma may_have_said_stays s s' l to m : grows s s' -> may_have_said s l to m ->
@@ -208,9 +212,9 @@ Qed.
 
 (** ** Leading *)
 
-Lemma fits_leader_reign s said l b r r' : fits_leader s said l ->
+Lemma fits_leader_leadership s said l b r r' : fits_leader s said l ->
   Leader.current l = Some b -> Leader.progress l = Leader.Leading r ->
-  fits_reign s b r' -> Reign.next r <= Reign.next r' ->
+  fits_leadership s b r' -> Leadership.next r <= Leadership.next r' ->
   fits_leader s said (Leader.Leader (Leader.current l) (Leader.Leading r')).
 Proof.
   intros [A B C] Hb Hr F L. constructor; cbn.
@@ -225,36 +229,37 @@ Qed.
 
 Lemma leading_fits s said l b r : fits_leader s said l ->
   Leader.current l = Some b -> Leader.progress l = Leader.Leading r ->
-  fits_reign s b r /\ node b = me.
+  fits_leadership s b r /\ node b = me.
 Proof.
   intros [_ B _] Hb Hr. rewrite Hr in B. destruct B as (b' & Hb' & O & F).
   assert (b' = b) as -> by congruence. auto.
 Qed.
 
 (** What does not touch proposals. *)
-Lemma fits_reign_same s b r r' : fits_reign s b r ->
-  Reign.next r' = Reign.next r -> Reign.open r' = Reign.open r ->
-  (forall q, In q (Reign.queue r') -> asked q) -> fits_reign s b r'.
+Lemma fits_leadership_same s b r r' : fits_leadership s b r ->
+  Leadership.next r' = Leadership.next r -> Leadership.open r' = Leadership.open r ->
+  (forall q, In q (Leadership.queue r') -> asked q) -> fits_leadership s b r'.
 Proof.
   intros [A B C D] En Eo Q. constructor; rewrite ?En, ?Eo; auto.
 Qed.
 
-Lemma chosen_below_ok s b r : fits_reign s b r ->
-  settled s b (Reign.chosen_below r) /\ Reign.chosen_below r <= Reign.next r.
+Lemma chosen_below_ok s b r : fits_leadership s b r ->
+  settled s b (Leadership.chosen_below r) /\ Leadership.chosen_below r <= Leadership.next r.
 Proof.
-  intros F. unfold Reign.chosen_below. split.
+  intros F. unfold Leadership.chosen_below. split.
   - intros i e L T. destruct (rest_chosen _ _ _ F i e T) as [Ch|(p & H & _)]; auto.
-    apply (lowest_below _ (Reign.next r)) in H. lia.
-  - pose proof (open_proposed _ _ _ F) as B. destruct (Reign.open r) as [|[k p] rest] eqn:E;
+    apply (lowest_below _ (Leadership.next r)) in H. lia.
+  - pose proof (open_proposed _ _ _ F) as B. destruct (Leadership.open r) as [|[k p] rest] eqn:E;
       [cbn; lia|]. destruct (B k p (or_introl eq_refl)) as [L _].
     cbn. destruct (fold_min rest k) as [Lo _]. lia.
 Qed.
 
-Lemma reign_learn_ok s b r decided known r' : fits_reign s b r ->
+Lemma leadership_learn_ok s b r decided known r' : fits_leadership s b r ->
   (forall i e, known i = Some e -> is_chosen s i e) ->
-  Reign.learn r decided known = (r', true) -> fits_reign s b r' /\ Reign.next r <= Reign.next r'.
+  Leadership.learn r decided known = (r', true) -> fits_leadership s b r' /\
+    Leadership.next r <= Leadership.next r'.
 Proof.
-  intros [A B C D] K. unfold Reign.learn. intros [= <- G]. cbn. split; [|lia].
+  intros [A B C D] K. unfold Leadership.learn. intros [= <- G]. cbn. split; [|lia].
   rewrite forallb_forall in G. constructor; cbn; auto.
   - intros i L. apply A. lia.
   - intros i p H. apply filter_In in H as [H _]. destruct (B i p H) as (L & ?). split; auto. lia.
@@ -263,7 +268,7 @@ Proof.
     apply find_in in H as In. specialize (G _ In). cbn in G.
     destruct (N.leb_spec decided i); [lia|]. cbn in G.
     destruct (known i) as [e'|] eqn:Ke; [|discriminate]. unfold is_entry in G.
-    destruct (entry_eq e' (Reign.proposed p)) as [Eq|]; [|discriminate].
+    destruct (entry_eq e' (Leadership.proposed p)) as [Eq|]; [|discriminate].
     apply K in Ke. congruence.
 Qed.
 
@@ -273,34 +278,34 @@ Lemma leader_learn_ok s said l decided known l' goes_on : fits_leader s said l -
 Proof.
   intros F K. unfold Leader.learn. destruct (Leader.progress l) eqn:P;
     try (intros [= <- <-]; exact F).
-  destruct (Reign.learn it decided known) as [r g] eqn:E. intros [= <- <-].
+  destruct (Leadership.learn it decided known) as [r g] eqn:E. intros [= <- <-].
   destruct g; [|now apply abandon_ok].
   pose proof F as [_ B _]. rewrite P in B. destruct B as (b & Hb & O & R).
-  destruct (reign_learn_ok _ _ _ _ _ _ R K E) as [R' L].
-  exact (fits_leader_reign s said l b it r F Hb P R' L).
+  destruct (leadership_learn_ok _ _ _ _ _ _ R K E) as [R' L].
+  exact (fits_leader_leadership s said l b it r F Hb P R' L).
 Qed.
 
-Lemma on_accepted_ok s b r from slot r' chosen : valid s -> fits_reign s b r ->
+Lemma on_accepted_ok s b r from slot r' chosen : valid s -> fits_leadership s b r ->
   (exists e, told s (accepted from slot b e)) ->
-  Reign.on_accepted (quorums c) r from slot = (r', chosen) ->
-  fits_reign s b r' /\ Reign.next r' = Reign.next r /\
+  Leadership.on_accepted (quorums c) r from slot = (r', chosen) ->
+  fits_leadership s b r' /\ Leadership.next r' = Leadership.next r /\
   (forall e, chosen = Some e -> is_chosen s slot e).
 Proof.
-  intros V F (e & T). unfold Reign.on_accepted. destruct (negb _);
+  intros V F (e & T). unfold Leadership.on_accepted. destruct (negb _);
     [intros [= <- <-]; split; [auto|split; [auto|discriminate]]|].
-  destruct (find slot (Reign.open r)) as [p|] eqn:H;
+  destruct (find slot (Leadership.open r)) as [p|] eqn:H;
     [|intros [= <- <-]; split; [auto|split; [auto|discriminate]]].
   pose proof (find_in _ _ _ H) as Hin.
   destruct (open_proposed _ _ _ F _ _ Hin) as (L & Tp & Vo).
-  assert (e = Reign.proposed p) as ->.
+  assert (e = Leadership.proposed p) as ->.
   { apply (accept_once c cluster_sound s slot b e _ V); [|exact Tp].
     exact (accepted_accept c cluster_sound s from slot b e V T). }
-  assert (Vo' : forall a, contains (insert (Reign.voters p) from) a = true ->
-    told s (accepted a slot b (Reign.proposed p))).
+  assert (Vo' : forall a, contains (insert (Leadership.voters p) from) a = true ->
+    told s (accepted a slot b (Leadership.proposed p))).
   { intros a Ha. rewrite contains_insert in Ha. destruct (N.eqb_spec from a); [now subst|auto]. }
-  cbn [Reign.voters Reign.proposed].
+  cbn [Leadership.voters Leadership.proposed].
   destruct (is_phase2 _ _) eqn:Q; intros [= <- <-]; destruct F as [A B C D].
-  - assert (Ch : is_chosen s slot (Reign.proposed p))
+  - assert (Ch : is_chosen s slot (Leadership.proposed p))
       by exact (votes_choose c cluster_sound s slot b _ _ Q Vo').
     split; [|split; [reflexivity|now intros e [= <-]]]. constructor; cbn; auto.
     + intros i q Hq. apply filter_In in Hq as [Hq _]. auto.
@@ -315,32 +320,34 @@ Qed.
 
 (** ** Proposing *)
 
-(** What filling slots does to a reign. *)
-Record filled (r r' : Reign.reign) (l : list (N * entry)) : Prop := Filled {
-  filled_next : Reign.next r <= Reign.next r';
-  filled_slots : forall i e, In (i, e) l -> Reign.next r <= i < Reign.next r';
+(** What filling slots does to a leadership. *)
+Record filled (r r' : Leadership.leadership) (l : list (N * entry)) : Prop := Filled {
+  filled_next : Leadership.next r <= Leadership.next r';
+  filled_slots : forall i e, In (i, e) l -> Leadership.next r <= i < Leadership.next r';
   filled_once : NoDup (map fst l);
-  filled_open : forall i p, In (i, p) (Reign.open r') -> In (i, p) (Reign.open r) \/
-    exists e, p = Reign.Proposal e 0 /\ In (i, e) l;
-  filled_kept : forall i p, i < Reign.next r -> find i (Reign.open r) = Some p ->
-    find i (Reign.open r') = Some p;
-  filled_found : forall i e, In (i, e) l -> find i (Reign.open r') = Some (Reign.Proposal e 0);
-  filled_from : forall i e q, In (i, e) l -> In q (requests_of e) -> In q (Reign.queue r);
-  filled_queue : forall q, In q (Reign.queue r') -> In q (Reign.queue r) }.
+  filled_open : forall i p, In (i, p) (Leadership.open r') -> In (i, p) (Leadership.open r) \/
+    exists e, p = Leadership.Proposal e 0 /\ In (i, e) l;
+  filled_kept : forall i p, i < Leadership.next r -> find i (Leadership.open r) = Some p ->
+    find i (Leadership.open r') = Some p;
+  filled_found : forall i e, In (i, e) l -> find i (Leadership.open r') = Some
+    (Leadership.Proposal e 0);
+  filled_from : forall i e q, In (i, e) l -> In q (requests_of e) -> In q (Leadership.queue r);
+  filled_queue : forall q, In q (Leadership.queue r') -> In q (Leadership.queue r) }.
 
 Lemma firstn_in {X} n (l : list X) x : In x (firstn n l) -> In x l.
 Proof. intro H. rewrite <- (firstn_skipn n l). apply in_or_app. auto. Qed.
 Lemma skipn_in {X} n (l : list X) x : In x (skipn n l) -> In x l.
 Proof. intro H. rewrite <- (firstn_skipn n l). apply in_or_app. auto. Qed.
 
-Lemma fill_filled e lim fuel : forall r r' l, Reign.fill e lim fuel r = (r', l) -> filled r r' l.
+Lemma fill_filled e lim fuel : forall r r' l, Leadership.fill e lim fuel r = (r', l)
+  -> filled r r' l.
 Proof.
   induction fuel as [|fuel IH]; cbn; intros r r' l.
   { intros [= <- <-]. constructor; cbn; auto; try contradiction; try lia. constructor. }
   destruct (_ && _).
   2: { intros [= <- <-]. constructor; cbn; auto; try contradiction; try lia. constructor. }
-  match goal with |- context [Reign.fill e lim fuel ?r0] => set (r1 := r0) end.
-  destruct (Reign.fill e lim fuel r1) as [r2 more] eqn:E. intros [= <- <-].
+  match goal with |- context [Leadership.fill e lim fuel ?r0] => set (r1 := r0) end.
+  destruct (Leadership.fill e lim fuel r1) as [r2 more] eqn:E. intros [= <- <-].
   apply IH in E as [A B C D F G H I]. cbn in A, B, C, D, F, H, I. constructor; cbn.
   - lia.
   - intros i x [[= <- <-]|Hx]; [lia|]. specialize (B _ _ Hx). lia.
@@ -348,9 +355,9 @@ Proof.
     specialize (B _ _ Hx). lia.
   - intros i p Hp. destruct (D i p Hp) as [Hp'|(x & -> & Hx)]; [|right; eauto].
     apply in_put in Hp' as [[= -> ->]|?]; [right; eauto|auto].
-  - intros i p L Hp. apply F; [lia|]. unfold Reign.propose. rewrite find_put.
-    destruct (N.eqb_spec i (Reign.next r)); [lia|auto].
-  - intros i x [[= <- <-]|Hx]; [|auto]. apply F; [lia|]. unfold Reign.propose.
+  - intros i p L Hp. apply F; [lia|]. unfold Leadership.propose. rewrite find_put.
+    destruct (N.eqb_spec i (Leadership.next r)); [lia|auto].
+  - intros i x [[= <- <-]|Hx]; [|auto]. apply F; [lia|]. unfold Leadership.propose.
     now rewrite find_put, N.eqb_refl.
   - intros i x q [[= <- <-]|Hx] Hq; [cbn in Hq; eauto using firstn_in|].
     eapply skipn_in. eauto.
@@ -359,9 +366,9 @@ Qed.
 
 Lemma fill_ok s said l b r e lim fuel r' props : valid s -> fits_leader s said l ->
   Leader.current l = Some b -> Leader.progress l = Leader.Leading r ->
-  Reign.fill e lim fuel r = (r', props) ->
+  Leadership.fill e lim fuel r = (r', props) ->
   exists s', moves me s s' /\ proposes s s' b props /\
-    (forall i e, In (i, e) props -> Reign.next r <= i) /\
+    (forall i e, In (i, e) props -> Leadership.next r <= i) /\
     fits_leader s' said (Leader.Leader (Leader.current l) (Leader.Leading r')).
 Proof.
   intros V F Hb Hr Fi. apply fill_filled in Fi.
@@ -374,7 +381,7 @@ Proof.
   exists s'. split; [exact M|]. split; [exact P|].
   split; [intros i x Hx; apply (filled_slots _ _ _ Fi _ _ Hx)|].
   pose proof (moves_grow _ _ _ _ M) as Gr.
-  assert (R' : fits_reign s' b r').
+  assert (R' : fits_leadership s' b r').
   { constructor.
     - intros i L. destruct (next_free _ _ _ R i) as [Free New]; [pose proof (filled_next _ _ _ Fi);
         lia|]. split; [eauto using is_free_stays|]. intros x T.
@@ -439,34 +446,35 @@ Proof.
     destruct (N.eqb_spec i j) as [->|]; [|auto]. inversion K; subst. right. now left.
 Qed.
 
-Lemma slots_from_ok n : forall first i, In i (Reign.slots_from first n) <->
+Lemma slots_from_ok n : forall first i, In i (Leadership.slots_from first n) <->
   first <= i < first + N.of_nat n.
 Proof.
-  induction n as [|n IH]; cbn [Reign.slots_from]; intros first i; [cbn; lia|].
+  induction n as [|n IH]; cbn [Leadership.slots_from]; intros first i; [cbn; lia|].
   cbn [In]. rewrite IH. lia.
 Qed.
 
-Lemma slots_from_once n : forall first, NoDup (Reign.slots_from first n).
+Lemma slots_from_once n : forall first, NoDup (Leadership.slots_from first n).
 Proof.
   induction n as [|n IH]; cbn; intro first; constructor; auto.
   rewrite slots_from_ok. lia.
 Qed.
 
 Lemma fold_propose_ok (l : list (N * entry)) : forall t, NoDup (map fst l) ->
-  let t' := fold_left (fun t it => Reign.propose (fst it) (snd it) t) l t in
-  (forall i p, In (i, p) t' -> In (i, p) t \/ exists e, p = Reign.Proposal e 0 /\ In (i, e) l) /\
-  (forall i e, In (i, e) l -> find i t' = Some (Reign.Proposal e 0)) /\
+  let t' := fold_left (fun t it => Leadership.propose (fst it) (snd it) t) l t in
+  (forall i p, In (i, p) t' -> In (i, p) t \/ exists e, p = Leadership.Proposal e 0 /\
+    In (i, e) l) /\
+  (forall i e, In (i, e) l -> find i t' = Some (Leadership.Proposal e 0)) /\
   (forall i, ~ In i (map fst l) -> find i t' = find i t).
 Proof.
   induction l as [|[j e] l IH]; intros t ND; cbn.
   { split; [auto|]. split; [intros ? ? []|auto]. }
-  inversion ND as [|? ? NI ND']; subst. destruct (IH (Reign.propose j e t) ND') as (A & B & C).
+  inversion ND as [|? ? NI ND']; subst. destruct (IH (Leadership.propose j e t) ND') as (A & B & C).
   split; [|split].
   - intros i p H. destruct (A i p H) as [K|(x & -> & K)]; [|right; eauto].
     apply in_put in K as [[= -> ->]|K]; [right; eauto|auto].
-  - intros i x [[= <- <-]|H]; [|auto]. rewrite C by exact NI. unfold Reign.propose.
+  - intros i x [[= <- <-]|H]; [|auto]. rewrite C by exact NI. unfold Leadership.propose.
     now rewrite find_put, N.eqb_refl.
-  - intros i H. rewrite C by tauto. unfold Reign.propose. rewrite find_put.
+  - intros i H. rewrite C by tauto. unfold Leadership.propose. rewrite find_put.
     destruct (N.eqb_spec i j); [subst; tauto|auto].
 Qed.
 
@@ -480,7 +488,7 @@ Proof.
 Qed.
 
 (** What a promise leads to: nothing but news for the leader, or proposals. *)
-Definition leads_to (s s' : abstract) (l l' : Leader.leader) (props : option Reign.proposals)
+Definition leads_to (s s' : abstract) (l l' : Leader.leader) (props : option Leadership.proposals)
     : Prop :=
   match props with
   | None => s' = s
@@ -589,20 +597,20 @@ Proof.
       * apply (Said (Leader.Preparing it')); [reflexivity|]. intros m T. exact T.
     + intros slot -> _. cbn. split; [exact Ub|]. intros _ i L1 L2. now apply Now.
   - apply orb_false_iff in Few as [Q _]. apply negb_false_iff in Q.
-    destruct (Reign.begin d (Leader.barrier it') votes) as [r props'] eqn:Bg.
-    intros [= <- <-]. unfold Reign.begin in Bg. inversion Bg as [[Hr Hp]]. clear Bg.
-    set (slots := Reign.slots_from d (N.to_nat (Leader.barrier it' - d))) in *.
-    set (ps := map (fun slot => (slot, Reign.adopt votes slot)) slots) in *.
+    destruct (Leadership.begin d (Leader.barrier it') votes) as [r props'] eqn:Bg.
+    intros [= <- <-]. unfold Leadership.begin in Bg. inversion Bg as [[Hr Hp]]. clear Bg.
+    set (slots := Leadership.slots_from d (N.to_nat (Leader.barrier it' - d))) in *.
+    set (ps := map (fun slot => (slot, Leadership.adopt votes slot)) slots) in *.
     assert (Once : NoDup (map fst ps)).
     { unfold ps. rewrite map_map. cbn. rewrite map_id. apply slots_from_once. }
     assert (In_ps : forall i e, In (i, e) ps <->
-      d <= i < Leader.barrier it' /\ e = Reign.adopt votes i).
+      d <= i < Leader.barrier it' /\ e = Leadership.adopt votes i).
     { intros i e. unfold ps. rewrite in_map_iff. split.
       - intros (j & [= <- <-] & H). apply slots_from_ok in H. split; [lia|reflexivity].
       - intros [L ->]. exists i. split; [reflexivity|]. apply slots_from_ok. lia. }
     destruct (propose_all c cluster_sound me asked_all b ps s V Own Once) as (s' & M & P).
     { intros i e Hi. apply In_ps in Hi as [L ->]. split; [apply Unused|].
-      unfold Reign.adopt. destruct (find i votes) as [[k w]|] eqn:E; cbn [snd].
+      unfold Leadership.adopt. destruct (find i votes) as [[k w]|] eqn:E; cbn [snd].
       - right. exists k. split; [|exact (Src' i _ E)].
         apply (is_phase1_ok _ promises); auto. intros a Ha.
         destruct (Cov' a Ha i) as (o & T & R); [lia|]. rewrite E in R. eauto.

@@ -23,12 +23,12 @@ Variable p : program.
 Variable e : encoding.
 
 (** Carries out requests in order. *)
-Fixpoint carry_out_all (s : sessions) (l : list request) : sessions * list applied :=
+Fixpoint apply_requests (s : sessions) (l : list request) : sessions * list applied :=
   match l with
   | [] => (s, [])
   | (client, o) :: rest =>
-      let (s, outcome) := carry_out p s o in
-      let (s, more) := carry_out_all s rest in
+      let (s, outcome) := apply_operation p s o in
+      let (s, more) := apply_requests s rest in
       (s, (client, seq_of o, outcome) :: more)
   end.
 
@@ -36,7 +36,7 @@ Fixpoint carry_out_all (s : sessions) (l : list request) : sessions * list appli
 Fixpoint replay (s : sessions) (l : list entry) : sessions :=
   match l with
   | [] => s
-  | it :: rest => replay (fst (carry_out_all s (requests_of it))) rest
+  | it :: rest => replay (fst (apply_requests s (requests_of it))) rest
   end.
 
 (** A learner that starts, for the first time or again, with what it had decided; [None] if
@@ -70,7 +70,7 @@ Fixpoint apply_ahead (fuel : nat) (s : learner) : learner * list applied :=
       match find (decided s) (ahead s) with
       | None => (s, [])
       | Some it =>
-          let (state, done) := carry_out_all (state s) (requests_of it) in
+          let (state, done) := apply_requests (state s) (requests_of it) in
           let s := Learner (taken s) (push (applied_log s) it) (drop (decided s) (ahead s)) state
             (under_way s) in
           let (s, more) := apply_ahead fuel s in

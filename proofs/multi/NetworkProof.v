@@ -8,7 +8,7 @@ From Synod Require Import Vocabulary Quorum.
 From Synod Require Core CoreProof.
 From Synod.multi Require Import Table Session Log Snapshot Lease Protocol Node Network
   RefinementProof RolesProof LeaderProof.
-From Synod.multi Require Acceptor Reign Leader Learner.
+From Synod.multi Require Acceptor Leadership Leader Learner.
 Import ListNotations.
 Open Scope N_scope.
 
@@ -42,7 +42,7 @@ Variable asked : request -> Prop.
 Variable floor : N.
 Notation asked_all := (asked_all asked).
 Notation fits_leader := (fits_leader c me asked).
-Notation fits_reign := (fits_reign c asked).
+Notation fits_leadership := (fits_leadership c asked).
 
 Definition has_said (st : step) (from to : N) (m : message) : Prop :=
   before from to m \/ from = me /\ In (to, m) (said st).
@@ -75,8 +75,8 @@ Record fits (s : abstract) (said : N -> message -> Prop) (st : state) : Prop := 
   fits_leader_part : fits_leader s said (leader_of st);
   fits_leader_role : is_some (leader st) = is_in (proposers c) me;
   fits_learner_part : match learner st with
-    | Some l => is_told c me = true /\ fits_learner c s l
-    | None => is_told c me = false
+    | Some l => is_in_decision_audience c me = true /\ fits_learner c s l
+    | None => is_in_decision_audience c me = false
     end }.
 
 (** Where a step stands: the state fits, all that was ever said is true, no vote was kept
@@ -360,7 +360,7 @@ Qed.
 Variable time : N.
 
 (** The process leads in ballot [b]. *)
-Definition is_leader (st : step) (b : ballot) (r : Reign.reign) : Prop :=
+Definition is_leader (st : step) (b : ballot) (r : Leadership.leadership) : Prop :=
   leader (now st) = Some (Leader.Leader (Some b) (Leader.Leading r)).
 
 Lemma leading_is_leader st b r : leading (now st) = Some (b, r) -> is_leader st b r.
@@ -369,10 +369,11 @@ Proof.
   now intros [= -> ->].
 Qed.
 
-Lemma reign_is_leader s st r : good s st -> reign_of (now st) = Some r -> exists b,
+Lemma leadership_is_leader s st r : good s st -> leadership_of (now st) = Some r -> exists b,
   is_leader st b r.
 Proof.
-  intros G. unfold reign_of, is_leader. destruct (leader (now st)) as [l|] eqn:E; [|discriminate].
+  intros G. unfold leadership_of, is_leader. destruct (leader (now st)) as [l|] eqn:E;
+    [|discriminate].
   pose proof (phase_fits _ _ _ _ _ _ (leader_fits _ _ _ G E)) as P.
   destruct l as [k [| |x|]]; try discriminate. intros [= ->].
   destruct P as (b & Hb & _). cbn in Hb. subst. eauto.
@@ -380,31 +381,33 @@ Qed.
 
 Lemma is_leader_fits s st b r : good s st -> is_leader st b r ->
   fits_leader s (has_said st me) (Leader.Leader (Some b) (Leader.Leading r)) /\
-  fits_reign s b r /\ node b = me.
+  fits_leadership s b r /\ node b = me.
 Proof.
   intros G E. pose proof (leader_fits _ _ _ G E) as F. split; [exact F|].
   exact (leading_fits c me asked s _ _ b r F eq_refl eq_refl).
 Qed.
 
-Lemma good_with_reign s st b r r' : good s st -> is_leader st b r -> fits_reign s b r' ->
-  Reign.next r <= Reign.next r' -> good s (with_reign r' st) /\ is_leader (with_reign r' st) b r'.
+Lemma good_with_leadership s st b r r' : good s st -> is_leader st b r -> fits_leadership s b r' ->
+  Leadership.next r <= Leadership.next r' -> good s (with_leadership r' st) /\
+    is_leader (with_leadership r' st) b r'.
 Proof.
-  intros G E F L. destruct (is_leader_fits _ _ _ _ G E) as (Fl & _ & _). unfold with_reign.
+  intros G E F L. destruct (is_leader_fits _ _ _ _ G E) as (Fl & _ & _). unfold with_leadership.
   pose proof E as E'. unfold is_leader in E'. rewrite E'. split; [|reflexivity].
   apply good_with_leader; [exact G|congruence|].
-  exact (fits_leader_reign c me asked s _ _ b r r' Fl eq_refl eq_refl F L).
+  exact (fits_leader_leadership c me asked s _ _ b r r' Fl eq_refl eq_refl F L).
 Qed.
 
-Lemma keeps_with_reign s st b r r' : good s st -> is_leader st b r ->
-  fits_reign s b r' -> Reign.next r <= Reign.next r' -> keeps s st (with_reign r' st).
+Lemma keeps_with_leadership s st b r r' : good s st -> is_leader st b r ->
+  fits_leadership s b r' -> Leadership.next r <= Leadership.next r' ->
+    keeps s st (with_leadership r' st).
 Proof.
-  intros G E F L. destruct (good_with_reign s st b r r' G E F L) as [G' _].
-  apply keeps_now; auto. unfold with_reign. now destruct (leader (now st)).
+  intros G E F L. destruct (good_with_leadership s st b r r' G E F L) as [G' _].
+  apply keeps_now; auto. unfold with_leadership. now destruct (leader (now st)).
 Qed.
 
 (** How far all is chosen, said by its leader. *)
 Lemma notice_ok s st b r to m upto : good s st -> is_leader st b r ->
-  m = Decided b upto \/ (exists it, m = Heartbeat b it upto) -> upto = Reign.chosen_below r ->
+  m = Decided b upto \/ (exists it, m = Heartbeat b it upto) -> upto = Leadership.chosen_below r ->
   means s (has_said st) me to m /\ may_have_said c me s (leader_of (now st)) to m.
 Proof.
   intros G E Hm ->. destruct (is_leader_fits _ _ _ _ G E) as (_ & R & O).
@@ -415,7 +418,8 @@ Proof.
 Qed.
 
 Lemma keeps_notices s st b r to m : good s st -> is_leader st b r ->
-  m = Decided b (Reign.chosen_below r) \/ (exists it, m = Heartbeat b it (Reign.chosen_below r)) ->
+  m = Decided b (Leadership.chosen_below r) \/ (exists it,
+    m = Heartbeat b it (Leadership.chosen_below r)) ->
   keeps s st (broadcast me to m st).
 Proof.
   intros G E Hm.
@@ -423,7 +427,7 @@ Proof.
     keeps s st' (broadcast me to m st')) by (apply H; auto).
   clear to. induction to as [|x to IH]; intros st' N G'; [now apply keeps_refl|].
   assert (E' : is_leader st' b r) by (unfold is_leader; now rewrite N).
-  destruct (notice_ok s st' b r x m (Reign.chosen_below r) G' E') as [M May]; auto.
+  destruct (notice_ok s st' b r x m (Leadership.chosen_below r) G' E') as [M May]; auto.
   apply (keeps_trans s st' (send me x m st')); [now apply keeps_send|].
   intro G2. apply IH; auto.
 Qed.
@@ -439,12 +443,12 @@ Proof.
   apply (keeps_trans s st (with_leader l' st)).
   { apply keeps_now; [|reflexivity]. apply good_with_leader; auto. congruence. }
   intro G1. destruct yields; [|now apply keeps_wait_for_leader].
-  apply (keeps_trans s _ (cancel Beat (with_leader l' st))); [now apply keeps_cancel|].
+  apply (keeps_trans s _ (cancel HeartbeatTimer (with_leader l' st))); [now apply keeps_cancel|].
   apply keeps_wait_for_leader.
 Qed.
 
 Lemma tell_keeps s st b r slot e upto : good s st -> is_leader st b r -> is_chosen s slot e ->
-  match upto with Some u => u = Reign.chosen_below r | None => True end ->
+  match upto with Some u => u = Leadership.chosen_below r | None => True end ->
   keeps s st (tell c me b slot e upto st).
 Proof.
   intros G E Ch U. apply keeps_fold; auto. intros st' x _ G' N.
@@ -452,22 +456,22 @@ Proof.
   destruct (negb _).
   - split; [|reflexivity]. apply keeps_say; auto. intros said n y. cbn.
     destruct n as [|[|n]]; cbn; try discriminate. intros [= <-]. now rewrite N.add_0_r.
-  - destruct upto as [u|]; [destruct (tells_late c)|]; try (split; [now apply keeps_refl|auto]).
+  - destruct upto as [u|]; [destruct (defers_decided c)|]; try (split; [now apply keeps_refl|auto]).
     split; [|reflexivity]. destruct (notice_ok s st' b r x (Decided b u) u G' E'); auto.
     now apply keeps_send.
 Qed.
 
-Lemma tell_late_keeps s st : good s st -> keeps s st (tell_late c me st).
+Lemma flush_decided_keeps s st : good s st -> keeps s st (flush_decided c me st).
 Proof.
-  intro G. unfold tell_late. destruct (leading (now st)) as [[b r]|] eqn:E;
+  intro G. unfold flush_decided. destruct (leading (now st)) as [[b r]|] eqn:E;
     [|now apply keeps_refl]. apply leading_is_leader in E.
   destruct (_ || _); [now apply keeps_refl|].
   destruct (is_leader_fits _ _ _ _ G E) as (_ & R & _).
-  set (r' := Reign.with_told r (Some (Reign.chosen_below r))).
-  assert (R' : fits_reign s b r').
-  { apply (fits_reign_same c asked s b r); auto. apply R. }
-  destruct (good_with_reign s st b r r' G E R') as [G' E']; [reflexivity|].
-  apply (keeps_trans s st (with_reign r' st)); [now apply (keeps_with_reign s st b r)|].
+  set (r' := Leadership.with_announced r (Some (Leadership.chosen_below r))).
+  assert (R' : fits_leadership s b r').
+  { apply (fits_leadership_same c asked s b r); auto. apply R. }
+  destruct (good_with_leadership s st b r r' G E R') as [G' E']; [reflexivity|].
+  apply (keeps_trans s st (with_leadership r' st)); [now apply (keeps_with_leadership s st b r)|].
   intros _. apply (keeps_notices s _ b r'); auto.
 Qed.
 
@@ -477,9 +481,9 @@ Lemma put_to_the_vote_keeps s l st : good s st ->
 Proof.
   intros G H. unfold put_to_the_vote. destruct (bind _ _) as [b|]; [|now apply keeps_refl].
   specialize (H b).
-  apply (keeps_trans s st (match l with [] => st | _ => tell_late c me st end)).
-  { destruct l; [now apply keeps_refl|now apply tell_late_keeps]. }
-  intro G1. revert G1. generalize (match l with [] => st | _ => tell_late c me st end).
+  apply (keeps_trans s st (match l with [] => st | _ => flush_decided c me st end)).
+  { destruct l; [now apply keeps_refl|now apply flush_decided_keeps]. }
+  intro G1. revert G1. generalize (match l with [] => st | _ => flush_decided c me st end).
   intros st1 G1.
   assert (H' : forall i e, In (i, e) l -> told s (accept i b e)) by (intros; now apply H).
   clear H. revert st1 G1. induction l as [|[i e] l IH]; intros st1 G1; [now apply keeps_refl|].
@@ -499,18 +503,18 @@ Proof.
   intro G. unfold announce. destruct (leading (now st)) as [[b r]|] eqn:E;
     [|now apply keeps_refl]. apply leading_is_leader in E.
   destruct (is_leader_fits _ _ _ _ G E) as (_ & R & _).
-  set (r1 := Reign.beat_at r time).
-  set (r2 := if tells_late c then _ else r1).
-  assert (Sm : Reign.next r2 = Reign.next r /\ Reign.open r2 = Reign.open r /\
-    Reign.queue r2 = Reign.queue r) by (unfold r2; destruct (tells_late c); auto).
+  set (r1 := Leadership.heartbeat_at r time).
+  set (r2 := if defers_decided c then _ else r1).
+  assert (Sm : Leadership.next r2 = Leadership.next r /\ Leadership.open r2 = Leadership.open r /\
+    Leadership.queue r2 = Leadership.queue r) by (unfold r2; destruct (defers_decided c); auto).
   destruct Sm as (Nx & Op & Qu).
-  assert (R' : fits_reign s b r2).
-  { apply (fits_reign_same c asked s b r); auto. rewrite Qu. apply R. }
-  assert (Lx : Reign.next r <= Reign.next r2) by (rewrite Nx; lia).
-  destruct (good_with_reign s st b r r2 G E R' Lx) as [G' E'].
-  apply (keeps_trans s st (with_reign r2 st)); [now apply (keeps_with_reign s st b r)|].
-  intros _. apply (keeps_notices s _ b r2); auto. right. exists (Reign.last_beat r2).
-  f_equal. unfold Reign.chosen_below. now rewrite Nx, Op.
+  assert (R' : fits_leadership s b r2).
+  { apply (fits_leadership_same c asked s b r); auto. rewrite Qu. apply R. }
+  assert (Lx : Leadership.next r <= Leadership.next r2) by (rewrite Nx; lia).
+  destruct (good_with_leadership s st b r r2 G E R' Lx) as [G' E'].
+  apply (keeps_trans s st (with_leadership r2 st)); [now apply (keeps_with_leadership s st b r)|].
+  intros _. apply (keeps_notices s _ b r2); auto. right. exists (Leadership.last_heartbeat r2).
+  f_equal. unfold Leadership.chosen_below. now rewrite Nx, Op.
 Qed.
 
 Lemma keep_pace_keeps s st : good s st -> keeps s st (keep_pace c st).
@@ -522,21 +526,21 @@ Qed.
 Lemma serve_reads_keeps s st : good s st -> keeps s st (serve_reads c me time st).
 Proof.
   intro G. unfold serve_reads. destruct (learner (now st)) as [l|]; [|now apply keeps_refl].
-  destruct (reign_of (now st)) as [r|] eqn:E; [|now apply keeps_refl].
-  destruct (reign_is_leader s st r G E) as (b & E').
+  destruct (leadership_of (now st)) as [r|] eqn:E; [|now apply keeps_refl].
+  destruct (leadership_is_leader s st r G E) as (b & E').
   destruct (is_leader_fits _ _ _ _ G E') as (_ & R & _).
-  destruct (Reign.reads r); [now apply keeps_refl|].
-  destruct (Reign.ready _ _ _) as [r1 ready] eqn:E1.
-  destruct (Reign.begin_round _ _ _) as [r2 begins] eqn:E2.
-  assert (Sm : Reign.next r2 = Reign.next r /\ Reign.open r2 = Reign.open r /\
-    Reign.queue r2 = Reign.queue r).
-  { unfold Reign.ready in E1. inversion E1; subst. unfold Reign.begin_round in E2.
+  destruct (Leadership.reads r); [now apply keeps_refl|].
+  destruct (Leadership.ready _ _ _) as [r1 ready] eqn:E1.
+  destruct (Leadership.begin_round _ _ _) as [r2 begins] eqn:E2.
+  assert (Sm : Leadership.next r2 = Leadership.next r /\ Leadership.open r2 = Leadership.open r /\
+    Leadership.queue r2 = Leadership.queue r).
+  { unfold Leadership.ready in E1. inversion E1; subst. unfold Leadership.begin_round in E2.
     destruct (_ && _); inversion E2; subst; auto. }
   destruct Sm as (Nx & Op & Qu).
-  assert (R' : fits_reign s b r2).
-  { apply (fits_reign_same c asked s b r); auto. rewrite Qu. apply R. }
-  apply (keeps_trans s st (with_reign r2 st)).
-  { apply (keeps_with_reign s st b r); auto. rewrite Nx. lia. }
+  assert (R' : fits_leadership s b r2).
+  { apply (fits_leadership_same c asked s b r); auto. rewrite Qu. apply R. }
+  apply (keeps_trans s st (with_leadership r2 st)).
+  { apply (keeps_with_leadership s st b r); auto. rewrite Nx. lia. }
   intro G1.
   match goal with |- keeps s _ (if begins then announce _ _ _ ?x else ?x) => set (st2 := x) end.
   apply (keeps_trans s _ st2).
@@ -583,46 +587,50 @@ Proof.
   eapply chunk_ok; [|exact Ec]. eapply snapshot_ok; eauto using learner_fits.
 Qed.
 
-Lemma on_heard_keeps s from b it st : good s st -> keeps s st (on_heard c me time from b it st).
+Lemma on_heartbeat_ack_keeps s from b it st : good s st ->
+  keeps s st (on_heartbeat_ack c me time from b it st).
 Proof.
-  intro G. unfold on_heard. destruct (leading (now st)) as [[k r]|] eqn:E;
+  intro G. unfold on_heartbeat_ack. destruct (leading (now st)) as [[k r]|] eqn:E;
     [|now apply keeps_refl]. apply leading_is_leader in E.
   destruct (_ || _); [now apply keeps_refl|].
   destruct (is_leader_fits _ _ _ _ G E) as (_ & R & _).
-  set (r' := Reign.on_heard _ _ _ _).
-  assert (Sm : Reign.next r' = Reign.next r /\ Reign.open r' = Reign.open r /\
-    Reign.queue r' = Reign.queue r) by (unfold r', Reign.on_heard; destruct (contains _ _); auto).
+  set (r' := Leadership.on_heartbeat_ack _ _ _ _).
+  assert (Sm : Leadership.next r' = Leadership.next r /\ Leadership.open r' = Leadership.open r /\
+    Leadership.queue r' = Leadership.queue r) by (unfold r', Leadership.on_heartbeat_ack;
+      destruct (contains _ _); auto).
   destruct Sm as (Nx & Op & Qu).
-  apply (keeps_trans s st (with_reign r' st)).
-  { apply (keeps_with_reign s st k r); auto; [|rewrite Nx; lia].
-    apply (fits_reign_same c asked s k r); auto. rewrite Qu. apply R. }
+  apply (keeps_trans s st (with_leadership r' st)).
+  { apply (keeps_with_leadership s st k r); auto; [|rewrite Nx; lia].
+    apply (fits_leadership_same c asked s k r); auto. rewrite Qu. apply R. }
   intro G1. destruct (_ && _); [|now apply serve_reads_keeps].
-  apply (keeps_trans s _ (set_timer Campaign (patience c (now (with_reign r' st)))
-    (with_reign r' st))); [now apply keeps_set_timer|apply serve_reads_keeps].
+  apply (keeps_trans s _ (set_timer Campaign (patience c (now (with_leadership r' st)))
+    (with_leadership r' st))); [now apply keeps_set_timer|apply serve_reads_keeps].
 Qed.
 
 Lemma on_read_keeps s from seq query by_lease st : good s st ->
   keeps s st (on_read c me time from seq query by_lease st).
 Proof.
-  intro G. unfold on_read. destruct (reign_of (now st)) as [r|] eqn:E; [|now apply keeps_refl].
+  intro G. unfold on_read. destruct (leadership_of (now st)) as [r|] eqn:E; [|now apply keeps_refl].
   destruct (learner (now st)) as [l|]; [|now apply keeps_refl].
   destruct (read _ _ _); [|now apply keeps_refl].
   destruct (_ && _); [apply keeps_say; auto; intros said; exact I|].
-  destruct (reign_is_leader s st r G E) as (b & E').
+  destruct (leadership_is_leader s st r G E) as (b & E').
   destruct (is_leader_fits _ _ _ _ G E') as (_ & R & _).
-  set (r' := Reign.on_read _ _ _ _ _ _).
-  assert (Sm : Reign.next r' = Reign.next r /\ Reign.open r' = Reign.open r /\
-    Reign.queue r' = Reign.queue r) by (unfold r', Reign.on_read; destruct (_ || _); auto).
+  set (r' := Leadership.on_read _ _ _ _ _ _).
+  assert (Sm : Leadership.next r' = Leadership.next r /\ Leadership.open r' = Leadership.open r /\
+    Leadership.queue r' = Leadership.queue r) by (unfold r', Leadership.on_read;
+      destruct (_ || _); auto).
   destruct Sm as (Nx & Op & Qu).
-  apply (keeps_trans s st (with_reign r' st)); [|apply serve_reads_keeps].
-  apply (keeps_with_reign s st b r); auto; [|rewrite Nx; lia].
-  apply (fits_reign_same c asked s b r); auto. rewrite Qu. apply R.
+  apply (keeps_trans s st (with_leadership r' st)); [|apply serve_reads_keeps].
+  apply (keeps_with_leadership s st b r); auto; [|rewrite Nx; lia].
+  apply (fits_leadership_same c asked s b r); auto. rewrite Qu. apply R.
 Qed.
 
-Lemma on_beat_keeps s st : good s st -> keeps s st (on_beat c me time st).
+Lemma on_heartbeat_timer_keeps s st : good s st -> keeps s st (on_heartbeat_timer c me time st).
 Proof.
-  intro G. unfold on_beat. destruct (reign_of (now st)) as [r|] eqn:E; [|now apply keeps_refl].
-  destruct (reign_is_leader s st r G E) as (b & E').
+  intro G. unfold on_heartbeat_timer. destruct (leadership_of (now st)) as [r|] eqn:E;
+    [|now apply keeps_refl].
+  destruct (leadership_is_leader s st r G E) as (b & E').
   destruct (is_leader_fits _ _ _ _ G E') as (_ & R & _).
   match goal with |- context [put_to_the_vote c me ?o st] => set (open := o) end.
   apply (keeps_trans s st (put_to_the_vote c me open st)).
@@ -649,7 +657,7 @@ Proof.
   apply (keeps_trans s _ st2); [|intro G2; now apply keeps_set_timer].
   unfold st2. destruct m as [m|]; [|now apply keeps_refl].
   destruct (M m eq_refl) as (b & -> & May).
-  apply (keeps_trans s _ (cancel Beat (with_leader l' st))); [now apply keeps_cancel|].
+  apply (keeps_trans s _ (cancel HeartbeatTimer (with_leader l' st))); [now apply keeps_cancel|].
   intro G2. apply keeps_broadcast; auto. intros st' x N _. split; [exact I|].
   rewrite N. apply May.
 Qed.
@@ -682,7 +690,7 @@ Proof.
   apply (keeps_trans s _ (with_leader l' (catch_up me from upto st))).
   { apply keeps_now; [|reflexivity]. apply good_with_leader; auto. congruence. }
   intro G2. destruct gives_up; [|now apply keeps_refl].
-  apply (keeps_trans s _ (cancel Beat (with_leader l' (catch_up me from upto st))));
+  apply (keeps_trans s _ (cancel HeartbeatTimer (with_leader l' (catch_up me from upto st))));
     [now apply keeps_cancel|]. intro G3. now apply keeps_set_timer.
 Qed.
 
@@ -714,14 +722,14 @@ Qed.
 
 Lemma fill_ok s st : valid s -> good s st -> leads s st (fill c me st).
 Proof.
-  intros V G. unfold fill. destruct (reign_of (now st)) as [r|] eqn:E; [|now apply leads_refl].
-  destruct (reign_is_leader s st r G E) as (b & E').
+  intros V G. unfold fill. destruct (leadership_of (now st)) as [r|] eqn:E; [|now apply leads_refl].
+  destruct (leadership_is_leader s st r G E) as (b & E').
   destruct (is_leader_fits _ _ _ _ G E') as (F & R & O).
-  destruct (Reign.fill _ _ _ r) as [r' props] eqn:Fi.
+  destruct (Leadership.fill _ _ _ r) as [r' props] eqn:Fi.
   destruct (LeaderProof.fill_ok c cluster_sound me asked s _ _ b r _ _ _ r' props V F eq_refl
     eq_refl Fi) as (s' & M & P & Slots & F').
-  assert (Wr : with_reign r' st = with_leader (Leader.Leader (Some b) (Leader.Leading r')) st).
-  { unfold with_reign. unfold is_leader in E'. now rewrite E'. }
+  assert (Wr : with_leadership r' st = with_leader (Leader.Leader (Some b) (Leader.Leading r')) st).
+  { unfold with_leadership. unfold is_leader in E'. now rewrite E'. }
   rewrite Wr.
   apply (moves_then s s' st (with_leader (Leader.Leader (Some b) (Leader.Leading r')) st));
     [exact M| |apply incl_refl|].
@@ -773,13 +781,13 @@ Proof.
     apply keeps_now; [|reflexivity]. eapply good_with_acceptor; eauto.
     apply trim_ok. now apply (acceptor_fits s st2 a G2 Ea). }
   apply (keeps_then s st2 st3 _ K3). intro G3.
-  match goal with |- leads s _ (match reign_of (now ?x) with _ => _ end) => set (st4 := x) end.
+  match goal with |- leads s _ (match leadership_of (now ?x) with _ => _ end) => set (st4 := x) end.
   assert (K4 : keeps s st3 st4).
   { unfold st4. destruct goes_on; [now apply keeps_refl|].
-    apply (keeps_trans s _ (cancel Beat st3)); [now apply keeps_cancel|].
+    apply (keeps_trans s _ (cancel HeartbeatTimer st3)); [now apply keeps_cancel|].
     apply keeps_wait_for_leader. }
   apply (keeps_then s st3 st4 _ K4). intro G4.
-  destruct (reign_of (now st4)); [|now apply leads_refl].
+  destruct (leadership_of (now st4)); [|now apply leads_refl].
   match goal with |- leads s _ (serve_reads _ _ _ (fill _ _ ?x)) => set (st5 := x) end.
   assert (K5 : keeps s st4 st5).
   { apply keeps_fold; auto. intros st' [[client seq] [o|]] _ G' _.
@@ -867,19 +875,20 @@ Lemma on_request_ok s it st : valid s -> good s st -> asked it ->
   leads s st (on_request c me it st).
 Proof.
   intros V G A. unfold on_request. destruct (learner (now st)) as [l|]; [|now apply leads_refl].
-  destruct (reign_of (now st)) as [r|] eqn:E; [|now apply leads_refl]. destruct it as [client o].
-  destruct (recall _ _); [apply keeps_leads, keeps_say; auto; intros said; exact I|].
+  destruct (leadership_of (now st)) as [r|] eqn:E; [|now apply leads_refl].
+    destruct it as [client o].
+  destruct (cached_reply _ _); [apply keeps_leads, keeps_say; auto; intros said; exact I|].
   destruct (is_past _ _); [now apply leads_refl|].
-  destruct (Reign.on_request _ _ _ _) as [r' takes] eqn:Rq.
-  destruct (reign_is_leader s st r G E) as (b & E').
+  destruct (Leadership.on_request _ _ _ _) as [r' takes] eqn:Rq.
+  destruct (leadership_is_leader s st r G E) as (b & E').
   destruct (is_leader_fits _ _ _ _ G E') as (_ & R & _).
-  assert (R' : fits_reign s b r' /\ Reign.next r' = Reign.next r).
-  { unfold Reign.on_request in Rq. destruct (_ && _); inversion Rq; subst; [|auto].
-    split; [|reflexivity]. apply (fits_reign_same c asked s b r); auto. cbn. intros q Hq.
+  assert (R' : fits_leadership s b r' /\ Leadership.next r' = Leadership.next r).
+  { unfold Leadership.on_request in Rq. destruct (_ && _); inversion Rq; subst; [|auto].
+    split; [|reflexivity]. apply (fits_leadership_same c asked s b r); auto. cbn. intros q Hq.
     apply in_app_or in Hq as [Hq|[<-|[]]]; [apply (queue_asked _ _ _ _ _ R _ Hq)|exact A]. }
   destruct R' as [R' Nx].
-  apply (keeps_then s st (with_reign r' st)).
-  { apply (keeps_with_reign s st b r); auto. rewrite Nx. lia. }
+  apply (keeps_then s st (with_leadership r' st)).
+  { apply (keeps_with_leadership s st b r); auto. rewrite Nx. lia. }
   intro G1. destruct (negb takes); [now apply leads_refl|].
   destruct (negb _); [now apply fill_ok|].
   destruct (_ && _); [apply keeps_leads; now apply keeps_set_timer|now apply leads_refl].
@@ -893,15 +902,15 @@ Proof.
     [|now apply leads_refl]. apply leading_is_leader in E.
   destruct (N.eqb_spec k b) as [->|]; cbn [negb]; [|now apply leads_refl].
   destruct (is_leader_fits _ _ _ _ G E) as (_ & R & _).
-  destruct (Reign.on_accepted _ _ _ _) as [r' chosen] eqn:O.
+  destruct (Leadership.on_accepted _ _ _ _) as [r' chosen] eqn:O.
   destruct (LeaderProof.on_accepted_ok c cluster_sound asked s b r from slot r' chosen V R T O)
     as (R' & Nx & Ch).
-  assert (Lx : Reign.next r <= Reign.next r') by (rewrite Nx; lia).
-  destruct (good_with_reign s st b r r' G E R' Lx) as [G1 E1].
-  apply (keeps_then s st (with_reign r' st)); [now apply (keeps_with_reign s st b r)|].
+  assert (Lx : Leadership.next r <= Leadership.next r') by (rewrite Nx; lia).
+  destruct (good_with_leadership s st b r r' G E R' Lx) as [G1 E1].
+  apply (keeps_then s st (with_leadership r' st)); [now apply (keeps_with_leadership s st b r)|].
   intros _. destruct chosen as [e|]; [|now apply leads_refl]. specialize (Ch e eq_refl).
   match goal with |- context [tell c me b slot e ?u _] => set (upto := u) end.
-  apply (keeps_then s _ (tell c me b slot e upto (with_reign r' st))).
+  apply (keeps_then s _ (tell c me b slot e upto (with_leadership r' st))).
   { apply (tell_keeps s _ b r'); auto. unfold upto. now destruct (_ <? _). }
   intro G2. match goal with |- leads s _ (set_timer _ _ ?x) => set (st3 := x) end.
   apply (leads_keeps s _ st3); [now apply learn_ok|]. intros s' G'. now apply keeps_set_timer.
@@ -1028,9 +1037,9 @@ Proof.
       exists s'. split; [exact Mv|]. split; [|exact Votes].
       now apply (fits_acceptor_as c s' me (Acceptor.with_promise b a)). }
   destruct Mv as (s' & Mv & F1 & Votes). cbn [answer].
-  set (st2 := send me from (Heard b it) (with_acceptor a1 st)).
+  set (st2 := send me from (HeartbeatAck b it) (with_acceptor a1 st)).
   assert (L2 : leads s st st2).
-  { apply (leads_acceptor s s' st a a1 from (Heard b it)); auto. exact I. }
+  { apply (leads_acceptor s s' st a a1 from (HeartbeatAck b it)); auto. exact I. }
   apply (leads_trans s st st2 _ V L2). intros s3 V3 _ G3. apply Heed; auto.
   destruct L2 as (_ & _ & _ & Inc). eapply has_said_more; eauto.
 Qed.
@@ -1113,7 +1122,7 @@ Proof.
   - now apply on_chunk_ok.
   - apply keeps_leads. now apply on_fetch_keeps.
   - now apply on_heartbeat_ok.
-  - apply keeps_leads. now apply on_heard_keeps.
+  - apply keeps_leads. now apply on_heartbeat_ack_keeps.
 Qed.
 
 Lemma drain_ok n : forall s st, valid s -> good s st -> leads s st (drain c me time n st).
@@ -1146,12 +1155,12 @@ Proof.
   intros V G. unfold on_timer.
   apply (leads_trans s (begin st) (match t with
     | Campaign => campaign c me (begin st)
-    | Beat => on_beat c me time (begin st)
+    | HeartbeatTimer => on_heartbeat_timer c me time (begin st)
     | Propose => fill c me (begin st)
     | Tick => tick c (begin st)
     end)); auto.
   - destruct t; [apply keeps_leads; now apply campaign_keeps|
-      apply keeps_leads; now apply on_beat_keeps|now apply fill_ok|
+      apply keeps_leads; now apply on_heartbeat_timer_keeps|now apply fill_ok|
       apply keeps_leads; now apply tick_keeps].
   - intros s' V' _ G'. now apply drain_ok.
 Qed.
@@ -1232,7 +1241,7 @@ Proof.
         (Leader.restart None)) by (constructor; cbn; auto; contradiction).
       destruct (is_in (proposers c) me); exact F.
     + now destruct (is_in (proposers c) me).
-    + destruct (is_told c me); auto. split; auto. apply fits_empty_learner.
+    + destruct (is_in_decision_audience c me); auto. split; auto. apply fits_empty_learner.
 Qed.
 
 (** A process at the beginning of a step. *)

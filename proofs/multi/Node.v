@@ -3,7 +3,7 @@
 From Coq Require Import NArith List Bool.
 From Synod Require Import Vocabulary Quorum.
 From Synod.multi Require Import Table Session Log Snapshot Lease Protocol.
-From Synod.multi Require Acceptor Reign Leader Learner.
+From Synod.multi Require Acceptor Leadership Leader Learner.
 Import ListNotations.
 Open Scope N_scope.
 
@@ -35,21 +35,21 @@ Definition durable_of (s : state) : durable := {|
 Definition decided (s : state) : N :=
   match learner s with Some l => Learner.decided l | None => 0 end.
 
-Definition reign_of (s : state) : option Reign.reign :=
+Definition leadership_of (s : state) : option Leadership.leadership :=
   match leader s with
   | Some (Leader.Leader _ (Leader.Leading r)) => Some r
   | _ => None
   end.
 
-(** The ballot of a process that leads, and its reign. *)
-Definition leading (s : state) : option (ballot * Reign.reign) :=
+(** The ballot of a process that leads, and its leadership. *)
+Definition leading (s : state) : option (ballot * Leadership.leadership) :=
   match leader s with
   | Some (Leader.Leader (Some b) (Leader.Leading r)) => Some (b, r)
   | _ => None
   end.
 
 (** The alarms of a node. *)
-Inductive timer := Campaign | Beat | Propose | Tick.
+Inductive timer := Campaign | HeartbeatTimer | Propose | Tick.
 
 (** A step under way: the state, messages to oneself that are still to be handled, all
     that was said so far, to oneself too, and alarms, each set to a time from a range
@@ -79,7 +79,7 @@ Definition with_leader (l : Leader.leader) (st : step) : step :=
 Definition with_learner (l : Learner.learner) (st : step) : step :=
   let s := now st in
   with_state (State (acceptor s) (leader s) (Some l) (clock s)) st.
-Definition with_reign (r : Reign.reign) (st : step) : step :=
+Definition with_leadership (r : Leadership.leadership) (st : step) : step :=
   match leader (now st) with
   | Some l => with_leader (Leader.Leader (Leader.current l) (Leader.Leading r)) st
   | None => st
@@ -92,7 +92,7 @@ Definition broadcast (to : list N) (m : message) (st : step) : step :=
   fold_left (fun st to => send to m st) to st.
 Definition all_acceptors : list N := members (acceptors (quorums c)).
 (** The other learners. *)
-Definition others : list N := filter (fun a => negb (a =? me)) (told c).
+Definition others : list N := filter (fun a => negb (a =? me)) (decision_audience c).
 
 Definition set_timer (t : timer) (range : N * N) (st : step) : step :=
   Step (now st) (inbox st) (said st) (timers st ++ [(t, Some range)]).
@@ -127,7 +127,7 @@ Definition follow (b : ballot) (st : step) : step :=
       if Some b >? Leader.current l then
         let (l, yields) := Leader.yield_to l b in
         let st := with_leader l st in
-        wait_for_leader (if yields then cancel Beat st else st)
+        wait_for_leader (if yields then cancel HeartbeatTimer st else st)
       else st
   end.
 
@@ -139,41 +139,43 @@ Definition tell (b : ballot) (slot : N) (e : entry) (upto : option N) (st : step
   fold_left (fun st to =>
     if negb (is_acceptor c to) then send to (Entries slot [e]) st
     else match upto with
-    | Some upto => if tells_late c then st else send to (Decided b upto) st
+    | Some upto => if defers_decided c then st else send to (Decided b upto) st
     | None => st
     end) others st.
 
 (** Tells the learners that vote, before they are asked to vote again, how far all is
     chosen, if they were not told when it was. *)
-Definition tell_late (st : step) : step :=
+Definition flush_decided (st : step) : step :=
   match leading (now st) with
   | None => st
   | Some (b, r) =>
-      let upto := Reign.chosen_below r in
-      let is_known := match Reign.last_told r with Some t => t =? upto | None => false end in
-      if negb (tells_late c) || is_known then st
+      let upto := Leadership.chosen_below r in
+      let is_known := match Leadership.last_announced r with Some t => t =? upto | None
+        => false end in
+      if negb (defers_decided c) || is_known then st
       else
-        let st := with_reign (Reign.with_told r (Some upto)) st in
+        let st := with_leadership (Leadership.with_announced r (Some upto)) st in
         broadcast (filter (is_acceptor c) others) (Decided b upto) st
   end.
 
 (** Phase 2a: asks the acceptors to vote. *)
-Definition put_to_the_vote (l : Reign.proposals) (st : step) : step :=
+Definition put_to_the_vote (l : Leadership.proposals) (st : step) : step :=
   match bind (leader (now st)) Leader.current with
   | None => st
   | Some b =>
-      let st := match l with [] => st | _ => tell_late st end in
+      let st := match l with [] => st | _ => flush_decided st end in
       fold_left (fun st it => broadcast all_acceptors (Accept (fst it) (b, snd it)) st) l st
   end.
 
 (** Proposes what waits, as far as there is room. *)
 Definition fill (st : step) : step :=
-  match reign_of (now st) with
+  match leadership_of (now st) with
   | None => st
   | Some r =>
-      let was_idle := is_none (Reign.open r) in
-      let (r, proposals) := Reign.fill (encoding_of c) (limit c) (length (Reign.queue r)) r in
-      let st := with_reign r st in
+      let was_idle := is_none (Leadership.open r) in
+      let (r, proposals) := Leadership.fill (encoding_of c) (limit c)
+        (length (Leadership.queue r)) r in
+      let st := with_leadership r st in
       let st := match proposals with
         | [] => st
         | _ => if was_idle then set_timer Campaign (patience (now st)) st else st
@@ -188,35 +190,35 @@ Definition catch_up (from upto : N) (st : step) : step :=
   then send from (Ask known) st else st.
 
 (** A leader's sign of life, to all. *)
-Definition everyone : list N := in_order (all_acceptors ++ told c).
+Definition everyone : list N := in_order (all_acceptors ++ decision_audience c).
 Definition announce (st : step) : step :=
   match leading (now st) with
   | None => st
   | Some (b, r) =>
-      let r := Reign.beat_at r time in
-      let upto := Reign.chosen_below r in
-      let r := if tells_late c then Reign.with_told r (Some upto) else r in
-      broadcast everyone (Heartbeat b (Reign.last_beat r) upto) (with_reign r st)
+      let r := Leadership.heartbeat_at r time in
+      let upto := Leadership.chosen_below r in
+      let r := if defers_decided c then Leadership.with_announced r (Some upto) else r in
+      broadcast everyone (Heartbeat b (Leadership.last_heartbeat r) upto) (with_leadership r st)
   end.
 
 (** The next sign of life is due after a pace. *)
 Definition keep_pace (st : step) : step :=
-  match heartbeat c with Some pace => set_timer Beat pace st | None => st end.
+  match heartbeat c with Some pace => set_timer HeartbeatTimer pace st | None => st end.
 
-(** Answers the reads that need wait no longer, and begins a round of beats for those
+(** Answers the reads that need wait no longer, and begins a round of heartbeats for those
     that do. *)
 Definition serve_reads (st : step) : step :=
-  match learner (now st), reign_of (now st) with
+  match learner (now st), leadership_of (now st) with
   | Some l, Some r =>
-      match Reign.reads r with
+      match Leadership.reads r with
       | [] => st
       | _ =>
-          let (r, ready) := Reign.ready (quorums c) r (Learner.decided l) in
-          let (r, begins) := Reign.begin_round (limit c) (quorums c) r in
-          let st := with_reign r st in
+          let (r, ready) := Leadership.ready (quorums c) r (Learner.decided l) in
+          let (r, begins) := Leadership.begin_round (limit c) (quorums c) r in
+          let st := with_leadership r st in
           let st := fold_left (fun st it =>
-            match read (program_of c) (machine (Learner.state l)) (Reign.query it) with
-            | Some reply => send (Reign.client it) (Reply (Reign.seq it) (Done reply)) st
+            match read (program_of c) (machine (Learner.state l)) (Leadership.query it) with
+            | Some reply => send (Leadership.client it) (Reply (Leadership.seq it) (Done reply)) st
             | None => st
             end) ready st in
           if begins then announce st else st
@@ -245,8 +247,8 @@ Definition settle (done : list Learner.applied) (st : step) : step :=
         | Some a => with_acceptor (Acceptor.trim a decided) st
         | None => st
         end in
-      let st := if goes_on then st else wait_for_leader (cancel Beat st) in
-      match reign_of (now st) with
+      let st := if goes_on then st else wait_for_leader (cancel HeartbeatTimer st) in
+      match leadership_of (now st) with
       | None => st
       | Some _ =>
           let st := fold_left (fun st it =>
@@ -367,20 +369,21 @@ Definition on_fetch (from upto' offset : N) (st : step) : step :=
 
 (** Asks once more for the votes that have not come, and for entries that others know and
     this node does not. Then shows itself. *)
-Definition on_beat (st : step) : step :=
-  match reign_of (now st) with
+Definition on_heartbeat_timer (st : step) : step :=
+  match leadership_of (now st) with
   | None => st
   | Some r =>
-      let open := map (fun it => (fst it, Reign.proposed (snd it))) (Reign.open r) in
+      let open := map (fun it => (fst it, Leadership.proposed (snd it))) (Leadership.open r) in
       let known := decided (now st) in
       let st := put_to_the_vote open st in
-      let st := if known <? Reign.chosen_below r then broadcast others (Ask known) st else st in
+      let st := if known <? Leadership.chosen_below r then broadcast others
+        (Ask known) st else st in
       keep_pace (announce st)
   end.
 
 (** A leader shows itself. Whoever follows it grants it a lease from now on, says so, and
     learns how far its ballot has got. *)
-Definition on_heartbeat (from : N) (b : ballot) (it : beat) (upto : N) (st : step) : step :=
+Definition on_heartbeat (from : N) (b : ballot) (it : heartbeat_id) (upto : N) (st : step) : step :=
   let heed := fun st =>
     let st := follow b st in
     if from =? me then st else on_decided from b upto st in
@@ -389,17 +392,17 @@ Definition on_heartbeat (from : N) (b : ballot) (it : beat) (upto : N) (st : ste
   | Some a =>
       let (a, reply) := Acceptor.on_heartbeat a b it (lease c) time in
       let st := answer from reply (with_acceptor a st) in
-      match reply with Some (Heard _ _) => heed st | _ => st end
+      match reply with Some (HeartbeatAck _ _) => heed st | _ => st end
   end.
 
-Definition on_heard (from : N) (b : ballot) (it : beat) (st : step) : step :=
+Definition on_heartbeat_ack (from : N) (b : ballot) (it : heartbeat_id) (st : step) : step :=
   match leading (now st) with
   | Some (b', r) =>
-      if negb (b' =? b) || Reign.has_heard r from it then st
+      if negb (b' =? b) || Leadership.has_ack r from it then st
       else
-        let r := Reign.on_heard (quorums c) r from it in
-        let st := with_reign r st in
-        let st := if Reign.is_confirmed (quorums c) r && is_none (Reign.open r)
+        let r := Leadership.on_heartbeat_ack (quorums c) r from it in
+        let st := with_leadership r st in
+        let st := if Leadership.is_confirmed (quorums c) r && is_none (Leadership.open r)
           then set_timer Campaign (patience (now st)) st else st in
         serve_reads st
   | None => st
@@ -407,18 +410,18 @@ Definition on_heard (from : N) (b : ballot) (it : beat) (st : step) : step :=
 
 (** A read without a place in the log. With a lease it is answered at once. *)
 Definition on_read (from seq query : N) (by_lease : bool) (st : step) : step :=
-  match reign_of (now st), learner (now st) with
+  match leadership_of (now st), learner (now st) with
   | Some r, Some l =>
       let decided := Learner.decided l in
       match read (program_of c) (machine (Learner.state l)) query with
       | None => st
       | Some reply =>
-          let ends := bind (lease c) (lease_end (Reign.heard r) (quorums c)) in
-          let is_fresh := (Reign.barrier r <=? decided) &&
+          let ends := bind (lease c) (lease_end (Leadership.acks r) (quorums c)) in
+          let is_fresh := (Leadership.barrier r <=? decided) &&
             match ends with Some ends => time <? ends | None => false end in
           if by_lease && is_fresh then send from (Reply seq (Done reply)) st
           else serve_reads
-            (with_reign (Reign.on_read (limit c) r from seq query decided) st)
+            (with_leadership (Leadership.on_read (limit c) r from seq query decided) st)
       end
   | _, _ => st
   end.
@@ -428,19 +431,19 @@ Definition on_read (from seq query : N) (by_lease : bool) (st : step) : step :=
 (** A request is proposed by whoever leads. What was carried out before is not proposed
     again: its client is told what became of it. *)
 Definition on_request (it : request) (st : step) : step :=
-  match learner (now st), reign_of (now st) with
+  match learner (now st), leadership_of (now st) with
   | Some l, Some r =>
-      let (client, order) := it in
-      match recall (Learner.state l) order with
-      | Some outcome => send client (Reply (seq_of order) outcome) st
+      let (client, operation) := it in
+      match cached_reply (Learner.state l) operation with
+      | Some outcome => send client (Reply (seq_of operation) outcome) st
       | None =>
-          if is_past (Learner.state l) order then st
+          if is_past (Learner.state l) operation then st
           else
-            let (r, takes) := Reign.on_request (encoding_of c) (limit c) r it in
-            let st := with_reign r st in
+            let (r, takes) := Leadership.on_request (encoding_of c) (limit c) r it in
+            let st := with_leadership r st in
             if negb takes then st
-            else if negb (Reign.gathering (encoding_of c) (limit c) r) then fill st
-            else if (count (Reign.queue r) =? 1) && is_none (Reign.open r)
+            else if negb (Leadership.gathering (encoding_of c) (limit c) r) then fill st
+            else if (count (Leadership.queue r) =? 1) && is_none (Leadership.open r)
               then set_timer Propose (0, 0) st
             else st
       end
@@ -489,13 +492,13 @@ Definition on_accepted (from : N) (b : ballot) (slot : N) (st : step) : step :=
   | Some (b', r) =>
       if negb (b' =? b) then st
       else
-        let before := Reign.chosen_below r in
-        let (r, chosen) := Reign.on_accepted (quorums c) r from slot in
-        let st := with_reign r st in
+        let before := Leadership.chosen_below r in
+        let (r, chosen) := Leadership.on_accepted (quorums c) r from slot in
+        let st := with_leadership r st in
         match chosen with
         | None => st
         | Some e =>
-            let upto := Reign.chosen_below r in
+            let upto := Leadership.chosen_below r in
             let st := tell b slot e (if before <? upto then Some upto else None) st in
             let st := learn slot e st in
             set_timer Campaign (patience (now st)) st
@@ -511,7 +514,8 @@ Definition on_nack (from : N) (promised : ballot) (upto : N) (st : step) : step 
       let (l, gives_up) := Leader.on_nack l promised in
       let st := with_leader l st in
       if gives_up
-      then set_timer Campaign (wait (election c) (round promised)) (cancel Beat st) else st
+      then set_timer Campaign (wait (election c) (round promised))
+        (cancel HeartbeatTimer st) else st
   end.
 
 (** Starts a ballot, and gives it a time to succeed in. *)
@@ -524,7 +528,7 @@ Definition campaign (st : step) : step :=
         Leader.prepare l me heard (decided (now st)) (round_max (limit c)) in
       let st := with_leader l st in
       let st := match prepare with
-        | Some m => broadcast all_acceptors m (cancel Beat st)
+        | Some m => broadcast all_acceptors m (cancel HeartbeatTimer st)
         | None => st
         end in
       set_timer Campaign (patience (now st)) st
@@ -569,7 +573,7 @@ Definition dispatch (from : N) (m : message) (st : step) : step :=
   | Piece piece => on_chunk from piece st
   | Fetch upto offset => on_fetch from upto offset st
   | Heartbeat b it upto => on_heartbeat from b it upto st
-  | Heard b it => on_heard from b it st
+  | HeartbeatAck b it => on_heartbeat_ack from b it st
   | Reply _ _ => st
   end.
 
@@ -610,7 +614,7 @@ Definition start_state (d : option durable) : state :=
       {| acceptor := acceptor;
          leader := if is_in (proposers c) me then Some (Leader.restart (bind d saved_ballot))
            else None;
-         learner := if is_told c me then Some learner else None;
+         learner := if is_in_decision_audience c me then Some learner else None;
          clock := time |}
   end.
 
@@ -625,7 +629,7 @@ Definition on_message (s : state) (from : N) (m : message) : step :=
 Definition on_timer (s : state) (t : timer) : step :=
   drain fuel (match t with
     | Campaign => campaign (begin s)
-    | Beat => on_beat (begin s)
+    | HeartbeatTimer => on_heartbeat_timer (begin s)
     | Propose => fill (begin s)
     | Tick => tick (begin s)
     end).

@@ -24,14 +24,14 @@ Inductive message :=
 | Ask (from : N)
 | Piece (c : chunk)
 | Fetch (upto offset : N)
-| Heartbeat (b : ballot) (beat : beat) (upto : N)
-| Heard (b : ballot) (beat : beat).
+| Heartbeat (b : ballot) (id : heartbeat_id) (upto : N)
+| HeartbeatAck (b : ballot) (id : heartbeat_id).
 
-(** What limits a leader: [src/multi/reign/limits.rs]. *)
+(** What limits a leader: [src/multi/leadership/limits.rs]. *)
 Record limits := Limits {
   round_max : N;
   slots : N;
-  beats_max : N;
+  heartbeats_max : N;
   window : N;
   gathers : bool;
   batch_max : N;
@@ -51,7 +51,7 @@ Record cluster := Cluster {
   nacks : bool;
   heartbeat : option (N * N);
   election : backoff;
-  lease : option terms;
+  lease : option lease_times;
   snapshot_every : option N;
   program_of : program;
   encoding_of : encoding }.
@@ -59,9 +59,10 @@ Record cluster := Cluster {
 Definition is_acceptor (c : cluster) (a : N) : bool := contains (acceptors (quorums c)) a.
 
 (** The processes that are told what is decided. *)
-Definition told (c : cluster) : list N := in_order (learners c ++ proposers c).
-Definition is_told (c : cluster) (a : N) : bool := is_in (learners c) a || is_in (proposers c) a.
+Definition decision_audience (c : cluster) : list N := in_order (learners c ++ proposers c).
+Definition is_in_decision_audience (c : cluster) (a : N) : bool :=
+  is_in (learners c) a || is_in (proposers c) a.
 
 (** Whether learners that vote are told what is chosen with the next proposal or sign of
     life. *)
-Definition tells_late (c : cluster) : bool := gathers (limit c) && is_some (heartbeat c).
+Definition defers_decided (c : cluster) : bool := gathers (limit c) && is_some (heartbeat c).

@@ -7,7 +7,7 @@ From Coq Require Import NArith Arith List Lia Bool.
 From Synod Require Import Vocabulary Quorum.
 From Synod Require Core CoreProof.
 From Synod.multi Require Import Table Session Log Snapshot Protocol Node Network.
-From Synod.multi Require Acceptor Reign Leader Learner.
+From Synod.multi Require Acceptor Leadership Leader Learner.
 Import ListNotations.
 Open Scope N_scope.
 

@@ -7,7 +7,7 @@ From Coq Require Import NArith Arith List Lia Bool.
 From Synod Require Import Vocabulary Quorum.
 From Synod Require Core CoreProof.
 From Synod.multi Require Import Table Session Log Snapshot Protocol Node Network RefinementProof.
-From Synod.multi Require Acceptor Reign Leader Learner.
+From Synod.multi Require Acceptor Leadership Leader Learner.
 Import ListNotations.
 Open Scope N_scope.
 
@@ -290,7 +290,7 @@ Lemma replay_app p s l l' :
 Proof. revert s. induction l as [|e l IH]; cbn; auto. Qed.
 
 Lemma replayed_push l e : replayed c (l ++ [e])
-  = fst (Learner.carry_out_all (program_of c) (replayed c l) (requests_of e)).
+  = fst (Learner.apply_requests (program_of c) (replayed c l) (requests_of e)).
 Proof. unfold replayed. rewrite replay_app. reflexivity. Qed.
 
 Lemma get_chosen s l all slot e : fits_learner_with s l all ->
@@ -343,7 +343,7 @@ Proof.
   induction fuel as [|fuel IH]; cbn; intros l l' done F E; [now inversion E; subst|].
   destruct (find (Learner.decided l) (Learner.ahead l)) as [e|] eqn:H;
     [|now inversion E; subst].
-  destruct (Learner.carry_out_all _ _ _) as [st d] eqn:Ec.
+  destruct (Learner.apply_requests _ _ _) as [st d] eqn:Ec.
   destruct (Learner.apply_ahead _ _ _) as [l'' more] eqn:Ea. inversion E; subst.
   apply (IH _ _ _) with (2 := Ea). destruct F as (all & F).
   exists (all ++ [e]). pose proof (all_applied _ _ _ F) as A.
@@ -533,7 +533,7 @@ Lemma apply_ahead_forth p fuel : forall l l' done, Learner.apply_ahead p fuel l 
 Proof.
   induction fuel as [|fuel IH]; cbn; intros l l' done E; [inversion E; subst; lia|].
   destruct (find _ _) as [e|]; [|inversion E; subst; lia].
-  destruct (Learner.carry_out_all _ _ _) as [st d].
+  destruct (Learner.apply_requests _ _ _) as [st d].
   destruct (Learner.apply_ahead _ _ _) as [l1 more] eqn:Ea. inversion E; subst.
   apply IH in Ea. unfold Learner.decided, stop, push in *. cbn in Ea.
   rewrite count_app in Ea. lia.

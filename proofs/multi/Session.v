@@ -12,16 +12,16 @@ Record program := Program {
   read : list N -> N -> option N }.
 
 (** What a client may want done. *)
-Inductive order :=
+Inductive operation :=
 | Open (seq : N)
 | Do (session seq acked command : N).
 
-Definition seq_of (o : order) : N := match o with Open seq | Do _ seq _ _ => seq end.
+Definition seq_of (o : operation) : N := match o with Open seq | Do _ seq _ _ => seq end.
 
 (** What a client wants done, and who it is. *)
-Definition request : Type := N * order.
+Definition request : Type := N * operation.
 
-(** What became of an order. *)
+(** What became of an operation. *)
 Inductive outcome :=
 | Opened (session : N)
 | Done (reply : N)
@@ -36,13 +36,13 @@ Record sessions := Sessions {
   machine : list N;
   open : table session;
   opened : N;
-  orders : N;
+  operations : N;
   capacity : N }.
 
 Definition replies_max : N := 4096.
 
-(** What became of an order that was carried out before. *)
-Definition recall (s : sessions) (o : order) : option outcome :=
+(** What became of an operation that was carried out before. *)
+Definition cached_reply (s : sessions) (o : operation) : option outcome :=
   match o with
   | Open _ => None
   | Do id seq _ _ =>
@@ -52,8 +52,8 @@ Definition recall (s : sessions) (o : order) : option outcome :=
       end
   end.
 
-(** Whether nothing is ever to be done for an order any more. *)
-Definition is_past (s : sessions) (o : order) : bool :=
+(** Whether nothing is ever to be done for an operation any more. *)
+Definition is_past (s : sessions) (o : operation) : bool :=
   match o with
   | Open _ => false
   | Do id seq _ _ =>
@@ -80,13 +80,14 @@ Fixpoint make_room (fuel : nat) (capacity : N) (t : table session) : table sessi
 
 Definition open_session (s : sessions) : sessions * outcome :=
   let room := make_room (length (open s)) (capacity s) (open s) in
-  (Sessions (machine s) (put (opened s) (Session (orders s) 0 []) room)
-     (opened s + 1) (orders s) (capacity s), Opened (opened s)).
+  (Sessions (machine s) (put (opened s) (Session (operations s) 0 []) room)
+     (opened s + 1) (operations s) (capacity s), Opened (opened s)).
 
-(** Carries out an order, unless that was done before, and says what became of it; [None]
+(** Carries out an operation, unless that was done before, and says what became of it; [None]
     if the client has the reply. *)
-Definition carry_out (p : program) (s : sessions) (o : order) : sessions * option outcome :=
-  let now := orders s + 1 in
+Definition apply_operation (p : program) (s : sessions) (o : operation) : sessions *
+  option outcome :=
+  let now := operations s + 1 in
   let s := Sessions (machine s) (open s) (opened s) now (capacity s) in
   match o with
   | Open _ => let (s, outcome) := open_session s in (s, Some outcome)
@@ -118,20 +119,20 @@ Definition new (machine : list N) (capacity : N) : sessions := Sessions machine 
 Section Claims.
 Variable p : program.
 
-(** What orders lead to, one after the other. *)
-Definition after (s : sessions) (l : list order) : sessions :=
-  fold_left (fun s o => fst (carry_out p s o)) l s.
+(** What operations lead to, one after the other. *)
+Definition after (s : sessions) (l : list operation) : sessions :=
+  fold_left (fun s o => fst (apply_operation p s o)) l s.
 
 (** Carrying out [o] has the machine apply its command, or leaves the machine as it was. *)
-Definition takes_effect (s : sessions) (o : order) : Prop :=
+Definition takes_effect (s : sessions) (o : operation) : Prop :=
   exists id seq acked command it, o = Do id seq acked command /\
     find id (open s) = Some it /\ N.max (Session.acked it) acked <= seq /\
     find seq (replies it) = None.
 
 Definition EffectsOnly := forall s o, ~ takes_effect s o ->
-  machine (fst (carry_out p s o)) = machine s.
+  machine (fst (apply_operation p s o)) = machine s.
 
-(** No command takes effect twice: of two orders with the same session and number, however far
+(** No command takes effect twice: of two operations with the same session and number, however far
     apart and whatever else they say, one does at most. *)
 Definition ExactlyOnce := forall m capacity l id seq acked command l' acked' command',
   let before := after (new m capacity) l in

@@ -33,10 +33,10 @@ Proof.
   destruct (id =? n); [discriminate|auto].
 Qed.
 
-(** What carrying out an order makes of the sessions. *)
-Lemma carry_out_open s o id it : numbered s ->
-  find id (open (fst (carry_out p s o))) = Some it -> find id (open s) = Some it \/
-    id = opened s /\ opened (fst (carry_out p s o)) = opened s + 1 \/
+(** What carrying out an operation makes of the sessions. *)
+Lemma apply_operation_open s o id it : numbered s ->
+  find id (open (fst (apply_operation p s o))) = Some it -> find id (open s) = Some it \/
+    id = opened s /\ opened (fst (apply_operation p s o)) = opened s + 1 \/
     exists seq acked' command old, o = Do id seq acked' command /\ find id (open s) = Some old /\
       acked it = N.max (acked old) acked' /\
       forall n, acked it <= n -> find n (replies old) <> None \/ n = seq ->
@@ -51,8 +51,8 @@ Proof.
       (forall n, N.max (acked old) acked' <= n ->
          find n (replies old) <> None \/ n = seq -> find n r <> None) ->
       find id (open (Sessions m (if replies_max <? size r then drop id' (open s)
-        else put id' (Session (orders s + 1) (N.max (acked old) acked') r) (open s))
-        (opened s) (orders s + 1) (capacity s))) = Some it ->
+        else put id' (Session (operations s + 1) (N.max (acked old) acked') r) (open s))
+        (opened s) (operations s + 1) (capacity s))) = Some it ->
       find id (open s) = Some it \/ id = opened s /\ opened s = opened s + 1 \/
       exists seq0 acked0 command0 old0, Do id' seq acked' command = Do id seq0 acked0 command0 /\
         find id (open s) = Some old0 /\ acked it = N.max (acked old0) acked0 /\
@@ -75,7 +75,7 @@ Proof.
         destruct H as [H|]; [now rewrite (Kept n Ln)|contradiction].
 Qed.
 
-Lemma carry_out_opened s o : opened s <= opened (fst (carry_out p s o)).
+Lemma apply_operation_opened s o : opened s <= opened (fst (apply_operation p s o)).
 Proof.
   destruct o as [seq|id seq acked' command]; simplify; [lia|].
   destruct (find id (open s)); simplify; [|lia].
@@ -83,21 +83,22 @@ Proof.
   destruct (apply p _ _); cbn. lia.
 Qed.
 
-Lemma carry_out_numbered s o : numbered s -> numbered (fst (carry_out p s o)).
+Lemma apply_operation_numbered s o : numbered s -> numbered (fst (apply_operation p s o)).
 Proof.
-  intros W id it H. pose proof (carry_out_opened s o).
-  destruct (carry_out_open s o id it W H) as [H1|[[-> E]|(q & a & x & old & _ & H1 & _)]].
+  intros W id it H. pose proof (apply_operation_opened s o).
+  destruct (apply_operation_open s o id it W H) as [H1|[[-> E]|(q & a & x & old & _ & H1 & _)]].
   - apply W in H1. lia.
   - lia.
   - apply W in H1. lia.
 Qed.
 
 Lemma done_stays s o id seq : numbered s -> is_done s id seq ->
-  is_done (fst (carry_out p s o)) id seq.
+  is_done (fst (apply_operation p s o)) id seq.
 Proof.
-  intros W [L D]. pose proof (carry_out_opened s o). split; [lia|].
-  destruct (find id (open (fst (carry_out p s o)))) as [it|] eqn:H0; [|exact I].
-  destruct (carry_out_open s o id it W H0) as [H1|[[-> E]|(q & a & x & old & _ & H1 & A & K)]].
+  intros W [L D]. pose proof (apply_operation_opened s o). split; [lia|].
+  destruct (find id (open (fst (apply_operation p s o)))) as [it|] eqn:H0; [|exact I].
+  destruct (apply_operation_open s o id it W H0) as
+    [H1|[[-> E]|(q & a & x & old & _ & H1 & A & K)]].
   - now rewrite H1 in D.
   - lia.
   - rewrite H1 in D. destruct (N.lt_ge_cases seq (acked it)) as [|G]; [now left|right].
@@ -106,12 +107,13 @@ Qed.
 
 Lemma effect_done s id seq acked' command : numbered s ->
   takes_effect s (Do id seq acked' command) ->
-  is_done (fst (carry_out p s (Do id seq acked' command))) id seq.
+  is_done (fst (apply_operation p s (Do id seq acked' command))) id seq.
 Proof.
   intros W (i & q & a & x & it & E & H & G & N). inversion E; subst i q a x. clear E.
-  pose proof (carry_out_opened s (Do id seq acked' command)) as Op. pose proof (W _ _ H) as Lt.
+  pose proof (apply_operation_opened s (Do id seq acked' command)) as Op.
+    pose proof (W _ _ H) as Lt.
   split; [lia|].
-  destruct (find id (open (fst (carry_out p s (Do id seq acked' command))))) as [it'|] eqn:Hf;
+  destruct (find id (open (fst (apply_operation p s (Do id seq acked' command))))) as [it'|] eqn:Hf;
     [|exact I].
   simplify in Hf. rewrite H in Hf.
   destruct (N.ltb_spec seq (N.max (acked it) acked')) as [|Ge]; [lia|].
@@ -124,13 +126,14 @@ Qed.
 
 Lemma after_numbered l : forall s, numbered s -> numbered (after p s l).
 Proof.
-  induction l as [|o l IH]; cbn; auto. intros s W. apply IH. now apply carry_out_numbered.
+  induction l as [|o l IH]; cbn; auto. intros s W. apply IH. now apply apply_operation_numbered.
 Qed.
 
 Lemma after_done l id seq : forall s, numbered s -> is_done s id seq ->
   is_done (after p s l) id seq.
 Proof.
-  induction l as [|o l IH]; cbn; auto. intros s W D. apply IH; [now apply carry_out_numbered|].
+  induction l as [|o l IH]; cbn; auto. intros s W D. apply IH;
+    [now apply apply_operation_numbered|].
   now apply done_stays.
 Qed.
 
@@ -149,7 +152,7 @@ Proof.
   intros m capacity l id seq acked' command l' acked'' command' before o T T'.
   assert (W : numbered before) by (apply after_numbered; intros i it; discriminate).
   pose proof (effect_done before id seq acked' command W T) as D.
-  apply (after_done l') in D; [|now apply carry_out_numbered].
+  apply (after_done l') in D; [|now apply apply_operation_numbered].
   destruct T' as (i & q & a & x & it & E & H & G & N). inversion E; subst i q a x. clear E.
   assert (D' : is_done (after p before (o :: l')) id seq) by exact D.
   destruct D' as [_ D']. rewrite H in D'. destruct D' as [D'|D']; [lia|contradiction].

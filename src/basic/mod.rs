@@ -156,14 +156,14 @@ pub struct Cluster {
 
 impl Cluster {
     /// The processes that are told the decision: learners, and proposers so that they stop.
-    fn told(&self) -> Vec<NodeId> {
-        let mut told = [self.learners.as_slice(), self.proposers.as_slice()].concat();
-        told.sort_unstable();
-        told.dedup();
-        told
+    fn decision_audience(&self) -> Vec<NodeId> {
+        let mut audience = [self.learners.as_slice(), self.proposers.as_slice()].concat();
+        audience.sort_unstable();
+        audience.dedup();
+        audience
     }
 
-    fn is_told(&self, node: NodeId) -> bool {
+    fn is_in_decision_audience(&self, node: NodeId) -> bool {
         self.learners.contains(&node) || self.proposers.contains(&node)
     }
 }

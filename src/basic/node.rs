@@ -127,7 +127,9 @@ impl<'a, V: Value> Step<'a, V> {
                 .proposers
                 .contains(&me)
                 .then(|| Proposer::restart(ballot)),
-            learner: cluster.is_told(me).then(|| Learner::restart(decided)),
+            learner: cluster
+                .is_in_decision_audience(me)
+                .then(|| Learner::restart(decided)),
         }
     }
 
@@ -135,7 +137,7 @@ impl<'a, V: Value> Step<'a, V> {
     /// somebody may have voted in it.
     pub fn on_start(mut self) {
         if self.state.learner.is_some() && self.state.decided().is_none() {
-            self.inquire();
+            self.ask_decision();
             let proposer = self.state.proposer.as_ref();
             if proposer.is_some_and(|proposer| proposer.ballot.is_some()) {
                 self.out.set(Timer::Retry, self.cluster.backoff.pace());
@@ -154,7 +156,7 @@ impl<'a, V: Value> Step<'a, V> {
         if self.state.decided().is_none() {
             match timer {
                 Timer::Retry => self.campaign(),
-                Timer::Ask => self.inquire(),
+                Timer::Ask => self.ask_decision(),
             }
         }
         self.finish();
@@ -187,11 +189,12 @@ impl<'a, V: Value> Step<'a, V> {
                 let learner = self.state.learner.as_mut();
                 if let Some(value) = learner.and_then(|l| l.on_accepted(from, vote, quorums)) {
                     // Whoever finds out by counting tells the others; whoever is told need not.
-                    let told = Message::Decided {
+                    let notice = Message::Decided {
                         value: value.clone(),
                     };
-                    self.out.broadcast(self.cluster.told(), &told);
-                    self.rest(value);
+                    self.out
+                        .broadcast(self.cluster.decision_audience(), &notice);
+                    self.stop(value);
                 }
             }
             Message::Nack { promised } => {
@@ -204,7 +207,7 @@ impl<'a, V: Value> Step<'a, V> {
             Message::Decided { value } => {
                 let learner = self.state.learner.as_mut();
                 if let Some(value) = learner.and_then(|learner| learner.on_decided(value)) {
-                    self.rest(value);
+                    self.stop(value);
                 }
             }
             Message::Ask => self.on_ask(from),
@@ -277,9 +280,13 @@ impl<'a, V: Value> Step<'a, V> {
 
     /// Asks all who may know the decision, now and then. A vote of our own whose proposer may be
     /// gone for good is reason enough to propose: who else would finish it?
-    fn inquire(&mut self) {
+    fn ask_decision(&mut self) {
         let me = self.out.me();
-        let others = self.cluster.told().into_iter().filter(|id| *id != me);
+        let others = self
+            .cluster
+            .decision_audience()
+            .into_iter()
+            .filter(|id| *id != me);
         self.out.broadcast(others, &Message::Ask);
         self.out.set(Timer::Ask, self.cluster.backoff.pace());
         let vote = self
@@ -295,7 +302,7 @@ impl<'a, V: Value> Step<'a, V> {
     }
 
     /// The decision is known: nothing is left to do but to tell the client.
-    fn rest(&mut self, value: V) {
+    fn stop(&mut self, value: V) {
         let waiting = self.state.proposer.as_mut().and_then(Proposer::retire);
         if let Some(client) = waiting {
             self.out.send(client, Message::Decided { value });

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 use synod::ballot::NodeId;
 use synod::kv::{Command, Store};
-use synod::multi::{MessageOf, Order, Request};
+use synod::multi::{MessageOf, Operation, Request};
 
 /// The number of requests that each node is sent at once.
 const BURST: u64 = 64;
@@ -22,7 +22,7 @@ impl Flood {
         // The next burst follows at once.
         out.set_timer((), Duration::ZERO..Duration::ZERO);
         for (seq, node) in (0..BURST).flat_map(|seq| (0..self.nodes).map(move |node| (seq, node))) {
-            let order = Order::Do {
+            let operation = Operation::Do {
                 session: 0,
                 seq,
                 acked: 0,
@@ -34,7 +34,7 @@ impl Flood {
             let client = NodeId(usize::from(me) as u32);
             out.send(
                 node.into(),
-                MessageOf::<Store>::Request(Request { client, order }),
+                MessageOf::<Store>::Request(Request { client, operation }),
             );
         }
     }

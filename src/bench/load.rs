@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use synod::ballot::NodeId;
 use synod::kv::{Command, Store, Text};
-use synod::multi::{How, MessageOf, Order, Outcome, Request};
+use synod::multi::{MessageOf, Operation, Outcome, ReadMode, Request};
 
 /// The number of keys that commands use.
 const KEYS: u32 = 64;
@@ -37,7 +37,7 @@ pub(super) struct Work {
     /// The percentage of commands that read.
     pub(super) reads_percent: u8,
     /// The mode of reads, or `None` if they go through the log.
-    pub(super) read: Option<How>,
+    pub(super) read: Option<ReadMode>,
 }
 
 impl Work {
@@ -127,17 +127,21 @@ impl Load {
                 value: state.value.clone(),
             },
         };
-        if let (true, Some(how)) = (is_read, work.read) {
+        if let (true, Some(read_mode)) = (is_read, work.read) {
             let query = command;
-            return MessageOf::<Store>::Read { seq, query, how };
+            return MessageOf::<Store>::Read {
+                seq,
+                query,
+                mode: read_mode,
+            };
         }
-        let order = Order::Do {
+        let operation = Operation::Do {
             session,
             seq,
             acked: seq - state.pending.commands.len() as u64,
             command,
         };
-        MessageOf::<Store>::Request(Request { client, order })
+        MessageOf::<Store>::Request(Request { client, operation })
     }
 
     /// Sends a message to the leader, or to all nodes while no leader is known.
@@ -148,8 +152,8 @@ impl Load {
     }
 
     fn open_session(&self, id: Id, out: &mut Out<Self>) {
-        let (client, order) = (id.into(), Order::Open { seq: 0 });
-        let message = MessageOf::<Store>::Request(Request { client, order });
+        let (client, operation) = (id.into(), Operation::Open { seq: 0 });
+        let message = MessageOf::<Store>::Request(Request { client, operation });
         self.send(None, &message, out);
     }
 
@@ -281,7 +285,7 @@ mod tests {
             let (mut out, reply) = (Out::new(), MessageOf::<Store>::Reply { seq, outcome });
             load.on_msg(me, &mut state, node, reply, &mut out);
             let seqs = out.into_iter().filter_map(|effect| match effect {
-                Effect::Send(_, MessageOf::<Store>::Request(it)) => Some(it.order.seq()),
+                Effect::Send(_, MessageOf::<Store>::Request(it)) => Some(it.operation.seq()),
                 _ => None,
             });
             seqs.collect::<Vec<_>>()

@@ -267,7 +267,8 @@ pub(super) struct Estimate {
 impl Estimate {
     /// The estimate from independent values, or `None` without values. It assumes nothing else
     /// about them: the bounds are two of the values, chosen by rank (Conover, *Practical
-    /// Nonparametric Statistics*, 3rd ed., section 3.2). With fewer than six values they are the extremes.
+    /// Nonparametric Statistics*, 3rd ed., section 3.2). With fewer than six values they are the
+    /// extremes.
     pub(super) fn of(values: &mut [f64]) -> Option<Self> {
         let median = median(values);
         let count = values.len() as f64;

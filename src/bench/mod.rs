@@ -145,7 +145,7 @@ fn plan(args: &BenchArgs) -> Vec<Run> {
         rate: args.rate,
         payload_bytes,
         reads_percent: args.reads,
-        read: args.read.how().filter(|_| args.reads > 0),
+        read: args.read.mode().filter(|_| args.reads > 0),
     };
     let outstanding: Vec<Option<usize>> = match args.rate {
         Some(_) => vec![None],

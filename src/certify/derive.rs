@@ -3,7 +3,7 @@
 
 use super::error::Problem;
 use super::event::{Event, Votes};
-use super::protocol::{Disk, Protocol, Speech, SpeechOf};
+use super::protocol::{Disk, Protocol, ProtocolEvent, ProtocolEventOf};
 use super::trace::StepOf;
 use crate::ballot::{Ballot, NodeId};
 use crate::delta::Delta;
@@ -127,7 +127,7 @@ impl<P: Protocol> Deriver<P> {
 
     /// Notes the request in a message of a client, if there is one.
     pub(super) fn hear_client(&mut self, message: &P::Msg) {
-        if let Speech::Request(request) = P::speech(message) {
+        if let ProtocolEvent::Request(request) = P::observe(message) {
             self.requests.insert(request);
         }
     }
@@ -156,7 +156,7 @@ impl<P: Protocol> Deriver<P> {
         let mut sent: Vec<&P::Msg> = step.sends.iter().map(|(_, message)| message).collect();
         // A broadcast is one event.
         sent.dedup();
-        let said: Vec<SpeechOf<P>> = sent.into_iter().map(P::speech).collect();
+        let said: Vec<ProtocolEventOf<P>> = sent.into_iter().map(P::observe).collect();
         self.hear(node, step);
         if !is_start {
             self.promise(node, &before, step, &said);
@@ -165,13 +165,13 @@ impl<P: Protocol> Deriver<P> {
         if !is_start {
             self.rise(node, &before, has_voted);
         }
-        said.iter().for_each(|speech| self.propose(node, speech));
+        said.iter().for_each(|event| self.propose(node, event));
         let keeps = self.vote(node, &before, &said);
         if !is_start && (!keeps || node.has_lost(&before)) {
             self.restart(node, before.base);
         }
         self.decide(node, known.as_ref());
-        said.iter().for_each(|speech| self.tell(node, speech));
+        said.iter().for_each(|event| self.tell(node, event));
         Ok(())
     }
 
@@ -194,11 +194,11 @@ impl<P: Protocol> Deriver<P> {
             return;
         };
         let from = NodeId::from(Id::from(*from));
-        match P::speech(message) {
-            Speech::Promise(ballot, _, _, None) if ballot.node == node.id => {
+        match P::observe(message) {
+            ProtocolEvent::Promise(ballot, _, _, None) if ballot.node == node.id => {
                 self.count(node, ballot, from);
             }
-            Speech::Accepted(_, ballot, _) if ballot.node == node.id => {
+            ProtocolEvent::Accepted(_, ballot, _) if ballot.node == node.id => {
                 self.watch(node, ballot, from);
             }
             _ => {}
@@ -228,17 +228,17 @@ impl<P: Protocol> Deriver<P> {
         &mut self,
         node: &mut Node<P>,
         before: &Disk<P::Value>,
-        said: &[SpeechOf<P>],
+        said: &[ProtocolEventOf<P>],
     ) -> bool {
         let rounds = self.quorums.rounds();
         let mut has_voted = false;
-        for speech in said {
-            match speech {
-                Speech::Any(slot, ballot) => self.open(node, *slot, *ballot),
-                Speech::Proposal(_, vote) if rounds.is_fast(vote.ballot) => {
-                    self.propose(node, speech);
+        for event in said {
+            match event {
+                ProtocolEvent::Any(slot, ballot) => self.open(node, *slot, *ballot),
+                ProtocolEvent::Proposal(_, vote) if rounds.is_fast(vote.ballot) => {
+                    self.propose(node, event);
                 }
-                Speech::Accepted(slot, ballot, Some(value)) => {
+                ProtocolEvent::Accepted(slot, ballot, Some(value)) => {
                     let Some(recovery) = rounds.recovery(*ballot) else {
                         continue;
                     };
@@ -280,18 +280,18 @@ impl<P: Protocol> Deriver<P> {
         node: &Node<P>,
         before: &Disk<P::Value>,
         step: &StepOf<P>,
-        said: &[SpeechOf<P>],
+        said: &[ProtocolEventOf<P>],
     ) {
         let heard = match &step.event {
-            RecordedEvent::Message(_, message) => P::speech(message),
-            _ => Speech::Nothing,
+            RecordedEvent::Message(_, message) => P::observe(message),
+            _ => ProtocolEvent::Nothing,
         };
-        for speech in said {
-            let Speech::Promise(ballot, votes, base, more) = speech else {
+        for event in said {
+            let ProtocolEvent::Promise(ballot, votes, base, more) = event else {
                 continue;
             };
             let asked = match &heard {
-                Speech::Prepare(asked, from) if asked == ballot => *from,
+                ProtocolEvent::Prepare(asked, from) if asked == ballot => *from,
                 // A later part of a promise that does not fit into one message.
                 _ if self.known.promised.contains(&(node.id, *ballot)) => continue,
                 _ => 0,
@@ -334,8 +334,8 @@ impl<P: Protocol> Deriver<P> {
     }
 
     /// Adds a proposal, unless it was added before.
-    fn propose(&mut self, node: &Node<P>, speech: &SpeechOf<P>) {
-        let Speech::Proposal(slot, vote) = speech else {
+    fn propose(&mut self, node: &Node<P>, event: &ProtocolEventOf<P>) {
+        let ProtocolEvent::Proposal(slot, vote) = event else {
             return;
         };
         let (slot, ballot, value) = (*slot, vote.ballot, self.number(&vote.value));
@@ -372,12 +372,17 @@ impl<P: Protocol> Deriver<P> {
 
     /// Adds the votes that a node sends and those that show on its disk only. Returns `true`
     /// if all promises and votes that it sends are on its disk.
-    fn vote(&mut self, node: &mut Node<P>, before: &Disk<P::Value>, said: &[SpeechOf<P>]) -> bool {
+    fn vote(
+        &mut self,
+        node: &mut Node<P>,
+        before: &Disk<P::Value>,
+        said: &[ProtocolEventOf<P>],
+    ) -> bool {
         let mut votes: BTreeMap<(u64, Ballot), u64> = BTreeMap::new();
         let mut keeps = true;
-        for speech in said {
-            match speech {
-                Speech::Accepted(slot, ballot, value) => {
+        for event in said {
+            match event {
+                ProtocolEvent::Accepted(slot, ballot, value) => {
                     let kept = node.disk.votes.get(slot).filter(|it| it.ballot == *ballot);
                     let value = value.as_ref().or(kept.map(|vote| &vote.value));
                     let told = value.map(|value| self.number(value));
@@ -386,7 +391,7 @@ impl<P: Protocol> Deriver<P> {
                     let is_kept = kept.is_some_and(|kept| value == Some(&kept.value));
                     keeps &= is_kept || *slot < node.disk.base;
                 }
-                Speech::Promise(ballot, ..) => keeps &= node.disk.promised >= Some(*ballot),
+                ProtocolEvent::Promise(ballot, ..) => keeps &= node.disk.promised >= Some(*ballot),
                 _ => {}
             }
         }
@@ -413,13 +418,13 @@ impl<P: Protocol> Deriver<P> {
     }
 
     /// Adds the decisions that a node sends, unless they were added before.
-    fn tell(&mut self, node: &mut Node<P>, speech: &SpeechOf<P>) {
-        let chosen: Vec<(u64, u64)> = match speech {
-            Speech::Chosen(entries) => {
+    fn tell(&mut self, node: &mut Node<P>, event: &ProtocolEventOf<P>) {
+        let chosen: Vec<(u64, u64)> = match event {
+            ProtocolEvent::Chosen(entries) => {
                 let entries = entries.iter();
                 entries.map(|(slot, it)| (*slot, self.number(it))).collect()
             }
-            Speech::ChosenBefore(ballot, upto) if ballot.node == node.id => {
+            ProtocolEvent::ChosenBefore(ballot, upto) if ballot.node == node.id => {
                 let first = node.chosen.entry(*ballot).or_default();
                 let start = std::mem::replace(first, (*upto).max(*first));
                 let proposed = self

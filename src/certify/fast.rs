@@ -1,6 +1,6 @@
 //! Fast Paxos over texts.
 
-use super::protocol::{Disk, Protocol, Speech, SpeechOf};
+use super::protocol::{Disk, Protocol, ProtocolEvent, ProtocolEventOf};
 use super::run::Run;
 use crate::backoff::Backoff;
 use crate::ballot::NodeId;
@@ -52,19 +52,19 @@ impl Protocol for Process<String> {
         decided.map(|value| (0, value.clone())).collect()
     }
 
-    fn speech(message: &Self::Msg) -> SpeechOf<Self> {
+    fn observe(message: &Self::Msg) -> ProtocolEventOf<Self> {
         match message.clone() {
-            Message::Propose { value } => Speech::Request(value),
-            Message::Prepare { ballot } => Speech::Prepare(ballot, 0),
+            Message::Propose { value } => ProtocolEvent::Request(value),
+            Message::Prepare { ballot } => ProtocolEvent::Prepare(ballot, 0),
             Message::Promise { ballot, vote } => {
                 let votes = vote.into_iter().map(|vote| (0, vote)).collect();
-                Speech::Promise(ballot, votes, 0, None)
+                ProtocolEvent::Promise(ballot, votes, 0, None)
             }
-            Message::Any { ballot } => Speech::Any(0, ballot),
-            Message::Accept { vote } => Speech::Proposal(0, vote),
-            Message::Accepted { vote } => Speech::Accepted(0, vote.ballot, Some(vote.value)),
-            Message::Decided { value } => Speech::Chosen(vec![(0, value)]),
-            Message::Nack { .. } | Message::Ask => Speech::Nothing,
+            Message::Any { ballot } => ProtocolEvent::Any(0, ballot),
+            Message::Accept { vote } => ProtocolEvent::Proposal(0, vote),
+            Message::Accepted { vote } => ProtocolEvent::Accepted(0, vote.ballot, Some(vote.value)),
+            Message::Decided { value } => ProtocolEvent::Chosen(vec![(0, value)]),
+            Message::Nack { .. } | Message::Ask => ProtocolEvent::Nothing,
         }
     }
 

@@ -71,7 +71,7 @@ pub use error::{Error, Problem};
 pub use multi::Replicas;
 pub use report::{Contents, Place, Rejection, Report};
 pub use rule::{Rule, Violation};
-pub use run::{Run, Spoken};
+pub use run::{ProtocolKind, Run};
 pub use trace::File;
 
 use crate::quorum::AcceptorSet;

@@ -1,6 +1,6 @@
 //! Multi-Paxos over a store.
 
-use super::protocol::{Disk, Protocol, Speech, SpeechOf};
+use super::protocol::{Disk, Protocol, ProtocolEvent, ProtocolEventOf};
 use super::run::Run;
 use crate::kv::{Command, Store};
 use crate::multi::{Clock, Cluster, Entry, Message, Process, Request, Sessions, Slot};
@@ -65,10 +65,10 @@ impl Protocol for Process<Store> {
         news.map(|(slot, entry)| (slot.0, entry.clone())).collect()
     }
 
-    fn speech(message: &Self::Msg) -> SpeechOf<Self> {
+    fn observe(message: &Self::Msg) -> ProtocolEventOf<Self> {
         match message {
-            Message::Request(request) => Speech::Request(request.clone()),
-            Message::Prepare { ballot, from } => Speech::Prepare(*ballot, from.0),
+            Message::Request(request) => ProtocolEvent::Request(request.clone()),
+            Message::Prepare { ballot, from } => ProtocolEvent::Prepare(*ballot, from.0),
             Message::Promise {
                 ballot,
                 votes,
@@ -76,18 +76,18 @@ impl Protocol for Process<Store> {
                 more,
             } => {
                 let votes = votes.iter().map(|(slot, vote)| (slot.0, vote.clone()));
-                Speech::Promise(*ballot, votes.collect(), decided.0, more.map(|slot| slot.0))
+                ProtocolEvent::Promise(*ballot, votes.collect(), decided.0, more.map(|slot| slot.0))
             }
-            Message::Accept { slot, vote } => Speech::Proposal(slot.0, vote.clone()),
-            Message::Accepted { ballot, slot } => Speech::Accepted(slot.0, *ballot, None),
+            Message::Accept { slot, vote } => ProtocolEvent::Proposal(slot.0, vote.clone()),
+            Message::Accepted { ballot, slot } => ProtocolEvent::Accepted(slot.0, *ballot, None),
             Message::Entries { from, entries } => {
                 let slots = (0..).map(|index| from.0.saturating_add(index));
-                Speech::Chosen(slots.zip(entries.iter().cloned()).collect())
+                ProtocolEvent::Chosen(slots.zip(entries.iter().cloned()).collect())
             }
             Message::Decided { ballot, upto } | Message::Heartbeat { ballot, upto, .. } => {
-                Speech::ChosenBefore(*ballot, upto.0)
+                ProtocolEvent::ChosenBefore(*ballot, upto.0)
             }
-            _ => Speech::Nothing,
+            _ => ProtocolEvent::Nothing,
         }
     }
 

@@ -41,7 +41,7 @@ impl<V: Clone> Disk<V> {
 }
 
 /// The meaning of a message in the proof.
-pub(super) enum Speech<V, R> {
+pub(super) enum ProtocolEvent<V, R> {
     /// The proof does not speak of the message.
     Nothing,
     /// A client's request.
@@ -90,11 +90,12 @@ pub(super) trait Protocol:
     fn decided(before: Option<&Self::Storage>, after: &Self::Storage) -> Vec<(u64, Self::Value)>;
 
     /// Returns the meaning of a message.
-    fn speech(message: &Self::Msg) -> SpeechOf<Self>;
+    fn observe(message: &Self::Msg) -> ProtocolEventOf<Self>;
 
     /// Returns the requests that a value consists of.
     fn requests(value: &Self::Value) -> Vec<Self::Request>;
 }
 
 /// The meaning of a message of a protocol.
-pub(super) type SpeechOf<P> = Speech<<P as Protocol>::Value, <P as Protocol>::Request>;
+pub(super) type ProtocolEventOf<P> =
+    ProtocolEvent<<P as Protocol>::Value, <P as Protocol>::Request>;

@@ -17,7 +17,7 @@ pub struct Run {
     /// The number of nodes.
     pub nodes: u32,
     /// The protocol.
-    pub protocol: Spoken,
+    pub protocol: ProtocolKind,
 }
 
 /// Lists the protocols by name, settings and actor.
@@ -26,14 +26,14 @@ macro_rules! protocols {
         /// A protocol, with the settings that its nodes have in common.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
-        pub enum Spoken {
+        pub enum ProtocolKind {
             $($(#[$doc])* $kind $(($type))?,)*
         }
 
         /// Judges traces as those of the protocol that the run names.
         pub(super) fn certify_run(run: Run, files: &[File]) -> Result<Report, Error> {
             match run.protocol {
-                $(Spoken::$kind $(($settings))? => {
+                $(ProtocolKind::$kind $(($settings))? => {
                     certify_as::<$process>(run, ($($settings)?), files)
                 })*
             }

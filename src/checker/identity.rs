@@ -41,9 +41,9 @@ impl<S: System> World<S> {
         image.locals[to] = self
             .interners
             .local(self.image_of_local(&state.locals[from], by));
-        image.shown[to] = self
+        image.visible[to] = self
             .interners
-            .shown(self.image_of_local(&state.shown[from], by));
+            .visible(self.image_of_local(&state.visible[from], by));
         let storage = state.storages[from].as_ref();
         image.storages[to] =
             storage.map(|at| self.interners.storage(self.image_of_storage(at, by)));
@@ -128,9 +128,9 @@ impl<S: System> World<S> {
             add(storage.hashes(group, |at, by| self.image_of_storage(at, by)));
         }
         // What an actor shows follows from its local state, unless that is not yet on disk.
-        for (shown, unsaved) in state.shown.iter().zip(&state.unsaved) {
+        for (visible, unsaved) in state.visible.iter().zip(&state.unsaved) {
             if let Some(unsaved) = unsaved {
-                add(shown.hashes(group, image_of_local));
+                add(visible.hashes(group, image_of_local));
                 add(unsaved.hashes(group, |at, by| self.image_of_unsaved(at, by)));
             }
         }

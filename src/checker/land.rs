@@ -31,10 +31,11 @@ impl<S: System> World<S> {
             return None;
         }
         let index = usize::from(id);
-        if let Some(history) = self.seen(&last.history, &last.shown[index], &next.shown[index]) {
+        if let Some(history) = self.seen(&last.history, &last.visible[index], &next.visible[index])
+        {
             next.history = history;
         }
-        next.broken |= self.broken(&last.shown[index], &next.shown[index]);
+        next.broken |= self.broken(&last.visible[index], &next.visible[index]);
         if self.audits() {
             self.audit_step(last, &next, id, acted.crashes > 0);
         }
@@ -48,15 +49,15 @@ impl<S: System> World<S> {
         Some(next)
     }
 
-    /// Returns the record after the observer has seen an actor's change, if that adds anything.
+    /// Returns the history after the observer has seen an actor's change, if that adds anything.
     pub(super) fn seen(
         &self,
         history: &Part<S::History>,
         before: &Part<At<StateOf<S>>>,
         after: &Part<At<StateOf<S>>>,
     ) -> Option<Part<S::History>> {
-        let aspect = |at: &At<_>| self.system.aspect(S::ASPECT_OF_RECORD, &at.value);
-        let (id, before, after) = (before.id, aspect(before), aspect(after));
+        let projection = |at: &At<_>| self.system.projection(S::RECORD_PROJECTION, &at.value);
+        let (id, before, after) = (before.id, projection(before), projection(after));
         if before == after {
             return None;
         }
@@ -117,8 +118,8 @@ impl<S: System> World<S> {
     /// Forgets and drops what no longer matters.
     pub(super) fn settle(&self, next: &mut WorldState<S>) {
         if self.options.forgets {
-            let aspect = |shown| self.system.aspect(S::ASPECT_OF_MEMORY, shown);
-            let seen: Vec<StateOf<S>> = next.states().map(aspect).collect();
+            let projection = |visible| self.system.projection(S::FORGET_PROJECTION, visible);
+            let seen: Vec<StateOf<S>> = next.states().map(projection).collect();
             let seen: Vec<&StateOf<S>> = seen.iter().collect();
             if let Some(history) = self.system.forget(&next.history, &seen) {
                 next.history = self.interners.history(history);
@@ -126,8 +127,9 @@ impl<S: System> World<S> {
         }
         let mut network = std::mem::take(&mut next.network);
         network.retain(|envelope| {
-            let is_moot = self.options.forgets && self.system.is_moot(&next.history, envelope);
-            !is_moot && !self.is_dropped(next, envelope)
+            let is_irrelevant =
+                self.options.forgets && self.system.is_irrelevant(&next.history, envelope);
+            !is_irrelevant && !self.is_dropped(next, envelope)
         });
         next.network = network;
     }

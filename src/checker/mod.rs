@@ -88,7 +88,7 @@
 //! # Ok::<(), search::Error>(())
 //! ```
 //!
-//! Everything else about a [`System`] has a default: the observer's record, the hidden parts of
+//! Everything else about a [`System`] has a default: the observer's history, the hidden parts of
 //! actors, interchangeable actors, messages that no longer matter. `models/basic` uses it all.
 //! The tests of the checker are in `models/tests/model/crosscheck`: they compare it with
 //! stateright's own

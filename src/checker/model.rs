@@ -35,7 +35,7 @@ impl<S: System> Model for World<S> {
         let state = WorldState {
             storages: vec![None; locals.len()],
             unsaved: vec![None; locals.len()],
-            shown: visible.map(|at| self.interners.shown(at)).collect(),
+            visible: visible.map(|at| self.interners.visible(at)).collect(),
             locals: locals
                 .into_iter()
                 .map(|at| self.interners.local(at))
@@ -43,7 +43,7 @@ impl<S: System> Model for World<S> {
             timers: Vec::new(),
             choices: Vec::new(),
             network: Vec::new(),
-            history: self.interners.history(self.system.first_record()),
+            history: self.interners.history(self.system.initial_history()),
             crashes: 0,
             broken: 0,
             identity: 0,
@@ -81,7 +81,7 @@ impl<S: System> Model for World<S> {
         for id in (0..state.locals.len()).map(Id::from) {
             let first = actions.len();
             if self.options.postpones {
-                self.bursts(state, id, actions);
+                self.fused(state, id, actions);
             } else {
                 self.moves(state, id, actions);
             }
@@ -93,14 +93,14 @@ impl<S: System> Model for World<S> {
     }
 
     fn next_state(&self, last: &WorldState<S>, action: ActionOf<S>) -> Option<WorldState<S>> {
-        let Action::Burst(steps) = action else {
+        let Action::Fused(steps) = action else {
             return self.land(last, self.act(last, &action), action.actor());
         };
         let mut next = last.clone();
         for step in steps {
             next = self.land(&next, self.act(&next, &step), step.actor())?;
         }
-        // Crashes that lead back to where the burst began are no step either.
+        // Crashes that lead back to where the fused step began are no step either.
         let back = WorldState {
             crashes: last.crashes,
             identity: last.identity,

@@ -30,7 +30,7 @@ impl<S: System> World<S> {
 
     /// Adds the bursts that an actor may take, each up to a step that is seen: see
     /// [`Options::postpones`](super::Options::postpones).
-    pub(super) fn bursts(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<ActionOf<S>>) {
+    pub(super) fn fused(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<ActionOf<S>>) {
         let mut ends = HashSet::new();
         let mut hidden = vec![(state.clone(), Vec::new())];
         let mut next = 0;
@@ -40,13 +40,13 @@ impl<S: System> World<S> {
             self.moves(&at, id, &mut moves);
             for action in moves {
                 let acted = self.act(&at, &action);
-                let (is_silent, end) = (acted.is_silent(&at, id), acted.key(id));
+                let (is_invisible, end) = (acted.is_invisible(&at, id), acted.key(id));
                 let Some(after) = self.land(&at, acted, id) else {
                     continue;
                 };
                 let mut way = way.clone();
                 way.push(action);
-                if is_silent {
+                if is_invisible {
                     if !hidden.iter().any(|(seen, _)| *seen == after) {
                         hidden.push((after, way));
                     }
@@ -65,8 +65,8 @@ impl<S: System> World<S> {
         let Some(next) = self.next_state(state, action.clone()) else {
             return true;
         };
-        let (index, actors) = (usize::from(id), state.shown.len());
-        let clock = |of: &WorldState<S>, at: usize| self.system.clock(&of.shown[at].value);
+        let (index, actors) = (usize::from(id), state.visible.len());
+        let clock = |of: &WorldState<S>, at: usize| self.system.clock(&of.visible[at].value);
         clocks.allow(index, clock(&next, index), actors, |other| {
             clock(state, other)
         })

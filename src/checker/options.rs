@@ -24,17 +24,19 @@ pub struct Options {
     pub storage: StorageMode,
     /// Whether stale messages are dropped ([`System::is_stale`](super::System::is_stale)).
     pub drops_stale: bool,
-    /// Whether the observer forgets what can never matter again, and moot messages are dropped
-    /// ([`System::forget`](super::System::forget), [`System::is_moot`](super::System::is_moot)).
+    /// Whether the observer forgets what can never matter again, and irrelevant messages are
+    /// dropped ([`System::forget`](super::System::forget),
+    /// [`System::is_irrelevant`](super::System::is_irrelevant)).
     pub forgets: bool,
     /// Whether steps that nobody sees are postponed: after a step that sends nothing and shows
     /// nothing, only the same actor may move.
     ///
     /// Nothing is lost. Such a step neither enables nor disables a step of another actor, so the
     /// actor may as well take it later: just before its next step or, if there is none, never.
-    /// Every run thereby becomes one in which hidden steps come in bursts that end with a step that
-    /// is seen, through the same shown states and records in the same order, and no longer than
-    /// before. Only the ends of bursts count as states, and a burst as one step.
+    /// Every run thereby becomes one in which invisible steps are fused into sequences that end
+    /// with a step that is seen, through the same visible states and histories in the same order,
+    /// and no longer than before. Only the ends of these sequences count as states, and a sequence
+    /// as one step.
     pub postpones: bool,
     /// Whether interchangeable actors are treated as the same
     /// ([`System::interchangeable`](super::System::interchangeable)).

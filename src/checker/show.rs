@@ -23,7 +23,7 @@ impl<M: fmt::Debug, T: fmt::Debug, R: fmt::Debug> fmt::Debug for Action<M, T, R>
             }
             Action::Flush(id) => write!(f, "{} writes to disk", usize::from(*id)),
             Action::Crash(id) => write!(f, "{} crashes and restarts", usize::from(*id)),
-            Action::Burst(steps) => {
+            Action::Fused(steps) => {
                 for (i, step) in steps.iter().enumerate() {
                     write!(f, "{}{step:?}", if i == 0 { "" } else { ", " })?;
                 }
@@ -43,8 +43,8 @@ impl<M, T, R> Action<M, T, R> {
             | Action::Choose(id, _, _)
             | Action::Flush(id)
             | Action::Crash(id) => *id,
-            // A burst has a step, or it would change nothing.
-            Action::Burst(steps) => steps.first().map_or(Id::from(0), Action::actor),
+            // A fused step has at least one, or it would change nothing.
+            Action::Fused(steps) => steps.first().map_or(Id::from(0), Action::actor),
         }
     }
 }

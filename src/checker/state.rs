@@ -31,14 +31,14 @@ pub struct WorldState<S: System> {
     pub unsaved: Vec<Option<Part<At<UnsavedOf<S>>>>>,
     /// The state that each actor has shown, by id: the visible part of its local state, without
     /// steps that it has yet to save.
-    pub shown: Vec<Part<At<StateOf<S>>>>,
+    pub visible: Vec<Part<At<StateOf<S>>>>,
     /// The timers that are set, in order.
     pub timers: Vec<Part<At<TimerOf<S>>>>,
     /// The random choices that are open, by actor and key.
     pub choices: Vec<Part<At<Choice<S>>>>,
     /// Every message ever sent, in order; without stale ones if those are dropped.
     pub network: Vec<Part<Envelope<MessageOf<S>>>>,
-    /// The observer's record.
+    /// The observer's history.
     pub history: Part<S::History>,
     /// The number of crashes so far.
     pub crashes: usize,
@@ -58,7 +58,7 @@ impl<S: System> Clone for WorldState<S> {
             locals: self.locals.clone(),
             storages: self.storages.clone(),
             unsaved: self.unsaved.clone(),
-            shown: self.shown.clone(),
+            visible: self.visible.clone(),
             timers: self.timers.clone(),
             choices: self.choices.clone(),
             network: self.network.clone(),
@@ -79,7 +79,7 @@ impl<S: System> PartialEq for WorldState<S> {
             && self.locals == other.locals
             && self.storages == other.storages
             && self.unsaved == other.unsaved
-            && self.shown == other.shown
+            && self.visible == other.visible
             && self.timers == other.timers
             && self.choices == other.choices
             && self.network == other.network
@@ -98,14 +98,14 @@ impl<S: System> Hash for WorldState<S> {
 impl<S: System> WorldState<S> {
     /// Returns the state that actor `id` has shown ([`System::visible`]).
     #[must_use]
-    pub fn shown(&self, id: Id) -> &StateOf<S> {
-        &self.shown[usize::from(id)].value
+    pub fn visible(&self, id: Id) -> &StateOf<S> {
+        &self.visible[usize::from(id)].value
     }
 
     /// Returns the states that the actors have shown, by id. Observers and properties see nothing
     /// else of them.
     pub fn states(&self) -> impl Iterator<Item = &StateOf<S>> {
-        self.shown.iter().map(|part| &part.value)
+        self.visible.iter().map(|part| &part.value)
     }
 }
 
@@ -124,7 +124,7 @@ impl<S: System> WorldState<S> {
             self.locals[index].address(),
             self.storages[index].as_ref().map_or(0, Part::address),
             self.unsaved[index].as_ref().map_or(0, Part::address),
-            self.shown[index].address(),
+            self.visible[index].address(),
         ];
         let timers = self.timers.iter().filter(|timer| timer.id == id);
         own.extend(timers.map(Part::address));
@@ -149,26 +149,26 @@ pub enum Action<M, T, R> {
     Crash(Id),
     /// One actor takes several steps in a row, of which only the last shows
     /// ([`Options::postpones`](super::Options::postpones)).
-    Burst(Vec<Self>),
+    Fused(Vec<Self>),
 }
 
 /// The steps of a system.
 pub type ActionOf<S> = Action<MessageOf<S>, TimerOf<S>, RandomOf<S>>;
 
 impl<M, T, R> Action<M, T, R> {
-    /// Returns the steps of a burst, or this step alone.
+    /// Returns the steps of a fused step, or this step alone.
     pub(super) fn steps(self) -> Vec<Self> {
         match self {
-            Action::Burst(steps) => steps,
+            Action::Fused(steps) => steps,
             step => vec![step],
         }
     }
 
-    /// Returns several steps of one actor as a burst, or one step alone.
+    /// Returns several steps of one actor as a fused step, or one step alone.
     pub(super) fn in_a_row(mut steps: Vec<Self>) -> Self {
         match steps.len() {
             1 => steps.remove(0),
-            _ => Action::Burst(steps),
+            _ => Action::Fused(steps),
         }
     }
 }
@@ -187,7 +187,7 @@ pub(super) struct Interners<S: System> {
     choices: Interner<At<Choice<S>>>,
     network: Interner<Envelope<MessageOf<S>>>,
     histories: Interner<S::History>,
-    shown: Interner<At<StateOf<S>>>,
+    visible: Interner<At<StateOf<S>>>,
 }
 
 impl<S: System> Interners<S> {
@@ -200,7 +200,7 @@ impl<S: System> Interners<S> {
             choices: Interner::new(4),
             network: Interner::new(5),
             histories: Interner::new(6),
-            shown: Interner::new(7),
+            visible: Interner::new(7),
         }
     }
 
@@ -228,8 +228,8 @@ impl<S: System> Interners<S> {
         self.histories.intern(history).0
     }
 
-    pub(super) fn shown(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
-        self.shown.intern(at).0
+    pub(super) fn visible(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
+        self.visible.intern(at).0
     }
 
     /// Returns the message as a part, and whether it is new.

@@ -21,9 +21,9 @@ pub(super) struct Acted<S: System> {
 
 impl<S: System> Acted<S> {
     /// Returns whether nobody but the actor itself can tell that it took the step.
-    pub(super) fn is_silent(&self, last: &WorldState<S>, id: Id) -> bool {
+    pub(super) fn is_invisible(&self, last: &WorldState<S>, id: Id) -> bool {
         let index = usize::from(id);
-        self.sent.is_empty() && self.state.shown[index] == last.shown[index]
+        self.sent.is_empty() && self.state.visible[index] == last.visible[index]
     }
 
     /// Returns a key that tells this result from others of the actor, whatever led to it.
@@ -195,7 +195,7 @@ impl<S: System> World<S> {
             }
             Action::Flush(_) => self.flush(&mut acted, id),
             Action::Crash(_) => self.crash(&mut acted, id),
-            Action::Burst(_) => {}
+            Action::Fused(_) => {}
         }
         self.show(&mut acted.state, id);
         acted
@@ -206,7 +206,7 @@ impl<S: System> World<S> {
         let index = usize::from(id);
         if state.unsaved[index].is_none() {
             let value = self.system.visible(&state.locals[index].value);
-            state.shown[index] = self.interners.shown(At { id, value });
+            state.visible[index] = self.interners.visible(At { id, value });
         }
     }
 }

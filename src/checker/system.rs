@@ -75,7 +75,7 @@ pub trait System: Sized + Send + Sync + 'static {
         > + Send
         + Sync
         + 'static;
-    /// The observer's record of a run; `()` if it keeps none.
+    /// The observer's history of a run; `()` if it keeps none.
     type History: Clone + Debug + Default + Eq + Hash + Send + Sync + 'static;
 
     /// Returns the actors. The id of each is its index.
@@ -105,22 +105,22 @@ pub trait System: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// The number of aspects of what actors show; see [`System::aspect`].
-    const ASPECTS: usize = 1;
-    /// The aspect that [`System::forget`] sees.
-    const ASPECT_OF_MEMORY: usize = 0;
-    /// The aspect that [`System::record`] sees.
-    const ASPECT_OF_RECORD: usize = 0;
+    /// The number of projections of what actors show; see [`System::projection`].
+    const PROJECTIONS: usize = 1;
+    /// The projection that [`System::forget`] sees.
+    const FORGET_PROJECTION: usize = 0;
+    /// The projection that [`System::record`] sees.
+    const RECORD_PROJECTION: usize = 0;
 
-    /// Returns whether the observer's record is the same in whatever order it sees two changes of
-    /// different actors, and whenever it forgets. This holds if the record consists of sets. If it
+    /// Returns whether the observer's history is the same in whatever order it sees two changes of
+    /// different actors, and whenever it forgets. This holds if the history consists of sets. If it
     /// does not hold, steps that are recorded do not count as independent.
-    fn records_commute(&self) -> bool {
+    fn observations_commute(&self) -> bool {
         false
     }
 
-    /// Returns the record at the start of a run.
-    fn first_record(&self) -> Self::History {
+    /// Returns the history at the start of a run.
+    fn initial_history(&self) -> Self::History {
         Self::History::default()
     }
 
@@ -131,8 +131,8 @@ pub trait System: Sized + Send + Sync + 'static {
 
     /// Returns the time that an actor's clock shows. It never goes back, and only steps that are
     /// seen advance it.
-    fn clock(&self, shown: &StateOf<Self>) -> Option<u64> {
-        let _ = shown;
+    fn clock(&self, visible: &StateOf<Self>) -> Option<u64> {
+        let _ = visible;
         None
     }
 
@@ -144,22 +144,22 @@ pub trait System: Sized + Send + Sync + 'static {
         fresh
     }
 
-    /// Returns the part of what an actor shows that is seen in an aspect; by default all of it. A
-    /// property is evaluated once for all states that look the same in its aspect, so a smaller
-    /// part makes the search faster. Aspects are numbered from 0.
-    fn aspect(&self, aspect: usize, shown: &StateOf<Self>) -> StateOf<Self> {
-        let _ = aspect;
-        shown.clone()
+    /// Returns the part of what an actor shows that is seen in a projection; by default all of it.
+    /// A property is evaluated once for all states that look the same in its projection, so a
+    /// smaller part makes the search faster. Projections are numbered from 0.
+    fn projection(&self, projection: usize, visible: &StateOf<Self>) -> StateOf<Self> {
+        let _ = projection;
+        visible.clone()
     }
 
-    /// Returns the aspect in which the property of this name sees a state.
-    fn aspect_of(&self, property: &str) -> usize {
+    /// Returns the projection in which the property of this name sees a state.
+    fn projection_of(&self, property: &str) -> usize {
         let _ = property;
         0
     }
 
-    /// Returns the record after a change in what the observer sees of an actor, in the aspect
-    /// [`System::ASPECT_OF_RECORD`]; `None` if the record stays the same. A restart is such a
+    /// Returns the history after a change in what the observer sees of an actor, in the projection
+    /// [`System::RECORD_PROJECTION`]; `None` if the history stays the same. A restart is such a
     /// change too; a step whose save is pending is none yet.
     fn record(
         &self,
@@ -186,9 +186,9 @@ pub trait System: Sized + Send + Sync + 'static {
         false
     }
 
-    /// Returns the record without what can never matter again, given what the observer sees of the
-    /// actors in the aspect [`System::ASPECT_OF_MEMORY`]; `None` if all of it may still matter. To
-    /// forget twice is the same as to forget once.
+    /// Returns the history without what can never matter again, given what the observer sees of the
+    /// actors in the projection [`System::FORGET_PROJECTION`]; `None` if all of it may still
+    /// matter. To forget twice is the same as to forget once.
     ///
     /// Used if [`Options::forgets`](super::Options::forgets) is set. The checker cannot verify the
     /// claim step by step, as it does that of [`System::is_stale`]: state the argument, and compare
@@ -201,8 +201,8 @@ pub trait System: Sized + Send + Sync + 'static {
     /// Returns whether a message can never again lead to anything that shows, given the observer's
     /// record. The world drops such messages when the observer forgets.
     ///
-    /// A message that is not moot under the default history is never moot.
-    fn is_moot(&self, history: &Self::History, envelope: &Envelope<MessageOf<Self>>) -> bool {
+    /// A message that is not irrelevant under the default history is never irrelevant.
+    fn is_irrelevant(&self, history: &Self::History, envelope: &Envelope<MessageOf<Self>>) -> bool {
         let _ = (history, envelope);
         false
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use synod::backoff::Backoff;
 use synod::kv::{Command, Reply, Store, Text};
 use synod::multi::{Client, Outcome, Process, ProcessState, Task};
-use synod::runtime::{NodeConfig, spawn_watched};
+use synod::runtime::{NodeConfig, spawn_observed};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -107,10 +107,10 @@ pub(super) fn run(args: &KvArgs, output: &mut Output) -> Result<Exit, Error> {
 
 /// The name of a command, and the task of a client that sends it.
 fn task(command: &KvCommand) -> Result<(&'static str, Task<Command>), Error> {
-    let mut how = None;
+    let mut mode = None;
     let (name, command) = match command {
         KvCommand::Get { key, read } => {
-            how = read.how();
+            mode = read.mode();
             ("get", Command::get(key))
         }
         KvCommand::Put { key, value } => ("put", Command::put(key, value)),
@@ -123,8 +123,8 @@ fn task(command: &KvCommand) -> Result<(&'static str, Task<Command>), Error> {
         } => ("cas", Command::cas(key, expected.as_deref(), value)),
     };
     let command = command.map_err(Error::failed)?;
-    let task = match how {
-        Some(how) => Task::Read(command, how),
+    let task = match mode {
+        Some(mode) => Task::Read(command, mode),
         None => Task::Do(command),
     };
     Ok((name, task))
@@ -160,7 +160,7 @@ fn ask(
         // The receiver is gone after the first one.
         let _ = outcome.map(|outcome| sender.send(outcome.clone()));
     };
-    let handle = spawn_watched(process, config, watch, |_| {}).map_err(Error::failed)?;
+    let handle = spawn_observed(process, config, watch, |_| {}).map_err(Error::failed)?;
     let outcome = outcomes.recv_timeout(timeout);
     handle.stop();
     handle.join().map_err(Error::failed)?;

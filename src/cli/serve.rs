@@ -72,7 +72,7 @@ pub(super) fn run(args: &ServeArgs, output: &mut Output) -> Result<Exit, Error> 
     let (id, cluster) = (args.node, file.cluster);
     let title = format!("node {id} of cluster {cluster}");
     output.line(format_args!("{} at {address}", bold(title)))?;
-    if let Some(cut) = handle.cut() {
+    if let Some(cut) = handle.torn_tail() {
         output.line(cut)?;
     }
     let stop = Stop::new();

@@ -10,8 +10,8 @@ use std::time::Duration;
 use synod::backoff::Backoff;
 use synod::ballot::NodeId;
 use synod::kv::Store;
-use synod::multi::lease::Terms;
-use synod::multi::{Cluster, How, Sessions};
+use synod::multi::lease::LeaseTimes;
+use synod::multi::{Cluster, ReadMode, Sessions};
 use synod::quorum::{AcceptorSet, QuorumSystem};
 use synod::runtime::{Key, MAX_DATAGRAM, NodeConfig};
 
@@ -35,11 +35,11 @@ pub(crate) enum ReadArg {
 
 impl ReadArg {
     /// The mode of the read, or `None` if it goes through the log.
-    pub(crate) fn how(self) -> Option<How> {
+    pub(crate) fn mode(self) -> Option<ReadMode> {
         match self {
             ReadArg::Log => None,
-            ReadArg::Index => Some(How::Index),
-            ReadArg::Lease => Some(How::Lease),
+            ReadArg::Index => Some(ReadMode::Index),
+            ReadArg::Lease => Some(ReadMode::Lease),
         }
     }
 }
@@ -189,7 +189,7 @@ impl ClusterFile {
                 ..usual.election
             },
             lease: times.lease_ms.map_or(usual.lease, |ms| {
-                (ms > 0).then_some(Terms {
+                (ms > 0).then_some(LeaseTimes {
                     duration: 1_000 * ms,
                     margin: 100 * ms,
                 })

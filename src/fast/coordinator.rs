@@ -232,7 +232,7 @@ impl<V: Value> Coordinator<V> {
         gives_up
     }
 
-    /// The decision is known: rest, and name the client that waits for it.
+    /// The decision is known: stop, and name the client that waits for it.
     pub fn retire(&mut self) -> Option<NodeId> {
         self.phase = Phase::Idle;
         self.request.take().map(|request| request.client)

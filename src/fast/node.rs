@@ -127,7 +127,9 @@ impl<'a, V: Value> Step<'a, V> {
                 .coordinators
                 .contains(&me)
                 .then(|| Coordinator::restart(ballot)),
-            learner: cluster.is_told(me).then(|| Learner::restart(decided)),
+            learner: cluster
+                .is_in_decision_audience(me)
+                .then(|| Learner::restart(decided)),
         }
     }
 
@@ -135,7 +137,7 @@ impl<'a, V: Value> Step<'a, V> {
     /// somebody may have voted in it. The first coordinator sees to it that there is a ballot.
     pub fn on_start(mut self) {
         if self.state.learner.is_some() && self.state.decided().is_none() {
-            self.inquire();
+            self.ask_decision();
             let coordinator = self.state.coordinator.as_ref();
             let is_due = |it: &Coordinator<V>| it.ballot.is_some() || self.is_first();
             if coordinator.is_some_and(is_due) {
@@ -155,7 +157,7 @@ impl<'a, V: Value> Step<'a, V> {
         if self.state.decided().is_none() {
             match timer {
                 Timer::Retry => self.campaign(),
-                Timer::Ask => self.inquire(),
+                Timer::Ask => self.ask_decision(),
             }
         }
         self.finish();
@@ -200,7 +202,7 @@ impl<'a, V: Value> Step<'a, V> {
             Message::Decided { value } => {
                 let learner = self.state.learner.as_mut();
                 if let Some(value) = learner.and_then(|learner| learner.on_decided(value)) {
-                    self.rest(value);
+                    self.stop(value);
                 }
             }
             Message::Ask => self.on_ask(from),
@@ -271,11 +273,12 @@ impl<'a, V: Value> Step<'a, V> {
         let decided = learner.and_then(|l| l.on_accepted(from, vote.clone(), quorums));
         if let Some(value) = decided {
             // Whoever finds out by counting tells the others; whoever is told need not.
-            let told = Message::Decided {
+            let notice = Message::Decided {
                 value: value.clone(),
             };
-            self.out.broadcast(self.cluster.told(), &told);
-            return self.rest(value);
+            self.out
+                .broadcast(self.cluster.decision_audience(), &notice);
+            return self.stop(value);
         }
         let coordinator = self.state.coordinator.as_mut();
         let resolved = coordinator.and_then(|c| c.on_accepted(from, vote, quorums, round_max));
@@ -321,9 +324,13 @@ impl<'a, V: Value> Step<'a, V> {
 
     /// Asks all who may know the decision, now and then. A vote of our own whose coordinator may be
     /// gone for good is reason enough to start a ballot: who else would finish it?
-    fn inquire(&mut self) {
+    fn ask_decision(&mut self) {
         let me = self.out.me();
-        let others = self.cluster.told().into_iter().filter(|id| *id != me);
+        let others = self
+            .cluster
+            .decision_audience()
+            .into_iter()
+            .filter(|id| *id != me);
         self.out.broadcast(others, &Message::Ask);
         self.out.set(Timer::Ask, self.cluster.backoff.pace());
         let vote = self
@@ -340,7 +347,7 @@ impl<'a, V: Value> Step<'a, V> {
     }
 
     /// The decision is known: nothing is left to do but to tell the client.
-    fn rest(&mut self, value: V) {
+    fn stop(&mut self, value: V) {
         let coordinator = self.state.coordinator.as_mut();
         let waiting = coordinator.and_then(Coordinator::retire);
         if let Some(client) = waiting {

@@ -1,6 +1,6 @@
 //! The acceptor: Basic Paxos' acceptor, with one promise for all slots and a vote in each.
 
-use super::lease::{Beat, Grant, Terms, Time};
+use super::lease::{HeartbeatId, LeaseGrant, LeaseTimes, Time};
 use super::{Entry, Message, Slot};
 use crate::ballot::Ballot;
 use crate::machine::Data;
@@ -20,7 +20,7 @@ pub struct Acceptor<C> {
     /// Votes below are gone: what was chosen in those slots is known here, and durable.
     pub base: Slot,
     /// The lease to a leader: nobody else is let in as long as it lasts. Lost in a crash.
-    pub grant: Option<Grant>,
+    pub grant: Option<LeaseGrant>,
 }
 
 impl<C> Default for Acceptor<C> {
@@ -42,9 +42,9 @@ impl<C: Data> Acceptor<C> {
     /// An acceptor that starts, for the first time or again. It does not know what lease it granted
     /// before, and so acts as if it had granted one just now.
     #[must_use]
-    pub fn restart(saved: Option<Self>, lease: Option<Terms>, now: Time) -> Self {
+    pub fn restart(saved: Option<Self>, lease: Option<LeaseTimes>, now: Time) -> Self {
         let saved = saved.unwrap_or_default();
-        let grant = lease.and_then(|terms| Grant::presumed(saved.promised, now, terms));
+        let grant = lease.and_then(|times| LeaseGrant::presumed(saved.promised, now, times));
         Self { grant, ..saved }
     }
 
@@ -155,18 +155,18 @@ impl<C: Data> Acceptor<C> {
     pub fn on_heartbeat<R>(
         &mut self,
         ballot: Ballot,
-        beat: Beat,
-        lease: Option<Terms>,
+        heartbeat: HeartbeatId,
+        lease: Option<LeaseTimes>,
         now: Time,
     ) -> Answer<C, R> {
         if !self.admits(ballot, now) {
             return self.refusal_of(ballot, now);
         }
         self.promised = Some(ballot);
-        if let Some(terms) = lease {
-            self.grant = Some(Grant::new(ballot.node, now, terms));
+        if let Some(times) = lease {
+            self.grant = Some(LeaseGrant::new(ballot.node, now, times));
         }
-        Some(Message::Heard { ballot, beat })
+        Some(Message::HeartbeatAck { ballot, heartbeat })
     }
 
     /// Forgets a lease that is over.
@@ -399,11 +399,11 @@ mod tests {
     fn a_leader_that_is_followed_is_promised_its_ballot() {
         let mut acceptor = Acceptor::default();
         let mut hear = |ballot| -> Said {
-            let beat = Beat::default();
-            acceptor.on_heartbeat(ballot, beat, None, NOW)
+            let heartbeat = HeartbeatId::default();
+            acceptor.on_heartbeat(ballot, heartbeat, None, NOW)
         };
-        let (ballot, beat) = (ballot(2, 0), Beat::default());
-        let follows = Some(Message::Heard { ballot, beat });
+        let (ballot, heartbeat) = (ballot(2, 0), HeartbeatId::default());
+        let follows = Some(Message::HeartbeatAck { ballot, heartbeat });
         assert_eq!([hear(ballot), hear(ballot)], [follows.clone(), follows]);
         assert_eq!(hear(super::super::testing::ballot(1, 2)), nack(2, 0));
         assert_eq!((acceptor.promised, acceptor.grant), (Some(ballot), None));
@@ -412,23 +412,23 @@ mod tests {
 
     #[test]
     fn as_long_as_a_lease_lasts_nobody_but_its_holder_is_let_in_or_refused() {
-        let terms = Terms {
+        let times = LeaseTimes {
             duration: 10,
             margin: 0,
         };
         let mut acceptor = Acceptor::default();
         let follows: Said =
-            acceptor.on_heartbeat(ballot(2, 0), Beat::default(), Some(terms), Time(100));
+            acceptor.on_heartbeat(ballot(2, 0), HeartbeatId::default(), Some(times), Time(100));
         assert!(follows.is_some());
         let before = acceptor.clone();
         for (round, now) in [(3, 100), (3, 109), (1, 109)] {
             let (ballot, now) = (ballot(round, 1), Time(now));
             assert!(!acceptor.admits(ballot, now));
-            let beat = Beat::default();
+            let heartbeat = HeartbeatId::default();
             let answers: [Said; 3] = [
                 acceptor.on_prepare(ballot, Slot(0), 1_000, now),
                 acceptor.on_accept(Slot(0), vote(round, 1, "x"), now),
-                acceptor.on_heartbeat(ballot, beat, Some(terms), now),
+                acceptor.on_heartbeat(ballot, heartbeat, Some(times), now),
             ];
             assert_eq!(answers, [None, None, None]);
         }

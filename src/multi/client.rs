@@ -1,6 +1,6 @@
 //! The client: does one thing after another, and tries again until it is answered.
 
-use super::{Message, Order, Outcome, Request};
+use super::{Message, Operation, Outcome, Request};
 use crate::backoff::Backoff;
 use crate::ballot::NodeId;
 use crate::machine::Data;
@@ -27,14 +27,14 @@ pub enum Task<C> {
     /// A command, through the log; also one that only reads.
     Do(C),
     /// A read without a place in the log.
-    Read(C, How),
+    Read(C, ReadMode),
 }
 
 /// How a read finds out that it misses no write.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
-pub enum How {
+pub enum ReadMode {
     /// The leader asks a quorum whether it still leads.
     Index,
     /// The leader has a lease; if it has none, it asks.
@@ -96,15 +96,20 @@ impl<C: Data> Client<C> {
             return Vec::new();
         };
         let seq = next as u64;
-        let request = |order| Message::Request(Request { client: me, order });
+        let request = |operation| {
+            Message::Request(Request {
+                client: me,
+                operation,
+            })
+        };
         let message = match (task, state.session) {
-            (Task::Read(query, how), _) => Message::Read {
+            (Task::Read(query, mode), _) => Message::Read {
                 seq,
                 query: query.clone(),
-                how: *how,
+                mode: *mode,
             },
-            (Task::Do(_), None) => request(Order::Open { seq }),
-            (Task::Do(command), Some(session)) => request(Order::Do {
+            (Task::Do(_), None) => request(Operation::Open { seq }),
+            (Task::Do(command), Some(session)) => request(Operation::Do {
                 session,
                 seq,
                 acked: seq,
@@ -162,7 +167,11 @@ mod tests {
 
     fn client(session: Option<u64>, is_loyal: bool) -> Client<char> {
         Client {
-            tasks: vec![Task::Do('x'), Task::Read('?', How::Index), Task::Do('y')],
+            tasks: vec![
+                Task::Do('x'),
+                Task::Read('?', ReadMode::Index),
+                Task::Do('y'),
+            ],
             session,
             leaders: vec![NodeId(0), NodeId(1)],
             is_loyal,
@@ -171,13 +180,16 @@ mod tests {
     }
 
     fn say(seq: u64, session: u64, command: char) -> Message<char, char> {
-        let order = Order::Do {
+        let operation = Operation::Do {
             session,
             seq,
             acked: seq,
             command,
         };
-        Message::Request(Request { client: ME, order })
+        Message::Request(Request {
+            client: ME,
+            operation,
+        })
     }
 
     fn done(client: &Client<char>, state: &mut ClientState<char>, seq: u64) -> bool {
@@ -188,8 +200,11 @@ mod tests {
     fn a_client_opens_a_session_before_it_does_anything() {
         let client = client(None, false);
         let mut state = client.start();
-        let order = Order::Open { seq: 0 };
-        let open = Message::Request(Request { client: ME, order });
+        let operation = Operation::Open { seq: 0 };
+        let open = Message::Request(Request {
+            client: ME,
+            operation,
+        });
         let asked = client.ask(ME, &state);
         assert_eq!(asked, [(NodeId(0), open.clone()), (NodeId(1), open)]);
         let opened = |session| Outcome::Opened { session };
@@ -208,8 +223,8 @@ mod tests {
         assert_eq!(client.ask(ME, &state)[0].1, say(0, 0, 'x'));
         assert_eq!(client.ask(ME, &state)[0].1, say(0, 0, 'x'));
         assert!(done(&client, &mut state, 0));
-        let (seq, query, how) = (1, '?', How::Index);
-        let read = Message::Read { seq, query, how };
+        let (seq, query, mode) = (1, '?', ReadMode::Index);
+        let read = Message::Read { seq, query, mode };
         assert_eq!(client.ask(ME, &state)[0].1, read);
         assert!(done(&client, &mut state, 1));
         assert_eq!(client.ask(ME, &state)[0].1, say(2, 0, 'y'));

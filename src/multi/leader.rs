@@ -1,8 +1,8 @@
 //! The leader: a proposer that prepares all slots at once. What it does once it leads stands in
-//! [`reign`](super::reign).
+//! [`leadership`](super::leadership).
 
 use super::campaign::Campaign;
-use super::reign::{Proposals, Reign};
+use super::leadership::{Leadership, Proposals};
 use super::{Entry, Message, Slot};
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Data;
@@ -29,7 +29,7 @@ pub enum Phase<C> {
     /// Phase 1: waiting for promises.
     Preparing(Campaign<C>),
     /// Phase 2: leading.
-    Leading(Reign<C>),
+    Leading(Leadership<C>),
     /// An acceptor refused the ballot on account of a higher one.
     Preempted {
         /// The higher one.
@@ -48,19 +48,19 @@ impl<C> Leader<C> {
         }
     }
 
-    /// The reign, if there is one.
+    /// The leadership, if there is one.
     #[must_use]
-    pub fn reign(&self) -> Option<&Reign<C>> {
+    pub fn leadership(&self) -> Option<&Leadership<C>> {
         match &self.phase {
-            Phase::Leading(reign) => Some(reign),
+            Phase::Leading(leadership) => Some(leadership),
             Phase::Following | Phase::Preparing(_) | Phase::Preempted { .. } => None,
         }
     }
 
-    /// The reign, if there is one, to change.
-    pub(super) fn reign_mut(&mut self) -> Option<&mut Reign<C>> {
+    /// The leadership, if there is one, to change.
+    pub(super) fn leadership_mut(&mut self) -> Option<&mut Leadership<C>> {
         match &mut self.phase {
-            Phase::Leading(reign) => Some(reign),
+            Phase::Leading(leadership) => Some(leadership),
             Phase::Following | Phase::Preparing(_) | Phase::Preempted { .. } => None,
         }
     }
@@ -143,8 +143,8 @@ impl<C: Data> Leader<C> {
         if !quorums.is_phase1(campaign.promises) || campaign.gaps() > Slot::SPAN_MAX {
             return None;
         }
-        let (reign, proposals) = Reign::begin(campaign);
-        self.phase = Phase::Leading(reign);
+        let (leadership, proposals) = Leadership::begin(campaign);
+        self.phase = Phase::Leading(leadership);
         Some(proposals)
     }
 
@@ -170,16 +170,16 @@ impl<C: Data> Leader<C> {
         yields
     }
 
-    /// Slots below `decided` are decided, and `entry` says what they hold: see [`Reign::learn`].
-    /// Says whether a reign goes on, if there is one.
+    /// Slots below `decided` are decided, and `entry` says what they hold: see
+    /// [`Leadership::learn`]. Says whether a leadership goes on, if there is one.
     #[must_use]
     pub fn learn<'a>(
         &mut self,
         decided: Slot,
         entry: impl Fn(Slot) -> Option<&'a Entry<C>>,
     ) -> bool {
-        let reign = self.reign_mut();
-        let goes_on = reign.is_none_or(|reign| reign.learn(decided, entry));
+        let leadership = self.leadership_mut();
+        let goes_on = leadership.is_none_or(|leadership| leadership.learn(decided, entry));
         if !goes_on {
             self.phase = Phase::Following;
         }
@@ -200,9 +200,9 @@ impl<C: Data> Leader<C> {
     #[must_use]
     pub fn is_past_accepted(&self, from: NodeId, ballot: Ballot, slot: Slot) -> bool {
         let is_counted = match &self.phase {
-            Phase::Leading(reign) => match reign.open.get(&slot) {
+            Phase::Leading(leadership) => match leadership.open.get(&slot) {
                 Some(proposal) => proposal.voters.contains(from),
-                None => slot < reign.next,
+                None => slot < leadership.next,
             },
             // It cannot come so early, but nothing here depends on that.
             Phase::Preparing(_) => false,
@@ -224,9 +224,9 @@ impl<C: Data> fmt::Debug for Leader<C> {
                 }
                 Ok(())
             }
-            Phase::Leading(reign) => {
-                write!(f, "leading, next {}", reign.next)?;
-                for (slot, proposal) in &reign.open {
+            Phase::Leading(leadership) => {
+                write!(f, "leading, next {}", leadership.next)?;
+                for (slot, proposal) in &leadership.open {
                     write!(f, " {slot}{}{}", proposal.entry, proposal.voters)?;
                 }
                 Ok(())

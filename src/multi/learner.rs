@@ -68,7 +68,7 @@ impl<M: Machine> Learner<M> {
             .since(log.start())
             .flat_map(|(_, entry)| entry.requests())
         {
-            sessions.carry_out(&request.order);
+            sessions.apply_operation(&request.operation);
         }
         Some(Self {
             snapshot,
@@ -113,8 +113,8 @@ impl<M: Machine> Learner<M> {
         while let Some(entry) = self.ahead.remove(&self.decided()) {
             applied.extend(entry.requests().iter().map(|request| Applied {
                 client: request.client,
-                seq: request.order.seq(),
-                outcome: self.sessions.carry_out(&request.order),
+                seq: request.operation.seq(),
+                outcome: self.sessions.apply_operation(&request.operation),
             }));
             self.log.push(entry);
         }

@@ -2,9 +2,9 @@
 //! a clock.
 //!
 //! What makes a lease safe is one assumption, and nothing else in the protocol needs it: **between
-//! two readings, the clock of the leader advances at most [`Terms::margin`] less than that of an
-//! acceptor, over [`Terms::duration`]**. Clocks need not agree; they must run at about the same
-//! rate, and never backwards.
+//! two readings, the clock of the leader advances at most [`LeaseTimes::margin`] less than that of
+//! an acceptor, over [`LeaseTimes::duration`]**. Clocks need not agree; they must run at about the
+//! same rate, and never backwards.
 
 use crate::ballot::{Ballot, NodeId};
 use crate::quorum::{AcceptorSet, QuorumSystem};
@@ -54,7 +54,7 @@ impl Clock {
 
 /// How long leases last, in the unit of [`Time`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Terms {
+pub struct LeaseTimes {
     /// An acceptor holds off others for so long after it heard from a leader.
     pub duration: u64,
     /// The leader counts on so much less, because clocks drift.
@@ -63,14 +63,14 @@ pub struct Terms {
 
 /// A leader's sign of life, told from all others of the same ballot.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct Beat {
+pub struct HeartbeatId {
     /// Counts the times that a read asked for a new one: never used again in the same ballot.
     pub round: u64,
     /// When it was sent, by the leader's clock.
     pub sent: Time,
 }
 
-impl fmt::Debug for Beat {
+impl fmt::Debug for HeartbeatId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{:?}", self.round, self.sent)
     }
@@ -79,28 +79,28 @@ impl fmt::Debug for Beat {
 /// An acceptor's side of a lease. Lost in a crash, which is why a restarted acceptor acts as if it
 /// had granted one just before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Grant {
+pub struct LeaseGrant {
     /// Whom others are held off for.
     pub to: NodeId,
     /// Until when, by the acceptor's own clock.
     pub until: Time,
 }
 
-impl Grant {
+impl LeaseGrant {
     /// A lease from now on.
     #[must_use]
-    pub fn new(to: NodeId, now: Time, terms: Terms) -> Self {
+    pub fn new(to: NodeId, now: Time, times: LeaseTimes) -> Self {
         Self {
             to,
-            until: now.after(terms.duration),
+            until: now.after(times.duration),
         }
     }
 
     /// The lease that an acceptor may have granted before it crashed: to the owner of the ballot it
     /// promised, since granting raises the promise, and at the latest a moment ago.
     #[must_use]
-    pub fn presumed(promised: Option<Ballot>, now: Time, terms: Terms) -> Option<Self> {
-        promised.map(|promised| Self::new(promised.node, now, terms))
+    pub fn presumed(promised: Option<Ballot>, now: Time, times: LeaseTimes) -> Option<Self> {
+        promised.map(|promised| Self::new(promised.node, now, times))
     }
 
     /// Whether a ballot is held off: its *prepare* is not promised, its *accept* not voted for.
@@ -112,30 +112,33 @@ impl Grant {
     }
 }
 
-/// When a leader's lease ends, by its own clock, given the latest beat that each acceptor answered;
-/// `None` if it has none.
+/// When a leader's lease ends, by its own clock, given the latest heartbeat that each acceptor
+/// answered; `None` if it has none.
 ///
-/// It counts from when the beat was *sent*: the acceptor counts from when it was received, which
-/// cannot be earlier. Enough acceptors must hold off others for every phase-1 quorum to have one.
+/// It counts from when the heartbeat was *sent*: the acceptor counts from when it was received,
+/// which cannot be earlier. Enough acceptors must hold off others for every phase-1 quorum to have
+/// one.
 ///
 /// `[PML §5.2]`, `[Raft thesis §6.4.1]`
 #[must_use]
 pub fn lease_end(
-    heard: &BTreeMap<NodeId, Beat>,
+    acks: &BTreeMap<NodeId, HeartbeatId>,
     quorums: &QuorumSystem,
-    terms: Terms,
+    times: LeaseTimes,
 ) -> Option<Time> {
     let is_enough = |since: &Time| {
-        let fresh = heard.iter().filter(|(_, beat)| beat.sent >= *since);
+        let fresh = acks
+            .iter()
+            .filter(|(_, heartbeat)| heartbeat.sent >= *since);
         let fresh: AcceptorSet = fresh.map(|(acceptor, _)| *acceptor).collect();
         quorums.is_phase2(fresh)
     };
-    let since = heard
+    let since = acks
         .values()
-        .map(|beat| beat.sent)
+        .map(|heartbeat| heartbeat.sent)
         .filter(is_enough)
         .max()?;
-    Some(since.after(terms.duration.saturating_sub(terms.margin)))
+    Some(since.after(times.duration.saturating_sub(times.margin)))
 }
 
 #[cfg(test)]
@@ -143,14 +146,14 @@ mod tests {
     use super::super::testing::{ballot, majority_of_three, three_and_one};
     use super::*;
 
-    const TERMS: Terms = Terms {
+    const TIMES: LeaseTimes = LeaseTimes {
         duration: 10,
         margin: 3,
     };
 
     #[test]
     fn a_lease_holds_off_all_but_its_holder_until_it_ends() {
-        let grant = Grant::new(NodeId(1), Time(5), TERMS);
+        let grant = LeaseGrant::new(NodeId(1), Time(5), TIMES);
         for (node, now, is_held_off) in [
             (2, 5, true),
             (2, 14, true),
@@ -165,21 +168,21 @@ mod tests {
 
     #[test]
     fn who_restarts_presumes_a_lease_to_the_owner_of_its_promise() {
-        assert_eq!(Grant::presumed(None, Time(7), TERMS), None);
-        let presumed = Grant::presumed(Some(ballot(3, 1)), Time(7), TERMS);
+        assert_eq!(LeaseGrant::presumed(None, Time(7), TIMES), None);
+        let presumed = LeaseGrant::presumed(Some(ballot(3, 1)), Time(7), TIMES);
         let (to, until) = (NodeId(1), Time(17));
-        assert_eq!(presumed, Some(Grant { to, until }));
+        assert_eq!(presumed, Some(LeaseGrant { to, until }));
     }
 
-    fn end(beats: &[(u32, u64)]) -> Option<u64> {
-        let beat = |sent| Beat {
+    fn end(heartbeats: &[(u32, u64)]) -> Option<u64> {
+        let heartbeat = |sent| HeartbeatId {
             round: 0,
             sent: Time(sent),
         };
-        let heard = beats
+        let acks = heartbeats
             .iter()
-            .map(|(from, sent)| (NodeId(*from), beat(*sent)));
-        lease_end(&heard.collect(), &majority_of_three(), TERMS).map(|end| end.0)
+            .map(|(from, sent)| (NodeId(*from), heartbeat(*sent)));
+        lease_end(&acks.collect(), &majority_of_three(), TIMES).map(|end| end.0)
     }
 
     #[test]
@@ -193,28 +196,28 @@ mod tests {
 
     #[test]
     fn a_phase_2_quorum_holds_off_since_every_phase_1_quorum_meets_it() {
-        let heard = [(NodeId(0), Beat::default())];
-        let ends = lease_end(&heard.into(), &three_and_one(), TERMS);
+        let acks = [(NodeId(0), HeartbeatId::default())];
+        let ends = lease_end(&acks.into(), &three_and_one(), TIMES);
         assert_eq!(ends, Some(Time(10 - 3)));
     }
 
     #[test]
     fn a_leader_never_counts_longer_than_an_acceptor_of_its_quorum() {
-        // The acceptors hear the beat when it is sent, at the earliest.
+        // The acceptors hear the heartbeat when it is sent, at the earliest.
         let sent = 20;
-        let grant = Grant::new(NodeId(3), Time(sent), TERMS);
+        let grant = LeaseGrant::new(NodeId(3), Time(sent), TIMES);
         let ends = end(&[(0, sent), (1, sent)]).expect("a quorum answered");
-        assert!(ends + TERMS.margin <= grant.until.0);
+        assert!(ends + TIMES.margin <= grant.until.0);
     }
 
     #[test]
     fn absurd_terms_give_no_lease() {
-        let terms = Terms {
+        let times = LeaseTimes {
             duration: 1,
             margin: u64::MAX,
         };
-        let heard = [0, 1].map(|from| (NodeId(from), Beat::default()));
-        let ends = lease_end(&heard.into(), &majority_of_three(), terms);
+        let acks = [0, 1].map(|from| (NodeId(from), HeartbeatId::default()));
+        let ends = lease_end(&acks.into(), &majority_of_three(), times);
         assert_eq!(ends, Some(Time(0)));
         assert_eq!(Time(u64::MAX).after(1), Time(u64::MAX));
     }

@@ -19,7 +19,7 @@
 //!    │◀────────────┼─────────────────┼──────────────────▶│
 //!    │             │ Heartbeat b     │                   │   and, now and then,
 //!    │             ├────────────────▶│                   │   a sign of life,
-//!    │             │ Heard b         │                   │   which is a lease
+//!    │             │ HeartbeatAck b  │                   │   which is a lease
 //!    │             │◀────────────────┤                   │
 //!    │             │                 │                   │   whoever is behind
 //!    │             │                 │ Ask [s]           │   asks anybody
@@ -30,8 +30,9 @@
 //!
 //! [`Acceptor`], [`Leader`] and [`Learner`] are plain state machines, one method per message, each
 //! headed by its rule and its source; [`lease`] and [`Sessions`] stand apart. [`node`] joins the
-//! roles that a process plays; [`Process`] is stateright's actor, and replicates a [machine of one's
-//! own](Process#replicating-your-own-state-machine). This file knows the messages, and no rule.
+//! roles that a process plays; [`Process`] is stateright's actor, and replicates a [machine of
+//! one's own](Process#replicating-your-own-state-machine). This file knows the messages, and no
+//! rule.
 //!
 //! # Messages
 //!
@@ -40,14 +41,14 @@
 //!
 //! | message | from | to | phase | durable first | handler | theorem |
 //! |---|---|---|---|---|---|---|
-//! | `Request` | client | proposers | | | [`Reign::on_request`] | `validity` |
-//! | `Read` | client | proposers | | | [`Reign::on_read`] | |
+//! | `Request` | client | proposers | | | [`Leadership::on_request`] | `validity` |
+//! | `Read` | client | proposers | | | [`Leadership::on_read`] | |
 //! | `Reply` | leader | client | | decision | [`Client::on_reply`] | `exactly_once` |
 //! | `Prepare` | proposer | acceptors | 1a | ballot | [`Acceptor::on_prepare`] | `promise_kept` |
 //! | `Promise` | acceptor | proposer | 1b | promise | [`Leader::on_promise`] | `chosen_agreement` |
 //! | `Continue` | proposer | acceptor | 1a | | [`Acceptor::on_continue`] | `chosen_agreement` |
 //! | `Accept` | leader | acceptors | 2a | | [`Acceptor::on_accept`] | `one_value_per_ballot` |
-//! | `Accepted` | acceptor | leader | 2b | vote | [`Reign::on_accepted`] | `decided_is_chosen` |
+//! | `Accepted` | acceptor | leader | 2b | vote | [`Leadership::on_accepted`] | `decided_is_chosen` |
 //! | `Nack` | acceptor | proposer | | | [`Leader::on_nack`] | |
 //! | `Decided` | leader | learners that vote | | decision | [`Step::on_decided`] | `decided_is_chosen` |
 //! | `Entries` | node | learner | | decision | [`Step::on_entries`] | `decision_stands` |
@@ -55,7 +56,7 @@
 //! | `Chunk` | learner | learner | | snapshot | [`Learner::on_chunk`] | `same_state` |
 //! | `Fetch` | learner | learner | | | [`Step::on_fetch`] | |
 //! | `Heartbeat` | leader | all | | | [`Acceptor::on_heartbeat`] | `promise_kept` |
-//! | `Heard` | acceptor | leader | | promise | [`Reign::on_heard`] | |
+//! | `HeartbeatAck` | acceptor | leader | | promise | [`Leadership::on_heartbeat_ack`] | |
 //!
 //! [`Step::on_ask`]: node
 //! [`Step::on_decided`]: node
@@ -75,19 +76,19 @@
 //! - PromiseKept: [`Acceptor::on_prepare`] and [`Acceptor::on_accept`], saved before it is said.
 //!   `vote-below-promise`, `forget-promise`
 //! - OneValuePerBallot: [`Leader::prepare`] takes no ballot twice, and a
-//!   [`Proposal`](reign::Proposal) stays. `reuse-ballot`
+//!   [`Proposal`](leadership::Proposal) stays. `reuse-ballot`
 //! - VotesSafe, Agreement: [`Leader::on_promise`] adopts the highest vote of each slot.
 //!   `lowest-vote`, `ignore-votes`, `forget-votes`
-//! - DecidedIsChosen: [`Reign::on_accepted`], [`Acceptor::voted_in`], [`Reign::learn`].
+//! - DecidedIsChosen: [`Leadership::on_accepted`], [`Acceptor::voted_in`], [`Leadership::learn`].
 //!   `count-one-vote`, `any-vote-decides`, `lead-overruled`
 //! - DecisionStands: [`Learner::learn`], [`Learner::compact`]. `forget-log`
-//! - Validity: [`Reign::fill`]. `invent-command`
+//! - Validity: [`Leadership::fill`]. `invent-command`
 //! - SameState: [`Learner::learn`] goes by slots, and a [`Machine`] by nothing else.
 //!   `reverse-batch`
-//! - ExactlyOnce: [`Sessions::carry_out`]. `renumber`
-//! - Linearizable: [`Reign::on_read`], [`Reign::ready`], [`Acceptor::admits`] and the [`lease`].
-//!   `read-unconfirmed`, `read-too-soon`, `hold-off-nobody`, `forget-grant`, `count-from-receipt`,
-//!   `no-margin`
+//! - ExactlyOnce: [`Sessions::apply_operation`]. `renumber`
+//! - Linearizable: [`Leadership::on_read`], [`Leadership::ready`], [`Acceptor::admits`] and the
+//!   [`lease`]. `read-unconfirmed`, `read-too-soon`, `hold-off-nobody`, `forget-grant`,
+//!   `count-from-receipt`, `no-margin`
 //!
 //! # Where we differ from the papers
 //! - Votes go to the leader, which tells the learners: fewer messages than voting to all.
@@ -96,7 +97,7 @@
 //! - A node that is an acceptor and a learner drops a vote once it knows the slot to be decided,
 //!   and says in its promises up to which slot. A leader does not ask for those slots again.
 //! - A leader's first read needs no entry of its own ballot in the log: phase 1 tells it what may
-//!   have been chosen before, and all of that must be applied here first ([`Reign::barrier`]).
+//!   have been chosen before, and all of that must be applied here first ([`Leadership::barrier`]).
 //! - A leader that nobody answers prepares again, and is silent meanwhile: so a node that can reach
 //!   a quorum takes over from one that cannot, though it still hears it.
 //! - An acceptor that does not learn keeps its votes for ever: only who knows what was decided may
@@ -107,28 +108,28 @@ mod campaign;
 mod client;
 mod durable;
 pub mod leader;
+pub mod leadership;
 mod learner;
 pub mod lease;
 mod log;
 pub mod node;
 mod process;
-pub mod reign;
 mod session;
 mod snapshot;
 mod stale;
 
 pub use acceptor::Acceptor;
 pub use campaign::Campaign;
-pub use client::{Client, ClientState, How, Task};
+pub use client::{Client, ClientState, ReadMode, Task};
 pub use durable::{Change, Durable, Mark};
 pub use leader::{Leader, Phase};
+pub use leadership::{Leadership, Limits};
 pub use learner::{Applied, Learner, Progress};
 pub use lease::Clock;
 pub use log::{Entry, Log, Slot};
 pub use node::{Alarm, NodeState, Timer};
 pub use process::{Process, ProcessState};
-pub use reign::{Limits, Reign};
-pub use session::{Order, Outcome, Request, Sessions};
+pub use session::{Operation, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};
 
 use crate::backoff::Backoff;
@@ -136,7 +137,7 @@ use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
 use crate::quorum::{AcceptorSet, QuorumError, QuorumSystem};
 use crate::vote::Vote;
-use lease::{Beat, Terms};
+use lease::{HeartbeatId, LeaseTimes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -155,7 +156,7 @@ pub enum Message<C, R> {
         /// A command that only reads.
         query: C,
         /// How the leader makes sure.
-        how: How,
+        mode: ReadMode,
     },
     /// Leader to client: what became of it.
     Reply {
@@ -245,16 +246,16 @@ pub enum Message<C, R> {
         /// The ballot.
         ballot: Ballot,
         /// Which sign of life.
-        beat: Beat,
+        heartbeat: HeartbeatId,
         /// As in [`Message::Decided`].
         upto: Slot,
     },
     /// Acceptor to leader: heard, followed, and others held off from now on.
-    Heard {
+    HeartbeatAck {
         /// The ballot.
         ballot: Ballot,
         /// The sign of life that is answered.
-        beat: Beat,
+        heartbeat: HeartbeatId,
     },
 }
 
@@ -265,7 +266,7 @@ impl<C: fmt::Debug, R: fmt::Debug> fmt::Debug for Message<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Message::Request(request) => write!(f, "Request {request:?}"),
-            Message::Read { seq, query, how } => write!(f, "Read #{seq} {query:?} by {how:?}"),
+            Message::Read { seq, query, mode } => write!(f, "Read #{seq} {query:?} by {mode:?}"),
             Message::Reply { seq, outcome } => write!(f, "Reply #{seq} {outcome:?}"),
             Message::Prepare { ballot, from } => write!(f, "Prepare {ballot} from {from}"),
             Message::Promise {
@@ -292,10 +293,16 @@ impl<C: fmt::Debug, R: fmt::Debug> fmt::Debug for Message<C, R> {
             Message::Ask { from } => write!(f, "Ask {from}"),
             Message::Chunk(chunk) => write!(f, "Chunk {chunk:?}"),
             Message::Fetch { upto, offset } => write!(f, "Fetch {upto} {offset}"),
-            Message::Heartbeat { ballot, beat, upto } => {
-                write!(f, "Heartbeat {ballot} {beat:?} up to {upto}")
+            Message::Heartbeat {
+                ballot,
+                heartbeat,
+                upto,
+            } => {
+                write!(f, "Heartbeat {ballot} {heartbeat:?} up to {upto}")
             }
-            Message::Heard { ballot, beat } => write!(f, "Heard {ballot} {beat:?}"),
+            Message::HeartbeatAck { ballot, heartbeat } => {
+                write!(f, "HeartbeatAck {ballot} {heartbeat:?}")
+            }
         }
     }
 }
@@ -324,7 +331,7 @@ pub struct Cluster<M: Machine> {
     /// How long to wait for a leader, or for a quorum, before the next ballot.
     pub election: Backoff,
     /// How long leases last; none if there are none.
-    pub lease: Option<Terms>,
+    pub lease: Option<LeaseTimes>,
     /// After how many decided entries a snapshot takes their place; never if none.
     pub snapshot_every: Option<u64>,
 }
@@ -351,7 +358,7 @@ impl<M: Machine> Cluster<M> {
                 doublings_max: 3,
             },
             // Over before the first who waits for a leader stands for election.
-            lease: Some(Terms {
+            lease: Some(LeaseTimes {
                 duration: 120_000,
                 margin: 12_000,
             }),
@@ -360,30 +367,30 @@ impl<M: Machine> Cluster<M> {
     }
 
     /// The processes that are told what is decided: learners, and proposers.
-    fn told(&self) -> Vec<NodeId> {
-        let mut told = [self.learners.as_slice(), self.proposers.as_slice()].concat();
-        told.sort_unstable();
-        told.dedup();
-        told
+    fn decision_audience(&self) -> Vec<NodeId> {
+        let mut audience = [self.learners.as_slice(), self.proposers.as_slice()].concat();
+        audience.sort_unstable();
+        audience.dedup();
+        audience
     }
 
     /// Whether learners that vote are told what is chosen with the next proposal or the next sign
     /// of life, whichever comes first: where requests wait for company, so may news that nobody
     /// waits for. Without signs of life it might wait for ever.
-    fn tells_late(&self) -> bool {
+    fn defers_decided(&self) -> bool {
         self.limits.gathers && self.heartbeat.is_some()
     }
 
-    fn is_told(&self, node: NodeId) -> bool {
+    fn is_in_decision_audience(&self, node: NodeId) -> bool {
         self.learners.contains(&node) || self.proposers.contains(&node)
     }
 }
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! A machine that keeps a journal, and orders to it.
+    //! A machine that keeps a journal, and operations on it.
 
-    use super::{Entry, Machine, Order, Request, Sessions};
+    use super::{Entry, Machine, Operation, Request, Sessions};
     use crate::ballot::{Ballot, NodeId};
     use crate::quorum::{AcceptorSet, QuorumSystem};
     use crate::vote::Vote;
@@ -417,8 +424,8 @@ pub(crate) mod testing {
         }
     }
 
-    pub(crate) fn order(session: u64, seq: u64, command: char) -> Order<char> {
-        Order::Do {
+    pub(crate) fn operation(session: u64, seq: u64, command: char) -> Operation<char> {
+        Operation::Do {
             session,
             seq,
             acked: 0,
@@ -435,7 +442,7 @@ pub(crate) mod testing {
     pub(crate) fn request(command: char) -> Request<char> {
         Request {
             client: CLIENT,
-            order: order(0, seq(command), command),
+            operation: operation(0, seq(command), command),
         }
     }
 
@@ -466,7 +473,7 @@ pub(crate) mod testing {
     /// An empty journal, of which session 0 is open.
     pub(crate) fn journal() -> Sessions<Journal> {
         let mut sessions = Sessions::new(Journal::default(), 4);
-        sessions.carry_out(&Order::Open { seq: 0 });
+        sessions.apply_operation(&Operation::Open { seq: 0 });
         sessions
     }
 }

@@ -76,7 +76,7 @@ impl<M: Machine> NodeState<M> {
     pub fn is_leading(&self) -> bool {
         self.leader
             .as_ref()
-            .is_some_and(|leader| leader.reign().is_some())
+            .is_some_and(|leader| leader.leadership().is_some())
     }
 }
 
@@ -169,7 +169,7 @@ impl<'a, M: Machine> Step<'a, M> {
                 .proposers
                 .contains(&me)
                 .then(|| Leader::restart(ballot)),
-            learner: cluster.is_told(me).then_some(learner),
+            learner: cluster.is_in_decision_audience(me).then_some(learner),
             now,
         }
     }
@@ -191,7 +191,7 @@ impl<'a, M: Machine> Step<'a, M> {
     pub fn on_timer(mut self, timer: Timer) {
         match timer {
             Timer::Campaign => self.campaign(),
-            Timer::Heartbeat => self.beat(),
+            Timer::Heartbeat => self.on_heartbeat_timer(),
             Timer::Propose => self.fill(),
             Timer::Tick => self.tick(),
         }
@@ -209,7 +209,7 @@ impl<'a, M: Machine> Step<'a, M> {
     fn dispatch(&mut self, from: NodeId, message: MessageOf<M>) {
         match message {
             Message::Request(request) => self.on_request(request),
-            Message::Read { seq, query, how } => self.on_read(from, seq, query, how),
+            Message::Read { seq, query, mode } => self.on_read(from, seq, query, mode),
             Message::Prepare {
                 ballot,
                 from: start,
@@ -255,10 +255,16 @@ impl<'a, M: Machine> Step<'a, M> {
             Message::Ask { from: start } => self.on_ask(from, start),
             Message::Chunk(chunk) => self.on_chunk(from, chunk),
             Message::Fetch { upto, offset } => self.on_fetch(from, upto, offset),
-            Message::Heartbeat { ballot, beat, upto } => {
-                self.on_heartbeat(from, ballot, beat, upto);
+            Message::Heartbeat {
+                ballot,
+                heartbeat,
+                upto,
+            } => {
+                self.on_heartbeat(from, ballot, heartbeat, upto);
             }
-            Message::Heard { ballot, beat } => self.on_heard(from, ballot, beat),
+            Message::HeartbeatAck { ballot, heartbeat } => {
+                self.on_heartbeat_ack(from, ballot, heartbeat)
+            }
             // Only clients are told.
             Message::Reply { .. } => {}
         }
@@ -311,23 +317,23 @@ impl<'a, M: Machine> Step<'a, M> {
         let Some(learner) = self.state.learner.as_ref() else {
             return;
         };
-        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
+        let Some(leadership) = self.state.leader.as_mut().and_then(Leader::leadership_mut) else {
             return;
         };
-        if let Some(outcome) = learner.sessions.recall(&request.order) {
-            let (client, seq) = (request.client, request.order.seq());
+        if let Some(outcome) = learner.sessions.cached_reply(&request.operation) {
+            let (client, seq) = (request.client, request.operation.seq());
             return self.out.send(client, Message::Reply { seq, outcome });
         }
-        if learner.sessions.is_past(&request.order) {
+        if learner.sessions.is_past(&request.operation) {
             return;
         }
         let limits = &self.cluster.limits;
-        if !reign.on_request(request, limits) {
+        if !leadership.on_request(request, limits) {
             return;
         }
-        if !reign.gathers(limits) {
+        if !leadership.gathers(limits) {
             self.fill();
-        } else if reign.queue.len() == 1 && reign.open.is_empty() {
+        } else if leadership.queue.len() == 1 && leadership.open.is_empty() {
             self.out.set(Timer::Propose, Duration::ZERO..Duration::ZERO);
         }
     }
@@ -335,11 +341,11 @@ impl<'a, M: Machine> Step<'a, M> {
     /// Proposes what waits, as far as there is room. Only the first of the slots under way gives
     /// patience anew: a leader without a quorum must not be kept waiting by requests that come in.
     fn fill(&mut self) {
-        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
+        let Some(leadership) = self.state.leader.as_mut().and_then(Leader::leadership_mut) else {
             return;
         };
-        let was_idle = reign.open.is_empty();
-        let proposals = reign.fill(&self.cluster.limits);
+        let was_idle = leadership.open.is_empty();
+        let proposals = leadership.fill(&self.cluster.limits);
         if was_idle && !proposals.is_empty() {
             let patience = self.patience();
             self.out.set(Timer::Campaign, patience);
@@ -353,7 +359,7 @@ impl<'a, M: Machine> Step<'a, M> {
             return;
         };
         if !proposals.is_empty() {
-            self.tell_late();
+            self.flush_decided();
         }
         for (slot, value) in proposals {
             let vote = Vote { ballot, value };
@@ -387,14 +393,14 @@ impl<'a, M: Machine> Step<'a, M> {
         if leader.ballot != Some(ballot) {
             return;
         }
-        let Some(reign) = leader.reign_mut() else {
+        let Some(leadership) = leader.leadership_mut() else {
             return;
         };
-        let before = reign.chosen_below();
-        let Some(entry) = reign.on_accepted(from, slot, &self.cluster.quorums) else {
+        let before = leadership.chosen_below();
+        let Some(entry) = leadership.on_accepted(from, slot, &self.cluster.quorums) else {
             return;
         };
-        let upto = reign.chosen_below();
+        let upto = leadership.chosen_below();
         self.tell(ballot, slot, &entry, (upto > before).then_some(upto));
         self.learn(slot, entry);
         let patience = self.patience();

@@ -15,7 +15,7 @@ pub struct Request<C> {
     /// The process to answer.
     pub client: NodeId,
     /// What it wants.
-    pub order: Order<C>,
+    pub operation: Operation<C>,
 }
 
 impl<C> Request<C> {
@@ -25,7 +25,7 @@ impl<C> Request<C> {
 
 /// What a client may want done.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Order<C> {
+pub enum Operation<C> {
     /// A session, without which nothing is done. Asked for twice, there are two, of which the one
     /// that is not used expires.
     Open {
@@ -47,26 +47,26 @@ pub enum Order<C> {
     },
 }
 
-impl<C> Order<C> {
+impl<C> Operation<C> {
     /// The client's number for it.
     #[must_use]
     pub fn seq(&self) -> u64 {
         match self {
-            Order::Open { seq } | Order::Do { seq, .. } => *seq,
+            Operation::Open { seq } | Operation::Do { seq, .. } => *seq,
         }
     }
 }
 
 impl<C: fmt::Debug> fmt::Debug for Request<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.order {
-            Order::Open { seq } => write!(f, "{}#{seq} open", self.client),
-            Order::Do { seq, command, .. } => write!(f, "{}#{seq} {command:?}", self.client),
+        match &self.operation {
+            Operation::Open { seq } => write!(f, "{}#{seq} open", self.client),
+            Operation::Do { seq, command, .. } => write!(f, "{}#{seq} {command:?}", self.client),
         }
     }
 }
 
-/// What became of an order.
+/// What became of an operation.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Outcome<R> {
     /// The session is open.
@@ -105,15 +105,15 @@ pub struct Sessions<M: Machine> {
     open: BTreeMap<u64, Session<M::Reply>>,
     /// How many sessions were ever opened: the number of the next.
     opened: u64,
-    /// How many orders there were: the clock by which sessions expire, the same everywhere.
-    orders: u64,
+    /// How many operations there were: the clock by which sessions expire, the same everywhere.
+    operations: u64,
     capacity: u64,
 }
 
 /// What is remembered of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Session<R> {
-    /// When it was last used, counted in orders.
+    /// When it was last used, counted in operations.
     used: u64,
     /// No command below is remembered: the client has all those replies.
     acked: u64,
@@ -130,7 +130,7 @@ impl<M: Machine> Sessions<M> {
             machine,
             open: BTreeMap::new(),
             opened: 0,
-            orders: 0,
+            operations: 0,
             capacity: capacity.max(1),
         }
     }
@@ -141,36 +141,39 @@ impl<M: Machine> Sessions<M> {
         &self.machine
     }
 
-    /// What became of an order that was carried out before; `None` if it was not, or if its client
-    /// has the reply.
+    /// What became of an operation that was carried out before; `None` if it was not, or if its
+    /// client has the reply.
     #[must_use]
-    pub fn recall(&self, order: &Order<M::Command>) -> Option<Outcome<M::Reply>> {
-        let Order::Do { session, seq, .. } = order else {
+    pub fn cached_reply(&self, operation: &Operation<M::Command>) -> Option<Outcome<M::Reply>> {
+        let Operation::Do { session, seq, .. } = operation else {
             return None;
         };
         let reply = self.open.get(session)?.replies.get(*seq)?;
         Some(Outcome::Done(reply.clone()))
     }
 
-    /// Whether nothing is ever to be done for an order any more: its client has the reply.
+    /// Whether nothing is ever to be done for an operation any more: its client has the reply.
     #[must_use]
-    pub fn is_past(&self, order: &Order<M::Command>) -> bool {
-        let Order::Do { session, seq, .. } = order else {
+    pub fn is_past(&self, operation: &Operation<M::Command>) -> bool {
+        let Operation::Do { session, seq, .. } = operation else {
             return false;
         };
         let session = self.open.get(session);
         session.is_some_and(|session| *seq < session.acked)
     }
 
-    /// Carries out an order, unless that was done before, and says what became of it; `None` if
+    /// Carries out an operation, unless that was done before, and says what became of it; `None` if
     /// the client has the reply.
     ///
     /// `[Raft thesis §6.3]`
-    pub fn carry_out(&mut self, order: &Order<M::Command>) -> Option<Outcome<M::Reply>> {
-        self.orders = self.orders.saturating_add(1);
-        match order {
-            Order::Open { .. } => Some(self.open()),
-            Order::Do {
+    pub fn apply_operation(
+        &mut self,
+        operation: &Operation<M::Command>,
+    ) -> Option<Outcome<M::Reply>> {
+        self.operations = self.operations.saturating_add(1);
+        match operation {
+            Operation::Open { .. } => Some(self.open()),
+            Operation::Do {
                 session: id,
                 seq,
                 acked,
@@ -179,7 +182,7 @@ impl<M: Machine> Sessions<M> {
                 let Some(session) = self.open.get_mut(id) else {
                     return Some(Outcome::Expired);
                 };
-                session.used = self.orders;
+                session.used = self.operations;
                 session.acked = session.acked.max(*acked);
                 session.replies.forget_below(session.acked);
                 if *seq < session.acked {
@@ -209,7 +212,7 @@ impl<M: Machine> Sessions<M> {
         let session = self.opened;
         self.opened = self.opened.saturating_add(1);
         let fresh = Session {
-            used: self.orders,
+            used: self.operations,
             acked: 0,
             replies: Replies::new(),
         };
@@ -220,51 +223,51 @@ impl<M: Machine> Sessions<M> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Journal, order};
+    use super::super::testing::{Journal, operation};
     use super::*;
 
     fn sessions(capacity: u64) -> Sessions<Journal> {
         let mut sessions = Sessions::new(Journal::default(), capacity);
-        sessions.carry_out(&Order::Open { seq: 0 });
+        sessions.apply_operation(&Operation::Open { seq: 0 });
         sessions
     }
 
     #[test]
     fn a_repeated_command_is_applied_once_and_answered_alike() {
         let mut sessions = sessions(1);
-        let first = sessions.carry_out(&order(0, 1, 'x'));
+        let first = sessions.apply_operation(&operation(0, 1, 'x'));
         assert_eq!(first, Some(Outcome::Done("x".to_owned())));
         assert_eq!(
-            sessions.carry_out(&order(0, 2, 'y')),
+            sessions.apply_operation(&operation(0, 2, 'y')),
             Some(Outcome::Done("xy".to_owned()))
         );
-        assert_eq!(sessions.carry_out(&order(0, 1, 'x')), first);
-        assert_eq!(sessions.recall(&order(0, 1, 'x')), first);
+        assert_eq!(sessions.apply_operation(&operation(0, 1, 'x')), first);
+        assert_eq!(sessions.cached_reply(&operation(0, 1, 'x')), first);
         assert_eq!(sessions.machine().0, "xy");
     }
 
     #[test]
     fn commands_may_overtake_each_other() {
         let mut sessions = sessions(1);
-        sessions.carry_out(&order(0, 2, 'y'));
-        let reply = sessions.carry_out(&order(0, 1, 'x'));
+        sessions.apply_operation(&operation(0, 2, 'y'));
+        let reply = sessions.apply_operation(&operation(0, 1, 'x'));
         assert_eq!(reply, Some(Outcome::Done("yx".to_owned())));
     }
 
     #[test]
     fn what_the_client_acknowledged_is_forgotten_and_never_done_again() {
         let mut sessions = sessions(1);
-        sessions.carry_out(&order(0, 1, 'x'));
-        let later = Order::Do {
+        sessions.apply_operation(&operation(0, 1, 'x'));
+        let later = Operation::Do {
             session: 0,
             seq: 2,
             acked: 2,
             command: 'y',
         };
-        sessions.carry_out(&later);
-        assert!(sessions.is_past(&order(0, 1, 'x')));
-        assert_eq!(sessions.carry_out(&order(0, 1, 'x')), None);
-        assert_eq!(sessions.recall(&order(0, 1, 'x')), None);
+        sessions.apply_operation(&later);
+        assert!(sessions.is_past(&operation(0, 1, 'x')));
+        assert_eq!(sessions.apply_operation(&operation(0, 1, 'x')), None);
+        assert_eq!(sessions.cached_reply(&operation(0, 1, 'x')), None);
         assert_eq!(sessions.machine().0, "xy");
     }
 
@@ -273,14 +276,14 @@ mod tests {
         let mut sessions = sessions(1);
         let all = 1..=REPLIES_MAX as u64;
         assert!(all.clone().all(|seq| {
-            let reply = sessions.carry_out(&order(0, seq, 'x'));
+            let reply = sessions.apply_operation(&operation(0, seq, 'x'));
             matches!(reply, Some(Outcome::Done(_)))
         }));
-        let again = sessions.carry_out(&order(0, 1, 'x'));
+        let again = sessions.apply_operation(&operation(0, 1, 'x'));
         assert_eq!(again, Some(Outcome::Done("x".to_owned())), "it has all");
-        let more = sessions.carry_out(&order(0, all.end() + 1, 'x'));
+        let more = sessions.apply_operation(&operation(0, all.end() + 1, 'x'));
         assert!(matches!(more, Some(Outcome::Done(_))), "this is done still");
-        let then = sessions.carry_out(&order(0, all.end() + 2, 'x'));
+        let then = sessions.apply_operation(&operation(0, all.end() + 2, 'x'));
         assert_eq!(then, Some(Outcome::Expired));
     }
 
@@ -288,7 +291,7 @@ mod tests {
     fn an_unknown_session_is_told_so_and_nothing_is_done() {
         let mut sessions = sessions(1);
         assert_eq!(
-            sessions.carry_out(&order(7, 1, 'x')),
+            sessions.apply_operation(&operation(7, 1, 'x')),
             Some(Outcome::Expired)
         );
         assert_eq!(sessions.machine().0, "");
@@ -297,16 +300,16 @@ mod tests {
     #[test]
     fn the_session_unused_for_longest_expires_first() {
         let mut sessions = sessions(2);
-        sessions.carry_out(&Order::Open { seq: 0 });
-        sessions.carry_out(&order(0, 1, 'x'));
-        let third = sessions.carry_out(&Order::Open { seq: 0 });
+        sessions.apply_operation(&Operation::Open { seq: 0 });
+        sessions.apply_operation(&operation(0, 1, 'x'));
+        let third = sessions.apply_operation(&Operation::Open { seq: 0 });
         assert_eq!(third, Some(Outcome::Opened { session: 2 }));
         assert_eq!(
-            sessions.carry_out(&order(1, 1, 'y')),
+            sessions.apply_operation(&operation(1, 1, 'y')),
             Some(Outcome::Expired)
         );
         assert_eq!(
-            sessions.recall(&order(0, 1, 'x')),
+            sessions.cached_reply(&operation(0, 1, 'x')),
             Some(Outcome::Done("x".to_owned()))
         );
     }

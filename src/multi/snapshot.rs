@@ -162,13 +162,13 @@ impl Transfer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Journal, journal, order};
+    use super::super::testing::{Journal, journal, operation};
     use super::*;
 
     fn snapshot(upto: u64, letters: &str) -> Snapshot {
         let mut sessions = journal();
         for (seq, letter) in (1..).zip(letters.chars()) {
-            sessions.carry_out(&order(0, seq, letter));
+            sessions.apply_operation(&operation(0, seq, letter));
         }
         Snapshot::take(Slot(upto), &sessions).expect("a journal can be encoded")
     }

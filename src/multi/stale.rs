@@ -29,7 +29,7 @@ pub(super) fn is_possible<C, R>(message: &Message<C, R>, slots: u64) -> bool {
         | Message::Chunk(_)
         | Message::Fetch { .. }
         | Message::Heartbeat { .. }
-        | Message::Heard { .. } => true,
+        | Message::HeartbeatAck { .. } => true,
     }
 }
 
@@ -71,8 +71,7 @@ impl<M: Machine> NodeState<M> {
                 leader.is_none_or(|it| it.is_past_accepted(from, *ballot, *slot))
             }
             Message::Nack { promised, decided } => {
-                self.decided() >= *decided
-                    && leader.is_none_or(|leader| leader.ballot >= Some(*promised))
+                self.decided() >= *decided && leader.is_none_or(|it| it.ballot >= Some(*promised))
             }
             Message::Decided { upto, .. } => self.decided() >= *upto,
             Message::Entries { from, entries } => {
@@ -86,12 +85,13 @@ impl<M: Machine> NodeState<M> {
                     self.decided() >= *upto && leader.is_none_or(is_over)
                 }
             },
-            Message::Heard { ballot, beat } => leader.is_none_or(|it| match &it.phase {
-                _ if it.ballot != Some(*ballot) => it.ballot > Some(*ballot),
-                Phase::Leading(reign) => reign.has_heard(from, *beat),
-                Phase::Preparing(_) => false,
-                Phase::Following | Phase::Preempted { .. } => true,
-            }),
+            Message::HeartbeatAck { ballot, heartbeat } => {
+                leader.is_none_or(|it| match &it.phase {
+                    _ if it.ballot != Some(*ballot) => it.ballot > Some(*ballot),
+                    Phase::Leading(leadership) => leadership.has_ack(from, *heartbeat),
+                    phase => !matches!(phase, Phase::Preparing(_)),
+                })
+            }
             Message::Reply { .. } => true,
         }
     }

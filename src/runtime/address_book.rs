@@ -11,7 +11,7 @@ use std::ops::Range;
 const LEARNED_MAX: usize = 1 << 16;
 
 /// The address of each id: given for peers, learned for dynamic ids.
-pub(super) struct Book {
+pub(super) struct AddressBook {
     me: Id,
     peers: BTreeMap<Id, SocketAddr>,
     /// Ids whose address is learned from the datagrams that they send.
@@ -20,7 +20,7 @@ pub(super) struct Book {
     is_ipv6: bool,
 }
 
-impl Book {
+impl AddressBook {
     pub(super) fn new(
         me: Id,
         peers: BTreeMap<Id, SocketAddr>,
@@ -28,7 +28,7 @@ impl Book {
         is_ipv6: bool,
     ) -> Self {
         let peers = peers.into_iter();
-        Book {
+        AddressBook {
             me,
             peers: peers.map(|(id, at)| (id, as_seen(at, is_ipv6))).collect(),
             dynamic,
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn a_peer_sends_from_its_address_and_a_dynamic_id_from_anywhere() {
         let id = Id::from;
-        let mut book = Book::new(id(1), [(id(2), at(2))].into(), 10..20, false);
+        let mut book = AddressBook::new(id(1), [(id(2), at(2))].into(), 10..20, false);
         assert_eq!(book.check(id(1), at(1)), Err(Refusal::Forged));
         assert_eq!(book.check(id(2), at(2)), Ok(()));
         assert_eq!(book.check(id(2), at(3)), Err(Refusal::Forged));

@@ -8,7 +8,7 @@
 use super::codec::Lengths;
 use super::counters::Counters;
 use super::error::Error;
-use super::observer::{Event, Watch};
+use super::observer::{Event, StepObserver};
 use super::outbox::Outbox;
 use super::timer::{Schedule, draw};
 use crate::delta::Delta;
@@ -84,7 +84,7 @@ impl<A: Runnable> Core<A> {
     pub(super) fn start(
         setup: Setup<A>,
         now: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(Self, Vec<Change<A>>), Error> {
         let Setup {
             actor,
@@ -93,7 +93,7 @@ impl<A: Runnable> Core<A> {
             lengths,
             rng,
         } = setup;
-        watch.before(id, now, Event::Start(&saved));
+        step_observer.before(id, now, Event::Start(&saved));
         let mut out = Out::new();
         let state = actor.on_start(id, &saved, &mut out);
         let mut core = Core {
@@ -109,7 +109,7 @@ impl<A: Runnable> Core<A> {
             counters: Counters::default(),
             rng,
         };
-        core.execute(out, now, watch)?;
+        core.execute(out, now, step_observer)?;
         let changes = core.changes();
         Ok((core, changes))
     }
@@ -125,29 +125,29 @@ impl<A: Runnable> Core<A> {
         &mut self,
         now: Duration,
         messages: &mut Vec<(Id, A::Msg)>,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<Vec<Change<A>>, Error> {
         self.counters.batches += 1;
         let mut own = OWN_MAX;
-        self.talk(&mut own, now, watch)?;
+        self.run_own(&mut own, now, step_observer)?;
         self.counters.messages_received += messages.len() as u64;
         for (from, message) in messages.drain(..) {
-            self.on_message(from, message, now, watch)?;
-            self.talk(&mut own, now, watch)?;
+            self.on_message(from, message, now, step_observer)?;
+            self.run_own(&mut own, now, step_observer)?;
         }
         // A timer that is set again and due at once waits for the next batch.
         for _ in 0..self.timers.due(now) {
             if let Some(timer) = self.timers.pop_due(now) {
                 self.counters.timeouts += 1;
-                self.on_timeout(&timer, now, watch)?;
-                self.talk(&mut own, now, watch)?;
+                self.on_timeout(&timer, now, step_observer)?;
+                self.run_own(&mut own, now, step_observer)?;
             }
         }
         for _ in 0..self.choices.due(now) {
             if let Some((_, random)) = self.choices.pop_due(now) {
                 self.counters.choices += 1;
-                self.on_choice(&random, now, watch)?;
-                self.talk(&mut own, now, watch)?;
+                self.on_choice(&random, now, step_observer)?;
+                self.run_own(&mut own, now, step_observer)?;
             }
         }
         Ok(self.changes())
@@ -182,18 +182,18 @@ impl<A: Runnable> Core<A> {
     }
 
     /// Handles the messages of the actor to itself, but not more than are left to the batch.
-    fn talk(
+    fn run_own(
         &mut self,
         left: &mut usize,
         now: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(), Error> {
         while *left > 0
             && let Some(message) = self.inbox.pop_front()
         {
             *left -= 1;
             self.counters.own += 1;
-            self.on_message(self.id, message, now, watch)?;
+            self.on_message(self.id, message, now, step_observer)?;
         }
         Ok(())
     }
@@ -203,39 +203,39 @@ impl<A: Runnable> Core<A> {
         from: Id,
         message: A::Msg,
         now: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(), Error> {
-        watch.before(self.id, now, Event::Message(from.into(), &message));
+        step_observer.before(self.id, now, Event::Message(from.into(), &message));
         let mut out = Out::new();
         self.actor
             .on_msg(self.id, &mut self.state, from, message, &mut out);
-        self.execute(out, now, watch)
+        self.execute(out, now, step_observer)
     }
 
     fn on_timeout(
         &mut self,
         timer: &A::Timer,
         now: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(), Error> {
-        watch.before(self.id, now, Event::Timeout(timer));
+        step_observer.before(self.id, now, Event::Timeout(timer));
         let mut out = Out::new();
         self.actor
             .on_timeout(self.id, &mut self.state, timer, &mut out);
-        self.execute(out, now, watch)
+        self.execute(out, now, step_observer)
     }
 
     fn on_choice(
         &mut self,
         random: &A::Random,
         now: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(), Error> {
-        watch.before(self.id, now, Event::Choice(random));
+        step_observer.before(self.id, now, Event::Choice(random));
         let mut out = Out::new();
         self.actor
             .on_random(self.id, &mut self.state, random, &mut out);
-        self.execute(out, now, watch)
+        self.execute(out, now, step_observer)
     }
 
     /// Executes the commands of one step in their order. A step that sends before it saves is
@@ -244,9 +244,9 @@ impl<A: Runnable> Core<A> {
         &mut self,
         out: Out<A>,
         now: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(), Error> {
-        watch.after(self.id, &self.state, &out);
+        step_observer.after(self.id, &self.state, &out);
         if sends_before_it_saves(&out) {
             let node = self.id.into();
             return Err(Error::SendBeforeSave { node });

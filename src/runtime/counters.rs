@@ -84,7 +84,8 @@ counters! {
         saves_unchanged,
         /// Compactions: the log was written again because it had outgrown the state.
         compactions,
-        /// Bytes cut off the end of the log when the node started: see [`Cut`](super::Cut).
+        /// Bytes cut off the end of the log when the node started: see
+        /// [`TornTail`](super::TornTail).
         cut_bytes,
         ;
         /// Datagrams dropped on arrival, by reason.

@@ -1,6 +1,6 @@
 //! A simulated disk: writes that are not synced may be lost or torn when the node crashes.
 
-use super::medium::Medium;
+use super::file_system::FileSystem;
 use rand::Rng;
 use rand::rngs::SmallRng;
 use std::cell::RefCell;
@@ -223,7 +223,7 @@ impl Inner {
     }
 }
 
-impl Medium for Disk {
+impl FileSystem for Disk {
     fn path(&self, name: &str) -> PathBuf {
         PathBuf::from("disk").join(name)
     }

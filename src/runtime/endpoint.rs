@@ -1,6 +1,6 @@
 //! The network of a node: joins the socket with the address book, the codec and the faults.
 
-use super::address_book::Book;
+use super::address_book::AddressBook;
 use super::codec::{Codec, Frame, decode};
 use super::counters::{Counters, Refusal};
 use super::faults::Injector;
@@ -16,22 +16,27 @@ use std::time::Duration;
 pub(super) const BATCH_MAX: usize = 64;
 
 /// The sender and the receiver of a node's datagrams.
-pub(super) struct Link {
+pub(super) struct Endpoint {
     pub(super) socket: Socket,
     codec: Codec,
-    book: Book,
+    addresses: AddressBook,
     injector: Injector,
     /// The datagrams of a batch that are to be sent, by index, and their addresses.
     due: Vec<(usize, SocketAddr)>,
     counters: Counters,
 }
 
-impl Link {
-    pub(super) fn new(socket: Socket, codec: Codec, book: Book, injector: Injector) -> Self {
-        Link {
+impl Endpoint {
+    pub(super) fn new(
+        socket: Socket,
+        codec: Codec,
+        addresses: AddressBook,
+        injector: Injector,
+    ) -> Self {
+        Endpoint {
             socket,
             codec,
-            book,
+            addresses,
             injector,
             due: Vec::new(),
             counters: Counters::default(),
@@ -49,7 +54,7 @@ impl Link {
     pub(super) fn send(&mut self, now: Duration, frames: &mut [Frame]) {
         self.due.clear();
         for (index, frame) in frames.iter_mut().enumerate() {
-            let Some(address) = self.book.address(frame.to()) else {
+            let Some(address) = self.addresses.address(frame.to()) else {
                 self.counters.unaddressed += 1;
                 continue;
             };
@@ -81,7 +86,7 @@ impl Link {
             let Some((datagram, from)) = self.socket.receive() else {
                 return;
             };
-            let read = read(&self.codec, &mut self.book, datagram, from, messages);
+            let read = read(&self.codec, &mut self.addresses, datagram, from, messages);
             self.counters.count_received(read);
         }
     }
@@ -94,7 +99,7 @@ impl Link {
         messages: &mut Vec<(Id, M)>,
     ) {
         if let Some((datagram, from)) = self.socket.receive_within(wait) {
-            let read = read(&self.codec, &mut self.book, datagram, from, messages);
+            let read = read(&self.codec, &mut self.addresses, datagram, from, messages);
             self.counters.count_received(read);
         }
     }
@@ -102,7 +107,7 @@ impl Link {
 
 fn read<M: DeserializeOwned>(
     codec: &Codec,
-    book: &mut Book,
+    book: &mut AddressBook,
     datagram: &[u8],
     from: SocketAddr,
     messages: &mut Vec<(Id, M)>,
@@ -132,49 +137,57 @@ mod tests {
         (socket, address)
     }
 
-    fn link(me: usize, socket: UdpSocket, peers: &[(usize, SocketAddr)], faults: &str) -> Link {
+    fn endpoint(
+        me: usize,
+        socket: UdpSocket,
+        peers: &[(usize, SocketAddr)],
+        faults: &str,
+    ) -> Endpoint {
         let peers = peers.iter().map(|(id, at)| (Id::from(*id), *at)).collect();
         let v6 = socket.local_addr().unwrap().is_ipv6();
         let me = Id::from(me);
-        Link::new(
+        Endpoint::new(
             Socket::new(socket, 1 << 20).unwrap(),
             Codec::new(7, me, None),
-            Book::new(me, peers, 10..20, v6),
+            AddressBook::new(me, peers, 10..20, v6),
             Injector::new(faults.parse().unwrap(), SmallRng::seed_from_u64(1)),
         )
     }
 
     /// Sends a message alone in its datagram, at time zero.
-    fn send<M: Serialize>(link: &mut Link, to: usize, message: M) {
-        link.send(Duration::ZERO, &mut [Frame::of(to, &[message])]);
+    fn send<M: Serialize>(endpoint: &mut Endpoint, to: usize, message: M) {
+        endpoint.send(Duration::ZERO, &mut [Frame::of(to, &[message])]);
     }
 
     /// Creates two links that know each other.
-    fn pair(faults: &str) -> (Link, Link) {
+    fn pair(faults: &str) -> (Endpoint, Endpoint) {
         let (one, at_one) = socket("127.0.0.1:0");
         let (two, at_two) = socket("127.0.0.1:0");
         let peers = [(1, at_one), (2, at_two)];
-        (link(1, one, &peers, faults), link(2, two, &peers, ""))
+        (
+            endpoint(1, one, &peers, faults),
+            endpoint(2, two, &peers, ""),
+        )
     }
 
-    fn receive(link: &mut Link) -> Option<(usize, u32)> {
-        let messages = receive_within(link, WAIT);
+    fn receive(endpoint: &mut Endpoint) -> Option<(usize, u32)> {
+        let messages = receive_within(endpoint, WAIT);
         assert!(messages.len() <= 1, "{messages:?}");
         messages.into_iter().next()
     }
 
     /// Returns the first messages that arrive, or none if they are dropped or too late.
-    fn receive_within(link: &mut Link, wait: Duration) -> Vec<(usize, u32)> {
-        let (start, dropped) = (Instant::now(), link.counters().dropped);
+    fn receive_within(endpoint: &mut Endpoint, wait: Duration) -> Vec<(usize, u32)> {
+        let (start, dropped) = (Instant::now(), endpoint.counters().dropped);
         let mut messages = Vec::new();
-        while messages.is_empty() && link.counters().dropped == dropped {
+        while messages.is_empty() && endpoint.counters().dropped == dropped {
             let left = wait.saturating_sub(start.elapsed());
             if left.is_zero() {
                 break;
             }
-            link.wait(left, &mut messages);
-            if messages.is_empty() && link.counters().dropped == dropped {
-                link.drain(&mut messages);
+            endpoint.wait(left, &mut messages);
+            if messages.is_empty() && endpoint.counters().dropped == dropped {
+                endpoint.drain(&mut messages);
             }
         }
         let messages = messages.into_iter();
@@ -182,9 +195,9 @@ mod tests {
     }
 
     /// Receives all messages until no more arrive.
-    fn drain(link: &mut Link) -> Vec<u32> {
+    fn drain(endpoint: &mut Endpoint) -> Vec<u32> {
         let batches = std::iter::from_fn(|| {
-            let batch = receive_within(link, BRIEFLY);
+            let batch = receive_within(endpoint, BRIEFLY);
             (!batch.is_empty()).then_some(batch)
         });
         batches.flatten().map(|(_, message)| message).collect()
@@ -204,7 +217,7 @@ mod tests {
         let (one, at_one) = socket("127.0.0.1:0");
         let (two, at_two) = socket("127.0.0.1:0");
         let (three, _) = socket("127.0.0.1:0");
-        let mut one = link(1, one, &[(2, at_two)], "");
+        let mut one = endpoint(1, one, &[(2, at_two)], "");
         for claimed in [1, 2, 3] {
             // Sends from an address that is not node 2's, under the id that is claimed.
             let forged = Codec::new(7, Id::from(claimed), None).datagram(1, &[5_u32]);
@@ -213,7 +226,7 @@ mod tests {
         }
         let dropped = one.counters().dropped;
         assert_eq!((dropped.forged, dropped.stranger), (2, 1));
-        let mut two = link(2, two, &[(1, at_one)], "");
+        let mut two = endpoint(2, two, &[(1, at_one)], "");
         send(&mut two, 1, 5_u32);
         assert_eq!(receive(&mut one), Some((2, 5)));
         assert_eq!(one.counters().dropped.total(), 2 + 1);
@@ -222,12 +235,12 @@ mod tests {
     #[test]
     fn the_address_of_a_dynamic_id_is_learned_and_follows_it() {
         let (one, at_one) = socket("127.0.0.1:0");
-        let mut one = link(1, one, &[], "");
+        let mut one = endpoint(1, one, &[], "");
         send(&mut one, 10, 0_u32);
         assert_eq!(one.counters().unaddressed, 1, "not learned yet");
         for _ in 0..2 {
             let (socket, _) = socket("127.0.0.1:0");
-            let mut ten = link(10, socket, &[(1, at_one)], "");
+            let mut ten = endpoint(10, socket, &[(1, at_one)], "");
             send(&mut ten, 1, 5_u32);
             assert_eq!(receive(&mut one), Some((10, 5)));
             send(&mut one, 10, 6_u32);
@@ -239,9 +252,9 @@ mod tests {
     #[test]
     fn a_datagram_that_is_dropped_teaches_no_address() {
         let (one, at_one) = socket("127.0.0.1:0");
-        let mut one = link(1, one, &[], "");
+        let mut one = endpoint(1, one, &[], "");
         let (socket, _) = socket("127.0.0.1:0");
-        let mut ten = link(10, socket, &[(1, at_one)], "");
+        let mut ten = endpoint(10, socket, &[(1, at_one)], "");
         send(&mut ten, 1, "not a number");
         assert_eq!(receive(&mut one), None);
         assert_eq!(one.counters().dropped.total(), 1);
@@ -258,7 +271,7 @@ mod tests {
         let at_six = SocketAddr::from(([127, 0, 0, 1], six.local_addr().unwrap().port()));
         let (four, at_four) = socket("127.0.0.1:0");
         let peers = [(1, at_six), (2, at_four)];
-        let (mut six, mut four) = (link(1, six, &peers, ""), link(2, four, &peers, ""));
+        let (mut six, mut four) = (endpoint(1, six, &peers, ""), endpoint(2, four, &peers, ""));
         send(&mut four, 1, 5_u32);
         assert_eq!(receive(&mut six), Some((2, 5)));
         send(&mut six, 2, 6_u32);
@@ -271,8 +284,8 @@ mod tests {
         let (two, at_two) = socket("127.0.0.1:0");
         // No route leads from an IPv4 socket to an IPv6 address.
         let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9));
-        let mut one = link(1, one, &[(2, at_two), (3, six)], "");
-        let mut two = link(2, two, &[(1, at_one)], "");
+        let mut one = endpoint(1, one, &[(2, at_two), (3, six)], "");
+        let mut two = endpoint(2, two, &[(1, at_one)], "");
         // Node 4 has no address. Few datagrams are sent one by one, many with one system call.
         for to in [&[3, 4, 2][..], &[3, 2, 2, 3, 4, 2, 2, 2, 3]] {
             let before = one.counters();

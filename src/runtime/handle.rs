@@ -3,9 +3,9 @@
 use super::core::Runnable;
 use super::counters::Counters;
 use super::error::Error;
-use super::log::Cut;
+use super::log::TornTail;
 use super::node::{Node, NodeConfig};
-use super::observer::{Unwatched, Watch};
+use super::observer::{NoObserver, StepObserver};
 use super::stop::Stop;
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,7 +32,7 @@ impl Published {
 pub struct Handle {
     stop: Stop,
     counters: Published,
-    cut: Option<Cut>,
+    torn_tail: Option<TornTail>,
     thread: JoinHandle<Result<Counters, Error>>,
 }
 
@@ -54,18 +54,18 @@ where
     A::Random: Send,
     A::Storage: Send,
 {
-    spawn_watched(actor, config, Unwatched, observer)
+    spawn_observed(actor, config, NoObserver, observer)
 }
 
-/// Starts and runs a node like [`spawn`], with the observer of [`Node::start_watched`].
+/// Starts and runs a node like [`spawn`], with the observer of [`Node::start_observed`].
 ///
 /// # Errors
 ///
 /// The errors of [`spawn`].
-pub fn spawn_watched<A, W>(
+pub fn spawn_observed<A, W>(
     actor: A,
     config: NodeConfig,
-    watch: W,
+    step_observer: W,
     mut observer: impl FnMut(&A::State) + Send + 'static,
 ) -> Result<Handle, Error>
 where
@@ -75,13 +75,13 @@ where
     A::State: Send + Sync,
     A::Random: Send,
     A::Storage: Send,
-    W: Watch<A> + Send + 'static,
+    W: StepObserver<A> + Send + 'static,
 {
     let name = format!("node-{}", usize::from(config.id));
-    let node = Node::start_watched(actor, config, watch)?;
+    let node = Node::start_observed(actor, config, step_observer)?;
     let (stop, counters) = (Stop::new(), Published::default());
     let (stopped, counted) = (stop.clone(), counters.clone());
-    let cut = node.cut().cloned();
+    let torn_tail = node.torn_tail().cloned();
     let publish = move |counters: &Counters| counted.set(counters);
     let thread = thread::Builder::new()
         .name(name)
@@ -90,7 +90,7 @@ where
     Ok(Handle {
         stop,
         counters,
-        cut,
+        torn_tail,
         thread,
     })
 }
@@ -107,9 +107,10 @@ impl Handle {
         self.counters.clone()
     }
 
-    /// Returns the torn record that was cut off the log when the node started: see [`Node::cut`].
-    pub fn cut(&self) -> Option<&Cut> {
-        self.cut.as_ref()
+    /// Returns the torn record that was cut off the log when the node started: see
+    /// [`Node::torn_tail`].
+    pub fn torn_tail(&self) -> Option<&TornTail> {
+        self.torn_tail.as_ref()
     }
 
     /// Returns whether the node has ended, stopped or by an error.

@@ -13,16 +13,16 @@
 //!
 //! A record is written only when the one before it is synced. So if a record is not intact, and no
 //! intact record follows, the node was killed before a message could follow from that record: it is
-//! cut off and reported ([`Cut`]). If an intact record follows, or if the header or the snapshot is
-//! not intact, the file was damaged, and the node must not start: a node that forgets a save may
-//! contradict messages that it has sent. (A last record that was damaged *after* its sync looks
-//! like a torn one. No log can tell them apart.)
+//! cut off and reported ([`TornTail`]). If an intact record follows, or if the header or the
+//! snapshot is not intact, the file was damaged, and the node must not start: a node that forgets a
+//! save may contradict messages that it has sent. (A last record that was damaged *after* its sync
+//! looks like a torn one. No log can tell them apart.)
 
 pub(super) mod format;
 
 use super::counters::Counters;
 use super::error::Error;
-use super::medium::Medium;
+use super::file_system::FileSystem;
 use crate::delta::Delta;
 use format::{FileId, HEADER, RECORD};
 use serde::Serialize;
@@ -72,7 +72,7 @@ impl Default for Sizes {
 /// A torn record that was cut off the end of a log, because its save was never completed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Cut {
+pub struct TornTail {
     /// The file.
     pub path: PathBuf,
     /// The offset of the record in the file, in bytes.
@@ -81,9 +81,9 @@ pub struct Cut {
     pub bytes: u64,
 }
 
-impl fmt::Display for Cut {
+impl fmt::Display for TornTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cut {
+        let TornTail {
             path,
             offset,
             bytes,
@@ -101,12 +101,12 @@ pub(super) struct Recovered<S> {
     /// The last save.
     pub(super) state: Option<S>,
     /// The torn record.
-    pub(super) cut: Option<Cut>,
+    pub(super) torn_tail: Option<TornTail>,
 }
 
 /// The log of one node, open for changes.
 pub(super) struct Log<M> {
-    medium: M,
+    files: M,
     sizes: Sizes,
     file: FileId,
     /// The seed of the records' checksums.
@@ -123,16 +123,16 @@ pub(super) struct Log<M> {
     counters: Counters,
 }
 
-impl<M: Medium> Log<M> {
+impl<M: FileSystem> Log<M> {
     /// Opens the log, and reads the last save. There is none only if there never was a log.
     pub(super) fn open<S: Delta>(
-        medium: M,
+        files: M,
         sizes: Sizes,
         cluster: u64,
         node: Id,
     ) -> Result<(Self, Recovered<S>), Error> {
         let mut log = Log {
-            medium,
+            files,
             sizes,
             file: FileId {
                 cluster,
@@ -148,19 +148,22 @@ impl<M: Medium> Log<M> {
             counters: Counters::default(),
         };
         // The names may not be durable yet, if a predecessor was killed.
-        let synced = log.medium.sync_names();
+        let synced = log.files.sync_names();
         synced.map_err(|source| log.refused("", "sync", source))?;
-        let names = log.medium.names();
+        let names = log.files.names();
         let names = names.map_err(|source| log.refused("", "list", source))?;
         let last = names.iter().filter_map(|name| generation(name)).max();
         let recovered = match last {
             Some(last) => log.read(last)?,
             None => Recovered {
                 state: None,
-                cut: None,
+                torn_tail: None,
             },
         };
-        log.counters.cut_bytes = recovered.cut.as_ref().map_or(0, |cut| cut.bytes);
+        log.counters.cut_bytes = recovered
+            .torn_tail
+            .as_ref()
+            .map_or(0, |torn_tail| torn_tail.bytes);
         // The content may not be durable either, and a torn record must go. So a new file begins.
         log.file.generation = last.map_or(0, |last| last + 1);
         log.begin(recovered.state.as_ref())?;
@@ -180,7 +183,7 @@ impl<M: Medium> Log<M> {
         let end = self.end + self.buffer.len() as u64;
         let written = self.make_room(end).and_then(|()| {
             let buffer = &self.buffer;
-            self.medium.write(self.end, buffer)
+            self.files.write(self.end, buffer)
         });
         written.map_err(|source| self.refused(&name(self.file.generation), "write", source))?;
         self.end = end;
@@ -190,7 +193,7 @@ impl<M: Medium> Log<M> {
     /// Makes all records durable: the next [`Log::open`] reads them, even if the machine loses
     /// power.
     pub(super) fn sync(&mut self) -> Result<(), Error> {
-        let synced = self.medium.sync();
+        let synced = self.files.sync();
         synced.map_err(|source| self.refused(&name(self.file.generation), "sync", source))
     }
 
@@ -230,15 +233,15 @@ impl<M: Medium> Log<M> {
     }
 
     fn write_file(&mut self, header: &[u8; HEADER], name: &str) -> io::Result<()> {
-        self.medium.create(TEMPORARY)?;
-        self.medium.write(0, header)?;
-        self.medium.write(HEADER as u64, &self.buffer)?;
+        self.files.create(TEMPORARY)?;
+        self.files.write(0, header)?;
+        self.files.write(HEADER as u64, &self.buffer)?;
         self.end = self.snapshot;
         self.zeros = self.snapshot;
         self.make_room(self.end + 1)?;
-        self.medium.sync()?;
-        self.medium.rename(TEMPORARY, name)?;
-        self.medium.sync_names()
+        self.files.sync()?;
+        self.files.rename(TEMPORARY, name)?;
+        self.files.sync_names()
     }
 
     /// Writes zeros where the next records will be, at least up to `end`.
@@ -246,7 +249,7 @@ impl<M: Medium> Log<M> {
         if end > self.zeros {
             let room = end.clamp(ROOM_MIN.min(self.sizes.room), self.sizes.room);
             let zeros = vec![0; (end - self.zeros + room) as usize];
-            self.medium.write(self.zeros, &zeros)?;
+            self.files.write(self.zeros, &zeros)?;
             self.zeros += zeros.len() as u64;
         }
         Ok(())
@@ -258,7 +261,7 @@ impl<M: Medium> Log<M> {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.extend([0; RECORD]);
         let unencodable = |source| Error::Unencodable {
-            path: self.medium.path(&name(self.file.generation)),
+            path: self.files.path(&name(self.file.generation)),
             source,
         };
         let buffer = postcard::to_extend(changes, buffer).map_err(unencodable)?;
@@ -271,17 +274,17 @@ impl<M: Medium> Log<M> {
 
     fn read<S: Delta>(&self, generation: u64) -> Result<Recovered<S>, Error> {
         let name = name(generation);
-        let content = self.medium.read(&name);
+        let content = self.files.read(&name);
         let content = content.map_err(|source| self.refused(&name, "read", source))?;
-        let path = self.medium.path(&name);
+        let path = self.files.path(&name);
         let file = FileId {
             generation,
             ..self.file
         };
         match format::read(&content, &file) {
-            Ok((state, cut)) => Ok(Recovered {
+            Ok((state, torn_tail)) => Ok(Recovered {
                 state,
-                cut: cut.map(|(offset, bytes)| Cut {
+                torn_tail: torn_tail.map(|(offset, bytes)| TornTail {
                     path,
                     offset: offset as u64,
                     bytes: bytes as u64,
@@ -296,13 +299,13 @@ impl<M: Medium> Log<M> {
     }
 
     fn remove(&mut self, name: &str) -> Result<(), Error> {
-        let removed = self.medium.remove(name);
+        let removed = self.files.remove(name);
         removed.map_err(|source| self.refused(name, "remove", source))
     }
 
     fn refused(&self, name: &str, action: &'static str, source: io::Error) -> Error {
         Error::File {
-            path: self.medium.path(name),
+            path: self.files.path(name),
             action,
             source,
         }

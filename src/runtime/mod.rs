@@ -17,7 +17,7 @@
 //! - **No amnesia.** A node starts from exactly its last save, or it does not start. Only a
 //!   directory without a log is a fresh start; a log that is damaged, in use, or of another node is
 //!   an [`Error`]. Only a record that the node was writing when it was killed, and from which no
-//!   message had followed, is cut off ([`Cut`]).
+//!   message had followed, is cut off ([`TornTail`]).
 //! - **A failed save stops the node.** It is never repeated, and nothing of its batch is sent.
 //! - **Bad input changes nothing.** A datagram that is malformed, from a stranger or for another
 //!   node is counted and dropped, without an answer. With a [`Key`], so is a datagram from a sender
@@ -101,11 +101,11 @@ mod disk;
 mod endpoint;
 mod error;
 mod faults;
+mod file_system;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
 mod log;
-mod medium;
 mod metrics;
 mod node;
 mod observer;
@@ -122,10 +122,10 @@ pub use codec::{Key, MAX_DATAGRAM};
 pub use counters::{Counters, Dropped};
 pub use error::{Damage, Error};
 pub use faults::{Faults, FaultsError};
-pub use handle::{Handle, Published, spawn, spawn_watched};
-pub use log::Cut;
+pub use handle::{Handle, Published, spawn, spawn_observed};
+pub use log::TornTail;
 pub use metrics::{prometheus, serve_metrics};
 pub use node::{Node, NodeConfig, run_together};
-pub use observer::{Event, EventOf, Unwatched, Watch};
+pub use observer::{Event, EventOf, NoObserver, StepObserver};
 pub use recorder::{Recorded, RecordedEvent, Recorder};
 pub use stop::Stop;

@@ -1,15 +1,15 @@
 //! A node: the event loop that connects an actor and its log to a socket.
 
-use super::address_book::Book;
+use super::address_book::AddressBook;
 use super::codec::{Codec, Frame, Key, LIMIT_MIN, Lengths, MAX_DATAGRAM};
 use super::core::{Runnable, Setup, rng_of};
 use super::counters::Counters;
-use super::endpoint::Link;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::faults::{Faults, Injector};
-use super::log::{Cut, Log, Recovered, Sizes};
-use super::medium::Directory;
-use super::observer::{Unwatched, Watch};
+use super::file_system::Directory;
+use super::log::{Log, Recovered, Sizes, TornTail};
+use super::observer::{NoObserver, StepObserver};
 use super::persistent::{Persistent, Saves};
 use super::socket::{LONGEST_WAIT, Socket, wait_for_any};
 use super::stop::Stop;
@@ -95,7 +95,7 @@ impl NodeConfig {
     fn open_log<A: Runnable>(&self) -> Result<(Saves<Directory>, Recovered<A::Storage>), Error> {
         let nothing = Recovered {
             state: None,
-            cut: None,
+            torn_tail: None,
         };
         match &self.storage {
             Some(path) => {
@@ -110,11 +110,11 @@ impl NodeConfig {
 }
 
 /// An actor that has been started on a socket.
-pub struct Node<A: Runnable, W: Watch<A> = Unwatched> {
+pub struct Node<A: Runnable, W: StepObserver<A> = NoObserver> {
     actor: Persistent<A, Directory>,
-    link: Link,
-    cut: Option<Cut>,
-    watch: W,
+    endpoint: Endpoint,
+    torn_tail: Option<TornTail>,
+    step_observer: W,
     spin: Duration,
     /// The moment at which the actor's time is zero.
     start: Instant,
@@ -133,17 +133,21 @@ impl<A: Runnable> Node<A> {
     /// unreadable; [`Error::Socket`] if the socket is unusable; [`Error::DatagramMax`] if
     /// `datagram_max` is too small or too large; and the errors of [`run`](Node::run).
     pub fn start(actor: A, config: NodeConfig) -> Result<Self, Error> {
-        Self::start_watched(actor, config, Unwatched)
+        Self::start_observed(actor, config, NoObserver)
     }
 }
 
-impl<A: Runnable, W: Watch<A>> Node<A, W> {
+impl<A: Runnable, W: StepObserver<A>> Node<A, W> {
     /// Starts a node like [`Node::start`], with an observer, who also sees the first step.
     ///
     /// # Errors
     ///
     /// The errors of [`Node::start`].
-    pub fn start_watched(actor: A, config: NodeConfig, mut watch: W) -> Result<Self, Error> {
+    pub fn start_observed(
+        actor: A,
+        config: NodeConfig,
+        mut step_observer: W,
+    ) -> Result<Self, Error> {
         let id = config.id;
         let (given, limits) = (config.datagram_max, LIMIT_MIN..=MAX_DATAGRAM);
         if !limits.contains(&given) {
@@ -158,9 +162,9 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             ..codec.lengths(given)
         };
         let socket = Socket::new(config.socket, config.receive_buffer);
-        let book = Book::new(id, config.peers, config.dynamic, is_ipv6);
+        let book = AddressBook::new(id, config.peers, config.dynamic, is_ipv6);
         let injector = Injector::new(config.faults, SmallRng::from_rng(&mut rng));
-        let link = Link::new(socket.map_err(Error::Socket)?, codec, book, injector);
+        let endpoint = Endpoint::new(socket.map_err(Error::Socket)?, codec, book, injector);
         let setup = Setup {
             actor,
             id,
@@ -169,10 +173,10 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             rng,
         };
         let mut node = Node {
-            actor: Persistent::start(setup, saves, Duration::ZERO, &mut watch)?,
-            link,
-            cut: recovered.cut,
-            watch,
+            actor: Persistent::start(setup, saves, Duration::ZERO, &mut step_observer)?,
+            endpoint,
+            torn_tail: recovered.torn_tail,
+            step_observer,
             spin: config.spin,
             start: Instant::now(),
             id,
@@ -185,8 +189,8 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
 
     /// Returns the torn record that was cut off the log when the node started. Its save was not
     /// complete when the node was killed, so no message had followed from it.
-    pub fn cut(&self) -> Option<&Cut> {
-        self.cut.as_ref()
+    pub fn torn_tail(&self) -> Option<&TornTail> {
+        self.torn_tail.as_ref()
     }
 
     /// Runs the actor until about 10 ms after `stop` is set. Then the node loses everything but its
@@ -229,18 +233,19 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
 
     /// Adds up the counts of the node's parts.
     fn counters(&self) -> Counters {
-        Counters::sum([&self.actor.counters(), &self.link.counters()])
+        Counters::sum([&self.actor.counters(), &self.endpoint.counters()])
     }
 
     /// Handles all events as one batch. Returns whether there were any.
     fn handle(&mut self, observer: &mut impl FnMut(&A::State)) -> Result<bool, Error> {
         let now = self.start.elapsed();
-        self.link.send_delayed(now);
+        self.endpoint.send_delayed(now);
         let is_due = self.actor.next().is_some_and(|next| next <= now);
         if self.messages.is_empty() && !is_due {
             return Ok(false);
         }
-        self.actor.step(now, &mut self.messages, &mut self.watch)?;
+        self.actor
+            .step(now, &mut self.messages, &mut self.step_observer)?;
         self.commit()?;
         observer(self.actor.state());
         Ok(true)
@@ -248,7 +253,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
 
     /// Returns the time until which the node only has to receive.
     fn next(&self, now: Duration) -> Duration {
-        let next = [self.actor.next(), self.link.next_delayed()];
+        let next = [self.actor.next(), self.endpoint.next_delayed()];
         let next = next.into_iter().flatten().min();
         next.unwrap_or(now + 2 * LONGEST_WAIT)
     }
@@ -263,22 +268,22 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
             now = self.start.elapsed();
         }
         if now < until && self.messages.is_empty() {
-            self.link.wait(until - now, &mut self.messages);
+            self.endpoint.wait(until - now, &mut self.messages);
         }
         self.drain();
     }
 
     fn drain(&mut self) {
-        self.link.drain(&mut self.messages);
+        self.endpoint.drain(&mut self.messages);
     }
 
     /// Makes a batch durable, and sends its messages.
     fn commit(&mut self) -> Result<(), Error> {
-        self.actor.release(&mut self.watch)?;
+        self.actor.release(&mut self.step_observer)?;
         self.actor.take(&mut self.frames);
         if !self.frames.is_empty() {
             let now = self.start.elapsed();
-            self.link.send(now, &mut self.frames);
+            self.endpoint.send(now, &mut self.frames);
             for frame in self.frames.drain(..) {
                 self.actor.recycle(frame.into_datagram());
             }
@@ -297,7 +302,7 @@ impl<A: Runnable, W: Watch<A>> Node<A, W> {
 /// # Errors
 ///
 /// The errors of [`Node::run`].
-pub fn run_together<A: Runnable, W: Watch<A>>(
+pub fn run_together<A: Runnable, W: StepObserver<A>>(
     mut nodes: Vec<Node<A, W>>,
     stop: &Stop,
     mut observer: impl FnMut(Id, &A::State),
@@ -316,7 +321,7 @@ pub fn run_together<A: Runnable, W: Watch<A>>(
             wait = wait.min(node.next(now).saturating_sub(now));
         }
         if !is_busy && !wait.is_zero() {
-            wait_for_any(nodes.iter().map(|node| &node.link.socket), wait);
+            wait_for_any(nodes.iter().map(|node| &node.endpoint.socket), wait);
         }
     }
     Ok(nodes.iter().map(Node::counters).collect())

@@ -33,8 +33,9 @@ pub type EventOf<'a, A> = Event<
 ///
 /// Until a step is durable a crash may undo it: a decision, for example, if it rests on a vote that
 /// is lost. So an observer that acts on the state of a node, or judges it, must use
-/// [`durable`](Watch::durable). A closure that takes an id and a state observes the durable states.
-pub trait Watch<A: Actor> {
+/// [`durable`](StepObserver::durable). A closure that takes an id and a state observes the durable
+/// states.
+pub trait StepObserver<A: Actor> {
     /// Observes an event that is about to be handled. The driver determines from when the time
     /// counts.
     fn before(&mut self, node: Id, now: Duration, event: EventOf<'_, A>) {
@@ -61,11 +62,11 @@ pub trait Watch<A: Actor> {
 
 /// An observer that observes nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Unwatched;
+pub struct NoObserver;
 
-impl<A: Actor> Watch<A> for Unwatched {}
+impl<A: Actor> StepObserver<A> for NoObserver {}
 
-impl<A: Actor, F: FnMut(Id, &A::State)> Watch<A> for F {
+impl<A: Actor, F: FnMut(Id, &A::State)> StepObserver<A> for F {
     fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
         self(node, state);
         Ok(())
@@ -73,21 +74,21 @@ impl<A: Actor, F: FnMut(Id, &A::State)> Watch<A> for F {
 }
 
 /// An optional observer: `None` observes nothing.
-impl<A: Actor, W: Watch<A>> Watch<A> for Option<W> {
+impl<A: Actor, W: StepObserver<A>> StepObserver<A> for Option<W> {
     fn before(&mut self, node: Id, now: Duration, event: EventOf<'_, A>) {
-        if let Some(watch) = self {
-            watch.before(node, now, event);
+        if let Some(step_observer) = self {
+            step_observer.before(node, now, event);
         }
     }
 
     fn after(&mut self, node: Id, state: &A::State, commands: &Out<A>) {
-        if let Some(watch) = self {
-            watch.after(node, state, commands);
+        if let Some(step_observer) = self {
+            step_observer.after(node, state, commands);
         }
     }
 
     fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
         self.as_mut()
-            .map_or(Ok(()), |watch| watch.durable(node, state))
+            .map_or(Ok(()), |step_observer| step_observer.durable(node, state))
     }
 }

@@ -7,9 +7,9 @@ use super::codec::Frame;
 use super::core::{Change, Core, Runnable, Setup};
 use super::counters::Counters;
 use super::error::Error;
+use super::file_system::FileSystem;
 use super::log::Log;
-use super::medium::Medium;
-use super::observer::Watch;
+use super::observer::StepObserver;
 use stateright::actor::Id;
 use std::time::Duration;
 
@@ -34,16 +34,16 @@ pub(super) struct Persistent<A: Runnable, M> {
     is_released: bool,
 }
 
-impl<A: Runnable, M: Medium> Persistent<A, M> {
+impl<A: Runnable, M: FileSystem> Persistent<A, M> {
     /// Starts an actor. Its first step is the first batch.
     pub(super) fn start(
         setup: Setup<A>,
         saves: Saves<M>,
         now: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<Self, Error> {
         let id = setup.id;
-        let (core, changes) = Core::start(setup, now, watch)?;
+        let (core, changes) = Core::start(setup, now, step_observer)?;
         Ok(Persistent {
             id,
             core,
@@ -59,10 +59,10 @@ impl<A: Runnable, M: Medium> Persistent<A, M> {
         &mut self,
         now: Duration,
         messages: &mut Vec<(Id, A::Msg)>,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(), Error> {
         self.is_released = false;
-        self.changes = self.core.step(now, messages, watch)?;
+        self.changes = self.core.step(now, messages, step_observer)?;
         Ok(())
     }
 
@@ -87,14 +87,17 @@ impl<A: Runnable, M: Medium> Persistent<A, M> {
 
     /// Makes the save of the last batch durable, and releases its messages. After an error the
     /// actor must not be used any more.
-    pub(super) fn release(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
+    pub(super) fn release(
+        &mut self,
+        step_observer: &mut impl StepObserver<A>,
+    ) -> Result<(), Error> {
         if self.write()?
             && let Saves::Log(log) = &mut self.saves
         {
             log.sync()?;
             self.is_unsynced = false;
         }
-        watch.durable(self.id, self.core.state())?;
+        step_observer.durable(self.id, self.core.state())?;
         self.is_released = true;
         Ok(())
     }
@@ -157,7 +160,7 @@ mod tests {
     use super::super::core::rng_of;
     use super::super::disk::{Crash, Disk};
     use super::super::log::Sizes;
-    use super::super::observer::Unwatched;
+    use super::super::observer::NoObserver;
     use super::*;
     use stateright::actor::{Actor, Out};
     use std::borrow::Cow;
@@ -203,8 +206,8 @@ mod tests {
             rng: rng_of(1, Id::from(ME)),
         };
         let saves = Saves::Log(Box::new(log));
-        let mut actor = Persistent::start(setup, saves, NOW, &mut Unwatched).unwrap();
-        actor.release(&mut Unwatched).unwrap();
+        let mut actor = Persistent::start(setup, saves, NOW, &mut NoObserver).unwrap();
+        actor.release(&mut NoObserver).unwrap();
         actor
     }
 
@@ -222,13 +225,13 @@ mod tests {
         for number in 1..10 {
             let mut actor = start(&disk);
             let mut messages = vec![(Id::from(2), number)];
-            actor.step(NOW, &mut messages, &mut Unwatched).unwrap();
+            actor.step(NOW, &mut messages, &mut NoObserver).unwrap();
             assert!(taken(&mut actor).is_empty());
             assert!(actor.write().unwrap(), "a record was written");
             assert!(actor.write().unwrap(), "and not once more");
             assert!(taken(&mut actor).is_empty());
             if number % 2 == 0 {
-                actor.release(&mut Unwatched).unwrap();
+                actor.release(&mut NoObserver).unwrap();
                 assert_eq!(taken(&mut actor), [number]);
             }
             disk.crash(Crash::Lost, &mut rng);
@@ -244,9 +247,9 @@ mod tests {
             let disk = Disk::default();
             let mut actor = start(&disk);
             let mut messages = vec![(Id::from(2), 5)];
-            actor.step(NOW, &mut messages, &mut Unwatched).unwrap();
+            actor.step(NOW, &mut messages, &mut NoObserver).unwrap();
             disk.fail_at(operation);
-            assert!(actor.release(&mut Unwatched).is_err());
+            assert!(actor.release(&mut NoObserver).is_err());
             assert!(taken(&mut actor).is_empty());
         }
     }

@@ -15,7 +15,7 @@
 
 use super::clock;
 use super::error::Error;
-use super::observer::{Event, EventOf, Watch};
+use super::observer::{Event, EventOf, StepObserver};
 use crate::delta::Delta;
 use serde::{Deserialize, Serialize};
 use stateright::actor::{Actor, Command, Id, Out};
@@ -111,7 +111,7 @@ impl<S> Recorder<S> {
     }
 }
 
-impl<A, S> Watch<A> for Recorder<S>
+impl<A, S> StepObserver<A> for Recorder<S>
 where
     A: Actor<Msg: Serialize, Timer: Serialize, Random: Serialize, Storage = S>,
     S: Delta + Clone,

@@ -4,7 +4,7 @@ use stateright::actor::{Command as Wish, Id, Out};
 use std::borrow::Cow;
 use synod::kv::Reply;
 use synod::machine::Machine;
-use synod::multi::{Alarm, Durable, Message, NodeState, Order, Outcome};
+use synod::multi::{Alarm, Durable, Message, NodeState, Operation, Outcome};
 
 /// A rule that a node breaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +36,7 @@ fn forget_grant(node: &mut NodeState<Store>) {
 
 impl Broken {
     /// What the process is told instead; nothing if it was answered here.
-    fn mishear(
+    fn alter_input(
         &self,
         state: &mut Cow<ProcessState<Store>>,
         from: Id,
@@ -53,7 +53,7 @@ impl Broken {
                     return None;
                 }
                 (Rule::ApplyAgain, Message::Request(request)) => {
-                    if let Order::Do { seq, .. } = &mut request.order {
+                    if let Operation::Do { seq, .. } = &mut request.operation {
                         *seq += SHIFT * node.decided().0;
                     }
                 }
@@ -90,7 +90,7 @@ impl Actor for Broken {
         message: Self::Msg,
         out: &mut Out<Self>,
     ) {
-        let Some(message) = self.mishear(state, from, message, out) else {
+        let Some(message) = self.alter_input(state, from, message, out) else {
             return;
         };
         let mut inner = Out::new();
@@ -177,7 +177,7 @@ fn what_is_rare_in_earnest_happens_here() {
     for (what, least) in [
         ("operations", 2000),
         ("of unknown outcome", 1),
-        ("reigns", 120),
+        ("leaderships", 120),
         ("snapshots fetched", 60),
     ] {
         assert!(notes[what] >= least, "{what}: {notes:?}");

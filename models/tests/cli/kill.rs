@@ -14,7 +14,7 @@ use synod::backoff::Backoff;
 use synod::ballot::NodeId;
 use synod::kv;
 use synod::multi::{Client, Outcome, Process, ProcessState, Task};
-use synod::runtime::{Key, NodeConfig, spawn_watched};
+use synod::runtime::{Key, NodeConfig, spawn_observed};
 
 const NODES: usize = 3;
 const CLIENTS: u32 = 4;
@@ -82,7 +82,7 @@ impl Peers {
                 .filter(|replies| replies.len() == count)
                 .map(|replies| sender.send(replies.clone()));
         };
-        let handle = spawn_watched(Process::Client(client), config, watch, |_| {});
+        let handle = spawn_observed(Process::Client(client), config, watch, |_| {});
         let handle = handle.expect("a client starts");
         let replies = told.recv_timeout(PATIENCE).expect("all is answered");
         handle.stop();

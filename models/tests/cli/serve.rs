@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use synod::delta::Delta;
 use synod::kv;
-use synod::multi::{Change, Client, How, Outcome, Process, Slot, Snapshot, Task};
-use synod::runtime::{NodeConfig, spawn, spawn_watched};
+use synod::multi::{Change, Client, Outcome, Process, ReadMode, Slot, Snapshot, Task};
+use synod::runtime::{NodeConfig, spawn, spawn_observed};
 use tempfile::TempDir;
 
 /// How long anything may take on a machine that is busy with other things.
@@ -474,7 +474,7 @@ fn a_client_whose_session_is_unknown_is_told_so() {
     let tasks = tasks.map(|command| Task::Do(command.expect("short")));
     let told = told(&store, tasks.to_vec(), Some(999));
     assert_eq!(told, [Outcome::Expired], "and it stops");
-    let get = Task::Read(kv::Command::get("colour").expect("short"), How::Index);
+    let get = Task::Read(kv::Command::get("colour").expect("short"), ReadMode::Index);
     let red = Outcome::Done(kv::Reply::Was(Some("red".into())));
     assert_eq!(
         self::told(&store, vec![get], None),
@@ -508,7 +508,7 @@ fn told(
             .filter(|it| !it.is_empty())
             .map(|it| sender.send(it));
     };
-    let handle = spawn_watched(Process::Client(client), config, watch, |_| {}).expect("starts");
+    let handle = spawn_observed(Process::Client(client), config, watch, |_| {}).expect("starts");
     let told = replies.recv_timeout(PATIENCE).expect("an answer");
     std::thread::sleep(Duration::from_millis(50));
     handle.stop();

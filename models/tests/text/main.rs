@@ -38,7 +38,7 @@ const MULTI: [&str; 15] = [
     "acceptor",
     "campaign",
     "leader",
-    "reign",
+    "leadership",
     "learner",
     "lease",
     "log",

@@ -148,7 +148,7 @@ fn every_message_has_its_row_handler_and_theorem() {
         ("basic", &["acceptor", "proposer", "learner", "client"][..]),
         (
             "multi",
-            &["acceptor", "leader", "reign", "learner", "client"],
+            &["acceptor", "leader", "leadership", "learner", "client"],
         ),
         ("fast", &["acceptor", "coordinator", "learner", "client"]),
     ] {

@@ -122,7 +122,7 @@ fn every_handler_of_a_role_is_in_the_proofs() {
         ("basic", "Learner"),
         ("multi", "Acceptor"),
         ("multi", "Leader"),
-        ("multi", "Reign"),
+        ("multi", "Leadership"),
         ("multi", "Learner"),
         ("fast", "Acceptor"),
         ("fast", "Coordinator"),
@@ -139,7 +139,7 @@ fn every_handler_of_a_role_is_in_the_proofs() {
             // What is past is a claim about messages, which the checker verifies; the others hand
             // out a part of the state.
             let is_claim = handler.starts_with("is_past");
-            let hands_out = ["reign", "entry"].contains(&handler.as_str());
+            let hands_out = ["leadership", "entry"].contains(&handler.as_str());
             let handler = format!("{role}::{handler}");
             assert!(
                 is_claim || hands_out || is_handler(protocol, &handler),

@@ -27,7 +27,7 @@ let sessions =
       (fun (it : Session.session) -> (it.used, (it.acked, it.replies)))
       (number ** number ** table reply) in
   map (fun (machine, (coq_open, (opened, (orders, capacity)))) ->
-      { Session.machine; coq_open; opened; orders; capacity })
+      { Session.machine; coq_open; opened; operations; capacity })
     (fun (it : Session.sessions) ->
       (it.machine, (it.coq_open, (it.opened, (it.orders, it.capacity)))))
     (many number ** table session ** number ** number ** number)
@@ -81,11 +81,11 @@ let transfer =
 (* ---- roles ---- *)
 
 let vote = ballot ** entry
-let beat = number ** number
+let heartbeat_id = number ** number
 
 let grant =
   map (fun (holder, until) -> { Lease.holder; until })
-    (fun (it : Lease.grant) -> (it.holder, it.until))
+    (fun (it : Lease.lease_grant) -> (it.holder, it.until))
     (number ** number)
 
 let acceptor =
@@ -93,7 +93,7 @@ let acceptor =
       { Acceptor.promised; votes; base; lease_granted })
     (fun (it : Acceptor.acceptor) ->
       (it.promised, (it.votes, (it.base, it.lease_granted))))
-    (option ballot ** table vote ** number ** option grant)
+    (option ballot ** table vote ** number ** option lease_grant)
 
 let campaign =
   map (fun (from, (promises, (votes, decided))) -> { Leader.from; promises; votes; decided })
@@ -101,8 +101,8 @@ let campaign =
     (number ** number ** table vote ** number)
 
 let proposal =
-  map (fun (proposed, voters) -> { Reign.proposed; voters })
-    (fun (it : Reign.proposal) -> (it.proposed, it.voters))
+  map (fun (proposed, voters) -> { Leadership.proposed; voters })
+    (fun (it : Leadership.proposal) -> (it.proposed, it.voters))
     (entry ** number)
 
 (* Each request with its bytes, and the bytes of all. *)
@@ -114,17 +114,19 @@ let queue =
   map (fun (sized, _) -> List.map fst sized) with_sizes (many (request ** number) ** number)
 
 let waiting =
-  map (fun (client, (seq, (query, (index, round)))) -> { Reign.client; seq; query; index; round })
-    (fun (it : Reign.waiting) -> (it.client, (it.seq, (it.query, (it.index, it.round)))))
+  map (fun (client, (seq, (query, (index, round)))) ->
+    { Leadership.client; seq; query; index; round })
+    (fun (it : Leadership.waiting) -> (it.client, (it.seq, (it.query, (it.index, it.round)))))
     (number ** number ** command ** number ** number)
 
-let reign =
-  map (fun (barrier, (next, (coq_open, (queue, (last_beat, (heard, (reads, last_told))))))) ->
-      { Reign.barrier; next; coq_open; queue; last_beat; heard; reads; last_told })
-    (fun (it : Reign.reign) ->
+let leadership =
+  map (fun (barrier, (next, (coq_open, (queue, (last_heartbeat,
+    (acks, (reads, last_announced))))))) ->
+      { Leadership.barrier; next; coq_open; queue; last_heartbeat; acks; reads; last_announced })
+    (fun (it : Leadership.leadership) ->
       (it.barrier, (it.next, (it.coq_open, (it.queue,
-        (it.last_beat, (it.heard, (it.reads, it.last_told))))))))
-    (number ** number ** table proposal ** queue ** beat ** table beat ** many waiting
+        (it.last_heartbeat, (it.acks, (it.reads, it.last_announced))))))))
+    (number ** number ** table proposal ** queue ** beat ** table heartbeat_id ** many waiting
       ** option number)
 
 let leader =
@@ -133,7 +135,7 @@ let leader =
       [ constant "Following" Leader.Following;
         variant "Preparing" campaign (fun it -> Leader.Preparing it)
           (function Preparing it -> Some it | _ -> None);
-        variant "Leading" reign (fun it -> Leader.Leading it)
+        variant "Leading" leadership (fun it -> Leader.Leading it)
           (function Leading it -> Some it | _ -> None);
         variant "Preempted" ballot (fun by -> Leader.Preempted by)
           (function Preempted by -> Some by | _ -> None) ] in
@@ -198,13 +200,13 @@ let message =
       variant "Heartbeat" (ballot ** beat ** number)
         (fun (b, (beat, upto)) -> P.Heartbeat (b, beat, upto))
         (function Heartbeat (b, beat, upto) -> Some (b, (beat, upto)) | _ -> None);
-      variant "Heard" (ballot ** beat) (fun (b, beat) -> P.Heard (b, beat))
-        (function Heard (b, beat) -> Some (b, beat) | _ -> None) ]
+      variant "HeartbeatAck" (ballot ** beat) (fun (b, beat) -> P.HeartbeatAck (b, beat))
+        (function HeartbeatAck (b, beat) -> Some (b, beat) | _ -> None) ]
 
 let timer =
   let of_a_node =
     enum
-      [ constant "Campaign" Node.Campaign; constant "Heartbeat" Node.Beat;
+      [ constant "Campaign" Node.Campaign; constant "Heartbeat" Node.HeartbeatTimer;
         constant "Propose" Node.Propose; constant "Tick" Node.Tick ] in
   enum [ variant "Node" of_a_node Fun.id Option.some ]
 
@@ -212,24 +214,24 @@ let timer =
 
 let limits =
   map
-    (fun (round_max, (slots, (beats_max, (window,
+    (fun (round_max, (slots, (heartbeats_max, (window,
         (gathers, (batch_max, (bytes_max, queue_max))))))) ->
-      { P.round_max; slots; beats_max; window; gathers; batch_max; bytes_max; queue_max })
+      { P.round_max; slots; heartbeats_max; window; gathers; batch_max; bytes_max; queue_max })
     (fun (it : P.limits) ->
-      (it.round_max, (it.slots, (it.beats_max, (it.window,
+      (it.round_max, (it.slots, (it.heartbeats_max, (it.window,
         (it.gathers, (it.batch_max, (it.bytes_max, it.queue_max))))))))
     (number ** number ** number ** number ** bool ** number ** number ** number)
 
 let terms =
   map (fun (duration, margin) -> { Lease.duration; margin })
-    (fun (it : Lease.terms) -> (it.duration, it.margin))
+    (fun (it : Lease.lease_times) -> (it.duration, it.margin))
     (number ** number)
 
 let cluster t : P.cluster =
   let quorums, (proposers, (learners, initial)) =
     (quorum_system ** many number ** many number ** sessions).read t in
   let limit, (nacks, (heartbeat, (election, (lease, snapshot_every)))) =
-    (limits ** bool ** option range ** backoff ** option terms ** option number).read t in
+    (limits ** bool ** option range ** backoff ** option lease_times ** option number).read t in
   { quorums = classic quorums; proposers; learners; initial; limit; nacks; heartbeat; election;
     lease; snapshot_every; program_of = Postcard.program;
     encoding_of = { encode = Postcard.encode; decode = Postcard.decode; checksum;

@@ -40,9 +40,9 @@ let bytes_of_command = function
   | N0 -> 1
   | command -> 1 + List.length (character (before command))
 
-let bytes_of_request' (client, order) =
+let bytes_of_request' (client, operation) =
   bytes_of_varint client + 1
-  + match (order : Session.order) with
+  + match (operation : Session.operation) with
     | Open seq -> bytes_of_varint seq
     | Do (session, seq, acked, command) ->
         bytes_of_varint session + bytes_of_varint seq + bytes_of_varint acked
@@ -123,7 +123,7 @@ let decode_all bytes : Session.sessions =
   let orders = varint () in
   let capacity = varint () in
   if !rest <> [] then raise Not_a_machine;
-  { machine; coq_open; opened; orders; capacity }
+  { machine; coq_open; opened; operations; capacity }
 
 let decode = remembered (fun bytes ->
   match decode_all bytes with s -> Some s | exception Not_a_machine -> None)

@@ -1,11 +1,11 @@
 //! The representative of a state: one image for all that differ by a permutation only.
 
+use super::commute::LastStep;
 use super::draft::Draft;
-use super::notes::Notes;
 use super::numbered::Setting;
 use super::seen::Fingerprint;
 use super::table::fingerprint;
-use super::wake::Wake;
+use super::thread_cache::ThreadCache;
 use super::words::CELLS;
 
 /// Replaces states by their representatives.
@@ -29,97 +29,99 @@ impl<'a> Canon<'a> {
     }
 
     /// Returns the fingerprint of a state's representative.
-    pub(super) fn print(&mut self, words: &[u32], notes: &mut Notes<'_>) -> Fingerprint {
+    pub(super) fn print(&mut self, words: &[u32], cache: &mut ThreadCache<'_>) -> Fingerprint {
         let mut draft = Draft::new(self.setting.actors);
-        draft.restart(words, notes);
-        self.represent(&mut draft, notes);
+        draft.restart(words, cache);
+        self.canonicalize(&mut draft, cache);
         fingerprint(&draft.words)
     }
 
-    /// Replaces a state by its representative: the least of those images that sort the marks.
+    /// Replaces a state by its representative: the least of those images that sort the signatures.
     /// Returns the number of images that the state has, itself included.
-    pub(super) fn represent(&mut self, draft: &mut Draft, notes: &mut Notes<'_>) -> u32 {
+    pub(super) fn canonicalize(&mut self, draft: &mut Draft, cache: &mut ThreadCache<'_>) -> u32 {
         let symmetry = &self.setting.symmetry;
         if symmetry.order() == 1 {
             return 1;
         }
-        let sorting = symmetry.sort(&mut draft.marks);
+        let sorting = symmetry.sort(&mut draft.signatures);
         if sorting > 0 {
-            self.permute(&draft.words, sorting, notes);
+            self.permute(&draft.words, sorting, cache);
             std::mem::swap(&mut draft.words, &mut self.image);
-            self.turn(&mut draft.wakes, sorting, notes);
+            self.turn(&mut draft.last_steps, sorting, cache);
         }
-        // Ids with equal marks are mostly alike in everything, which swapping neighbours shows.
-        // Only if some are not must all their orders be compared.
-        let twins = symmetry.twins(&draft.marks);
-        let mut swaps = twins.swaps();
-        let ways = if swaps.all(|swap| self.is_fixed_by(&draft.words, swap, notes)) {
-            twins.orders
+        // Ids with equal signatures are mostly alike in everything, which swapping neighbours
+        // shows. Only if some are not must all their orders be compared.
+        let ties = symmetry.ties(&draft.signatures);
+        let mut swaps = ties.swaps();
+        let ways = if swaps.all(|swap| self.is_fixed_by(&draft.words, swap, cache)) {
+            ties.orders
         } else {
-            self.least(draft, notes)
+            self.least(draft, cache)
         };
         // As many permutations lead to the representative as leave it alone.
         (symmetry.order() / ways) as u32
     }
 
-    /// Replaces a state by the least of its images that keep the marks in order. Returns the number
-    /// of permutations that lead to it.
-    fn least(&mut self, draft: &mut Draft, notes: &mut Notes<'_>) -> usize {
+    /// Replaces a state by the least of its images that keep the signatures in order. Returns the
+    /// number of permutations that lead to it.
+    fn least(&mut self, draft: &mut Draft, cache: &mut ThreadCache<'_>) -> usize {
         let setting = self.setting;
         self.best.clear();
         let (mut ways, mut chosen) = (0, 0);
-        setting.symmetry.candidates(&draft.marks, &mut |place| {
-            self.permute(&draft.words, place, notes);
-            if self.best.is_empty() || self.image < self.best {
-                std::mem::swap(&mut self.image, &mut self.best);
-                (ways, chosen) = (1, place);
-            } else if self.image == self.best {
-                ways += 1;
-            }
-        });
+        setting
+            .symmetry
+            .candidates(&draft.signatures, &mut |place| {
+                self.permute(&draft.words, place, cache);
+                if self.best.is_empty() || self.image < self.best {
+                    std::mem::swap(&mut self.image, &mut self.best);
+                    (ways, chosen) = (1, place);
+                } else if self.image == self.best {
+                    ways += 1;
+                }
+            });
         std::mem::swap(&mut draft.words, &mut self.best);
-        self.turn(&mut draft.wakes, chosen, notes);
+        self.turn(&mut draft.last_steps, chosen, cache);
         ways
     }
 
     /// Permutes the last steps along with their state.
-    fn turn(&mut self, wakes: &mut Vec<u32>, place: usize, notes: &mut Notes<'_>) {
+    fn turn(&mut self, last_steps: &mut Vec<u32>, place: usize, cache: &mut ThreadCache<'_>) {
         let (by, actors) = (&self.setting.group[place], self.setting.actors);
         self.turned.clear();
-        self.turned.resize(wakes.len(), Wake::NONE.word());
-        for (actor, wake) in Wake::read(wakes).enumerate() {
-            if !wake.is_last() {
+        self.turned.resize(last_steps.len(), LastStep::NONE.word());
+        for (actor, last) in LastStep::read(last_steps).enumerate() {
+            if !last.is_last() {
                 continue;
             }
             let to = usize::from(by.apply(actor.into()));
-            let said = |it| notes.saying_image(it, place);
-            self.turned[to] = wake.image(by, actors, said).word();
+            let said = |it| cache.saying_image(it, place);
+            self.turned[to] = last.image(by, actors, said).word();
         }
-        std::mem::swap(wakes, &mut self.turned);
+        std::mem::swap(last_steps, &mut self.turned);
     }
 
     /// Makes the image of a state under the permutation at `place` in the group.
-    fn permute(&mut self, words: &[u32], place: usize, notes: &mut Notes<'_>) {
+    fn permute(&mut self, words: &[u32], place: usize, cache: &mut ThreadCache<'_>) {
         let by = &self.setting.group[place];
         self.image.clear();
         self.image.extend_from_slice(words);
         if place == 0 {
             return;
         }
-        self.image[0] = notes.record_image(words[0], place);
+        self.image[0] = cache.history_image(words[0], place);
         for (actor, cell) in words[CELLS..].iter().enumerate() {
             let to = usize::from(by.apply(actor.into()));
-            self.image[CELLS + to] = notes.cell_image(*cell, place);
+            self.image[CELLS + to] = cache.cell_image(*cell, place);
         }
     }
 
     /// Returns whether the permutation at `place` leaves a state as it is.
-    fn is_fixed_by(&self, words: &[u32], place: usize, notes: &mut Notes<'_>) -> bool {
+    fn is_fixed_by(&self, words: &[u32], place: usize, cache: &mut ThreadCache<'_>) -> bool {
         let by = &self.setting.group[place];
         let mut cells = words[CELLS..].iter().enumerate();
         cells.all(|(actor, cell)| {
             let to = usize::from(by.apply(actor.into()));
-            notes.cell_image(*cell, place) == words[CELLS + to]
-        }) && notes.record_image(words[0], place) == words[0]
+            cache.cell_image(*cell, place) == words[CELLS + to]
+        }) && cache.history_image(words[0], place) == words[0]
     }
 }

@@ -1,11 +1,11 @@
 //! A state in the making: the result of a step, before the search knows whether it is new.
 
 use super::ahead::{Ahead, flag};
-use super::menu::{Effect, Sent};
-use super::notes::Notes;
-use super::symmetry::Marks;
+use super::commute::LastStep;
+use super::successors::{Effect, Sent};
+use super::symmetry::Signatures;
 use super::table::{Index, NONE};
-use super::wake::Wake;
+use super::thread_cache::ThreadCache;
 use super::words::CELLS;
 
 /// A state in the making.
@@ -13,11 +13,11 @@ pub(super) struct Draft {
     actors: usize,
     pub(super) words: Vec<u32>,
     /// The steps that can be the last before the state, by actor, as words.
-    pub(super) wakes: Vec<u32>,
-    pub(super) marks: Marks,
-    /// Flags of the actors in whose inboxes messages may be moot.
-    moot: u64,
-    /// Whether moot messages were dropped on the way to the state.
+    pub(super) last_steps: Vec<u32>,
+    pub(super) signatures: Signatures,
+    /// Flags of the actors in whose inboxes messages may be irrelevant.
+    irrelevant: u64,
+    /// Whether irrelevant messages were dropped on the way to the state.
     has_cleared: bool,
 }
 
@@ -27,35 +27,35 @@ impl Draft {
         Self {
             actors,
             words: Vec::with_capacity(actors + CELLS),
-            wakes: Vec::with_capacity(actors),
-            marks: Marks::default(),
-            moot: 0,
+            last_steps: Vec::with_capacity(actors),
+            signatures: Signatures::default(),
+            irrelevant: 0,
             has_cleared: false,
         }
     }
 
     /// Replaces the draft by a state before which no last step is known.
-    pub(super) fn restart(&mut self, words: &[u32], notes: &mut Notes<'_>) {
+    pub(super) fn restart(&mut self, words: &[u32], cache: &mut ThreadCache<'_>) {
         self.words.clear();
         self.words.extend_from_slice(words);
-        self.marks = notes.record_marks(words[0]);
+        self.signatures = cache.history_signatures(words[0]);
         for cell in &words[CELLS..] {
-            self.marks = self.marks.plus(notes.facts(*cell).marks);
+            self.signatures = self.signatures.plus(cache.facts(*cell).signatures);
         }
         self.forget_lasts();
     }
 
     /// Forgets which steps can be the last.
     pub(super) fn forget_lasts(&mut self) {
-        self.wakes.clear();
-        self.wakes.resize(self.actors, Wake::NONE.word());
+        self.last_steps.clear();
+        self.last_steps.resize(self.actors, LastStep::NONE.word());
     }
 
     /// Adds a step that leads to the draft to those that can be the last.
     pub(super) fn add_last(&mut self, ahead: &Ahead<'_, '_>) {
         let (from, actor, effect) = (ahead.from, ahead.actor, ahead.effect);
-        let is_fragile = ahead.outlook.moot & flag(true, actor) != 0;
-        // A burst that counts only for what its last step says would not count after a step by
+        let is_fragile = ahead.outlook.irrelevant & flag(true, actor) != 0;
+        // A fused step that counts only for what its last step says would not count after a step by
         // which nobody listens to that any more.
         let is_for_news = effect.is_loop && effect.cell != from[CELLS + actor];
         let said = if self.has_cleared || is_for_news {
@@ -63,36 +63,44 @@ impl Draft {
         } else {
             effect.says
         };
-        self.wakes[actor] = Wake::of(actor, is_fragile, said, from, &self.words).word();
+        self.last_steps[actor] = LastStep::of(actor, is_fragile, said, from, &self.words).word();
     }
 
     /// Replaces the draft by the state that a step leads to, except for its tally and its last
     /// steps. If the observer `forgets`, what no longer matters to it is dropped.
-    pub(super) fn apply(&mut self, ahead: &Ahead<'_, '_>, forgets: bool, notes: &mut Notes<'_>) {
+    pub(super) fn apply(
+        &mut self,
+        ahead: &Ahead<'_, '_>,
+        forgets: bool,
+        cache: &mut ThreadCache<'_>,
+    ) {
         let (from, actor, effect) = (ahead.from, ahead.actor, ahead.effect);
         self.words.clear();
         self.words.extend_from_slice(from);
         let before = std::mem::replace(&mut self.words[CELLS + actor], effect.cell);
-        let [less, more] = [before, effect.cell].map(|cell| notes.facts(cell).marks);
-        self.marks = ahead.outlook.marks.minus(less).plus(more);
+        let [less, more] = [before, effect.cell].map(|cell| cache.facts(cell).signatures);
+        self.signatures = ahead.outlook.signatures.minus(less).plus(more);
         self.has_cleared = false;
-        self.moot = ahead.moot();
-        for sent in ahead.menu.sent(effect) {
-            self.deliver(*sent, notes);
+        self.irrelevant = ahead.irrelevant();
+        for sent in ahead.successors.sent(effect) {
+            self.deliver(*sent, cache);
         }
         if effect.change != NONE {
-            let record = notes.observe(self.words[0], effect.change);
-            self.replace_record(record, notes);
+            let history_id = cache.observe(self.words[0], effect.change);
+            self.replace_history(history_id, cache);
         }
         if forgets {
-            let memory = &ahead.outlook.memory;
-            if effect.shows && (self.words[0] != from[0] || effect.memory != memory[actor]) {
-                let (record, cells) = (self.words[0], &self.words[CELLS..]);
-                let record = notes.forget(record, memory, actor, effect.memory, cells);
-                self.replace_record(record, notes);
+            let forget_input = &ahead.outlook.forget_input;
+            if effect.is_visible
+                && (self.words[0] != from[0] || effect.forget_input != forget_input[actor])
+            {
+                let (history_id, cells) = (self.words[0], &self.words[CELLS..]);
+                let history_id =
+                    cache.forget(history_id, forget_input, actor, effect.forget_input, cells);
+                self.replace_history(history_id, cache);
             }
-            if self.moot != 0 {
-                self.clear(from, notes);
+            if self.irrelevant != 0 {
+                self.clear(from, cache);
             }
         }
     }
@@ -101,47 +109,47 @@ impl Draft {
     pub(super) fn is_still(&self, from: &[u32], actor: usize, effect: &Effect) -> bool {
         let at = CELLS + actor;
         if !effect.is_loop {
-            // Messages that became moot may undo all that a step does.
-            return (effect.cell == from[at] || self.moot != 0) && self.words == from;
+            // Messages that became irrelevant may undo all that a step does.
+            return (effect.cell == from[at] || self.irrelevant != 0) && self.words == from;
         }
         let mut words = self.words.iter().zip(from).enumerate();
         self.words[at] == effect.cell && words.all(|(word, (new, old))| word == at || new == old)
     }
 
     /// Puts a message into its receiver's inbox.
-    fn deliver(&mut self, sent: Sent, notes: &mut Notes<'_>) {
+    fn deliver(&mut self, sent: Sent, cache: &mut ThreadCache<'_>) {
         let to = sent.to as usize;
         let cell = self.words[CELLS + to];
-        let after = notes.arrival(cell, sent);
+        let after = cache.arrival(cell, sent);
         if after != cell {
-            let facts = notes.message(sent.message);
+            let facts = cache.message(sent.message);
             self.words[CELLS + to] = after;
-            self.marks = self.marks.plus(facts.marks);
-            self.moot |= flag(facts.may_be_moot, to);
+            self.signatures = self.signatures.plus(facts.signatures);
+            self.irrelevant |= flag(facts.may_be_irrelevant, to);
         }
     }
 
-    fn replace_record(&mut self, record: Index, notes: &mut Notes<'_>) {
-        let before = std::mem::replace(&mut self.words[0], record);
-        if before != record {
-            let [less, more] = [before, record].map(|it| notes.record_marks(it));
-            self.marks = self.marks.minus(less).plus(more);
+    fn replace_history(&mut self, history_id: Index, cache: &mut ThreadCache<'_>) {
+        let before = std::mem::replace(&mut self.words[0], history_id);
+        if before != history_id {
+            let [less, more] = [before, history_id].map(|it| cache.history_signatures(it));
+            self.signatures = self.signatures.minus(less).plus(more);
         }
     }
 
-    /// Drops messages that are moot.
-    fn clear(&mut self, from: &[u32], notes: &mut Notes<'_>) {
-        let record = self.words[0];
+    /// Drops messages that are irrelevant.
+    fn clear(&mut self, from: &[u32], cache: &mut ThreadCache<'_>) {
+        let history_id = self.words[0];
         for at in CELLS..self.words.len() {
             let cell = self.words[at];
-            let may_be_moot = self.moot & flag(true, at - CELLS) != 0;
-            if !may_be_moot || (record == from[0] && cell == from[at]) {
+            let may_be_irrelevant = self.irrelevant & flag(true, at - CELLS) != 0;
+            if !may_be_irrelevant || (history_id == from[0] && cell == from[at]) {
                 continue;
             }
-            let after = notes.clear(cell, record);
+            let after = cache.clear(cell, history_id);
             if after != cell {
-                let [less, more] = [cell, after].map(|cell| notes.facts(cell).marks);
-                self.marks = self.marks.minus(less).plus(more);
+                let [less, more] = [cell, after].map(|cell| cache.facts(cell).signatures);
+                self.signatures = self.signatures.minus(less).plus(more);
                 self.words[at] = after;
                 self.has_cleared = true;
             }

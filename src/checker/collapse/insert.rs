@@ -4,10 +4,10 @@ use super::control::Shared;
 use super::draft::Draft;
 use super::judge::Judge;
 use super::level::Finds;
-use super::notes::Notes;
 use super::numbered::Numbered;
 use super::seen::{self, Fingerprint, SHARDS, Seen};
 use super::table::fingerprint;
+use super::thread_cache::ThreadCache;
 use super::words::CELLS;
 
 /// The number of states that are inserted at a time: enough to hide that each insertion waits for
@@ -22,7 +22,7 @@ struct Batch {
     /// The states, each with its last steps.
     words: Vec<u32>,
     /// The number of concrete states that each stands for, and whether it may show anything new.
-    notes: Vec<(u32, bool)>,
+    counts: Vec<(u32, bool)>,
 }
 
 /// Inserts states, and keeps those that are new.
@@ -71,30 +71,30 @@ impl<'a> Inserter<'a> {
         draft: &Draft,
         concrete: u32,
         predecessor: u64,
-        may_show: bool,
-        notes: &mut Notes<'_>,
+        may_be_visible: bool,
+        cache: &mut ThreadCache<'_>,
     ) -> Fingerprint {
         let print = fingerprint(&draft.words);
         let shard = seen::shard(print);
         let batch = &mut self.batches[shard];
         batch.keys.push((print, predecessor));
         batch.words.extend_from_slice(&draft.words);
-        batch.words.extend_from_slice(&draft.wakes);
-        batch.notes.push((concrete, may_show));
+        batch.words.extend_from_slice(&draft.last_steps);
+        batch.counts.push((concrete, may_be_visible));
         if batch.keys.len() >= BATCH {
-            self.flush(shard, notes);
+            self.flush(shard, cache);
         }
         print
     }
 
     /// Inserts the states that still wait in batches.
-    pub(super) fn flush_all(&mut self, notes: &mut Notes<'_>) {
+    pub(super) fn flush_all(&mut self, cache: &mut ThreadCache<'_>) {
         for shard in 0..SHARDS {
-            self.flush(shard, notes);
+            self.flush(shard, cache);
         }
     }
 
-    fn flush(&mut self, shard: usize, notes: &mut Notes<'_>) {
+    fn flush(&mut self, shard: usize, cache: &mut ThreadCache<'_>) {
         let mut batch = std::mem::take(&mut self.batches[shard]);
         let mut new = std::mem::take(&mut self.new);
         let may_grow_by = |bytes| self.shared.may_grow_by(bytes);
@@ -109,18 +109,18 @@ impl<'a> Inserter<'a> {
         for place in new.drain(..) {
             let words = &batch.words[place * width..][..width];
             let state = &words[..CELLS + self.actors];
-            let (concrete, may_show) = batch.notes[place];
+            let (concrete, may_be_visible) = batch.counts[place];
             self.next.push(words);
             self.concrete += u128::from(concrete);
             self.judge.look_twice(state, self.shared);
-            if may_show {
+            if may_be_visible {
                 let print = batch.keys[place].0;
-                self.judge.judge(state, print, notes, self.shared);
+                self.judge.judge(state, print, cache, self.shared);
             }
         }
         batch.keys.clear();
         batch.words.clear();
-        batch.notes.clear();
+        batch.counts.clear();
         self.batches[shard] = batch;
         self.new = new;
     }

@@ -1,15 +1,15 @@
 //! The properties, and the states that they do not hold of.
 
 use super::control::Shared;
-use super::notes::Notes;
 use super::numbered::{Numbered, Properties};
 use super::seen::Fingerprint;
 use super::table::{Cache, fingerprint};
+use super::thread_cache::ThreadCache;
 use super::words::{BROKEN, CELLS, bits};
 
 /// The number of states that each thread holds to the properties twice: as the properties see them,
 /// and whole.
-const DOUBLE_LOOKS: usize = 1_000;
+const DOUBLE_CHECKS: usize = 1_000;
 
 /// Holds states to the properties.
 pub(super) struct Judge<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Judge<'a> {
     properties: &'a Properties,
     /// The properties violated, as bits, by what was seen.
     judged: Cache<2>,
-    looks: usize,
+    double_checks: usize,
     /// Scratch: what is seen of a state.
     seen_as: Vec<u32>,
     /// The examples found, as bits by property.
@@ -32,7 +32,7 @@ impl<'a> Judge<'a> {
             model,
             properties: &model.setting().properties,
             judged: Cache::new(),
-            looks: 0,
+            double_checks: 0,
             seen_as: Vec::new(),
             found: 0,
             violated: Vec::new(),
@@ -45,22 +45,22 @@ impl<'a> Judge<'a> {
         &mut self,
         words: &[u32],
         print: Fingerprint,
-        notes: &mut Notes<'_>,
+        cache: &mut ThreadCache<'_>,
         shared: &Shared,
     ) {
         let (model, properties) = (self.model, self.properties);
         let broken = bits(words[1] >> BROKEN).filter_map(|step| properties.steps[step]);
         broken.for_each(|property| self.note_violation(property, print, shared));
-        for (aspect, all) in properties.by_aspect.iter().enumerate() {
+        for (projection, all) in properties.by_aspect.iter().enumerate() {
             let asked = all & !self.found;
             if asked == 0 {
                 continue;
             }
-            self.see(words, aspect, notes);
+            self.see(words, projection, cache);
             let key = fingerprint(&self.seen_as);
             let mut found = 0;
             let violated = self.judged.get(key, || {
-                let holding = model.holding(words, aspect, asked);
+                let holding = model.holding(words, projection, asked);
                 found = holding & properties.examples;
                 asked & !holding & !properties.examples
             });
@@ -72,13 +72,14 @@ impl<'a> Judge<'a> {
     /// Notices a property that looks at more of a state than it is said to see. The first states
     /// are examined.
     pub(super) fn look_twice(&mut self, words: &[u32], shared: &Shared) {
-        if self.looks >= DOUBLE_LOOKS {
+        if self.double_checks >= DOUBLE_CHECKS {
             return;
         }
-        self.looks += 1;
+        self.double_checks += 1;
         if let Some(name) = self.model.misjudged(words) {
             shared.refute(format!(
-                "the property `{name}` looks at more of a state than `visible` and `aspect` say"
+                "the property `{name}` looks at more of a state than `visible` and \
+                 `projection` say"
             ));
         }
     }
@@ -92,13 +93,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Notes what is seen of a state in an aspect: the aspect, the record, and the part that each
-    /// actor shows.
-    fn see(&mut self, words: &[u32], aspect: usize, notes: &mut Notes<'_>) {
+    /// Notes what is seen of a state in a projection: the projection, the history, and the part
+    /// that each actor shows.
+    fn see(&mut self, words: &[u32], projection: usize, cache: &mut ThreadCache<'_>) {
         self.seen_as.clear();
-        self.seen_as.extend_from_slice(&[aspect as u32, words[0]]);
+        self.seen_as
+            .extend_from_slice(&[projection as u32, words[0]]);
         let cells = words[CELLS..].iter();
         self.seen_as
-            .extend(cells.map(|cell| notes.aspect(*cell, aspect)));
+            .extend(cells.map(|cell| cache.projection(*cell, projection)));
     }
 }

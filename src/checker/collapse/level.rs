@@ -40,8 +40,9 @@ impl Level {
     fn sorted(&self) -> Self {
         let states = self.chunks.iter();
         let states = states.flat_map(|chunk| chunk.chunks_exact(self.width));
-        let mut order: Vec<(u64, &[u32])> = states.map(|state| (kin(state), state)).collect();
-        order.sort_unstable_by_key(|(kin, _)| *kin);
+        let mut order: Vec<(u64, &[u32])> =
+            states.map(|state| (locality_key(state), state)).collect();
+        order.sort_unstable_by_key(|(locality_key, _)| *locality_key);
         let mut sorted = Self::new(self.width);
         order.iter().for_each(|(_, state)| sorted.push(state));
         sorted
@@ -54,9 +55,9 @@ impl Level {
     }
 }
 
-/// Returns the numbers that a state shares with its neighbours in a sorted level: the record and
+/// Returns the numbers that a state shares with its neighbours in a sorted level: the history and
 /// one cell. To tell more apart takes longer than it saves.
-fn kin(state: &[u32]) -> u64 {
+fn locality_key(state: &[u32]) -> u64 {
     u64::from(state[0]) << 32 | u64::from(state[CELLS])
 }
 

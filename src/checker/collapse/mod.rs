@@ -8,7 +8,7 @@
 //! The search is breadth-first, level by level, on as many threads as the limits say ([`explore`],
 //! [`worker`]). It remembers a fingerprint of each state ([`seen`]) and, only if a run is to be
 //! rebuilt, half of its predecessor's. Permuted states are one ([`symmetry`], [`canonical`]), and
-//! one order of independent steps is enough ([`wake`]).
+//! one order of independent steps is enough ([`commute`]).
 //!
 //! The search itself knows numbers and no actors ([`numbered`]), so that there is one copy of it in
 //! a program, whatever the number of systems. `models/tests/model/crosscheck` compares its results
@@ -16,20 +16,20 @@
 
 mod ahead;
 mod canonical;
+mod commute;
 mod control;
 mod draft;
 mod explore;
 mod insert;
 mod judge;
 mod level;
-mod menu;
-mod notes;
 mod numbered;
 mod parts;
 mod seen;
+mod successors;
 mod symmetry;
 mod table;
-mod wake;
+mod thread_cache;
 mod words;
 mod worker;
 
@@ -39,12 +39,12 @@ use super::system::System;
 use super::world::World;
 use canonical::Canon;
 use explore::{Found, explore};
-use notes::Notes;
 use numbered::Numbered;
 use parts::Parts;
 pub(super) use seen::BITS;
 use seen::Seen;
 use stateright::{Model, Path};
+use thread_cache::ThreadCache;
 
 /// A run of a world.
 type Run<S> = Path<WorldState<S>, ActionOf<S>>;
@@ -80,7 +80,7 @@ pub(super) fn shortest<S: System>(
 
 /// Rebuilds the concrete run through states of these fingerprints.
 fn follow<S: System>(parts: &Parts<'_, S>, way: &[u64]) -> Option<Run<S>> {
-    let (world, mut notes) = (parts.world, Notes::new(parts));
+    let (world, mut cache) = (parts.world, ThreadCache::new(parts));
     let mut canon = Canon::new(parts.setting());
     let init = world.init_states().swap_remove(0);
     let (mut state, mut actions) = (init.clone(), Vec::new());
@@ -92,7 +92,7 @@ fn follow<S: System>(parts: &Parts<'_, S>, way: &[u64]) -> Option<Run<S>> {
             Some((action, next))
         });
         let (action, next) =
-            steps.find(|(_, next)| canon.print(&parts.words(next), &mut notes)[0] == *print)?;
+            steps.find(|(_, next)| canon.print(&parts.words(next), &mut cache)[0] == *print)?;
         actions.push(action);
         state = next;
     }

@@ -1,12 +1,12 @@
 //! A world in numbers, as the search sees it.
 //!
-//! The search knows no actor. It asks this trait, keeps most answers ([`notes`](super::notes)), and
-//! is compiled once for all systems.
+//! The search knows no actor. It asks this trait, keeps most answers
+//! ([`notes`](super::thread_cache)), and is compiled once for all systems.
 
 use super::super::permutation::Permutation;
 use super::super::system::Clocks;
-use super::menu::Menu;
-use super::symmetry::{Marks, Symmetry};
+use super::successors::Successors;
+use super::symmetry::{Signatures, Symmetry};
 use super::table::Index;
 
 /// The facts that hold throughout a search.
@@ -22,17 +22,17 @@ pub(super) struct Setting<'w> {
     pub(super) crashes: u32,
     /// Whether a save takes effect in a step of its own.
     pub(super) is_split: bool,
-    /// Whether the observer forgets, and moot messages are dropped.
+    /// Whether the observer forgets, and irrelevant messages are dropped.
     pub(super) forgets: bool,
     /// Whether the order in which the observer sees two changes does not matter.
-    pub(super) records_commute: bool,
+    pub(super) observations_commute: bool,
     pub(super) clocks: Option<Clocks>,
     pub(super) properties: Properties,
 }
 
 /// The properties, as bits by their places.
 pub(super) struct Properties {
-    /// The properties of states that see each aspect.
+    /// The properties of states that see each projection.
     pub(super) by_aspect: Vec<u32>,
     /// The properties that ask for an example.
     pub(super) examples: u32,
@@ -45,21 +45,21 @@ pub(super) struct Properties {
 pub(super) struct CellFacts {
     /// Whether these facts were looked up.
     pub(super) is_known: bool,
-    /// Whether a message in the inbox may ever be moot.
-    pub(super) may_be_moot: bool,
+    /// Whether a message in the inbox may ever be irrelevant.
+    pub(super) may_be_irrelevant: bool,
     /// The number of the part that the observer's memory depends on.
-    pub(super) memory: Index,
+    pub(super) forget_input: Index,
     /// The look of the cell, which does not depend on how ids are called.
-    pub(super) look: u32,
-    pub(super) marks: Marks,
+    pub(super) shape: u32,
+    pub(super) signatures: Signatures,
 }
 
 /// The facts about a message that steps ask for most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageFacts {
-    /// Whether it may ever be moot.
-    pub(super) may_be_moot: bool,
-    pub(super) marks: Marks,
+    /// Whether it may ever be irrelevant.
+    pub(super) may_be_irrelevant: bool,
+    pub(super) signatures: Signatures,
 }
 
 /// A world whose states, messages and records are numbers.
@@ -76,29 +76,29 @@ pub(super) trait Numbered: Sync {
     /// Returns the facts about a message.
     fn message_facts(&self, message: Index) -> MessageFacts;
 
-    /// Returns the marks of a record.
-    fn record_marks(&self, record: Index) -> Marks;
+    /// Returns the signatures of a record.
+    fn history_signatures(&self, history_id: Index) -> Signatures;
 
     /// Returns the effects that the actor of a cell may have there.
-    fn menu(&self, cell: Index) -> &Menu;
+    fn successors(&self, cell: Index) -> &Successors;
 
     /// Returns the time that the clock of a cell's actor shows.
     fn clock(&self, cell: Index) -> Option<u64>;
 
-    /// Returns the number of the part of a cell that is seen in an aspect.
-    fn aspect(&self, cell: Index, aspect: usize) -> Index;
+    /// Returns the number of the part of a cell that is seen in a projection.
+    fn projection(&self, cell: Index, projection: usize) -> Index;
 
     /// Returns the cell with one more message in its inbox.
     fn receive(&self, cell: Index, message: Index) -> Index;
 
-    /// Returns the cell without the messages that are moot, given the record.
-    fn clear(&self, cell: Index, record: Index) -> Index;
+    /// Returns the cell without the messages that are irrelevant, given the history.
+    fn clear(&self, cell: Index, history_id: Index) -> Index;
 
-    /// Returns the record after the observer has seen a change.
-    fn observe(&self, record: Index, change: Index) -> Index;
+    /// Returns the history after the observer has seen a change.
+    fn observe(&self, history_id: Index, change: Index) -> Index;
 
-    /// Returns the record after the observer has forgotten what these cells let it forget.
-    fn forget(&self, record: Index, cells: &[u32]) -> Index;
+    /// Returns the history after the observer has forgotten what these cells let it forget.
+    fn forget(&self, history_id: Index, cells: &[u32]) -> Index;
 
     /// Returns a cell's image under the permutation at `place` in the group.
     fn cell_image(&self, cell: Index, place: usize) -> Index;
@@ -107,11 +107,11 @@ pub(super) trait Numbered: Sync {
     fn saying_image(&self, saying: Index, place: usize) -> Index;
 
     /// Returns a record's image under the permutation at `place` in the group.
-    fn record_image(&self, record: Index, place: usize) -> Index;
+    fn history_image(&self, history_id: Index, place: usize) -> Index;
 
     /// Returns those of the `asked` properties, as bits, that hold of what is seen of a state in an
-    /// aspect.
-    fn holding(&self, state: &[u32], aspect: usize, asked: u32) -> u32;
+    /// projection.
+    fn holding(&self, state: &[u32], projection: usize, asked: u32) -> u32;
 
     /// Returns the name of a property that holds of what it sees of a state and not of the whole,
     /// or the other way round.

@@ -1,33 +1,33 @@
 //! The search for one state that represents all that differ by a permutation only.
 //!
 //! Symmetry is expensive if every permutation is tried on every state. Most can be ruled out
-//! quickly: each id that may be permuted gets a *mark*, a number that tells how the state looks
-//! from that id, and only permutations that sort the marks are tried. Marks go along with
-//! permutations (the mark of an id's image in the image of a state is its mark in the state), so
-//! all images of a state are tried under permutations that lead to the same states, and the least
-//! of those is the same for all. Where marks are equal, every order of them is tried: a mark that
-//! tells too little costs nothing but time.
+//! quickly: each id that may be permuted gets a *signature*, a number that tells how the state
+//! looks from that id, and only permutations that sort the signatures are tried. Signatures go
+//! along with permutations (the signature of an id's image in the image of a state is its signature
+//! in the state), so all images of a state are tried under permutations that lead to the same
+//! states, and the least of those is the same for all. Where signatures are equal, every order of
+//! them is tried: a signature that tells too little costs nothing but time.
 
 use super::super::permutation::{PERMUTED_MAX, Permutation};
 
 use stateright::actor::Id;
 
-/// The marks of a part, one per id that may be permuted, by class; the rest is zero.
+/// The signatures of a part, one per id that may be permuted, by class; the rest is zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Marks(pub(super) [u32; PERMUTED_MAX]);
+pub(super) struct Signatures(pub(super) [u32; PERMUTED_MAX]);
 
-impl Marks {
-    /// Returns the marks of a whole and one more part.
+impl Signatures {
+    /// Returns the signatures of a whole and one more part.
     pub(super) fn plus(mut self, more: Self) -> Self {
         let both = self.0.iter_mut().zip(more.0);
-        both.for_each(|(mark, more)| *mark = mark.wrapping_add(more));
+        both.for_each(|(signature, more)| *signature = signature.wrapping_add(more));
         self
     }
 
-    /// Returns the marks of a whole without one of its parts.
+    /// Returns the signatures of a whole without one of its parts.
     pub(super) fn minus(mut self, less: Self) -> Self {
         let both = self.0.iter_mut().zip(less.0);
-        both.for_each(|(mark, less)| *mark = mark.wrapping_sub(less));
+        both.for_each(|(signature, less)| *signature = signature.wrapping_sub(less));
         self
     }
 }
@@ -37,22 +37,22 @@ pub(super) struct Symmetry {
     classes: Vec<Class>,
     order: usize,
     /// For each id that may be permuted, the maps under which the hashes of a part add up to its
-    /// mark.
+    /// signature.
     views: Vec<Vec<Permutation>>,
 }
 
-/// Ids with equal marks.
+/// Ids with equal signatures.
 #[derive(Default)]
-pub(super) struct Twins {
+pub(super) struct Ties {
     swaps: [u32; PERMUTED_MAX],
     count: usize,
     /// The number of permutations that the swaps generate.
     pub(super) orders: usize,
 }
 
-impl Twins {
+impl Ties {
     /// Returns the places in the group of the permutations that swap two neighbours with equal
-    /// marks.
+    /// signatures.
     pub(super) fn swaps(&self) -> impl Iterator<Item = usize> {
         self.swaps[..self.count].iter().map(|place| *place as usize)
     }
@@ -126,21 +126,21 @@ impl Symmetry {
         self.order
     }
 
-    /// Returns a part's marks. `hash` is the part's hash under a map of ids.
-    pub(super) fn mark(&self, hash: &dyn Fn(&Permutation) -> u128) -> Marks {
-        let mut marks = Marks::default();
-        for (mark, views) in marks.0.iter_mut().zip(&self.views) {
+    /// Returns a part's signatures. `hash` is the part's hash under a map of ids.
+    pub(super) fn signatures(&self, hash: &dyn Fn(&Permutation) -> u128) -> Signatures {
+        let mut signatures = Signatures::default();
+        for (signature, views) in signatures.0.iter_mut().zip(&self.views) {
             for view in views {
-                *mark = mark.wrapping_add(hash(view) as u32);
+                *signature = signature.wrapping_add(hash(view) as u32);
             }
         }
-        marks
+        signatures
     }
 
-    /// Sorts these marks, and returns the place in the group of a permutation that does so. Where
-    /// marks are equal, ids keep their order.
-    pub(super) fn sort(&self, marks: &mut Marks) -> usize {
-        let (mut place, mut rest) = (0, marks.0.as_mut_slice());
+    /// Sorts these signatures, and returns the place in the group of a permutation that does so.
+    /// Where signatures are equal, ids keep their order.
+    pub(super) fn sort(&self, signatures: &mut Signatures) -> usize {
+        let (mut place, mut rest) = (0, signatures.0.as_mut_slice());
         for class in &self.classes {
             let (mine, others) = rest.split_at_mut(class.members.len());
             if !mine.is_sorted() {
@@ -158,34 +158,34 @@ impl Symmetry {
         usize::from(class.map_or(id, |class| class.members[0]))
     }
 
-    /// Returns the marks that the image of a part with these marks must have.
-    pub(super) fn turned(&self, marks: &Marks, by: &Permutation) -> Marks {
+    /// Returns the signatures that the image of a part with these signatures must have.
+    pub(super) fn turned(&self, signatures: &Signatures, by: &Permutation) -> Signatures {
         let members = || self.classes.iter().flat_map(|class| &class.members);
-        let mut turned = Marks::default();
-        for (member, mark) in members().zip(marks.0) {
+        let mut turned = Signatures::default();
+        for (member, signature) in members().zip(signatures.0) {
             let image = by.apply(*member);
             if let Some(place) = members().position(|other| *other == image) {
-                turned.0[place] = mark;
+                turned.0[place] = signature;
             }
         }
         turned
     }
 
-    /// Returns the mark of an id among those of a part; zero if it is never permuted.
-    pub(super) fn look(&self, marks: &Marks, id: Id) -> u32 {
+    /// Returns the signature of an id among those of a part; zero if it is never permuted.
+    pub(super) fn shape(&self, signatures: &Signatures, id: Id) -> u32 {
         let members = self.classes.iter().flat_map(|class| &class.members);
-        let mut marked = members.zip(marks.0);
-        let mark = marked.find(|(member, _)| **member == id);
-        mark.map_or(0, |(_, mark)| mark)
+        let mut signed = members.zip(signatures.0);
+        let signature = signed.find(|(member, _)| **member == id);
+        signature.map_or(0, |(_, signature)| signature)
     }
 
-    /// Returns the ids with equal marks, given that marks are sorted.
-    pub(super) fn twins(&self, marks: &Marks) -> Twins {
-        let mut twins = Twins {
+    /// Returns the ids with equal signatures, given that signatures are sorted.
+    pub(super) fn ties(&self, signatures: &Signatures) -> Ties {
+        let mut ties = Ties {
             orders: 1,
-            ..Twins::default()
+            ..Ties::default()
         };
-        let mut rest = marks.0.as_slice();
+        let mut rest = signatures.0.as_slice();
         for class in &self.classes {
             let (mine, others) = rest.split_at(class.members.len());
             rest = others;
@@ -197,25 +197,31 @@ impl Symmetry {
                     1
                 };
                 if alike > 1 {
-                    twins.swaps[twins.count] = class.swaps[at - 1] as u32;
-                    twins.count += 1;
-                    twins.orders *= alike;
+                    ties.swaps[ties.count] = class.swaps[at - 1] as u32;
+                    ties.count += 1;
+                    ties.orders *= alike;
                 }
             }
         }
-        twins
+        ties
     }
 
-    /// Calls `visit` with the place in the group of each permutation that sorts these marks.
-    pub(super) fn candidates(&self, marks: &Marks, visit: &mut impl FnMut(usize)) {
-        self.descend(0, &marks.0, 0, visit);
+    /// Calls `visit` with the place in the group of each permutation that sorts these signatures.
+    pub(super) fn candidates(&self, signatures: &Signatures, visit: &mut impl FnMut(usize)) {
+        self.descend(0, &signatures.0, 0, visit);
     }
 
-    fn descend(&self, class: usize, marks: &[u32], place: usize, visit: &mut impl FnMut(usize)) {
+    fn descend(
+        &self,
+        class: usize,
+        signatures: &[u32],
+        place: usize,
+        visit: &mut impl FnMut(usize),
+    ) {
         let Some(it) = self.classes.get(class) else {
             return visit(place);
         };
-        let (mine, rest) = marks.split_at(it.members.len());
+        let (mine, rest) = signatures.split_at(it.members.len());
         it.sorting(mine, &mut |offset| {
             self.descend(class + 1, rest, place + offset, visit);
         });
@@ -225,7 +231,7 @@ impl Symmetry {
 /// Returns the views of a part from each of the ids that may be permuted.
 ///
 /// From an id, the others of its class look all the same; so do those of another class if there are
-/// many. The rest is added up over the orders of the other classes, so that the mark does not
+/// many. The rest is added up over the orders of the other classes, so that the signature does not
 /// depend on how their members are called.
 fn views(classes: &[Class], group: &[Permutation]) -> Vec<Vec<Permutation>> {
     let mut views = Vec::new();
@@ -240,8 +246,8 @@ fn views(classes: &[Class], group: &[Permutation]) -> Vec<Vec<Permutation>> {
             let view = |by: &Permutation| {
                 let others = classes.iter().enumerate();
                 let others = others.filter(|(other, it)| blurred(*other, it));
-                let marked = Permutation::marking(&class.members, Some(*member), by);
-                others.fold(marked, |map, (_, it)| {
+                let signed = Permutation::marking(&class.members, Some(*member), by);
+                others.fold(signed, |map, (_, it)| {
                     Permutation::marking(&it.members, None, &map)
                 })
             };
@@ -262,66 +268,76 @@ impl Class {
         digits.fold(0, |code, member| code * self.members.len() + rank(*member))
     }
 
-    /// Sorts the marks, and returns the place in the group of the permutation that does so.
-    fn sort(&self, marks: &mut [u32]) -> usize {
-        let count = marks.len();
+    /// Sorts the signatures, and returns the place in the group of the permutation that does so.
+    fn sort(&self, signatures: &mut [u32]) -> usize {
+        let count = signatures.len();
         let (mut ranks, mut copy) = ([0; PERMUTED_MAX], [0; PERMUTED_MAX]);
-        copy[..count].copy_from_slice(marks);
+        copy[..count].copy_from_slice(signatures);
         for i in 1..count {
             for j in 0..i {
-                let is_before = marks[i] < marks[j];
+                let is_before = signatures[i] < signatures[j];
                 ranks[j] += usize::from(is_before);
                 ranks[i] += usize::from(!is_before);
             }
         }
         let unsorted = ranks.into_iter().zip(copy);
         let (mut code, mut power) = (0, 1);
-        for (rank, mark) in unsorted.take(count) {
-            marks[rank] = mark;
+        for (rank, signature) in unsorted.take(count) {
+            signatures[rank] = signature;
             code += rank * power;
             power *= count;
         }
         self.offsets[code]
     }
 
-    /// Calls `visit` with the offset of each order of the members in which marks rise.
-    fn sorting(&self, marks: &[u32], visit: &mut impl FnMut(usize)) {
-        let count = marks.len();
+    /// Calls `visit` with the offset of each order of the members in which signatures rise.
+    fn sorting(&self, signatures: &[u32], visit: &mut impl FnMut(usize)) {
+        let count = signatures.len();
         let (mut code, mut power, mut has_ties) = (0, 1, false);
-        for (i, mark) in marks.iter().enumerate() {
+        for (i, signature) in signatures.iter().enumerate() {
             let mut rank = 0;
-            for (j, other) in marks.iter().enumerate() {
-                rank += usize::from(other < mark);
-                has_ties |= j < i && other == mark;
+            for (j, other) in signatures.iter().enumerate() {
+                rank += usize::from(other < signature);
+                has_ties |= j < i && other == signature;
             }
             code += rank * power;
             power *= count;
         }
         if has_ties {
-            self.break_ties(marks, 0, 0, 1, 0, visit);
+            self.break_ties(signatures, 0, 0, 1, 0, visit);
         } else {
             visit(self.offsets[code]);
         }
     }
 
-    /// Gives each member in turn any rank that its mark allows and that is still free.
+    /// Gives each member in turn any rank that its signature allows and that is still free.
     fn break_ties(
         &self,
-        marks: &[u32],
+        signatures: &[u32],
         member: usize,
         code: usize,
         power: usize,
         taken: u64,
         visit: &mut impl FnMut(usize),
     ) {
-        let Some(mark) = marks.get(member) else {
+        let Some(signature) = signatures.get(member) else {
             return visit(self.offsets[code]);
         };
-        let lower = marks.iter().filter(|other| *other < mark).count();
-        let equal = marks.iter().filter(|other| *other == mark).count();
+        let lower = signatures.iter().filter(|other| *other < signature).count();
+        let equal = signatures
+            .iter()
+            .filter(|other| *other == signature)
+            .count();
         for rank in (lower..lower + equal).filter(|rank| taken & 1 << rank == 0) {
             let (code, taken) = (code + rank * power, taken | 1 << rank);
-            self.break_ties(marks, member + 1, code, power * marks.len(), taken, visit);
+            self.break_ties(
+                signatures,
+                member + 1,
+                code,
+                power * signatures.len(),
+                taken,
+                visit,
+            );
         }
     }
 }
@@ -330,15 +346,15 @@ impl Class {
 mod tests {
     use super::*;
 
-    fn marks(some: &[u32]) -> Marks {
-        let mut marks = Marks::default();
-        marks.0[..some.len()].copy_from_slice(some);
-        marks
+    fn signatures(some: &[u32]) -> Signatures {
+        let mut signatures = Signatures::default();
+        signatures.0[..some.len()].copy_from_slice(some);
+        signatures
     }
 
     fn candidates(symmetry: &Symmetry, some: &[u32]) -> Vec<usize> {
         let mut places = Vec::new();
-        symmetry.candidates(&marks(some), &mut |place| places.push(place));
+        symmetry.candidates(&signatures(some), &mut |place| places.push(place));
         places
     }
 
@@ -358,8 +374,8 @@ mod tests {
         ] {
             let sorts = |by: &Permutation| {
                 let mut images = [0; 7];
-                for (id, mark) in ids.iter().zip(some) {
-                    images[usize::from(by.apply(*id))] = mark;
+                for (id, signature) in ids.iter().zip(some) {
+                    images[usize::from(by.apply(*id))] = signature;
                 }
                 images[0] <= images[2] && images[2] <= images[3] && images[4] <= images[5]
             };
@@ -367,9 +383,9 @@ mod tests {
             let mut found = candidates(&symmetry, &some);
             found.sort_unstable();
             assert_eq!(found, expected.collect::<Vec<_>>(), "{some:?}");
-            let mut sorted = marks(&some);
+            let mut sorted = signatures(&some);
             assert!(found.contains(&symmetry.sort(&mut sorted)));
-            assert_eq!(symmetry.twins(&sorted).orders, found.len());
+            assert_eq!(symmetry.ties(&sorted).orders, found.len());
         }
     }
 

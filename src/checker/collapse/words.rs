@@ -1,4 +1,4 @@
-//! The layout of a state in numbers: its record, its tally, and a cell per actor.
+//! The layout of a state in numbers: its history, its tally, and a cell per actor.
 
 /// The place of the first cell in a state.
 pub(super) const CELLS: usize = 2;

@@ -2,16 +2,16 @@
 
 use super::ahead::{Ahead, Outlook};
 use super::canonical::Canon;
+use super::commute::LastStep;
 use super::control::Shared;
 use super::draft::Draft;
 use super::insert::Inserter;
 use super::judge::Judge;
 use super::level::Level;
-use super::notes::Notes;
 use super::numbered::{Numbered, Setting};
 use super::seen::{Fingerprint, Seen};
 use super::table::NONE;
-use super::wake::Wake;
+use super::thread_cache::ThreadCache;
 use super::words::{BROKEN, CELLS, crashes};
 use std::cmp::Ordering;
 
@@ -23,13 +23,13 @@ const AHEAD: usize = 16;
 pub(super) struct Worker<'a> {
     setting: &'a Setting<'a>,
     shared: &'a Shared,
-    notes: Notes<'a>,
+    cache: ThreadCache<'a>,
     canon: Canon<'a>,
     inserter: Inserter<'a>,
     /// Scratch: the state that a step leads to.
     draft: Draft,
     /// Scratch: the steps that can be the last before the state that is expanded, by actor.
-    lasts: Vec<(usize, Wake)>,
+    lasts: Vec<(usize, LastStep)>,
     outlooks: Vec<Outlook<'a>>,
     /// The number of steps taken.
     pub(super) transitions: u64,
@@ -41,7 +41,7 @@ impl<'a> Worker<'a> {
         Self {
             setting,
             shared,
-            notes: Notes::new(model),
+            cache: ThreadCache::new(model),
             canon: Canon::new(setting),
             inserter: Inserter::new(model, seen, shared),
             draft: Draft::new(setting.actors),
@@ -59,7 +59,7 @@ impl<'a> Worker<'a> {
     /// Ends a level: inserts the states that still wait, and puts the new ones into an order in
     /// which neighbours have much in common.
     pub(super) fn finish_level(&mut self) {
-        self.inserter.flush_all(&mut self.notes);
+        self.inserter.flush_all(&mut self.cache);
         self.inserter.next.sort();
     }
 
@@ -75,23 +75,23 @@ impl<'a> Worker<'a> {
 
     /// Inserts the initial state.
     pub(super) fn begin(&mut self, words: &[u32]) -> Fingerprint {
-        self.draft.restart(words, &mut self.notes);
+        self.draft.restart(words, &mut self.cache);
         let start = self.insert(0, true);
-        self.inserter.flush_all(&mut self.notes);
+        self.inserter.flush_all(&mut self.cache);
         start
     }
 
     /// Inserts the representative of the draft.
-    fn insert(&mut self, predecessor: u64, may_show: bool) -> Fingerprint {
+    fn insert(&mut self, predecessor: u64, may_be_visible: bool) -> Fingerprint {
         let Self {
             canon,
             draft,
-            notes,
+            cache,
             inserter,
             ..
         } = self;
-        let concrete = canon.represent(draft, notes);
-        inserter.push(draft, concrete, predecessor, may_show, notes)
+        let concrete = canon.canonicalize(draft, cache);
+        inserter.push(draft, concrete, predecessor, may_be_visible, cache)
     }
 
     /// Expands every state of a chunk.
@@ -104,7 +104,7 @@ impl<'a> Worker<'a> {
             }
             let states = || states.chunks_exact(width);
             for (state, outlook) in states().zip(&mut outlooks) {
-                outlook.look_up(&state[..CELLS + actors], &mut self.notes);
+                outlook.look_up(&state[..CELLS + actors], &mut self.cache);
             }
             for (state, outlook) in states().zip(&outlooks) {
                 self.expand_one(state, outlook);
@@ -114,31 +114,31 @@ impl<'a> Worker<'a> {
     }
 
     fn expand_one(&mut self, state: &[u32], outlook: &Outlook<'a>) {
-        let (from, wakes) = state.split_at(CELLS + self.setting.actors);
+        let (from, last_steps) = state.split_at(CELLS + self.setting.actors);
         let predecessor = self.inserter.predecessor(from);
         let mut lasts = std::mem::take(&mut self.lasts);
         lasts.clear();
-        let wakes = Wake::read(wakes).enumerate();
-        lasts.extend(wakes.filter(|(_, wake)| wake.is_last()));
-        for (actor, menu) in outlook.menus.iter().enumerate() {
+        let last_steps = LastStep::read(last_steps).enumerate();
+        lasts.extend(last_steps.filter(|(_, last)| last.is_last()));
+        for (actor, successors) in outlook.successors.iter().enumerate() {
             let ahead = |effect| Ahead {
                 from,
                 lasts: &lasts,
                 predecessor,
                 outlook,
                 actor,
-                menu,
+                successors,
                 effect,
             };
-            for effect in menu.plain() {
+            for effect in successors.plain() {
                 self.take(&ahead(effect));
             }
             let mut taken = NONE;
-            for echo in &menu.echoes {
-                let cell = from[CELLS + echo.sent.to as usize];
-                if echo.effect != taken && self.notes.arrival(cell, echo.sent) != cell {
-                    taken = echo.effect;
-                    self.take(&ahead(menu.effect(taken)));
+            for resend in &successors.resends {
+                let cell = from[CELLS + resend.sent.to as usize];
+                if resend.effect != taken && self.cache.arrival(cell, resend.sent) != cell {
+                    taken = resend.effect;
+                    self.take(&ahead(successors.effect(taken)));
                 }
             }
         }
@@ -159,7 +159,7 @@ impl<'a> Worker<'a> {
             return;
         }
         let forgets = self.setting.forgets;
-        self.draft.apply(ahead, forgets, &mut self.notes);
+        self.draft.apply(ahead, forgets, &mut self.cache);
         if self.draft.is_still(from, actor, effect) {
             return;
         }
@@ -171,7 +171,7 @@ impl<'a> Worker<'a> {
         }
         self.draft.add_last(ahead);
         let is_recorded = self.draft.words[0] != from[0];
-        self.insert(ahead.predecessor, effect.shows || is_recorded);
+        self.insert(ahead.predecessor, effect.is_visible || is_recorded);
     }
 
     /// Returns whether the actor's clock is not too far ahead of any other after a step.
@@ -179,7 +179,7 @@ impl<'a> Worker<'a> {
         let Some(clocks) = self.setting.clocks else {
             return true;
         };
-        let (before, after) = (&ahead.outlook.clocks, self.notes.clock(ahead.effect.cell));
+        let (before, after) = (&ahead.outlook.clocks, self.cache.clock(ahead.effect.cell));
         clocks.allow(ahead.actor, after, before.len(), |other| before[other])
     }
 
@@ -188,14 +188,14 @@ impl<'a> Worker<'a> {
     /// the same state is enough. Returns whether it is so.
     fn keep_lasts(&mut self, ahead: &Ahead<'_, 'a>, covers: bool) -> bool {
         self.draft.forget_lasts();
-        for (other, wake) in ahead.lasts {
-            if !self.outlasts(*other, *wake, ahead) {
+        for (other, last) in ahead.lasts {
+            if !self.stays_last(*other, *last, ahead) {
                 continue;
             }
             if covers && self.comes_later(*other, ahead) {
                 return true;
             }
-            self.draft.wakes[*other] = wake.word();
+            self.draft.last_steps[*other] = last.word();
         }
         false
     }
@@ -212,16 +212,16 @@ impl<'a> Worker<'a> {
     }
 
     /// Returns whether the last step of another actor can be the last even after a step.
-    fn outlasts(&self, other: usize, wake: Wake, ahead: &Ahead<'_, 'a>) -> bool {
+    fn stays_last(&self, other: usize, last: LastStep, ahead: &Ahead<'_, 'a>) -> bool {
         // While a save is pending nothing is dropped, so that it matters whether a message arrives
         // before or after the step that saves.
         let is_split = self.setting.is_split;
-        let (menu, effect) = (ahead.menu, ahead.effect);
-        let needs = |saying| is_split || menu.needs(effect).contains(&saying);
-        let memory = ahead.outlook.memory[ahead.actor];
-        let commutes = self.setting.records_commute;
+        let (successors, effect) = (ahead.successors, ahead.effect);
+        let needs = |saying| is_split || successors.needs(effect).contains(&saying);
+        let forget_input = ahead.outlook.forget_input[ahead.actor];
+        let commutes = self.setting.observations_commute;
         other != ahead.actor
-            && wake.outlasts(ahead.actor, effect, memory, commutes, needs)
+            && last.stays_last(ahead.actor, effect, forget_input, commutes, needs)
             && !(is_split && ahead.sends_to(other))
     }
 }

@@ -1,18 +1,18 @@
 //! What a leader must and must not do, role by role.
 
 use super::*;
-use crate::multi::lease::{Beat, Time};
+use crate::multi::leadership::Limits;
+use crate::multi::lease::{HeartbeatId, Time};
 use crate::multi::log::bytes;
-use crate::multi::reign::Limits;
 use crate::multi::testing::{
-    ballot, entry, majority_of_three, order, request, seq, three_and_one, vote,
+    ballot, entry, majority_of_three, operation, request, seq, three_and_one, vote,
 };
 
 const ME: NodeId = NodeId(3);
 const LIMITS: Limits = Limits {
     round_max: u64::MAX,
     slots: u64::MAX,
-    beats_max: u64::MAX,
+    heartbeats_max: u64::MAX,
     window: 2,
     gathers: false,
     batch_max: 2,
@@ -36,7 +36,7 @@ fn a_promise_in_parts_counts_once_the_last_is_there() {
 
 #[test]
 fn a_batch_takes_no_more_bytes_than_a_message() {
-    let mut reign = reign();
+    let mut leadership = leadership();
     let size = bytes(&request('a'));
     let limits = Limits {
         bytes_max: 2 * size,
@@ -45,9 +45,9 @@ fn a_batch_takes_no_more_bytes_than_a_message() {
         ..LIMITS
     };
     for letter in ['a', 'b', 'c'] {
-        reign.on_request(request(letter), &limits);
+        leadership.on_request(request(letter), &limits);
     }
-    let batch: Vec<usize> = reign
+    let batch: Vec<usize> = leadership
         .fill(&limits)
         .iter()
         .map(|(_, it)| it.requests().len())
@@ -59,7 +59,7 @@ fn a_batch_takes_no_more_bytes_than_a_message() {
         ..limits
     };
     assert_eq!(
-        reign.fill(&limits).len(),
+        leadership.fill(&limits).len(),
         1,
         "one goes out however large it is"
     );
@@ -92,20 +92,20 @@ fn proposals(of: &[(u64, Entry<char>)]) -> Option<Proposals<char>> {
 }
 
 /// A leader that nothing was reported to.
-fn reign() -> Reign<char> {
+fn leadership() -> Leadership<char> {
     let mut leader = preparing();
     promise(&mut leader, &[(0, &[], 0), (1, &[], 0)]);
-    leader.reign().cloned().expect("a quorum promised")
+    leader.leadership().cloned().expect("a quorum promised")
 }
 
-fn ask(reign: &mut Reign<char>, commands: &str) {
+fn ask(leadership: &mut Leadership<char>, commands: &str) {
     for command in commands.chars() {
-        reign.on_request(request(command), &LIMITS);
+        leadership.on_request(request(command), &LIMITS);
     }
 }
 
-fn accepted(reign: &mut Reign<char>, from: u32, slot: u64) -> Option<Entry<char>> {
-    reign.on_accepted(NodeId(from), Slot(slot), &majority_of_three())
+fn accepted(leadership: &mut Leadership<char>, from: u32, slot: u64) -> Option<Entry<char>> {
+    leadership.on_accepted(NodeId(from), Slot(slot), &majority_of_three())
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn a_quorum_of_distinct_acceptors_makes_a_leader() {
     let mut leader = preparing();
     let reports: [Report; 4] = [(0, &[], 0), (0, &[], 0), (3, &[], 0), (99, &[], 0)];
     assert_eq!(promise(&mut leader, &reports), None);
-    assert!(leader.reign().is_none());
+    assert!(leader.leadership().is_none());
     assert_eq!(promise(&mut leader, &[(2, &[], 0)]), proposals(&[]));
-    assert!(leader.reign().is_some());
+    assert!(leader.leadership().is_some());
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn promises_of_another_ballot_do_not_count() {
             assert_eq!(led, None);
         }
     }
-    assert!(leader.reign().is_none());
+    assert!(leader.leadership().is_none());
 }
 
 #[test]
@@ -166,9 +166,9 @@ fn only_a_gap_below_a_vote_becomes_a_no_op() {
     ];
     let led = promise(&mut leader, &[(0, &votes, 0), (2, &[], 0)]);
     assert_eq!(led, proposals(&expected));
-    let reign = leader.reign().expect("a quorum promised");
-    assert_eq!((reign.barrier, reign.next), (Slot(4), Slot(4)));
-    assert_eq!(reign.chosen_below(), Slot(0));
+    let leadership = leader.leadership().expect("a quorum promised");
+    assert_eq!((leadership.barrier, leadership.next), (Slot(4), Slot(4)));
+    assert_eq!(leadership.chosen_below(), Slot(0));
 }
 
 #[test]
@@ -184,8 +184,8 @@ fn slots_that_an_acceptor_knows_to_be_decided_are_not_proposed() {
     // Nothing beyond: the next slot is the first that may be open.
     let mut leader = preparing();
     promise(&mut leader, &[(0, &votes[..1], 0), (1, &[], 3)]);
-    let reign = leader.reign().expect("a quorum promised");
-    assert_eq!((reign.barrier, reign.next), (Slot(3), Slot(3)));
+    let leadership = leader.leadership().expect("a quorum promised");
+    assert_eq!((leadership.barrier, leadership.next), (Slot(3), Slot(3)));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn more_gaps_than_there_can_be_are_not_filled() {
         let mut leader = preparing();
         let reports: [Report; 2] = [(0, &votes, 0), (1, &[], 0)];
         assert_eq!(promise(&mut leader, &reports), None);
-        assert!(leader.reign().is_none());
+        assert!(leader.leadership().is_none());
     }
     for slot in [1000, Slot::SPAN_MAX] {
         let votes = [(slot, vote(1, 1, "x"))];
@@ -236,19 +236,19 @@ fn only_a_higher_ballot_preempts() {
 
 #[test]
 fn requests_are_batched_in_order_as_far_as_the_window_reaches() {
-    let mut reign = reign();
-    ask(&mut reign, "abc");
+    let mut leadership = leadership();
+    ask(&mut leadership, "abc");
     let expected = [(Slot(0), entry("ab")), (Slot(1), entry("c"))];
-    assert_eq!(reign.fill(&LIMITS), expected);
-    ask(&mut reign, "d");
-    assert_eq!(reign.fill(&LIMITS), [], "two slots are under way");
+    assert_eq!(leadership.fill(&LIMITS), expected);
+    ask(&mut leadership, "d");
+    assert_eq!(leadership.fill(&LIMITS), [], "two slots are under way");
     // The window moves with the first slot that is open, not with the number of those.
-    accepted(&mut reign, 0, 1);
-    assert_eq!(accepted(&mut reign, 1, 1), Some(entry("c")));
-    assert_eq!(reign.fill(&LIMITS), []);
-    accepted(&mut reign, 0, 0);
-    assert_eq!(accepted(&mut reign, 1, 0), Some(entry("ab")));
-    assert_eq!(reign.fill(&LIMITS), [(Slot(2), entry("d"))]);
+    accepted(&mut leadership, 0, 1);
+    assert_eq!(accepted(&mut leadership, 1, 1), Some(entry("c")));
+    assert_eq!(leadership.fill(&LIMITS), []);
+    accepted(&mut leadership, 0, 0);
+    assert_eq!(accepted(&mut leadership, 1, 0), Some(entry("ab")));
+    assert_eq!(leadership.fill(&LIMITS), [(Slot(2), entry("d"))]);
 }
 
 #[test]
@@ -258,30 +258,30 @@ fn what_gathers_waits_for_the_slot_under_way_unless_it_fills_one_itself() {
         window: 3,
         ..LIMITS
     };
-    let mut reign = reign();
-    ask(&mut reign, "a");
-    assert_eq!(reign.fill(&limits), [(Slot(0), entry("a"))]);
-    ask(&mut reign, "b");
-    assert_eq!(reign.fill(&limits), []);
-    ask(&mut reign, "cd");
-    assert_eq!(reign.fill(&limits), [(Slot(1), entry("bc"))]);
-    accepted(&mut reign, 0, 0);
-    accepted(&mut reign, 1, 0);
-    assert_eq!(reign.fill(&limits), [], "one is still under way");
-    accepted(&mut reign, 0, 1);
-    accepted(&mut reign, 1, 1);
-    assert_eq!(reign.fill(&limits), [(Slot(2), entry("d"))]);
+    let mut leadership = leadership();
+    ask(&mut leadership, "a");
+    assert_eq!(leadership.fill(&limits), [(Slot(0), entry("a"))]);
+    ask(&mut leadership, "b");
+    assert_eq!(leadership.fill(&limits), []);
+    ask(&mut leadership, "cd");
+    assert_eq!(leadership.fill(&limits), [(Slot(1), entry("bc"))]);
+    accepted(&mut leadership, 0, 0);
+    accepted(&mut leadership, 1, 0);
+    assert_eq!(leadership.fill(&limits), [], "one is still under way");
+    accepted(&mut leadership, 0, 1);
+    accepted(&mut leadership, 1, 1);
+    assert_eq!(leadership.fill(&limits), [(Slot(2), entry("d"))]);
     // So many bytes are as good as so many requests.
-    ask(&mut reign, "e");
+    ask(&mut leadership, "e");
     let bytes_max = bytes(&request('e'));
     let narrow = Limits {
         bytes_max,
         batch_max: 9,
         ..limits
     };
-    assert_eq!(reign.fill(&narrow), []);
-    ask(&mut reign, "f");
-    assert_eq!(reign.fill(&narrow), [(Slot(3), entry("e"))]);
+    assert_eq!(leadership.fill(&narrow), []);
+    ask(&mut leadership, "f");
+    assert_eq!(leadership.fill(&narrow), [(Slot(3), entry("e"))]);
 }
 
 #[test]
@@ -292,134 +292,154 @@ fn among_thousands_a_request_is_known_as_long_as_it_is_under_way() {
         queue_max: 10_000,
         ..LIMITS
     };
-    let mut reign = reign();
+    let mut leadership = leadership();
     let letters: Vec<char> = ('a'..).take(3_000).collect();
     for letter in &letters {
-        assert!(reign.on_request(request(*letter), &limits));
-        if reign.queue.len() >= 1_000 {
-            reign.fill(&limits);
+        assert!(leadership.on_request(request(*letter), &limits));
+        if leadership.queue.len() >= 1_000 {
+            leadership.fill(&limits);
         }
     }
     for letter in &letters {
-        assert!(!reign.on_request(request(*letter), &limits), "{letter}");
+        assert!(
+            !leadership.on_request(request(*letter), &limits),
+            "{letter}"
+        );
     }
-    assert_eq!(reign.queue.len() + 10 * reign.open.len(), letters.len());
+    assert_eq!(
+        leadership.queue.len() + 10 * leadership.open.len(),
+        letters.len()
+    );
     // One of the same number that is not the same is another.
     let mut other = request('a');
-    other.order = order(5, seq('a'), 'a');
-    assert!(reign.on_request(other, &limits));
+    other.operation = operation(5, seq('a'), 'a');
+    assert!(leadership.on_request(other, &limits));
     for slot in 0..10 {
         for from in [0, 1] {
-            accepted(&mut reign, from, slot);
+            accepted(&mut leadership, from, slot);
         }
     }
     let batch = |letters: &[char]| entry(&letters.iter().collect::<String>());
     let proposed: Vec<Entry<char>> = letters.chunks(10).map(batch).collect();
-    assert!(reign.learn(Slot(10), |slot| proposed.get(slot.0 as usize)));
+    assert!(leadership.learn(Slot(10), |slot| proposed.get(slot.0 as usize)));
     for (index, letter) in letters.iter().enumerate() {
-        let is_news = reign.on_request(request(*letter), &limits);
+        let is_news = leadership.on_request(request(*letter), &limits);
         assert_eq!(is_news, index < 100, "{letter}");
     }
 }
 
 #[test]
 fn there_are_no_slots_beyond_the_last() {
-    let mut reign = reign();
-    ask(&mut reign, "abc");
+    let mut leadership = leadership();
+    ask(&mut leadership, "abc");
     let limits = Limits { slots: 1, ..LIMITS };
-    assert_eq!(reign.fill(&limits), [(Slot(0), entry("ab"))]);
-    assert_eq!(reign.fill(&limits), []);
+    assert_eq!(leadership.fill(&limits), [(Slot(0), entry("ab"))]);
+    assert_eq!(leadership.fill(&limits), []);
 }
 
 #[test]
 fn the_queue_is_bounded_and_holds_no_request_twice() {
-    let mut reign = reign();
-    assert!(reign.on_request(request('a'), &LIMITS));
-    assert!(!reign.on_request(request('a'), &LIMITS), "it waits");
-    reign.fill(&LIMITS);
-    assert!(!reign.on_request(request('a'), &LIMITS), "under way");
-    ask(&mut reign, "bcde");
-    assert!(!reign.on_request(request('f'), &LIMITS), "no room");
-    assert_eq!(reign.queue.len(), LIMITS.queue_max);
+    let mut leadership = leadership();
+    assert!(leadership.on_request(request('a'), &LIMITS));
+    assert!(!leadership.on_request(request('a'), &LIMITS), "it waits");
+    leadership.fill(&LIMITS);
+    assert!(!leadership.on_request(request('a'), &LIMITS), "under way");
+    ask(&mut leadership, "bcde");
+    assert!(!leadership.on_request(request('f'), &LIMITS), "no room");
+    assert_eq!(leadership.queue.len(), LIMITS.queue_max);
 }
 
 #[test]
 fn an_entry_is_chosen_once_by_a_quorum_of_distinct_acceptors() {
-    let mut reign = reign();
-    ask(&mut reign, "a");
-    reign.fill(&LIMITS);
+    let mut leadership = leadership();
+    ask(&mut leadership, "a");
+    leadership.fill(&LIMITS);
     for from in [0, 0, 3, 64] {
-        assert_eq!(accepted(&mut reign, from, 0), None);
+        assert_eq!(accepted(&mut leadership, from, 0), None);
     }
     assert_eq!(
-        accepted(&mut reign, 1, 1),
+        accepted(&mut leadership, 1, 1),
         None,
         "nothing is proposed there"
     );
-    assert_eq!(reign.chosen_below(), Slot(0));
-    assert_eq!(accepted(&mut reign, 1, 0), Some(entry("a")));
-    assert_eq!(reign.chosen_below(), Slot(1));
-    assert_eq!(accepted(&mut reign, 2, 0), None, "no news");
+    assert_eq!(leadership.chosen_below(), Slot(0));
+    assert_eq!(accepted(&mut leadership, 1, 0), Some(entry("a")));
+    assert_eq!(leadership.chosen_below(), Slot(1));
+    assert_eq!(accepted(&mut leadership, 2, 0), None, "no news");
 }
 
 #[test]
 fn all_is_chosen_only_below_the_first_open_slot() {
-    let mut reign = reign();
-    ask(&mut reign, "abcd");
-    reign.fill(&LIMITS);
-    accepted(&mut reign, 0, 1);
-    accepted(&mut reign, 1, 1);
-    assert_eq!(reign.chosen_below(), Slot(0));
-    accepted(&mut reign, 0, 0);
-    accepted(&mut reign, 1, 0);
-    assert_eq!(reign.chosen_below(), Slot(2));
+    let mut leadership = leadership();
+    ask(&mut leadership, "abcd");
+    leadership.fill(&LIMITS);
+    accepted(&mut leadership, 0, 1);
+    accepted(&mut leadership, 1, 1);
+    assert_eq!(leadership.chosen_below(), Slot(0));
+    accepted(&mut leadership, 0, 0);
+    accepted(&mut leadership, 1, 0);
+    assert_eq!(leadership.chosen_below(), Slot(2));
 }
 
 #[test]
-fn a_reign_goes_on_only_if_the_open_slots_hold_what_was_proposed() {
-    let mut reign = reign();
-    ask(&mut reign, "ab");
-    reign.fill(&LIMITS);
+fn a_leadership_goes_on_only_if_the_open_slots_hold_what_was_proposed() {
+    let mut leadership = leadership();
+    ask(&mut leadership, "ab");
+    leadership.fill(&LIMITS);
     let [same, other] = [entry("ab"), entry("x")];
-    assert!(reign.clone().learn(Slot(0), |_| Some(&other)), "it is open");
-    assert!(reign.clone().learn(Slot(1), |_| Some(&same)));
-    assert!(!reign.clone().learn(Slot(1), |_| Some(&other)));
-    assert!(!reign.clone().learn(Slot(1), |_| None));
-    assert!(reign.learn(Slot(5), |_| Some(&same)));
-    assert_eq!((reign.next, reign.chosen_below()), (Slot(5), Slot(5)));
+    assert!(
+        leadership.clone().learn(Slot(0), |_| Some(&other)),
+        "it is open"
+    );
+    assert!(leadership.clone().learn(Slot(1), |_| Some(&same)));
+    assert!(!leadership.clone().learn(Slot(1), |_| Some(&other)));
+    assert!(!leadership.clone().learn(Slot(1), |_| None));
+    assert!(leadership.learn(Slot(5), |_| Some(&same)));
+    assert_eq!(
+        (leadership.next, leadership.chosen_below()),
+        (Slot(5), Slot(5))
+    );
 }
 
-fn heard(reign: &mut Reign<char>, from: u32, round: u64, sent: u64) {
+fn heard(leadership: &mut Leadership<char>, from: u32, round: u64, sent: u64) {
     let (from, sent) = (NodeId(from), Time(sent));
-    reign.on_heard(from, Beat { round, sent }, &majority_of_three());
+    leadership.on_heartbeat_ack(from, HeartbeatId { round, sent }, &majority_of_three());
 }
 
-fn ready(reign: &mut Reign<char>, applied: u64) -> Vec<u64> {
-    let ready = reign.ready(Slot(applied), &majority_of_three());
+fn ready(leadership: &mut Leadership<char>, applied: u64) -> Vec<u64> {
+    let ready = leadership.ready(Slot(applied), &majority_of_three());
     ready.iter().map(|read| read.seq).collect()
 }
 
 #[test]
 fn a_read_waits_for_a_round_that_began_after_it_came() {
-    let (mut reign, quorums) = (reign(), majority_of_three());
-    reign.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
-    assert!(reign.begin_round(&quorums, &LIMITS));
-    assert!(!reign.begin_round(&quorums, &LIMITS), "one at a time");
+    let (mut leadership, quorums) = (leadership(), majority_of_three());
+    leadership.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
+    assert!(leadership.begin_round(&quorums, &LIMITS));
+    assert!(!leadership.begin_round(&quorums, &LIMITS), "one at a time");
     // The second read comes while the first one's round is under way.
-    reign.on_read(NodeId(9), 2, '?', Slot(0), &LIMITS);
-    heard(&mut reign, 0, 1, 0);
-    heard(&mut reign, 0, 1, 0);
-    heard(&mut reign, 7, 1, 0);
-    assert_eq!(ready(&mut reign, 0), [0; 0], "one acceptor is not enough");
-    heard(&mut reign, 1, 1, 0);
-    assert_eq!(ready(&mut reign, 0), [1]);
-    assert!(reign.begin_round(&quorums, &LIMITS));
-    heard(&mut reign, 2, 1, 5);
-    assert_eq!(ready(&mut reign, 0), [0; 0], "an answer to the old round");
-    heard(&mut reign, 2, 2, 5);
-    heard(&mut reign, 0, 2, 5);
-    assert_eq!(ready(&mut reign, 0), [2]);
-    assert!(!reign.begin_round(&quorums, &LIMITS), "nobody waits");
+    leadership.on_read(NodeId(9), 2, '?', Slot(0), &LIMITS);
+    heard(&mut leadership, 0, 1, 0);
+    heard(&mut leadership, 0, 1, 0);
+    heard(&mut leadership, 7, 1, 0);
+    assert_eq!(
+        ready(&mut leadership, 0),
+        [0; 0],
+        "one acceptor is not enough"
+    );
+    heard(&mut leadership, 1, 1, 0);
+    assert_eq!(ready(&mut leadership, 0), [1]);
+    assert!(leadership.begin_round(&quorums, &LIMITS));
+    heard(&mut leadership, 2, 1, 5);
+    assert_eq!(
+        ready(&mut leadership, 0),
+        [0; 0],
+        "an answer to the old round"
+    );
+    heard(&mut leadership, 2, 2, 5);
+    heard(&mut leadership, 0, 2, 5);
+    assert_eq!(ready(&mut leadership, 0), [2]);
+    assert!(!leadership.begin_round(&quorums, &LIMITS), "nobody waits");
 }
 
 #[test]
@@ -427,38 +447,42 @@ fn a_read_waits_for_all_that_may_have_been_chosen_before() {
     let votes = [(4, vote(1, 1, "x"))];
     let mut leader = preparing();
     promise(&mut leader, &[(0, &votes, 0), (1, &[], 0)]);
-    let reign = leader.reign_mut().expect("a quorum promised");
-    reign.on_read(NodeId(9), 1, '?', Slot(2), &LIMITS);
-    reign.on_read(NodeId(9), 2, '?', Slot(7), &LIMITS);
-    reign.begin_round(&majority_of_three(), &LIMITS);
-    heard(reign, 0, 1, 0);
-    heard(reign, 1, 1, 0);
-    assert_eq!(ready(reign, 4), [0; 0]);
-    assert_eq!(ready(reign, 5), [1]);
-    assert_eq!(ready(reign, 6), [0; 0]);
-    assert_eq!(ready(reign, 7), [2]);
+    let leadership = leader.leadership_mut().expect("a quorum promised");
+    leadership.on_read(NodeId(9), 1, '?', Slot(2), &LIMITS);
+    leadership.on_read(NodeId(9), 2, '?', Slot(7), &LIMITS);
+    leadership.begin_round(&majority_of_three(), &LIMITS);
+    heard(leadership, 0, 1, 0);
+    heard(leadership, 1, 1, 0);
+    assert_eq!(ready(leadership, 4), [0; 0]);
+    assert_eq!(ready(leadership, 5), [1]);
+    assert_eq!(ready(leadership, 6), [0; 0]);
+    assert_eq!(ready(leadership, 7), [2]);
 }
 
 #[test]
 fn reads_that_wait_are_bounded_and_wait_once() {
-    let mut reign = reign();
+    let mut leadership = leadership();
     for seq in [1, 1, 2, 3, 4, 5] {
-        reign.on_read(NodeId(9), seq, '?', Slot(0), &LIMITS);
+        leadership.on_read(NodeId(9), seq, '?', Slot(0), &LIMITS);
     }
-    let waiting: Vec<u64> = reign.reads.iter().map(|read| read.seq).collect();
+    let waiting: Vec<u64> = leadership.reads.iter().map(|read| read.seq).collect();
     assert_eq!(waiting, [1, 2, 3, 4]);
 }
 
 #[test]
 fn only_answers_to_the_latest_beat_confirm_it() {
-    let (mut reign, quorums) = (reign(), majority_of_three());
-    reign.beat_at(Time(10));
-    heard(&mut reign, 0, 0, 10);
-    heard(&mut reign, 1, 0, 9);
-    assert!(!reign.is_confirmed(&quorums));
-    heard(&mut reign, 1, 0, 10);
-    assert!(reign.is_confirmed(&quorums));
-    assert_eq!(reign.beat_at(Time(8)).sent, Time(10), "never backwards");
+    let (mut leadership, quorums) = (leadership(), majority_of_three());
+    leadership.heartbeat_at(Time(10));
+    heard(&mut leadership, 0, 0, 10);
+    heard(&mut leadership, 1, 0, 9);
+    assert!(!leadership.is_confirmed(&quorums));
+    heard(&mut leadership, 1, 0, 10);
+    assert!(leadership.is_confirmed(&quorums));
+    assert_eq!(
+        leadership.heartbeat_at(Time(8)).sent,
+        Time(10),
+        "never backwards"
+    );
 }
 
 #[test]
@@ -474,15 +498,15 @@ fn it_takes_a_phase_1_quorum_to_lead() {
 
 #[test]
 fn it_takes_a_phase_2_quorum_to_choose_and_to_confirm() {
-    let (mut reign, quorums) = (reign(), three_and_one());
-    ask(&mut reign, "a");
-    reign.fill(&LIMITS);
-    let chosen = reign.on_accepted(NodeId(0), Slot(0), &quorums);
+    let (mut leadership, quorums) = (leadership(), three_and_one());
+    ask(&mut leadership, "a");
+    leadership.fill(&LIMITS);
+    let chosen = leadership.on_accepted(NodeId(0), Slot(0), &quorums);
     assert_eq!(chosen, Some(entry("a")));
-    reign.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
-    assert!(reign.begin_round(&quorums, &LIMITS));
-    assert!(!reign.is_confirmed(&quorums));
-    heard(&mut reign, 0, 1, 0);
-    assert!(reign.is_confirmed(&quorums));
-    assert_eq!(reign.ready(Slot(1), &quorums).len(), 1);
+    leadership.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
+    assert!(leadership.begin_round(&quorums, &LIMITS));
+    assert!(!leadership.is_confirmed(&quorums));
+    heard(&mut leadership, 0, 1, 0);
+    assert!(leadership.is_confirmed(&quorums));
+    assert_eq!(leadership.ready(Slot(1), &quorums).len(), 1);
 }

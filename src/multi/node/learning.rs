@@ -25,7 +25,7 @@ impl<M: Machine> Step<'_, M> {
                         entries,
                     },
                 );
-            } else if let Some(upto) = upto.filter(|_| !self.cluster.tells_late()) {
+            } else if let Some(upto) = upto.filter(|_| !self.cluster.defers_decided()) {
                 self.out.send(node, Message::Decided { ballot, upto });
             }
         }
@@ -33,17 +33,18 @@ impl<M: Machine> Step<'_, M> {
 
     /// Tells the learners that vote, before they are asked to vote again, how far all is chosen,
     /// if they were not told when it was.
-    pub(super) fn tell_late(&mut self) {
+    pub(super) fn flush_decided(&mut self) {
         let leader = self.state.leader.as_mut();
-        let Some((ballot, reign)) = leader.and_then(|it| Some((it.ballot?, it.reign_mut()?)))
+        let Some((ballot, leadership)) =
+            leader.and_then(|it| Some((it.ballot?, it.leadership_mut()?)))
         else {
             return;
         };
-        let upto = reign.chosen_below();
-        if !self.cluster.tells_late() || reign.told == Some(upto) {
+        let upto = leadership.chosen_below();
+        if !self.cluster.defers_decided() || leadership.announced == Some(upto) {
             return;
         }
-        reign.told = Some(upto);
+        leadership.announced = Some(upto);
         for node in self.others() {
             if self.cluster.quorums.acceptors().contains(node) {
                 self.out.send(node, Message::Decided { ballot, upto });
@@ -53,9 +54,9 @@ impl<M: Machine> Step<'_, M> {
 
     /// The other learners.
     pub(super) fn others(&self) -> Vec<NodeId> {
-        let mut told = self.cluster.told();
-        told.retain(|node| *node != self.out.me());
-        told
+        let mut others = self.cluster.decision_audience();
+        others.retain(|node| *node != self.out.me());
+        others
     }
 
     /// All that was voted for in `ballot` below `upto` is chosen. What this node did not vote for,

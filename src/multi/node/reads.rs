@@ -3,20 +3,20 @@
 use super::Step;
 use crate::ballot::{Ballot, NodeId};
 use crate::machine::Machine;
-use crate::multi::lease::{Beat, lease_end};
-use crate::multi::{How, Leader, Message, Outcome, Slot, Timer};
+use crate::multi::lease::{HeartbeatId, lease_end};
+use crate::multi::{Leader, Message, Outcome, ReadMode, Slot, Timer};
 
 impl<M: Machine> Step<'_, M> {
     /// Asks once more for the votes that have not come, and for entries that others know and this
     /// node does not: nobody would tell a leader that it is behind. Then shows itself.
-    pub(super) fn beat(&mut self) {
-        if let Some(reign) = self.state.leader.as_ref().and_then(Leader::reign) {
-            let open = reign
+    pub(super) fn on_heartbeat_timer(&mut self) {
+        if let Some(leadership) = self.state.leader.as_ref().and_then(Leader::leadership) {
+            let open = leadership
                 .open
                 .iter()
                 .map(|(slot, it)| (*slot, it.entry.clone()));
             let open = open.collect();
-            let (known, chosen) = (self.state.decided(), reign.chosen_below());
+            let (known, chosen) = (self.state.decided(), leadership.chosen_below());
             self.put_to_the_vote(open);
             if known < chosen {
                 for node in self.others() {
@@ -39,31 +39,44 @@ impl<M: Machine> Step<'_, M> {
     /// A leader's sign of life, to all.
     pub(super) fn announce(&mut self) {
         let (now, leader) = (self.now(), self.state.leader.as_mut());
-        let Some((ballot, reign)) = leader.and_then(|it| Some((it.ballot?, it.reign_mut()?)))
+        let Some((ballot, leadership)) =
+            leader.and_then(|it| Some((it.ballot?, it.leadership_mut()?)))
         else {
             return;
         };
-        let (beat, upto) = (reign.beat_at(now), reign.chosen_below());
-        if self.cluster.tells_late() {
-            reign.told = Some(upto);
+        let (heartbeat, upto) = (leadership.heartbeat_at(now), leadership.chosen_below());
+        if self.cluster.defers_decided() {
+            leadership.announced = Some(upto);
         }
         let acceptors = self.cluster.quorums.acceptors().iter();
-        let mut everyone: Vec<NodeId> = acceptors.chain(self.cluster.told()).collect();
+        let mut everyone: Vec<NodeId> = acceptors.chain(self.cluster.decision_audience()).collect();
         everyone.sort_unstable();
         everyone.dedup();
         for node in everyone {
-            self.out
-                .send(node, Message::Heartbeat { ballot, beat, upto });
+            self.out.send(
+                node,
+                Message::Heartbeat {
+                    ballot,
+                    heartbeat,
+                    upto,
+                },
+            );
         }
     }
 
     /// A leader shows itself. Whoever follows it grants it a lease from now on, says so, and learns
     /// how far its ballot has got.
-    pub(super) fn on_heartbeat(&mut self, from: NodeId, ballot: Ballot, beat: Beat, upto: Slot) {
+    pub(super) fn on_heartbeat(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        heartbeat: HeartbeatId,
+        upto: Slot,
+    ) {
         let now = self.now();
         if let Some(acceptor) = self.state.acceptor.as_mut() {
-            let answer = acceptor.on_heartbeat(ballot, beat, self.cluster.lease, now);
-            let follows = matches!(answer, Some(Message::Heard { .. }));
+            let answer = acceptor.on_heartbeat(ballot, heartbeat, self.cluster.lease, now);
+            let follows = matches!(answer, Some(Message::HeartbeatAck { .. }));
             self.answer(from, answer);
             if !follows {
                 return;
@@ -75,20 +88,25 @@ impl<M: Machine> Step<'_, M> {
         }
     }
 
-    pub(super) fn on_heard(&mut self, from: NodeId, ballot: Ballot, beat: Beat) {
+    pub(super) fn on_heartbeat_ack(
+        &mut self,
+        from: NodeId,
+        ballot: Ballot,
+        heartbeat: HeartbeatId,
+    ) {
         let quorums = &self.cluster.quorums;
         let leader = self.state.leader.as_mut();
         let Some(leader) = leader.filter(|leader| leader.ballot == Some(ballot)) else {
             return;
         };
-        let Some(reign) = leader.reign_mut() else {
+        let Some(leadership) = leader.leadership_mut() else {
             return;
         };
-        if reign.has_heard(from, beat) {
+        if leadership.has_ack(from, heartbeat) {
             return;
         }
-        reign.on_heard(from, beat, quorums);
-        if reign.is_confirmed(quorums) && reign.open.is_empty() {
+        leadership.on_heartbeat_ack(from, heartbeat, quorums);
+        if leadership.is_confirmed(quorums) && leadership.open.is_empty() {
             let patience = self.patience();
             self.out.set(Timer::Campaign, patience);
         }
@@ -97,13 +115,13 @@ impl<M: Machine> Step<'_, M> {
 
     /// A read without a place in the log. With a lease it is answered at once, if the lease still
     /// holds *after* the answer was found: the process may have been stopped in between.
-    pub(super) fn on_read(&mut self, client: NodeId, seq: u64, query: M::Command, how: How) {
+    pub(super) fn on_read(&mut self, client: NodeId, seq: u64, query: M::Command, mode: ReadMode) {
         let (Some(leader), Some(learner)) =
             (self.state.leader.as_mut(), self.state.learner.as_ref())
         else {
             return;
         };
-        let Some(reign) = leader.reign_mut() else {
+        let Some(leadership) = leader.leadership_mut() else {
             return;
         };
         let decided = learner.decided();
@@ -113,36 +131,37 @@ impl<M: Machine> Step<'_, M> {
         let ends = self
             .cluster
             .lease
-            .and_then(|terms| lease_end(&reign.heard, &self.cluster.quorums, terms));
+            .and_then(|times| lease_end(&leadership.acks, &self.cluster.quorums, times));
         let now = self.clock.read(self.state.now);
-        let is_fresh = decided >= reign.barrier && Some(now) < ends;
-        if how == How::Lease && is_fresh {
+        let is_fresh = decided >= leadership.barrier && Some(now) < ends;
+        if mode == ReadMode::Lease && is_fresh {
             let outcome = Outcome::Done(reply);
             return self.out.send(client, Message::Reply { seq, outcome });
         }
-        reign.on_read(client, seq, query, decided, &self.cluster.limits);
+        leadership.on_read(client, seq, query, decided, &self.cluster.limits);
         self.serve_reads();
     }
 
-    /// Answers the reads that need wait no longer, and begins a round of beats for those that do.
+    /// Answers the reads that need wait no longer, and begins a round of heartbeats for those that
+    /// do.
     pub(super) fn serve_reads(&mut self) {
         let quorums = &self.cluster.quorums;
         let Some(learner) = self.state.learner.as_ref() else {
             return;
         };
-        let Some(reign) = self.state.leader.as_mut().and_then(Leader::reign_mut) else {
+        let Some(leadership) = self.state.leader.as_mut().and_then(Leader::leadership_mut) else {
             return;
         };
-        if reign.reads.is_empty() {
+        if leadership.reads.is_empty() {
             return;
         }
-        let ready = reign.ready(learner.decided(), quorums);
+        let ready = leadership.ready(learner.decided(), quorums);
         let machine = learner.sessions.machine();
         let answered: Vec<_> = ready
             .into_iter()
             .filter_map(|read| Some((read.client, read.seq, machine.read(&read.query)?)))
             .collect();
-        let begins = reign.begin_round(quorums, &self.cluster.limits);
+        let begins = leadership.begin_round(quorums, &self.cluster.limits);
         for (client, seq, reply) in answered {
             let outcome = Outcome::Done(reply);
             self.out.send(client, Message::Reply { seq, outcome });

@@ -259,8 +259,12 @@ fn ask(from: u64) -> Said {
 }
 
 fn heartbeat(round: u64, node: u32, upto: u64) -> Said {
-    let (ballot, upto, beat) = (ballot(round, node), Slot(upto), Beat::default());
-    Message::Heartbeat { ballot, beat, upto }
+    let (ballot, upto, heartbeat) = (ballot(round, node), Slot(upto), HeartbeatId::default());
+    Message::Heartbeat {
+        ballot,
+        heartbeat,
+        upto,
+    }
 }
 
 fn reply(to: char, written: &str) -> Said {
@@ -268,9 +272,9 @@ fn reply(to: char, written: &str) -> Said {
     Message::Reply { seq, outcome }
 }
 
-fn read(seq: u64, how: How) -> Said {
+fn read(seq: u64, mode: ReadMode) -> Said {
     let query = '?';
-    Message::Read { seq, query, how }
+    Message::Read { seq, query, mode }
 }
 
 #[test]
@@ -397,7 +401,7 @@ fn whoever_proposes_for_a_decided_slot_is_told_what_it_holds() {
 
 /// The proposer votes for nothing itself, so it does not notice the ballot that decided its slot.
 #[test]
-fn a_reign_ends_once_another_ballot_has_decided_an_open_slot() {
+fn a_leadership_ends_once_another_ballot_has_decided_an_open_slot() {
     let cluster = cluster(3, &[3, 4], &[0, 1, 2]);
     let mut node = Node::leading(&cluster, 3);
     node.ask('x');
@@ -483,35 +487,35 @@ fn a_leader_without_a_quorum_prepares_again_and_is_silent_meanwhile() {
 #[test]
 fn only_a_quorum_gives_a_leader_patience() {
     let mut node = Node::leading(&colocated(), 0);
-    let beat = |node: &Node| {
-        let reign = node.node().leader.as_ref().and_then(Leader::reign);
-        reign.expect("it leads").beat
+    let heartbeat = |node: &Node| {
+        let leadership = node.node().leader.as_ref().and_then(Leader::leadership);
+        leadership.expect("it leads").heartbeat
     };
     TIME.set(7);
     node.time_out(Timer::Heartbeat);
-    let (ballot, beat) = (ballot(1, 0), beat(&node));
-    let stale = Beat {
+    let (ballot, heartbeat) = (ballot(1, 0), heartbeat(&node));
+    let stale = HeartbeatId {
         sent: Time(3),
-        ..beat
+        ..heartbeat
     };
-    assert_eq!(beat.sent, Time(7));
+    assert_eq!(heartbeat.sent, Time(7));
     let did = node.hear(
         1,
-        Message::Heard {
+        Message::HeartbeatAck {
             ballot,
-            beat: stale,
+            heartbeat: stale,
         },
     );
     assert!(
         !did.is_set(Timer::Campaign),
-        "the answer to an earlier beat"
+        "the answer to an earlier heartbeat"
     );
-    let did = node.hear(1, Message::Heard { ballot, beat });
+    let did = node.hear(1, Message::HeartbeatAck { ballot, heartbeat });
     assert!(did.is_set(Timer::Campaign));
     // Requests alone do not: the first that is under way starts the wait, and votes prolong it.
     assert!(node.ask('x').is_set(Timer::Campaign));
     assert!(!node.ask('y').is_set(Timer::Campaign));
-    let did = node.hear(2, Message::Heard { ballot, beat });
+    let did = node.hear(2, Message::HeartbeatAck { ballot, heartbeat });
     assert!(!did.is_set(Timer::Campaign), "votes are due");
 }
 
@@ -519,7 +523,7 @@ fn only_a_quorum_gives_a_leader_patience() {
 fn what_is_under_way_is_said_again_at_a_pace_that_reads_do_not_change() {
     let mut node = Node::leading(&colocated(), 0);
     node.ask('x');
-    let did = node.hear(CLIENT.0, read(1, How::Index));
+    let did = node.hear(CLIENT.0, read(1, ReadMode::Index));
     assert!(did.is_heartbeat_sent() && !did.is_set(Timer::Heartbeat));
     let did = node.time_out(Timer::Heartbeat);
     assert_eq!(did.sent_to(2)[0], &accept(0, vote(1, 0, "x")));
@@ -650,7 +654,7 @@ fn absurd_numbers_do_no_harm() {
         })
     };
     let (upto, from) = (Slot(max), Slot(max));
-    let beat = Beat {
+    let heartbeat = HeartbeatId {
         round: max,
         sent: Time(max),
     };
@@ -668,10 +672,14 @@ fn absurd_numbers_do_no_harm() {
         chunk(max, 0),
         chunk(max, max),
         Message::Fetch { upto, offset: max },
-        Message::Heard { ballot, beat },
-        Message::Heartbeat { ballot, beat, upto },
+        Message::HeartbeatAck { ballot, heartbeat },
+        Message::Heartbeat {
+            ballot,
+            heartbeat,
+            upto,
+        },
         Message::Prepare { ballot, from },
-        read(max, How::Lease),
+        read(max, ReadMode::Lease),
     ] {
         assert!(!format!("{message:?}").is_empty());
         node.hear(1, message);
@@ -809,9 +817,9 @@ fn what_no_longer_matters_is_stale() {
     }
     assert!(node.node().is_leading());
     let is_stale = |from, message: &Said| node.node().is_stale(&cluster, NodeId(from), message);
-    let heard = |round, node| Message::Heard {
+    let heard = |round, node| Message::HeartbeatAck {
         ballot: ballot(round, node),
-        beat: Beat::default(),
+        heartbeat: HeartbeatId::default(),
     };
     for (message, expected) in [
         (nack(1, 2, 0), true),
@@ -890,12 +898,12 @@ fn a_request_that_two_leaders_took_up_is_carried_out_once() {
 fn a_session_is_opened_and_an_unknown_one_refused() {
     let mut net = Net::new(colocated());
     net.time_out(0, Timer::Campaign);
-    for order in [
-        Order::Open { seq: 5 },
-        super::super::testing::order(7, 6, 'x'),
+    for operation in [
+        Operation::Open { seq: 5 },
+        super::super::testing::operation(7, 6, 'x'),
     ] {
         let client = CLIENT;
-        let request = Message::Request(Request { client, order });
+        let request = Message::Request(Request { client, operation });
         let did = net
             .nodes
             .get_mut(&0)

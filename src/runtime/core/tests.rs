@@ -1,5 +1,5 @@
 use super::super::codec::Frame;
-use super::super::observer::{EventOf, Unwatched};
+use super::super::observer::{EventOf, NoObserver};
 use super::*;
 
 const LENGTHS: Lengths = Lengths {
@@ -67,7 +67,7 @@ fn setup<A: Runnable>(actor: A, saved: Option<A::Storage>) -> Setup<A> {
 }
 
 fn start(saved: Option<u32>) -> Core<Adder> {
-    let started = Core::start(setup(Adder, saved), Duration::ZERO, &mut Unwatched);
+    let started = Core::start(setup(Adder, saved), Duration::ZERO, &mut NoObserver);
     let (core, changes) = started.unwrap();
     assert!(changes.is_empty());
     core
@@ -76,7 +76,7 @@ fn start(saved: Option<u32>) -> Core<Adder> {
 fn step(core: &mut Core<Adder>, now: Duration, messages: &[(usize, u32)]) -> Vec<u32> {
     let messages = messages.iter().map(|(from, n)| (Id::from(*from), *n));
     let mut messages: Vec<_> = messages.collect();
-    core.step(now, &mut messages, &mut Unwatched).unwrap()
+    core.step(now, &mut messages, &mut NoObserver).unwrap()
 }
 
 /// Returns the messages in the outbox, by destination.
@@ -159,9 +159,9 @@ impl Actor for Mumbler {
 
 #[test]
 fn who_talks_to_himself_without_end_is_interrupted() {
-    let started = Core::start(setup(Mumbler, None), MS, &mut Unwatched);
+    let started = Core::start(setup(Mumbler, None), MS, &mut NoObserver);
     let mut core = started.unwrap().0;
-    core.step(MS, &mut vec![(Id::from(1), ())], &mut Unwatched)
+    core.step(MS, &mut vec![(Id::from(1), ())], &mut NoObserver)
         .unwrap();
     assert_eq!(*core.state(), OWN_MAX + 1);
     assert_eq!(core.next(), Some(Duration::ZERO), "and goes on at once");
@@ -171,7 +171,7 @@ fn who_talks_to_himself_without_end_is_interrupted() {
 #[derive(Default)]
 struct Diary(Vec<String>);
 
-impl Watch<Adder> for Diary {
+impl StepObserver<Adder> for Diary {
     fn before(&mut self, _: Id, now: Duration, event: EventOf<'_, Adder>) {
         self.0.push(format!("{now:?} {event:?}"));
     }

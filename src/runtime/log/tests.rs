@@ -1,6 +1,6 @@
 use super::super::disk::{Crash, Disk};
 use super::super::error::Damage;
-use super::super::medium::Directory;
+use super::super::file_system::Directory;
 use super::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
@@ -40,11 +40,11 @@ const SMALL: Sizes = Sizes {
     appended_min: 400,
 };
 
-fn open<M: Medium>(medium: M) -> Result<(Log<M>, Recovered<Map>), Error> {
-    Log::open(medium, SMALL, 7, Id::from(1))
+fn open<M: FileSystem>(files: M) -> Result<(Log<M>, Recovered<Map>), Error> {
+    Log::open(files, SMALL, 7, Id::from(1))
 }
 
-impl<M: Medium> Log<M> {
+impl<M: FileSystem> Log<M> {
     fn save<C: Serialize>(&mut self, changes: &[C]) -> Result<(), Error> {
         self.append(changes)?;
         self.sync()
@@ -114,7 +114,7 @@ fn what_was_saved_last_is_read_back_however_often_the_file_was_replaced() {
         assert!(saves < 90 || files > 1, "{saves} saves do not");
         let recovered = open(disk).unwrap().1;
         assert_eq!(recovered.state, (saves > 0).then(|| map(saves)));
-        assert_eq!(recovered.cut, None);
+        assert_eq!(recovered.torn_tail, None);
     }
 }
 
@@ -162,11 +162,19 @@ fn a_record_torn_at_any_byte_is_cut_and_the_one_before_it_remembered() {
             assert_eq!(recovered.state, Some(map(12)), "torn at byte {torn}");
             let written = whole[end..torn].iter().rposition(|byte| *byte != 0);
             let written = written.map(|last| (end as u64, last as u64 + 1));
-            assert_eq!(recovered.cut.map(|cut| (cut.offset, cut.bytes)), written);
+            assert_eq!(
+                recovered
+                    .torn_tail
+                    .map(|torn_tail| (torn_tail.offset, torn_tail.bytes)),
+                written
+            );
             // The log can be used.
             log.save(&map(13).changes(Some(&map(12)))).unwrap();
             let recovered = open(disk).unwrap().1;
-            assert_eq!((recovered.state, recovered.cut), (Some(map(13)), None));
+            assert_eq!(
+                (recovered.state, recovered.torn_tail),
+                (Some(map(13)), None)
+            );
         }
     }
 }
@@ -191,7 +199,7 @@ fn a_flipped_bit_is_refused_or_cuts_the_last_record_and_is_never_believed() {
                 Ok((_, recovered)) => {
                     assert!(bit / 8 >= last, "bit {bit} of an early record");
                     assert_eq!(recovered.state, Some(map(saves - 1)));
-                    assert_eq!(recovered.cut.unwrap().offset as usize, last);
+                    assert_eq!(recovered.torn_tail.unwrap().offset as usize, last);
                 }
                 Err(refused) => {
                     assert!(bit / 8 < last, "{refused}");

@@ -1,4 +1,4 @@
-use super::super::handle::{Handle, spawn, spawn_watched};
+use super::super::handle::{Handle, spawn, spawn_observed};
 use super::super::recorder::{Recorded, RecordedEvent, Recorder};
 use super::*;
 use crate::delta::{self, Delta};
@@ -116,19 +116,19 @@ fn start(
 ) -> Result<Rig, Error> {
     let (mut config, peer) = bound();
     configure(&mut config);
-    start_watched(react, config, peer, Unwatched)
+    start_observed(react, config, peer, NoObserver)
 }
 
-fn start_watched(
+fn start_observed(
     react: impl Fn(&Seen, &mut Out<Scripted>) + Send + 'static,
     config: NodeConfig,
     peer: UdpSocket,
-    watch: impl Watch<Scripted> + Send + 'static,
+    step_observer: impl StepObserver<Scripted> + Send + 'static,
 ) -> Result<Rig, Error> {
     let node_at = config.socket.local_addr().unwrap();
     let (sender, states) = mpsc::channel();
     let observer = move |state: &Vec<Seen>| drop(sender.send(state.clone()));
-    let handle = spawn_watched(Scripted(Box::new(react)), config, watch, observer)?;
+    let handle = spawn_observed(Scripted(Box::new(react)), config, step_observer, observer)?;
     Ok(Rig {
         handle,
         states,
@@ -639,7 +639,7 @@ fn what_has_arrived_is_one_batch_one_save_and_one_datagram() {
         peer.send_to(&Rig::datagram(7, PEER, NODE, n), node_at)
             .unwrap();
     }
-    let rig = start_watched(save_then_echo, config, peer, Unwatched).unwrap();
+    let rig = start_observed(save_then_echo, config, peer, NoObserver).unwrap();
     assert_eq!(rig.receive_all(), Some((1..=50).collect()));
     assert_eq!(on_disk(&path), Some(50));
     let counters = rig.stop();
@@ -694,7 +694,7 @@ fn who_does_not_have_the_key_is_not_heard() {
 /// An observer that stops the node when its actor has seen a number.
 struct Censor(u32);
 
-impl Watch<Scripted> for Censor {
+impl StepObserver<Scripted> for Censor {
     fn durable(&mut self, node: Id, state: &Vec<Seen>) -> Result<(), Error> {
         match state.last() {
             Some(Message(_, n)) if *n == self.0 => Err(Error::Forgotten { node: node.into() }),
@@ -706,7 +706,7 @@ impl Watch<Scripted> for Censor {
 #[test]
 fn who_looks_on_can_stop_a_node_before_anything_leaves() {
     let (config, peer) = bound();
-    let rig = start_watched(echo, config, peer, Censor(2)).unwrap();
+    let rig = start_observed(echo, config, peer, Censor(2)).unwrap();
     rig.send(1);
     assert_eq!(rig.receive(), Some(1));
     rig.send(2);
@@ -725,7 +725,7 @@ fn every_step_is_recorded_and_can_be_read_back() {
         let (mut config, peer) = bound();
         config.storage = Some(storage.clone());
         let recorder = Recorder::append_to(&trace).unwrap();
-        let rig = start_watched(save_then_echo, config, peer, recorder).unwrap();
+        let rig = start_observed(save_then_echo, config, peer, recorder).unwrap();
         rig.send(5 + round);
         assert_eq!(rig.receive(), Some(5 + round));
         // The step of a message that was received is in the file.

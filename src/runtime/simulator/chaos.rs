@@ -2,7 +2,7 @@
 
 use super::super::core::Runnable;
 use super::super::error::Error;
-use super::super::observer::Watch;
+use super::super::observer::StepObserver;
 use super::super::timer::draw;
 use super::Simulation;
 use rand::rngs::SmallRng;
@@ -69,16 +69,16 @@ impl Chaos {
         &mut self,
         simulation: &mut Simulation<A>,
         until: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(), Error> {
         while self.next <= until {
-            simulation.run_until(self.next, watch)?;
+            simulation.run_until(self.next, step_observer)?;
             self.act(simulation);
             // Without a pause the loop would not end.
             let pause = draw(&mut self.rng, self.settings.pause.clone());
             self.next += pause.max(Duration::from_nanos(1));
         }
-        simulation.run_until(until, watch)
+        simulation.run_until(until, step_observer)
     }
 
     /// Ends all failures: connects all actors again, and restarts those that are down.

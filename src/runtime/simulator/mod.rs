@@ -58,7 +58,7 @@ use super::counters::Counters;
 use super::disk::Crash;
 use super::error::Error;
 use super::faults::{Dice, Faults};
-use super::observer::Watch;
+use super::observer::StepObserver;
 use super::timer::draw;
 use process::{Clock, Process};
 use queue::{Happening, Queue};
@@ -164,10 +164,14 @@ impl<A: Runnable> Simulation<A> {
     /// actor sends before it saves, [`Error::Unencodable`] if a save cannot be encoded,
     /// [`Error::Damaged`] if a log cannot be read again, [`Error::Forgotten`] if it has lost a
     /// durable state.
-    pub fn run_until(&mut self, until: Duration, watch: &mut impl Watch<A>) -> Result<(), Error> {
+    pub fn run_until(
+        &mut self,
+        until: Duration,
+        step_observer: &mut impl StepObserver<A>,
+    ) -> Result<(), Error> {
         while let Some((at, happening)) = self.queue.pop_until(until) {
             self.now = at;
-            self.happen(happening, watch)?;
+            self.happen(happening, step_observer)?;
         }
         self.now = self.now.max(until);
         Ok(())
@@ -269,20 +273,24 @@ impl<A: Runnable> Simulation<A> {
         from * self.processes.len() + to
     }
 
-    fn happen(&mut self, happening: Happening, watch: &mut impl Watch<A>) -> Result<(), Error> {
+    fn happen(
+        &mut self,
+        happening: Happening,
+        step_observer: &mut impl StepObserver<A>,
+    ) -> Result<(), Error> {
         match happening {
             Happening::Start { node } if !self.is_up(node) => {
                 self.note(node, b"start");
                 let seed = self.rng.random();
-                self.processes[node].start(node, seed, self.now, watch)?;
-                self.go_on(node, watch)
+                self.processes[node].start(node, seed, self.now, step_observer)?;
+                self.go_on(node, step_observer)
             }
             Happening::Start { .. } => Ok(()),
             Happening::Datagram { from, to, bytes } => {
                 if self.is_up(to) && !self.blocked[self.way(from, to)] {
                     self.note(to, &bytes);
                     self.processes[to].receive(bytes);
-                    self.go_on(to, watch)?;
+                    self.go_on(to, step_observer)?;
                 }
                 Ok(())
             }
@@ -291,14 +299,14 @@ impl<A: Runnable> Simulation<A> {
                 if process.wakes(life) && process.is_due(self.now) {
                     self.note(node, b"wake");
                 }
-                self.go_on(node, watch)
+                self.go_on(node, step_observer)
             }
             Happening::Synced { node, life } => {
                 if self.processes[node].life == life && self.is_up(node) {
-                    self.processes[node].sync(watch)?;
+                    self.processes[node].sync(step_observer)?;
                     self.send(node);
                     self.processes[node].compact()?;
-                    self.go_on(node, watch)?;
+                    self.go_on(node, step_observer)?;
                 }
                 Ok(())
             }
@@ -306,10 +314,14 @@ impl<A: Runnable> Simulation<A> {
     }
 
     /// Lets a process do what it can do now, and plans its next events.
-    fn go_on(&mut self, node: usize, watch: &mut impl Watch<A>) -> Result<(), Error> {
+    fn go_on(
+        &mut self,
+        node: usize,
+        step_observer: &mut impl StepObserver<A>,
+    ) -> Result<(), Error> {
         let (now, life) = (self.now, self.processes[node].life);
         if !self.processes[node].has_failed() {
-            self.processes[node].step(now, watch)?;
+            self.processes[node].step(now, step_observer)?;
         }
         if self.processes[node].has_failed() {
             self.crash(node);

@@ -8,7 +8,7 @@ use super::super::disk::{Crash, Disk};
 use super::super::endpoint::BATCH_MAX;
 use super::super::error::Error;
 use super::super::log::{Log, Sizes};
-use super::super::observer::Watch;
+use super::super::observer::StepObserver;
 use super::super::persistent::{Persistent, Saves};
 use super::CLUSTER;
 use crate::delta::Delta;
@@ -117,7 +117,7 @@ impl<A: Runnable> Process<A> {
         node: usize,
         seed: u64,
         now: Duration,
-        watch: &mut impl Watch<A>,
+        step_observer: &mut impl StepObserver<A>,
     ) -> Result<(), Error> {
         let id = Id::from(node);
         let opened = Log::open::<A::Storage>(self.disk.clone(), SIZES, CLUSTER, id);
@@ -143,10 +143,10 @@ impl<A: Runnable> Process<A> {
         };
         let shown = self.clock.read(now);
         let saves = Saves::Log(Box::new(log));
-        let start = || Persistent::start(setup, saves, now, watch);
+        let start = || Persistent::start(setup, saves, now, step_observer);
         self.body = Body::Up(Box::new(clock::imagine(shown, start)?));
         self.life += 1;
-        self.write(watch)
+        self.write(step_observer)
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -221,7 +221,11 @@ impl<A: Runnable> Process<A> {
 
     /// Handles the waiting datagrams and the events that are due as one batch, unless the process
     /// waits for its disk.
-    pub(super) fn step(&mut self, now: Duration, watch: &mut impl Watch<A>) -> Result<(), Error> {
+    pub(super) fn step(
+        &mut self,
+        now: Duration,
+        step_observer: &mut impl StepObserver<A>,
+    ) -> Result<(), Error> {
         if self.is_syncing() || (self.waiting.is_empty() && !self.is_due(now)) {
             return Ok(());
         }
@@ -237,30 +241,30 @@ impl<A: Runnable> Process<A> {
             actor.recycle(datagram);
         }
         clock::imagine(self.clock.read(now), || {
-            actor.step(now, &mut self.messages, watch)
+            actor.step(now, &mut self.messages, step_observer)
         })?;
-        self.write(watch)
+        self.write(step_observer)
     }
 
     /// Writes the save of the last batch. Releases its messages if nothing must be synced.
-    fn write(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
+    fn write(&mut self, step_observer: &mut impl StepObserver<A>) -> Result<(), Error> {
         let Body::Up(actor) = &mut self.body else {
             return Ok(());
         };
         match forgive(actor.write(), &self.disk)? {
             Some(true) => self.begins_sync = true,
-            Some(false) => actor.release(watch)?,
+            Some(false) => actor.release(step_observer)?,
             None => {}
         }
         Ok(())
     }
 
     /// Ends a sync: the messages of the last batch are released.
-    pub(super) fn sync(&mut self, watch: &mut impl Watch<A>) -> Result<(), Error> {
+    pub(super) fn sync(&mut self, step_observer: &mut impl StepObserver<A>) -> Result<(), Error> {
         let Body::Up(actor) = &mut self.body else {
             return Ok(());
         };
-        forgive(actor.release(watch), &self.disk).map(drop)
+        forgive(actor.release(step_observer), &self.disk).map(drop)
     }
 
     /// Shortens the log if it has outgrown the state.

@@ -91,7 +91,7 @@ fn first_undercut(seed: u64, remembers: bool) -> (Option<(u32, u32)>, u64, Count
     let mut chaos = Chaos::new(ChaosSettings::new(seed, 3));
     let mut answers: BTreeMap<(usize, usize), u32> = BTreeMap::new();
     let mut undercut = None;
-    let mut watch = |id: Id, state: &Counts| {
+    let mut step_observer = |id: Id, state: &Counts| {
         let id = usize::from(id);
         if id < 3 {
             return;
@@ -106,9 +106,13 @@ fn first_undercut(seed: u64, remembers: bool) -> (Option<(u32, u32)>, u64, Count
         }
     };
     let end = Duration::from_secs(3);
-    chaos.run_until(&mut simulation, end, &mut watch).unwrap();
+    chaos
+        .run_until(&mut simulation, end, &mut step_observer)
+        .unwrap();
     Chaos::calm(&mut simulation);
-    simulation.run_until(end + 100 * MS, &mut watch).unwrap();
+    simulation
+        .run_until(end + 100 * MS, &mut step_observer)
+        .unwrap();
     assert!((0..5).all(|id| simulation.is_up(id)));
     assert!(chaos.crashes > 0 && chaos.partitions > 0);
     (undercut, simulation.hash(), simulation.counters())
@@ -287,7 +291,7 @@ fn messages_are_simulated_fast() {
     let start = Instant::now();
     let end = Duration::from_secs(2);
     simulation
-        .run_until(end, &mut super::super::Unwatched)
+        .run_until(end, &mut super::super::NoObserver)
         .unwrap();
     let messages = simulation.counters().messages_received;
     let rate = messages as f64 / start.elapsed().as_secs_f64();

@@ -100,7 +100,7 @@ impl<S: System> Brute<'_, S> {
         }
         for (index, pending) in state.pending.iter().enumerate() {
             if let Some(Pending {
-                shown,
+                visible,
                 storage,
                 held,
             }) = pending.clone()
@@ -110,7 +110,7 @@ impl<S: System> Brute<'_, S> {
                 written.disks[index] = Some(storage);
                 written.network.extend(held);
                 let after = written.locals[index].clone();
-                self.witness(&mut written, Id::from(index), &shown, &after);
+                self.witness(&mut written, Id::from(index), &visible, &after);
                 next.push(written);
             }
         }
@@ -155,8 +155,8 @@ impl<S: System> Brute<'_, S> {
         let after = self.system.actors()[index].on_start(id, &state.disks[index], &mut out);
         let before = std::mem::replace(&mut state.locals[index], after.clone());
         self.obey(&mut state, id, &after, out);
-        let shown = undone.map_or(before, |pending| pending.shown);
-        self.witness(&mut state, id, &shown, &after);
+        let visible = undone.map_or(before, |pending| pending.visible);
+        self.witness(&mut state, id, &visible, &after);
         state
     }
 
@@ -164,7 +164,7 @@ impl<S: System> Brute<'_, S> {
     fn witness(&self, state: &mut Plain<S>, id: Id, before: &StateOf<S>, after: &StateOf<S>) {
         let seen = |local| {
             let visible = self.system.visible(local);
-            self.system.aspect(S::ASPECT_OF_RECORD, &visible)
+            self.system.projection(S::RECORD_PROJECTION, &visible)
         };
         let (before, after) = (seen(before), seen(after));
         if before != after
@@ -196,7 +196,7 @@ impl<S: System> Brute<'_, S> {
                     (StorageMode::Split, Some(pending)) => pending.storage = storage,
                     (StorageMode::Split, none) => {
                         *none = Some(Pending {
-                            shown: self.system.visible(before),
+                            visible: self.system.visible(before),
                             storage,
                             held: BTreeSet::new(),
                         });

@@ -201,11 +201,11 @@ impl<const LIES: bool> System for Race<LIES> {
     type Actor = Runner;
     type History = Vec<usize>;
 
-    fn records_commute(&self) -> bool {
+    fn observations_commute(&self) -> bool {
         LIES
     }
 
-    const ASPECTS: usize = 2;
+    const PROJECTIONS: usize = 2;
 
     fn actors(&self) -> &[Runner] {
         &self.0
@@ -218,12 +218,12 @@ impl<const LIES: bool> System for Race<LIES> {
         })]
     }
 
-    fn aspect_of(&self, _: &str) -> usize {
+    fn projection_of(&self, _: &str) -> usize {
         1
     }
 
-    fn aspect(&self, aspect: usize, shown: &bool) -> bool {
-        aspect == 0 && *shown
+    fn projection(&self, projection: usize, visible: &bool) -> bool {
+        projection == 0 && *visible
     }
 
     fn record(&self, history: &Vec<usize>, id: Id, _: &bool, _: &bool) -> Option<Vec<usize>> {

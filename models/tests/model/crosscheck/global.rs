@@ -32,7 +32,7 @@ pub(super) struct Global<L, D, T, R, M, H> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pending<L, D, M> {
     /// What was visible before the step that saves.
-    pub(super) shown: L,
+    pub(super) visible: L,
     /// What is saved.
     pub(super) storage: D,
     /// What must not be sent before it is.
@@ -60,11 +60,11 @@ impl<L, D, T, R, M, H: Default> Global<L, D, T, R, M, H> {
 /// What is left of a state for properties to see.
 pub(super) fn observed<S: System>(state: &Plain<S>, system: &S) -> Observed<S> {
     let pending = state.pending.iter().map(Option::as_ref);
-    let shown = state.locals.iter().zip(pending).map(|(local, pending)| {
-        let shown = pending.map(|pending| pending.shown.clone());
-        shown.unwrap_or_else(|| system.visible(local))
+    let visible = state.locals.iter().zip(pending).map(|(local, pending)| {
+        let visible = pending.map(|pending| pending.visible.clone());
+        visible.unwrap_or_else(|| system.visible(local))
     });
-    (shown.collect(), state.history.clone())
+    (visible.collect(), state.history.clone())
 }
 
 /// What actors show, and what the observer recorded.
@@ -82,11 +82,11 @@ pub(super) fn of_world<S: System>(state: &WorldState<S>) -> Plain<S> {
         "a local state is not its actor's"
     );
     let storages = state.storages.iter();
-    let pending = state.unsaved.iter().zip(&state.shown);
-    let pending = pending.map(|(unsaved, shown)| {
+    let pending = state.unsaved.iter().zip(&state.visible);
+    let pending = pending.map(|(unsaved, visible)| {
         let unsaved = &unsaved.as_ref()?.value;
         Some(Pending {
-            shown: shown.value.clone(),
+            visible: visible.value.clone(),
             storage: unsaved.storage.clone(),
             held: unsaved.held.iter().cloned().collect(),
         })

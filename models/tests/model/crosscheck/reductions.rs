@@ -11,7 +11,7 @@ use synod::basic::{Durable, Message, Phase, Process, ProcessState};
 use synod::checker::search::{self, Error, Limits, Verdict};
 use synod::checker::{Options, Permutation, StorageMode, System, World, WorldState};
 use synod::models::basic::Config;
-use synod::models::observer::Record;
+use synod::models::observer::History;
 
 /// Every way to reduce: what is dropped, forgotten, postponed and merged.
 pub(super) fn reductions(faults: Options) -> impl Iterator<Item = Options> {
@@ -72,9 +72,9 @@ pub(super) fn compare<S: System>(
     }
     let seen = |states: &HashSet<Plain<S>>| -> HashSet<Observed<S>> {
         let seen = states.iter().map(|state| observed(state, world.system()));
-        seen.map(|(shown, record)| match options.forgets {
-            true => (shown, S::History::default()),
-            false => (shown, record),
+        seen.map(|(visible, record)| match options.forgets {
+            true => (visible, S::History::default()),
+            false => (visible, record),
         })
         .collect()
     };
@@ -191,7 +191,7 @@ struct Declared {
     paxos: Paxos,
     alike: Vec<Vec<Id>>,
     is_stale: Claim,
-    /// Whether every vote is called moot.
+    /// Whether every vote is called irrelevant.
     is_deaf: bool,
     property: fn(&World<Self>, &WorldState<Self>) -> bool,
 }
@@ -226,7 +226,7 @@ impl Declared {
 
 impl System for Declared {
     type Actor = Process<char>;
-    type History = Record;
+    type History = History;
 
     fn actors(&self) -> &[Process<char>] {
         self.paxos.actors()
@@ -244,18 +244,18 @@ impl System for Declared {
         self.paxos.visible(state)
     }
 
-    fn is_moot(&self, history: &Record, envelope: &Envelope<Message<char>>) -> bool {
+    fn is_irrelevant(&self, history: &History, envelope: &Envelope<Message<char>>) -> bool {
         let is_vote = matches!(envelope.msg, Message::Accepted { .. });
-        (self.is_deaf && is_vote) || self.paxos.is_moot(history, envelope)
+        (self.is_deaf && is_vote) || self.paxos.is_irrelevant(history, envelope)
     }
 
     fn record(
         &self,
-        history: &Record,
+        history: &History,
         id: Id,
         before: &ProcessState<char>,
         after: &ProcessState<char>,
-    ) -> Option<Record> {
+    ) -> Option<History> {
         self.paxos.record(history, id, before, after)
     }
 
@@ -285,7 +285,7 @@ impl System for Declared {
         self.paxos.relabel_storage(storage, by)
     }
 
-    fn relabel_history(&self, history: &Record, by: &Permutation) -> Record {
+    fn relabel_history(&self, history: &History, by: &Permutation) -> History {
         self.paxos.relabel_history(history, by)
     }
 }
@@ -356,7 +356,7 @@ fn a_message_that_only_a_restart_revives_is_not_stale() {
 
 /// Red if the comparison above could not tell that something was forgotten too soon.
 #[test]
-fn a_message_wrongly_called_moot_is_noticed() {
+fn a_message_wrongly_called_irrelevant_is_noticed() {
     let config = separated(2, 2, 1, 1);
     let forgetting = Options {
         forgets: true,

@@ -1,9 +1,9 @@
 //! The answers that the search gets about a world.
 
 use super::super::super::system::{StateOf, System};
-use super::super::menu::Menu;
 use super::super::numbered::{CellFacts, MessageFacts, Numbered, Setting};
-use super::super::symmetry::Marks;
+use super::super::successors::Successors;
+use super::super::symmetry::Signatures;
 use super::super::table::Index;
 use super::super::words::bits;
 use super::Parts;
@@ -21,37 +21,37 @@ impl<S: System> Numbered for Parts<'_, S> {
         let it = self.cell(cell);
         CellFacts {
             is_known: true,
-            may_be_moot: it.may_be_moot,
-            memory: self.aspect(cell, S::ASPECT_OF_MEMORY),
-            look: it.look,
-            marks: it.marks,
+            may_be_irrelevant: it.may_be_irrelevant,
+            forget_input: self.projection(cell, S::FORGET_PROJECTION),
+            shape: it.shape,
+            signatures: it.signatures,
         }
     }
 
     fn message_facts(&self, message: Index) -> MessageFacts {
         let it = self.message(message);
         MessageFacts {
-            may_be_moot: it.may_be_moot,
-            marks: it.marks,
+            may_be_irrelevant: it.may_be_irrelevant,
+            signatures: it.signatures,
         }
     }
 
-    fn record_marks(&self, record: Index) -> Marks {
-        self.record(record).marks
+    fn history_signatures(&self, history_id: Index) -> Signatures {
+        self.history(history_id).signatures
     }
 
-    fn menu(&self, cell: Index) -> &Menu {
-        self.menu_of(cell)
+    fn successors(&self, cell: Index) -> &Successors {
+        self.successors_of(cell)
     }
 
     fn clock(&self, cell: Index) -> Option<u64> {
         let core = self.core_of(cell);
-        let shown = &core.alone.shown[usize::from(core.id)];
-        self.world.system().clock(&shown.value)
+        let visible = &core.alone.visible[usize::from(core.id)];
+        self.world.system().clock(&visible.value)
     }
 
-    fn aspect(&self, cell: Index, aspect: usize) -> Index {
-        self.core_of(cell).aspects[aspect]
+    fn projection(&self, cell: Index, projection: usize) -> Index {
+        self.core_of(cell).projections[projection]
     }
 
     fn receive(&self, cell: Index, message: Index) -> Index {
@@ -66,39 +66,39 @@ impl<S: System> Numbered for Parts<'_, S> {
         self.intern_cell(it.core, inbox)
     }
 
-    fn clear(&self, cell: Index, record: Index) -> Index {
+    fn clear(&self, cell: Index, history_id: Index) -> Index {
         let it = self.cell(cell);
-        let history = &self.record(record).history;
-        let is_moot = |message: &Index| {
+        let history = &self.history(history_id).history;
+        let is_irrelevant = |message: &Index| {
             let envelope = &self.message(*message).envelope;
-            self.world.system().is_moot(history, envelope)
+            self.world.system().is_irrelevant(history, envelope)
         };
-        if !it.inbox.iter().any(is_moot) {
+        if !it.inbox.iter().any(is_irrelevant) {
             return cell;
         }
         let mut inbox = it.inbox.to_vec();
-        inbox.retain(|message| !is_moot(message));
+        inbox.retain(|message| !is_irrelevant(message));
         self.intern_cell(it.core, inbox)
     }
 
-    fn observe(&self, record: Index, change: Index) -> Index {
-        self.observed.get(record, change, || {
+    fn observe(&self, history_id: Index, change: Index) -> Index {
+        self.observed.get(history_id, change, || {
             let [before, after] = self.changes.get(change);
-            let history = &self.record(record).history;
+            let history = &self.history(history_id).history;
             let seen = self.world.seen(history, before, after);
-            seen.map_or(record, |history| self.intern_record(history))
+            seen.map_or(history_id, |history| self.intern_history(history))
         })
     }
 
-    fn forget(&self, record: Index, cells: &[u32]) -> Index {
+    fn forget(&self, history_id: Index, cells: &[u32]) -> Index {
         let seen = cells
             .iter()
-            .map(|cell| self.aspect(*cell, S::ASPECT_OF_MEMORY));
-        let seen: Vec<&StateOf<S>> = seen.map(|it| &self.aspects.get(it).value).collect();
-        let history = &self.record(record).history;
+            .map(|cell| self.projection(*cell, S::FORGET_PROJECTION));
+        let seen: Vec<&StateOf<S>> = seen.map(|it| &self.projections.get(it).value).collect();
+        let history = &self.history(history_id).history;
         match self.world.system().forget(history, &seen) {
-            Some(history) => self.intern_record(self.world.interners.history(history)),
-            None => record,
+            Some(history) => self.intern_history(self.world.interners.history(history)),
+            None => history_id,
         }
     }
 
@@ -110,12 +110,12 @@ impl<S: System> Numbered for Parts<'_, S> {
         self.image_of_message(saying, place)
     }
 
-    fn record_image(&self, record: Index, place: usize) -> Index {
-        self.image_of_record(record, place)
+    fn history_image(&self, history_id: Index, place: usize) -> Index {
+        self.image_of_record(history_id, place)
     }
 
-    fn holding(&self, state: &[u32], aspect: usize, asked: u32) -> u32 {
-        let seen = self.seen_state(state, aspect);
+    fn holding(&self, state: &[u32], projection: usize, asked: u32) -> u32 {
+        let seen = self.seen_state(state, projection);
         let holds = |at: &usize| (self.properties[*at].condition)(self.world, &seen);
         bits(asked).filter(holds).fold(0, |all, at| all | 1 << at)
     }
@@ -123,9 +123,9 @@ impl<S: System> Numbered for Parts<'_, S> {
     fn misjudged(&self, state: &[u32]) -> Option<&'static str> {
         let whole = self.state(state);
         let holds = |at: usize, state: &_| (self.properties[at].condition)(self.world, state);
-        let mut aspects = self.setting.properties.by_aspect.iter().enumerate();
-        let misjudged = aspects.find_map(|(aspect, asked)| {
-            let seen = self.seen_state(state, aspect);
+        let mut projections = self.setting.properties.by_aspect.iter().enumerate();
+        let misjudged = projections.find_map(|(projection, asked)| {
+            let seen = self.seen_state(state, projection);
             bits(*asked).find(|at| holds(*at, &seen) != holds(*at, &whole))
         });
         misjudged.map(|at| self.properties[at].name)

@@ -1,42 +1,42 @@
-//! The images of parts under permutations, and the marks by which the search tells them apart.
+//! The images of parts under permutations, and the signatures by which the search tells them apart.
 
 use super::super::super::identity::{image_of_choice, image_of_timer};
 use super::super::super::part::Part;
 use super::super::super::permutation::Permutation;
 use super::super::super::state::WorldState;
 use super::super::super::system::System;
-use super::super::symmetry::Marks;
+use super::super::symmetry::Signatures;
 use super::super::table::Index;
 use super::Parts;
 use stateright::actor::Id;
 use std::hash::Hash;
 
 impl<S: System> Parts<'_, S> {
-    /// Returns the marks of a part. `image` is its value under a map of ids.
-    pub(super) fn marks<T: Hash>(
+    /// Returns the signatures of a part. `image` is its value under a map of ids.
+    pub(super) fn signatures<T: Hash>(
         &self,
         part: &Part<T>,
         image: impl Fn(&T, &Permutation) -> T,
-    ) -> Marks {
+    ) -> Signatures {
         let hash = |by: &Permutation| part.hash_of(&image(part, by));
-        self.setting.symmetry.mark(&hash)
+        self.setting.symmetry.signatures(&hash)
     }
 
-    /// Returns the marks of the part of a state that only the steps of actor `id` change.
-    pub(super) fn core_marks(&self, state: &WorldState<S>, id: Id) -> Marks {
+    /// Returns the signatures of the part of a state that only the steps of actor `id` change.
+    pub(super) fn core_signatures(&self, state: &WorldState<S>, id: Id) -> Signatures {
         let (world, index) = (self.world, usize::from(id));
-        let mut sum = self.marks(&state.locals[index], |at, by| world.image_of_local(at, by));
+        let mut sum = self.signatures(&state.locals[index], |at, by| world.image_of_local(at, by));
         if let Some(storage) = &state.storages[index] {
-            sum = sum.plus(self.marks(storage, |at, by| world.image_of_storage(at, by)));
+            sum = sum.plus(self.signatures(storage, |at, by| world.image_of_storage(at, by)));
         }
         if let Some(unsaved) = &state.unsaved[index] {
-            sum = sum.plus(self.marks(unsaved, |at, by| world.image_of_unsaved(at, by)));
+            sum = sum.plus(self.signatures(unsaved, |at, by| world.image_of_unsaved(at, by)));
         }
         for timer in state.timers.iter().filter(|timer| timer.id == id) {
-            sum = sum.plus(self.marks(timer, image_of_timer));
+            sum = sum.plus(self.signatures(timer, image_of_timer));
         }
         for choice in state.choices.iter().filter(|choice| choice.id == id) {
-            sum = sum.plus(self.marks(choice, image_of_choice));
+            sum = sum.plus(self.signatures(choice, image_of_choice));
         }
         sum
     }
@@ -54,7 +54,7 @@ impl<S: System> Parts<'_, S> {
             let by = &self.setting.group[place];
             let image = self.world.image_of_envelope(&it.envelope, by);
             let image = self.intern_message(self.world.envelope(image));
-            self.hold_to_marks(&it.marks, &self.message(image).marks, by, || {
+            self.hold_to_signatures(&it.signatures, &self.message(image).signatures, by, || {
                 format!("message {:?}", it.envelope.msg)
             });
             image
@@ -71,20 +71,20 @@ impl<S: System> Parts<'_, S> {
             image.choices.retain(|choice| choice.id != to);
             self.world.put_image(&mut image, &it.alone, it.id, by);
             let image = self.intern_core(&image, to);
-            self.hold_to_marks(&it.marks, &self.core(image).marks, by, || {
+            self.hold_to_signatures(&it.signatures, &self.core(image).signatures, by, || {
                 format!("state {:?}", it.alone.locals[usize::from(it.id)].value)
             });
             image
         })
     }
 
-    pub(super) fn image_of_record(&self, record: Index, place: usize) -> Index {
-        self.record_images.get(record, place as Index, || {
-            let (by, of) = (&self.setting.group[place], self.record(record));
+    pub(super) fn image_of_record(&self, history_id: Index, place: usize) -> Index {
+        self.history_images.get(history_id, place as Index, || {
+            let (by, of) = (&self.setting.group[place], self.history(history_id));
             let history = self.world.image_of_history(&of.history, by);
-            let image = self.intern_record(self.world.interners.history(history));
-            self.hold_to_marks(&of.marks, &self.record(image).marks, by, || {
-                format!("record {:?}", *of.history)
+            let image = self.intern_history(self.world.interners.history(history));
+            self.hold_to_signatures(&of.signatures, &self.history(image).signatures, by, || {
+                format!("history {:?}", *of.history)
             });
             image
         })
@@ -92,10 +92,10 @@ impl<S: System> Parts<'_, S> {
 
     /// Checks that a part looks from each id as its image does from the image of the id. If not,
     /// ids are not replaced as they must be, and states would be taken for others.
-    fn hold_to_marks(
+    fn hold_to_signatures(
         &self,
-        of: &Marks,
-        image: &Marks,
+        of: &Signatures,
+        image: &Signatures,
         by: &Permutation,
         what: impl Fn() -> String,
     ) {

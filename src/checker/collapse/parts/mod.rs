@@ -1,13 +1,13 @@
 //! The parts of states and the results of steps: computed once, and named by numbers.
 //!
-//! A global state falls into one *cell* per actor and the record of the observer. A cell holds all
+//! A global state falls into one *cell* per actor and the observer's history. A cell holds all
 //! that concerns its actor alone: the things that only its own steps change (its *core*: local
 //! state, disk, timers, random choices), and the messages that it may yet receive (its inbox). So a
 //! step replaces the actor's own cell, and adds messages to the cells of others; the new cell
 //! depends on nothing but the old one.
 
 mod answers;
-mod bursts;
+mod fused;
 mod images;
 
 use super::super::options::StorageMode;
@@ -15,9 +15,9 @@ use super::super::part::{At, Part};
 use super::super::state::WorldState;
 use super::super::system::{MessageOf, StateOf, System};
 use super::super::world::World;
-use super::menu::Menu;
 use super::numbered::{Properties, Setting};
-use super::symmetry::{Marks, Symmetry};
+use super::successors::Successors;
+use super::symmetry::{Signatures, Symmetry};
 use super::table::{Images, Index, Memo, NONE, Table, fingerprint};
 use super::words::{BROKEN, CELLS, crashes};
 use hashbrown::HashMap;
@@ -32,11 +32,11 @@ struct Core<S: System> {
     /// its world.
     alone: WorldState<S>,
     id: Id,
-    /// The numbers of the parts that can be seen of it, by aspect.
-    aspects: Box<[Index]>,
+    /// The numbers of the parts that can be seen of it, by projection.
+    projections: Box<[Index]>,
     /// The addresses of its parts, which tell it from others.
     addresses: Vec<usize>,
-    marks: Marks,
+    signatures: Signatures,
     images: Images,
     /// The reactions that need no message.
     moves: OnceLock<Box<[Reaction]>>,
@@ -45,19 +45,19 @@ struct Core<S: System> {
 /// A message that was sent at some time in some run.
 struct Message<S: System> {
     envelope: Part<Envelope<MessageOf<S>>>,
-    marks: Marks,
+    signatures: Signatures,
     images: Images,
-    may_be_moot: bool,
+    may_be_irrelevant: bool,
     /// The number of what it says, or [`NONE`] if nobody asked yet.
     saying: AtomicU32,
     /// Its number among the messages to the same actor, once somebody sent it.
     rank: OnceLock<u32>,
 }
 
-/// The observer's record at some time in some run.
-struct Record<S: System> {
+/// The observer's history at some time in some run.
+struct HistoryEntry<S: System> {
     history: Part<S::History>,
-    marks: Marks,
+    signatures: Signatures,
 }
 
 /// An actor's share of a global state.
@@ -65,12 +65,12 @@ struct Cell {
     core: Index,
     /// The messages that it may receive, in rising order of their numbers.
     inbox: Box<[Index]>,
-    marks: Marks,
-    /// Whether a message in the inbox may ever be moot.
-    may_be_moot: bool,
+    signatures: Signatures,
+    /// Whether a message in the inbox may ever be irrelevant.
+    may_be_irrelevant: bool,
     /// Its look, which does not depend on how ids are called.
-    look: u32,
-    menu: OnceLock<Menu>,
+    shape: u32,
+    successors: OnceLock<Successors>,
 }
 
 /// The result of one step of an actor, whoever else is there.
@@ -79,7 +79,7 @@ struct Reaction {
     core: Index,
     sent: Box<[Index]>,
     /// Whether it changes what the actor shows.
-    shows: bool,
+    is_visible: bool,
     change: Index,
     /// The crashes that it takes and the step properties that it breaks.
     tally: u32,
@@ -97,12 +97,12 @@ pub(super) struct Parts<'w, S: System> {
     blank: WorldState<S>,
     cores: Table<Core<S>>,
     messages: Table<Message<S>>,
-    records: Table<Record<S>>,
+    histories: Table<HistoryEntry<S>>,
     cells: Table<Cell>,
     changes: Table<Change<S>>,
-    aspects: Table<Part<At<StateOf<S>>>>,
+    projections: Table<Part<At<StateOf<S>>>>,
     observed: Memo,
-    record_images: Memo,
+    history_images: Memo,
     /// The number of messages to each actor that have a rank.
     ranks: Box<[AtomicU32]>,
     reactions: Mutex<HashMap<(Index, Index), Arc<Reaction>>>,
@@ -124,7 +124,7 @@ fn spread_all(addresses: &[usize]) -> u64 {
 fn divide<S: System>(world: &World<S>, all: &[Property<World<S>>]) -> Properties {
     let place = |name| all.iter().position(|property| property.name == name);
     let mut properties = Properties {
-        by_aspect: vec![0; S::ASPECTS],
+        by_aspect: vec![0; S::PROJECTIONS],
         examples: 0,
         steps: world.steps().iter().map(|step| place(step.name)).collect(),
     };
@@ -132,7 +132,7 @@ fn divide<S: System>(world: &World<S>, all: &[Property<World<S>>]) -> Properties
         if properties.steps.contains(&Some(at)) {
             continue;
         }
-        properties.by_aspect[world.system().aspect_of(property.name)] |= 1 << at;
+        properties.by_aspect[world.system().projection_of(property.name)] |= 1 << at;
         if property.expectation == Expectation::Sometimes {
             properties.examples |= 1 << at;
         }
@@ -160,7 +160,7 @@ impl<'w, S: System> Parts<'w, S> {
             crashes: options.crashes as u32,
             is_split: options.storage == StorageMode::Split,
             forgets: options.forgets,
-            records_commute: world.system().records_commute(),
+            observations_commute: world.system().observations_commute(),
             clocks: world.system().clocks(),
             properties: divide(world, &properties),
         };
@@ -172,12 +172,12 @@ impl<'w, S: System> Parts<'w, S> {
             blank,
             cores: Table::new(),
             messages: Table::new(),
-            records: Table::new(),
+            histories: Table::new(),
             cells: Table::new(),
             changes: Table::new(),
-            aspects: Table::new(),
+            projections: Table::new(),
             observed: Memo::new(),
-            record_images: Memo::new(),
+            history_images: Memo::new(),
             reactions: Mutex::new(HashMap::new()),
         };
         let words = parts.words(&start);
@@ -192,8 +192,8 @@ impl<'w, S: System> Parts<'w, S> {
         self.messages.get(index)
     }
 
-    fn record(&self, index: Index) -> &Record<S> {
-        self.records.get(index)
+    fn history(&self, index: Index) -> &HistoryEntry<S> {
+        self.histories.get(index)
     }
 
     fn core(&self, index: Index) -> &Core<S> {
@@ -208,7 +208,7 @@ impl<'w, S: System> Parts<'w, S> {
     /// Returns a global state as numbers.
     pub(super) fn words(&self, state: &WorldState<S>) -> Vec<u32> {
         let tally = state.crashes as u32 | u32::from(state.broken) << BROKEN;
-        let mut words = vec![self.intern_record(state.history.clone()), tally];
+        let mut words = vec![self.intern_history(state.history.clone()), tally];
         for id in (0..self.setting.actors).map(Id::from) {
             let mine = state.network.iter().filter(|envelope| envelope.dst == id);
             let inbox = mine.map(|envelope| self.intern_message(envelope.clone()));
@@ -220,7 +220,7 @@ impl<'w, S: System> Parts<'w, S> {
     /// Returns the global state of these numbers, without its identity.
     fn state(&self, words: &[u32]) -> WorldState<S> {
         let mut state = self.blank.clone();
-        state.history = self.record(words[0]).history.clone();
+        state.history = self.history(words[0]).history.clone();
         state.crashes = crashes(words[1]) as usize;
         state.broken = (words[1] >> BROKEN) as u16;
         for cell in words[CELLS..].iter().map(|cell| self.cell(*cell)) {
@@ -235,14 +235,16 @@ impl<'w, S: System> Parts<'w, S> {
         state
     }
 
-    /// Returns the global state of these numbers as an aspect shows it: the record, and of each
+    /// Returns the global state of these numbers as a projection shows it: the history, and of each
     /// actor nothing but the part that is seen.
-    fn seen_state(&self, words: &[u32], aspect: usize) -> WorldState<S> {
+    fn seen_state(&self, words: &[u32], projection: usize) -> WorldState<S> {
         let mut state = self.blank.clone();
-        state.history = self.record(words[0]).history.clone();
+        state.history = self.history(words[0]).history.clone();
         for (index, cell) in words[CELLS..].iter().enumerate() {
-            let seen = self.aspects.get(self.core_of(*cell).aspects[aspect]);
-            state.shown[index] = seen.clone();
+            let seen = self
+                .projections
+                .get(self.core_of(*cell).projections[projection]);
+            state.visible[index] = seen.clone();
             state.locals[index] = seen.clone();
             state.storages[index] = None;
             state.unsaved[index] = None;
@@ -258,7 +260,7 @@ impl<'w, S: System> Parts<'w, S> {
         state.locals[index] = from.locals[index].clone();
         state.storages[index] = from.storages[index].clone();
         state.unsaved[index] = from.unsaved[index].clone();
-        state.shown[index] = from.shown[index].clone();
+        state.visible[index] = from.visible[index].clone();
         state.timers.retain(|timer| timer.id != id);
         let timers = from.timers.iter().filter(|timer| timer.id == id);
         state.timers.extend(timers.cloned());
@@ -281,9 +283,9 @@ impl<'w, S: System> Parts<'w, S> {
                 Core {
                     alone,
                     id,
-                    aspects: self.aspects_of(&state.shown[usize::from(id)]),
+                    projections: self.projections_of(&state.visible[usize::from(id)]),
                     addresses: addresses.clone(),
-                    marks: self.core_marks(state, id),
+                    signatures: self.core_signatures(state, id),
                     images: Images::new(self.setting.symmetry.order()),
                     moves: OnceLock::new(),
                 }
@@ -291,43 +293,44 @@ impl<'w, S: System> Parts<'w, S> {
         )
     }
 
-    fn aspects_of(&self, shown: &Part<At<StateOf<S>>>) -> Box<[Index]> {
-        let number = |aspect| {
-            let value = self.world.system().aspect(aspect, &shown.value);
-            let part = self.world.interners.shown(At {
-                id: shown.id,
+    fn projections_of(&self, visible: &Part<At<StateOf<S>>>) -> Box<[Index]> {
+        let number = |projection| {
+            let value = self.world.system().projection(projection, &visible.value);
+            let part = self.world.interners.visible(At {
+                id: visible.id,
                 value,
             });
             let address = part.address();
             let is_it = |it: &Part<At<StateOf<S>>>| it.address() == address;
-            self.aspects.intern(spread(address), is_it, || part)
+            self.projections.intern(spread(address), is_it, || part)
         };
-        (0..S::ASPECTS).map(number).collect()
+        (0..S::PROJECTIONS).map(number).collect()
     }
 
     fn intern_message(&self, envelope: Part<Envelope<MessageOf<S>>>) -> Index {
         let address = envelope.address();
         let is_it = |message: &Message<S>| message.envelope.address() == address;
         self.messages.intern(spread(address), is_it, || Message {
-            marks: self.marks(&envelope, |it, by| self.world.image_of_envelope(it, by)),
+            signatures: self.signatures(&envelope, |it, by| self.world.image_of_envelope(it, by)),
             images: Images::new(self.setting.symmetry.order()),
-            may_be_moot: self
+            may_be_irrelevant: self
                 .world
                 .system()
-                .is_moot(&S::History::default(), &envelope),
+                .is_irrelevant(&S::History::default(), &envelope),
             saying: AtomicU32::new(NONE),
             rank: OnceLock::new(),
             envelope,
         })
     }
 
-    fn intern_record(&self, history: Part<S::History>) -> Index {
+    fn intern_history(&self, history: Part<S::History>) -> Index {
         let address = history.address();
-        let is_it = |record: &Record<S>| record.history.address() == address;
-        self.records.intern(spread(address), is_it, || Record {
-            marks: self.marks(&history, |it, by| self.world.image_of_history(it, by)),
-            history,
-        })
+        let is_it = |history_id: &HistoryEntry<S>| history_id.history.address() == address;
+        self.histories
+            .intern(spread(address), is_it, || HistoryEntry {
+                signatures: self.signatures(&history, |it, by| self.world.image_of_history(it, by)),
+                history,
+            })
     }
 
     fn intern_change(&self, change: Change<S>) -> Index {
@@ -345,17 +348,17 @@ impl<'w, S: System> Parts<'w, S> {
         inbox.pop();
         let is_it = |cell: &Cell| cell.core == core && *cell.inbox == inbox;
         self.cells.intern(hash, is_it, || {
-            let mut marks = self.core(core).marks;
+            let mut signatures = self.core(core).signatures;
             for message in &inbox {
-                marks = marks.plus(self.message(*message).marks);
+                signatures = signatures.plus(self.message(*message).signatures);
             }
             Cell {
                 core,
                 inbox: inbox.clone().into_boxed_slice(),
-                look: self.setting.symmetry.look(&marks, self.core(core).id),
-                marks,
-                may_be_moot: inbox.iter().any(|it| self.message(*it).may_be_moot),
-                menu: OnceLock::new(),
+                shape: self.setting.symmetry.shape(&signatures, self.core(core).id),
+                signatures,
+                may_be_irrelevant: inbox.iter().any(|it| self.message(*it).may_be_irrelevant),
+                successors: OnceLock::new(),
             }
         })
     }

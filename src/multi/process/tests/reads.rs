@@ -4,7 +4,7 @@ use super::*;
 
 fn leased() -> Cluster<Journal> {
     Cluster {
-        lease: Some(Terms {
+        lease: Some(LeaseTimes {
             duration: 10,
             margin: 2,
         }),
@@ -17,8 +17,17 @@ fn an_acceptor_with_a_lease_holds_off_others_and_not_its_holder() {
     TIME.set(100);
     let mut node = Node::new(&leased(), 2);
     let did = node.hear(0, heartbeat(1, 0, 0));
-    let (ballot, beat) = (ballot(1, 0), Beat::default());
-    assert_eq!(did.sent, [(0, Message::Heard { ballot, beat })]);
+    let (ballot, id) = (ballot(1, 0), HeartbeatId::default());
+    assert_eq!(
+        did.sent,
+        [(
+            0,
+            Message::HeartbeatAck {
+                ballot,
+                heartbeat: id
+            }
+        )]
+    );
     TIME.set(109);
     for message in [
         prepare(2, 1, 0),
@@ -57,13 +66,13 @@ fn an_acceptor_that_restarts_presumes_a_lease() {
     );
 }
 
-/// Node 0, leading, whose beat of time 100 was answered by node 1 and by itself.
+/// Node 0, leading, whose heartbeat of time 100 was answered by node 1 and by itself.
 fn holder() -> Node {
     TIME.set(100);
     let mut node = Node::leading(&leased(), 0);
     let (ballot, sent) = (ballot(1, 0), Time(100));
-    let beat = Beat { round: 0, sent };
-    node.hear(1, Message::Heard { ballot, beat });
+    let heartbeat = HeartbeatId { round: 0, sent };
+    node.hear(1, Message::HeartbeatAck { ballot, heartbeat });
     node
 }
 
@@ -76,15 +85,15 @@ fn a_lease_read_is_answered_at_once_until_the_lease_ends() {
     };
     let mut node = holder();
     TIME.set(107);
-    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    let did = node.hear(CLIENT.0, read(1, ReadMode::Lease));
     assert_eq!(did.sent, [answer(1)]);
     TIME.set(108);
-    let did = node.hear(CLIENT.0, read(2, How::Lease));
+    let did = node.hear(CLIENT.0, read(2, ReadMode::Lease));
     assert!(did.sent_to(CLIENT.0).is_empty());
     assert!(did.is_heartbeat_sent(), "it asks instead");
     // Without a quorum's answer there is no lease.
     let mut node = Node::leading(&leased(), 0);
-    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    let did = node.hear(CLIENT.0, read(1, ReadMode::Lease));
     assert!(did.sent_to(CLIENT.0).is_empty());
 }
 
@@ -93,7 +102,7 @@ fn a_lease_that_ends_while_its_holder_reads_is_no_lease() {
     let mut node = holder();
     TIME.set(107);
     MEANWHILE.set(|| TIME.set(108));
-    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    let did = node.hear(CLIENT.0, read(1, ReadMode::Lease));
     assert!(did.sent_to(CLIENT.0).is_empty());
 }
 
@@ -104,12 +113,12 @@ fn a_leader_with_a_lease_still_applies_all_that_came_before_it() {
     node.time_out(Timer::Campaign);
     node.hear(1, promise(1, 0, &[(0, vote(0, 1, "x"))], 0));
     let (ballot, sent) = (ballot(1, 0), Time(100));
-    let beat = Beat { round: 0, sent };
-    node.hear(1, Message::Heard { ballot, beat });
-    let did = node.hear(CLIENT.0, read(1, How::Lease));
+    let heartbeat = HeartbeatId { round: 0, sent };
+    node.hear(1, Message::HeartbeatAck { ballot, heartbeat });
+    let did = node.hear(CLIENT.0, read(1, ReadMode::Lease));
     assert!(did.sent_to(CLIENT.0).is_empty(), "x may have been answered");
-    let beat = Beat { round: 1, sent };
-    node.hear(2, Message::Heard { ballot, beat });
+    let heartbeat = HeartbeatId { round: 1, sent };
+    node.hear(2, Message::HeartbeatAck { ballot, heartbeat });
     let did = node.hear(1, accepted(1, 0, 0));
     let (seq, outcome) = (1, Outcome::Done("x".to_owned()));
     assert!(
@@ -121,29 +130,29 @@ fn a_leader_with_a_lease_still_applies_all_that_came_before_it() {
 #[test]
 fn a_read_by_index_waits_for_a_quorum_that_hears_of_it() {
     let mut node = holder();
-    let did = node.hear(CLIENT.0, read(1, How::Index));
+    let did = node.hear(CLIENT.0, read(1, ReadMode::Index));
     assert!(did.is_heartbeat_sent() && did.sent_to(CLIENT.0).is_empty());
     let ballot = ballot(1, 0);
-    let beat = |round| {
+    let heartbeat = |round| {
         let sent = Time(100);
-        Beat { round, sent }
+        HeartbeatId { round, sent }
     };
     let did = node.hear(
         2,
-        Message::Heard {
+        Message::HeartbeatAck {
             ballot,
-            beat: beat(0),
+            heartbeat: heartbeat(0),
         },
     );
     assert!(
         did.sent_to(CLIENT.0).is_empty(),
-        "the answer to an earlier beat"
+        "the answer to an earlier heartbeat"
     );
     let did = node.hear(
         2,
-        Message::Heard {
+        Message::HeartbeatAck {
             ballot,
-            beat: beat(1),
+            heartbeat: heartbeat(1),
         },
     );
     assert_eq!(did.sent_to(CLIENT.0).len(), 1);

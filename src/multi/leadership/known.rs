@@ -17,7 +17,7 @@ const FEW: usize = 32;
 pub struct Known(Option<HashMap<(NodeId, u64), usize>>);
 
 fn key<C>(request: &Request<C>) -> (NodeId, u64) {
-    (request.client, request.order.seq())
+    (request.client, request.operation.seq())
 }
 
 impl Known {

@@ -11,27 +11,27 @@ pub(super) struct Effect {
     /// [`NONE`](super::table::NONE).
     pub(super) change: Index,
     /// The part of the actor that the observer's memory depends on, afterwards.
-    pub(super) memory: Index,
+    pub(super) forget_input: Index,
     /// The look of the cell afterwards, which does not depend on how ids are called.
-    pub(super) look: u32,
+    pub(super) shape: u32,
     /// The one thing that the actor says, to one actor or to many, or
     /// [`NONE`](super::table::NONE).
     pub(super) says: Index,
     /// The crashes that the step takes and the step properties that it breaks.
     pub(super) tally: u32,
-    /// The range, in its menu, of the messages that it sends.
+    /// The range, in its successors, of the messages that it sends.
     pub(super) sent: [u32; 2],
-    /// The range, in its menu, of the things that the actor needs to have heard.
+    /// The range, in its successors, of the things that the actor needs to have heard.
     pub(super) needs: [u32; 2],
     /// Whether it changes what the actor shows.
-    pub(super) shows: bool,
+    pub(super) is_visible: bool,
     /// Whether more than the inbox changes.
     pub(super) moves: bool,
     /// Whether the last step leaves the cell as it is. The step then counts only if a message that
     /// it sends is news to somebody.
     pub(super) is_loop: bool,
-    /// Whether a message in the cell may ever be moot.
-    pub(super) may_be_moot: bool,
+    /// Whether a message in the cell may ever be irrelevant.
+    pub(super) may_be_irrelevant: bool,
 }
 
 /// A message on its way.
@@ -46,7 +46,7 @@ pub(super) struct Sent {
 
 /// A message of an effect that counts for nothing but its messages.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Echo {
+pub(super) struct Resend {
     pub(super) sent: Sent,
     /// The place of the effect.
     pub(super) effect: u32,
@@ -61,27 +61,27 @@ pub(super) struct Sending {
 
 /// The effects that an actor may have in a cell.
 #[derive(Debug, Default)]
-pub(super) struct Menu {
+pub(super) struct Successors {
     /// The effects; first those that may change a state even if nobody hears of it.
     effects: Box<[Effect]>,
     /// The number of the first kind.
     plain: usize,
     /// The messages of the other effects, effect by effect. Most of these messages were sent
     /// before and are no news, so the search looks at nothing else of most effects.
-    pub(super) echoes: Box<[Echo]>,
+    pub(super) resends: Box<[Resend]>,
     sent: Box<[Sent]>,
     needs: Box<[Index]>,
 }
 
-impl Menu {
+impl Successors {
     /// Makes the menu of these effects. `send` gives a message its rank.
     pub(super) fn arrange(mut all: Vec<Sending>, send: impl Fn(Index) -> Sent) -> Self {
-        // The last step of a loop shows nothing, and without news nothing becomes moot. What is
-        // news to the cell that it ends in is news to the cell that the burst begins in: steps
+        // The last step of a loop shows nothing, and without news nothing becomes irrelevant. What
+        // is news to the cell that it ends in is news to the cell that the burst begins in: steps
         // that nobody sees add no message, and stale messages stay stale.
         all.sort_by_key(|sending| sending.step.is_loop);
         let plain = all.partition_point(|sending| !sending.step.is_loop);
-        let (mut effects, mut echoes) = (Vec::new(), Vec::new());
+        let (mut effects, mut resends) = (Vec::new(), Vec::new());
         let (mut sent, mut needs) = (Vec::new(), Vec::new());
         for (place, sending) in all.into_iter().enumerate() {
             let first = [sent.len() as u32, needs.len() as u32];
@@ -90,7 +90,7 @@ impl Menu {
             let effect = place as u32;
             if sending.step.is_loop {
                 let sent = sent[first[0] as usize..].iter();
-                echoes.extend(sent.map(|sent| Echo {
+                resends.extend(sent.map(|sent| Resend {
                     sent: *sent,
                     effect,
                 }));
@@ -104,7 +104,7 @@ impl Menu {
         Self {
             effects: effects.into(),
             plain,
-            echoes: echoes.into(),
+            resends: resends.into(),
             sent: sent.into(),
             needs: needs.into(),
         }
@@ -133,7 +133,7 @@ impl Menu {
     /// Reads some of the menu, so that it is at hand when it is needed.
     pub(super) fn touch(&self) -> Index {
         let effects = self.plain().iter().fold(0, |all, it| all ^ it.cell);
-        let echo = self.echoes.first().map_or(0, |it| it.effect);
-        effects ^ echo ^ self.sent.first().map_or(0, |it| it.message)
+        let resend = self.resends.first().map_or(0, |it| it.effect);
+        effects ^ resend ^ self.sent.first().map_or(0, |it| it.message)
     }
 }

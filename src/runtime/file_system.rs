@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 ///
 /// Writes survive the end of the process, but only synced writes survive the end of the machine. Of
 /// the others any part may survive, whole or torn.
-pub(super) trait Medium {
+pub(super) trait FileSystem {
     /// Returns the path of a file, for errors.
     fn path(&self, name: &str) -> PathBuf;
 
@@ -103,7 +103,7 @@ impl Directory {
     }
 }
 
-impl Medium for Directory {
+impl FileSystem for Directory {
     fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

@@ -1,7 +1,7 @@
 //! The choice of one order of two independent steps.
 
 use super::super::permutation::Permutation;
-use super::menu::Effect;
+use super::successors::Effect;
 use super::table::{Index, NONE};
 use super::words::CELLS;
 
@@ -11,14 +11,14 @@ use super::words::CELLS;
 /// Let a step *a* lead from *p* to *t*, and *b*, of another actor, from *t* to *u*. If *a* sent
 /// nothing to the actor of *b*, or nothing that *b* needs, then *b* could be taken at *p* already;
 /// and *a* after it, for what others send takes no step away (and what they make the observer
-/// forget does not either, if *a* used no message that may be moot by then). Both orders lead to
-/// *u*, in as many steps: *a* can be the last step before *u* too. (If all that *a* does is to say
-/// again what the actor of *b* is deaf to after *b*, then *u* is where *b* leads from *p*, one
-/// level above. A burst that counts only for what its last step says, but has moved before that,
-/// does not commute with such a *b*: [`Wake::of`] is told that it said more than one thing.) It is
-/// enough to take one of the two as the last: the one whose actor comes last. For actors that a
-/// permutation maps to one another, the looks of their cells in *u* decide that, so that it does
-/// not depend on how they are called; for others, their numbers do.
+/// forget does not either, if *a* used no message that may be irrelevant by then). Both orders lead
+/// to *u*, in as many steps: *a* can be the last step before *u* too. (If all that *a* does is to
+/// say again what the actor of *b* is deaf to after *b*, then *u* is where *b* leads from *p*, one
+/// level above. A fused step that counts only for what its last step says, but has moved before
+/// that, does not commute with such a *b*: [`LastStep::of`] is told that it said more than one
+/// thing.) It is enough to take one of the two as the last: the one whose actor comes last. For
+/// actors that a permutation maps to one another, the looks of their cells in *u* decide that, so
+/// that it does not depend on how they are called; for others, their numbers do.
 ///
 /// No state is lost, and none is found later. Among the steps to *u* from all states one level
 /// above, consider one whose actor comes last. The search takes it; otherwise there would be a step
@@ -28,19 +28,20 @@ use super::words::CELLS;
 /// thing, to one actor or to many, changed no cell but its own in any other way, and counts whoever
 /// hears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wake(u32);
+pub(super) struct LastStep(u32);
 
-impl Wake {
+impl LastStep {
     /// The flag of a step that can be the last.
     const LAST: u32 = 1 << 31;
-    /// The flag of a step that changed the record.
-    const RECORDS: u32 = 1 << 30;
-    /// The flag of a step that may have used a message that another step would have made moot.
+    /// The flag of a step that changed the history.
+    const CHANGES_HISTORY: u32 = 1 << 30;
+    /// The flag of a step that may have used a message that another step would have made
+    /// irrelevant.
     const FRAGILE: u32 = 1 << 29;
     /// The number of flags, below the others, for the other actors whose cells the step changed.
     const FLAGS: usize = 13;
-    /// The mark of a step that said more than one thing, or something whose number is too large, or
-    /// nothing.
+    /// The signature of a step that said more than one thing, or something whose number is too
+    /// large, or nothing.
     const UNSAID: u32 = 0xFFFF;
     /// The word if no last step is known.
     pub(super) const NONE: Self = Self(Self::UNSAID);
@@ -56,7 +57,7 @@ impl Wake {
     }
 
     /// Describes a step of `actor` from one state to another. It is fragile if the inbox held
-    /// messages that may be moot, and `said` is the one thing that it said, or [`NONE`].
+    /// messages that may be irrelevant, and `said` is the one thing that it said, or [`NONE`].
     pub(super) fn of(
         actor: usize,
         is_fragile: bool,
@@ -67,9 +68,13 @@ impl Wake {
         let cells = from[CELLS..].iter().zip(&to[CELLS..]).enumerate();
         let touched = cells.filter(|(other, (old, new))| *other != actor && old != new);
         let touched = touched.fold(0, |all, (other, _)| all | Self::flag(other));
-        let records = if from[0] != to[0] { Self::RECORDS } else { 0 };
+        let changes_history = if from[0] != to[0] {
+            Self::CHANGES_HISTORY
+        } else {
+            0
+        };
         let fragile = if is_fragile { Self::FRAGILE } else { 0 };
-        Self::new(Self::LAST | records | fragile | touched, said)
+        Self::new(Self::LAST | changes_history | fragile | touched, said)
     }
 
     /// Returns the step as a number.
@@ -105,24 +110,24 @@ impl Wake {
     /// part `memory` that the observer's memory depends on. `commutes` tells whether records
     /// commute, and `needs` whether the effect needs to have heard a thing that was said to the
     /// actor.
-    pub(super) fn outlasts(
+    pub(super) fn stays_last(
         self,
         actor: usize,
         effect: &Effect,
-        memory: Index,
+        forget_input: Index,
         commutes: bool,
         needs: impl FnOnce(Index) -> bool,
     ) -> bool {
         let is_recorded = effect.change != NONE;
-        let reminds = is_recorded || effect.memory != memory;
+        let may_forget = is_recorded || effect.forget_input != forget_input;
         if !self.is_last() {
             return false;
         }
         if self.is(Self::flag(actor)) && (self.said() == NONE || needs(self.said())) {
             return false;
         }
-        let is_in_order = commutes || !self.is(Self::RECORDS) || !is_recorded;
-        let is_robust = !self.is(Self::FRAGILE) || !reminds;
+        let is_in_order = commutes || !self.is(Self::CHANGES_HISTORY) || !is_recorded;
+        let is_robust = !self.is(Self::FRAGILE) || !may_forget;
         is_in_order && is_robust
     }
 
@@ -136,7 +141,7 @@ impl Wake {
         // A shared flag goes to the images of all actors that may have raised it.
         let others = (0..actors).filter(|other| self.is(Self::flag(*other)));
         let images = others.map(|other| Self::flag(usize::from(by.apply(other.into()))));
-        let flags = self.0 & (Self::LAST | Self::RECORDS | Self::FRAGILE);
+        let flags = self.0 & (Self::LAST | Self::CHANGES_HISTORY | Self::FRAGILE);
         let said = match self.said() {
             NONE => NONE,
             it => said(it),
@@ -153,21 +158,25 @@ mod tests {
     #[test]
     fn flags_that_are_shared_follow_all_who_share_them() {
         let group = Permutation::within(&[Id::vec_from([1usize, 2])], 40);
-        let touched = Wake::new(Wake::LAST | Wake::flag(1), 7);
-        assert!(Wake::flag(1) == Wake::flag(1 + Wake::FLAGS));
+        let touched = LastStep::new(LastStep::LAST | LastStep::flag(1), 7);
+        assert!(LastStep::flag(1) == LastStep::flag(1 + LastStep::FLAGS));
         let image = touched.image(&group[1], 40, |said| said + 1);
         assert_eq!(image.said(), 8);
         assert_eq!(touched.image(&group[1], 40, |_| 70_000).said(), NONE);
-        assert!(image.is(Wake::flag(2)) && image.is(Wake::flag(1)) && image.is(Wake::LAST));
+        assert!(
+            image.is(LastStep::flag(2)) && image.is(LastStep::flag(1)) && image.is(LastStep::LAST)
+        );
         let few = touched.image(&group[1], 5, |said| said);
-        assert!(few.is(Wake::flag(2)) && !few.is(Wake::flag(1)));
+        assert!(few.is(LastStep::flag(2)) && !few.is(LastStep::flag(1)));
     }
 
     #[test]
-    fn a_step_that_sends_to_an_actor_does_not_outlast_its_steps() {
+    fn a_step_that_sends_to_an_actor_is_not_last_after_its_steps() {
         let (from, to) = ([0, 0, 5, 6, 7], [0, 0, 4, 6, 8]);
-        let wake = Wake::of(0, false, NONE, &from, &to);
-        assert!(wake.is(Wake::flag(2)) && !wake.is(Wake::flag(1) | Wake::RECORDS));
-        assert!(Wake::of(1, true, NONE, &from, &[1, 0, 5, 9, 7]).is(Wake::RECORDS));
+        let last = LastStep::of(0, false, NONE, &from, &to);
+        assert!(
+            last.is(LastStep::flag(2)) && !last.is(LastStep::flag(1) | LastStep::CHANGES_HISTORY)
+        );
+        assert!(LastStep::of(1, true, NONE, &from, &[1, 0, 5, 9, 7]).is(LastStep::CHANGES_HISTORY));
     }
 }

@@ -3,7 +3,7 @@
 use super::super::super::part::Part;
 use super::super::super::state::{Action, ActionOf};
 use super::super::super::system::System;
-use super::super::menu::{Effect, Menu, Sending, Sent};
+use super::super::successors::{Effect, Sending, Sent, Successors};
 use super::super::table::{Index, NONE};
 use super::super::words::{BROKEN, crashes};
 use super::{Core, Parts, Reaction};
@@ -27,16 +27,16 @@ impl<S: System> Parts<'_, S> {
         let mut sent: Vec<Index> = sent.map(|it| self.intern_message(it)).collect();
         sent.sort_unstable();
         sent.dedup();
-        let shown = [&alone.shown[index], &acted.state.shown[index]];
+        let visible = [&alone.visible[index], &acted.state.visible[index]];
         let core = self.intern_core(&acted.state, *id);
-        let aspect = |core| self.core(core).aspects[S::ASPECT_OF_RECORD];
-        let is_seen = aspect(core) != aspect(from);
-        let change = is_seen.then(|| self.intern_change(shown.map(Part::clone)));
-        let broken = u32::from(self.world.broken(shown[0], shown[1]));
+        let projection = |core| self.core(core).projections[S::RECORD_PROJECTION];
+        let is_seen = projection(core) != projection(from);
+        let change = is_seen.then(|| self.intern_change(visible.map(Part::clone)));
+        let broken = u32::from(self.world.broken(visible[0], visible[1]));
         Reaction {
             core,
             sent: sent.into_boxed_slice(),
-            shows: shown[0].address() != shown[1].address(),
+            is_visible: visible[0].address() != visible[1].address(),
             change: change.unwrap_or(NONE),
             tally: acted.crashes as u32 | broken << BROKEN,
         }
@@ -71,9 +71,9 @@ impl<S: System> Parts<'_, S> {
     }
 
     /// Returns the menu of a cell: the bursts that its actor may take.
-    pub(super) fn menu_of(&self, cell: Index) -> &Menu {
-        let make = || Menu::arrange(self.sendings(cell), |message| self.send(message));
-        self.cell(cell).menu.get_or_init(make)
+    pub(super) fn successors_of(&self, cell: Index) -> &Successors {
+        let make = || Successors::arrange(self.sendings(cell), |message| self.send(message));
+        self.cell(cell).successors.get_or_init(make)
     }
 
     /// Gives a message its rank when it is first sent.
@@ -98,19 +98,19 @@ impl<S: System> Parts<'_, S> {
         while let Some((at, before, heard)) = hidden.pop() {
             self.reactions(at, &mut |reaction, after, message| {
                 let tally = before + reaction.tally;
-                let is_silent = reaction.sent.is_empty() && !reaction.shows;
+                let is_invisible = reaction.sent.is_empty() && !reaction.is_visible;
                 let is_loop = after == at;
-                if is_silent && is_loop || crashes(tally) as usize > options.crashes {
+                if is_invisible && is_loop || crashes(tally) as usize > options.crashes {
                     return;
                 }
-                if is_silent && options.postpones {
+                if is_invisible && options.postpones {
                     if known.insert((after, tally)) {
                         hidden.push((after, tally, self.hear(&heard, message)));
                     }
                     return;
                 }
                 let needs = self.hear(&heard, message);
-                // Different ways to the same end are one burst.
+                // Different ways to the same end are one fused step.
                 let end = (after, reaction.sent.clone(), tally);
                 match places.get(&end).filter(|_| options.postpones) {
                     Some(place) => {
@@ -170,21 +170,21 @@ impl<S: System> Parts<'_, S> {
         }
     }
 
-    /// Returns the effect of a burst from one cell to another that ends with this reaction.
+    /// Returns the effect of a fused step from one cell to another that ends with this reaction.
     fn effect(&self, from: Index, reaction: &Reaction, after: Index) -> Effect {
         Effect {
             cell: after,
             sent: [0; 2],
             needs: [0; 2],
             is_loop: false,
-            shows: reaction.shows,
+            is_visible: reaction.is_visible,
             change: reaction.change,
-            memory: self.core_of(after).aspects[S::ASPECT_OF_MEMORY],
+            forget_input: self.core_of(after).projections[S::FORGET_PROJECTION],
             says: self.says(&reaction.sent),
-            look: self.cell(after).look,
+            shape: self.cell(after).shape,
             moves: self.cell(after).core != self.cell(from).core,
             tally: reaction.tally,
-            may_be_moot: self.cell(after).may_be_moot,
+            may_be_irrelevant: self.cell(after).may_be_irrelevant,
         }
     }
 

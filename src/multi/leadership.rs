@@ -5,7 +5,7 @@ mod limits;
 mod queue;
 
 use super::campaign::Campaign;
-use super::lease::{Beat, Time};
+use super::lease::{HeartbeatId, Time};
 use super::log::bytes;
 use super::{Entry, Request, Slot};
 use crate::ballot::NodeId;
@@ -20,7 +20,7 @@ pub use queue::Queue;
 
 /// What a leader is at.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct Reign<C> {
+pub struct Leadership<C> {
     /// All that may have been chosen before this ballot stands below, and nothing else does.
     pub barrier: Slot,
     /// The next slot to propose for.
@@ -29,10 +29,10 @@ pub struct Reign<C> {
     pub open: BTreeMap<Slot, Proposal<C>>,
     /// Requests that wait for room.
     pub queue: Queue<C>,
-    /// The latest beat.
-    pub beat: Beat,
-    /// The latest beat that each acceptor answered.
-    pub heard: BTreeMap<NodeId, Beat>,
+    /// The latest heartbeat.
+    pub heartbeat: HeartbeatId,
+    /// The latest heartbeat that each acceptor answered.
+    pub acks: BTreeMap<NodeId, HeartbeatId>,
     /// Reads that wait.
     pub reads: Vec<Read<C>>,
     /// Finds requests in `open` and `queue`.
@@ -40,7 +40,7 @@ pub struct Reign<C> {
     pub known: Known,
     /// How far all is chosen, as the learners that vote were told last; not noted where they are
     /// told at once.
-    pub told: Option<Slot>,
+    pub announced: Option<Slot>,
 }
 
 /// A slot under way.
@@ -63,15 +63,15 @@ pub struct Read<C> {
     pub query: C,
     /// All below this slot must have been applied.
     pub index: Slot,
-    /// The round of beats that must have been answered by enough acceptors: one that began after
-    /// the read arrived.
+    /// The round of heartbeats that must have been answered by enough acceptors: one that began
+    /// after the read arrived.
     pub round: u64,
 }
 
 /// Proposals to put to the vote, by slot.
 pub type Proposals<C> = Vec<(Slot, Entry<C>)>;
 
-impl<C: Data> Reign<C> {
+impl<C: Data> Leadership<C> {
     /// What a quorum's promises leave to do: see
     /// [`Leader::on_promise`](super::Leader::on_promise).
     pub(super) fn begin(campaign: &mut Campaign<C>) -> (Self, Proposals<C>) {
@@ -82,21 +82,21 @@ impl<C: Data> Reign<C> {
             (slot, reported.unwrap_or(Entry::Noop))
         };
         let proposals: Proposals<C> = (start.0..barrier.0).map(Slot).map(adopt).collect();
-        let mut reign = Self {
+        let mut leadership = Self {
             barrier,
             next: barrier,
             open: BTreeMap::new(),
             queue: Queue::default(),
-            beat: Beat::default(),
-            heard: BTreeMap::new(),
+            heartbeat: HeartbeatId::default(),
+            acks: BTreeMap::new(),
             reads: Vec::new(),
             known: Known::default(),
-            told: None,
+            announced: None,
         };
         for (slot, entry) in &proposals {
-            reign.propose(*slot, entry.clone());
+            leadership.propose(*slot, entry.clone());
         }
-        (reign, proposals)
+        (leadership, proposals)
     }
 
     fn propose(&mut self, slot: Slot, entry: Entry<C>) {
@@ -182,10 +182,10 @@ impl<C: Data> Reign<C> {
         lowest.map_or(self.next, |(slot, _)| *slot)
     }
 
-    /// Slots below `decided` are decided, and `entry` says what they hold. Says whether the reign
-    /// goes on: not if a slot that is open here may hold anything but what was proposed, for then a
-    /// higher ballot decided it, and whoever voted for the proposal must not be told that all below
-    /// a later slot was chosen ([`Message::Decided`](super::Message::Decided)).
+    /// Slots below `decided` are decided, and `entry` says what they hold. Says whether the
+    /// leadership goes on: not if a slot that is open here may hold anything but what was proposed,
+    /// for then a higher ballot decided it, and whoever voted for the proposal must not be told
+    /// that all below a later slot was chosen ([`Message::Decided`](super::Message::Decided)).
     #[must_use]
     pub fn learn<'a>(
         &mut self,
@@ -205,8 +205,8 @@ impl<C: Data> Reign<C> {
     }
 
     /// A read comes in: it must see all that was applied here and all that was chosen before this
-    /// ballot, and it must wait for a round of beats that begins now or later, never for one that
-    /// is under way: that may have been answered before an unknown leader's write.
+    /// ballot, and it must wait for a round of heartbeats that begins now or later, never for one
+    /// that is under way: that may have been answered before an unknown leader's write.
     ///
     /// `[Raft thesis §6.4]`
     pub fn on_read(&mut self, client: NodeId, seq: u64, query: C, applied: Slot, limits: &Limits) {
@@ -219,54 +219,69 @@ impl<C: Data> Reign<C> {
             seq,
             query,
             index: self.barrier.max(applied),
-            round: self.beat.round + 1,
+            round: self.heartbeat.round + 1,
         });
     }
 
-    /// Begins a round of beats if a read needs a new one and none is under way. Says whether it
-    /// did.
+    /// Begins a round of heartbeats if a read needs a new one and none is under way. Says whether
+    /// it did.
     pub fn begin_round(&mut self, quorums: &QuorumSystem, limits: &Limits) -> bool {
-        let is_needed = self.reads.iter().any(|read| read.round > self.beat.round);
-        let is_free = self.confirmed(quorums) == self.beat.round;
-        let begins = is_needed && is_free && self.beat.round < limits.beats_max;
+        let is_needed = self
+            .reads
+            .iter()
+            .any(|read| read.round > self.heartbeat.round);
+        let is_free = self.confirmed(quorums) == self.heartbeat.round;
+        let begins = is_needed && is_free && self.heartbeat.round < limits.heartbeats_max;
         if begins {
-            self.beat.round += 1;
+            self.heartbeat.round += 1;
         }
         begins
     }
 
-    /// The latest round of beats that enough acceptors have answered.
+    /// The latest round of heartbeats that enough acceptors have answered.
     fn confirmed(&self, quorums: &QuorumSystem) -> u64 {
         let is_answered = |round: &u64| {
-            let fresh = self.heard.iter().filter(|(_, beat)| beat.round >= *round);
+            let fresh = self
+                .acks
+                .iter()
+                .filter(|(_, heartbeat)| heartbeat.round >= *round);
             quorums.is_phase2(fresh.map(|(acceptor, _)| *acceptor).collect())
         };
-        let rounds = self.heard.values().map(|beat| beat.round);
+        let rounds = self.acks.values().map(|heartbeat| heartbeat.round);
         rounds.filter(is_answered).max().unwrap_or(0)
     }
 
-    /// An acceptor answers a beat: when it did, it had promised no higher ballot.
+    /// An acceptor answers a heartbeat: when it did, it had promised no higher ballot.
     ///
     /// `[Raft thesis §6.4]`, `[PML §5.2]`
-    pub fn on_heard(&mut self, from: NodeId, beat: Beat, quorums: &QuorumSystem) {
+    pub fn on_heartbeat_ack(
+        &mut self,
+        from: NodeId,
+        heartbeat: HeartbeatId,
+        quorums: &QuorumSystem,
+    ) {
         if quorums.acceptors().contains(from) {
-            let latest = self.heard.entry(from).or_default();
-            latest.round = latest.round.max(beat.round);
-            latest.sent = latest.sent.max(beat.sent);
+            let latest = self.acks.entry(from).or_default();
+            latest.round = latest.round.max(heartbeat.round);
+            latest.sent = latest.sent.max(heartbeat.sent);
         }
     }
 
-    /// Whether an acceptor's answer to a beat adds nothing to those that are there.
+    /// Whether an acceptor's answer to a heartbeat adds nothing to those that are there.
     #[must_use]
-    pub fn has_heard(&self, from: NodeId, beat: Beat) -> bool {
-        let is_covered = |latest: &Beat| beat.round <= latest.round && beat.sent <= latest.sent;
-        self.heard.get(&from).is_some_and(is_covered)
+    pub fn has_ack(&self, from: NodeId, heartbeat: HeartbeatId) -> bool {
+        let is_covered =
+            |latest: &HeartbeatId| heartbeat.round <= latest.round && heartbeat.sent <= latest.sent;
+        self.acks.get(&from).is_some_and(is_covered)
     }
 
-    /// Whether enough acceptors have answered the latest beat.
+    /// Whether enough acceptors have answered the latest heartbeat.
     #[must_use]
     pub fn is_confirmed(&self, quorums: &QuorumSystem) -> bool {
-        let fresh = self.heard.iter().filter(|(_, beat)| **beat >= self.beat);
+        let fresh = self
+            .acks
+            .iter()
+            .filter(|(_, heartbeat)| **heartbeat >= self.heartbeat);
         quorums.is_phase2(fresh.map(|(acceptor, _)| *acceptor).collect())
     }
 
@@ -277,9 +292,9 @@ impl<C: Data> Reign<C> {
         self.reads.extract_if(.., is_ready).collect()
     }
 
-    /// A new beat at this time, or the same again if time stands still.
-    pub fn beat_at(&mut self, now: Time) -> Beat {
-        self.beat.sent = self.beat.sent.max(now);
-        self.beat
+    /// A new heartbeat at this time, or the same again if time stands still.
+    pub fn heartbeat_at(&mut self, now: Time) -> HeartbeatId {
+        self.heartbeat.sent = self.heartbeat.sent.max(now);
+        self.heartbeat
     }
 }

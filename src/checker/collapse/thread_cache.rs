@@ -1,13 +1,13 @@
 //! The answers that one thread has looked up already, kept where they are needed next.
 //!
 //! A search visits memory at random, and waiting for memory is most of what it does. The steps from
-//! one state have much in common: its cells and its record. So the answers for such steps are kept
-//! with the cell or the record that they are about: the first step finds them there, and the others
-//! find them close at hand. Each thread has notes of its own and takes no lock for them.
+//! one state have much in common: its cells and its history. So the answers for such steps are kept
+//! with the cell or the history that they are about: the first step finds them there, and the
+//! others find them close at hand. Each thread has a cache of its own and takes no lock for them.
 
-use super::menu::{Menu, Sent};
 use super::numbered::{CellFacts, MessageFacts, Numbered};
-use super::symmetry::Marks;
+use super::successors::{Sent, Successors};
+use super::symmetry::Signatures;
 use super::table::{Cache, Index, NONE, fingerprint, pair};
 use hashbrown::HashMap;
 
@@ -18,44 +18,44 @@ const ORDER_MAX: usize = 24;
 /// need.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct CellNote<'a> {
-    menu: Option<&'a Menu>,
+struct CachedCell<'a> {
+    successors: Option<&'a Successors>,
     /// The ranks of messages that are known not to change it.
     deaf: [u32; 3],
     facts: CellFacts,
 }
 
-const _: () = assert!(size_of::<CellNote<'_>>() == 64);
+const _: () = assert!(size_of::<CachedCell<'_>>() == 64);
 
 /// The notes on a record.
-struct RecordNote {
+struct CachedHistory {
     is_known: bool,
-    marks: Marks,
+    signatures: Signatures,
     /// The records that it becomes when the observer sees changes.
     changes: HashMap<Index, Index>,
 }
 
-/// A thread's notes.
-pub(super) struct Notes<'a> {
+/// A thread's cache.
+pub(super) struct ThreadCache<'a> {
     model: &'a dyn Numbered,
-    /// The numbers of permutations and of aspects, and whether there are clocks.
+    /// The numbers of permutations and of projections, and whether there are clocks.
     order: usize,
     aspects_count: usize,
     has_clocks: bool,
-    cells: Vec<CellNote<'a>>,
+    cells: Vec<CachedCell<'a>>,
     /// The messages that arrived in each cell, and the cells that it becomes.
     arrivals: Vec<Vec<(Index, Index)>>,
-    records: Vec<RecordNote>,
+    histories: Vec<CachedHistory>,
     messages: Vec<Option<MessageFacts>>,
-    /// The known images of cells and of records under every permutation, if there are few
+    /// The known images of cells and of histories under every permutation, if there are few
     /// permutations.
     cell_images: Vec<Index>,
-    record_images: Vec<Index>,
+    history_images: Vec<Index>,
     saying_images: Vec<Index>,
-    /// The parts that are seen of cells, in every aspect.
-    aspects: Vec<Index>,
+    /// The parts that are seen of cells, in every projection.
+    projections: Vec<Index>,
     image_cache: Cache<1>,
-    /// Cells without moot messages, by cell and record.
+    /// Cells without irrelevant messages, by cell and record.
     cleared: Cache<1>,
     /// Records after forgetting, by what that depends on.
     forgotten: Cache<2>,
@@ -63,7 +63,7 @@ pub(super) struct Notes<'a> {
     key: Vec<u32>,
 }
 
-impl<'a> Notes<'a> {
+impl<'a> ThreadCache<'a> {
     pub(super) fn new(model: &'a dyn Numbered) -> Self {
         let setting = model.setting();
         Self {
@@ -73,12 +73,12 @@ impl<'a> Notes<'a> {
             has_clocks: setting.clocks.is_some(),
             cells: Vec::new(),
             arrivals: Vec::new(),
-            records: Vec::new(),
+            histories: Vec::new(),
             messages: Vec::new(),
             cell_images: Vec::new(),
-            record_images: Vec::new(),
+            history_images: Vec::new(),
             saying_images: Vec::new(),
-            aspects: Vec::new(),
+            projections: Vec::new(),
             image_cache: Cache::new(),
             cleared: Cache::new(),
             forgotten: Cache::new(),
@@ -87,49 +87,54 @@ impl<'a> Notes<'a> {
     }
 
     /// Returns the notes on a cell, with its facts.
-    fn cell(&mut self, cell: Index) -> &mut CellNote<'a> {
+    fn cell(&mut self, cell: Index) -> &mut CachedCell<'a> {
         let at = cell as usize;
         if at >= self.cells.len() {
-            let unknown = CellNote {
-                menu: None,
+            let unknown = CachedCell {
+                successors: None,
                 deaf: [0; 3],
                 facts: CellFacts::default(),
             };
             self.cells.resize(at + 1 + at / 4, unknown);
         }
-        let (model, note) = (self.model, &mut self.cells[at]);
-        if !note.facts.is_known {
-            note.facts = model.cell_facts(cell);
+        let (model, cached) = (self.model, &mut self.cells[at]);
+        if !cached.facts.is_known {
+            cached.facts = model.cell_facts(cell);
         }
-        note
+        cached
     }
 
-    fn record(&mut self, record: Index) -> &mut RecordNote {
-        let at = record as usize;
-        if at >= self.records.len() {
-            self.records.resize_with(at + 1 + at / 4, || RecordNote {
-                is_known: false,
-                marks: Marks::default(),
-                changes: HashMap::new(),
-            });
+    fn history(&mut self, history_id: Index) -> &mut CachedHistory {
+        let at = history_id as usize;
+        if at >= self.histories.len() {
+            self.histories
+                .resize_with(at + 1 + at / 4, || CachedHistory {
+                    is_known: false,
+                    signatures: Signatures::default(),
+                    changes: HashMap::new(),
+                });
         }
-        &mut self.records[at]
+        &mut self.histories[at]
     }
 
     /// Returns the menu of a cell.
-    pub(super) fn menu(&mut self, cell: Index) -> &'a Menu {
+    pub(super) fn successors(&mut self, cell: Index) -> &'a Successors {
         let model = self.model;
-        self.cell(cell).menu.get_or_insert_with(|| model.menu(cell))
+        self.cell(cell)
+            .successors
+            .get_or_insert_with(|| model.successors(cell))
     }
 
     pub(super) fn facts(&mut self, cell: Index) -> CellFacts {
         self.cell(cell).facts
     }
 
-    /// Returns the part of a cell that is seen in an aspect.
-    pub(super) fn aspect(&mut self, cell: Index, aspect: usize) -> Index {
-        let (model, at) = (self.model, cell as usize * self.aspects_count + aspect);
-        look_up(&mut self.aspects, at, || model.aspect(cell, aspect))
+    /// Returns the part of a cell that is seen in a projection.
+    pub(super) fn projection(&mut self, cell: Index, projection: usize) -> Index {
+        let (model, at) = (self.model, cell as usize * self.aspects_count + projection);
+        look_up(&mut self.projections, at, || {
+            model.projection(cell, projection)
+        })
     }
 
     /// Returns the cell after a message has arrived: the same one if the message is of no use
@@ -137,8 +142,8 @@ impl<'a> Notes<'a> {
     #[inline]
     pub(super) fn arrival(&mut self, cell: Index, sent: Sent) -> Index {
         let (word, bit) = (sent.rank as usize / 32, 1 << (sent.rank % 32));
-        let note = self.cells.get(cell as usize);
-        let deaf = note.and_then(|note| note.deaf.get(word));
+        let cached = self.cells.get(cell as usize);
+        let deaf = cached.and_then(|cached| cached.deaf.get(word));
         if deaf.is_some_and(|deaf| deaf & bit != 0) {
             return cell;
         }
@@ -171,47 +176,47 @@ impl<'a> Notes<'a> {
         *self.messages[at].get_or_insert_with(|| model.message_facts(message))
     }
 
-    pub(super) fn record_marks(&mut self, record: Index) -> Marks {
+    pub(super) fn history_signatures(&mut self, history_id: Index) -> Signatures {
         let model = self.model;
-        let note = self.record(record);
-        if !note.is_known {
-            note.is_known = true;
-            note.marks = model.record_marks(record);
+        let cached = self.history(history_id);
+        if !cached.is_known {
+            cached.is_known = true;
+            cached.signatures = model.history_signatures(history_id);
         }
-        note.marks
+        cached.signatures
     }
 
-    /// Returns the record after the observer has seen a change.
-    pub(super) fn observe(&mut self, record: Index, change: Index) -> Index {
+    /// Returns the history after the observer has seen a change.
+    pub(super) fn observe(&mut self, history_id: Index, change: Index) -> Index {
         let model = self.model;
-        let changes = &mut self.record(record).changes;
-        let see = || model.observe(record, change);
+        let changes = &mut self.history(history_id).changes;
+        let see = || model.observe(history_id, change);
         *changes.entry(change).or_insert_with(see)
     }
 
-    /// Returns the record after the observer has forgotten what it may. Its memory depends on the
+    /// Returns the history after the observer has forgotten what it may. Its memory depends on the
     /// parts `memory` of the actors, except for one actor, which has the part `own`.
     pub(super) fn forget(
         &mut self,
-        record: Index,
-        memory: &[Index],
+        history_id: Index,
+        forget_input: &[Index],
         actor: usize,
         own: Index,
         cells: &[u32],
     ) -> Index {
         self.key.clear();
-        self.key.push(record);
-        self.key.extend_from_slice(memory);
+        self.key.push(history_id);
+        self.key.extend_from_slice(forget_input);
         self.key[1 + actor] = own;
         let (model, key) = (self.model, fingerprint(&self.key));
-        self.forgotten.get(key, || model.forget(record, cells))
+        self.forgotten.get(key, || model.forget(history_id, cells))
     }
 
-    /// Returns the cell without moot messages, given the record.
-    pub(super) fn clear(&mut self, cell: Index, record: Index) -> Index {
+    /// Returns the cell without irrelevant messages, given the history.
+    pub(super) fn clear(&mut self, cell: Index, history_id: Index) -> Index {
         let model = self.model;
         self.cleared
-            .get(pair(cell, record), || model.clear(cell, record))
+            .get(pair(cell, history_id), || model.clear(cell, history_id))
     }
 
     /// Returns whether actors have clocks.
@@ -249,16 +254,16 @@ impl<'a> Notes<'a> {
     }
 
     /// Returns a record's image under the permutation at `place` in the group.
-    pub(super) fn record_image(&mut self, record: Index, place: usize) -> Index {
+    pub(super) fn history_image(&mut self, history_id: Index, place: usize) -> Index {
         let (model, order) = (self.model, self.order);
-        let make = || model.record_image(record, place);
+        let make = || model.history_image(history_id, place);
         if order > ORDER_MAX {
-            let key = pair(record, NONE - place as Index);
+            let key = pair(history_id, NONE - place as Index);
             return self.image_cache.get(key, make);
         }
         look_up(
-            &mut self.record_images,
-            record as usize * order + place,
+            &mut self.history_images,
+            history_id as usize * order + place,
             make,
         )
     }

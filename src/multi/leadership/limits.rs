@@ -9,9 +9,9 @@ pub struct Limits {
     pub round_max: u64,
     /// How many slots there are: `u64::MAX` in earnest, a few in a model.
     pub slots: u64,
-    /// How many rounds of beats reads may ask for in one ballot: `u64::MAX` in earnest, a few in a
-    /// model.
-    pub beats_max: u64,
+    /// How many rounds of heartbeats reads may ask for in one ballot: `u64::MAX` in earnest, a few
+    /// in a model.
+    pub heartbeats_max: u64,
     /// How far a leader may propose beyond the first slot that it has open (α in `[PMS §3]`);
     /// never as far as [`Slot::SPAN_MAX`](crate::multi::Slot::SPAN_MAX).
     pub window: usize,
@@ -34,7 +34,7 @@ impl Default for Limits {
         Self {
             round_max: u64::MAX,
             slots: u64::MAX,
-            beats_max: u64::MAX,
+            heartbeats_max: u64::MAX,
             window: 8,
             gathers: true,
             batch_max: 256,
