@@ -240,7 +240,10 @@ drawn! { Entry<Command> = |d| match d.chance(0.2) {
     false => Entry::Batch(d.several(4, Dice::draw).into()),
 } }
 drawn! { Vote<Entry<Command>> { ballot = small, value } }
-drawn! { HeartbeatId { round = |d| d.0.random_range(0..3), sent = |d| Time(d.0.random_range(0..4)) } }
+drawn! { HeartbeatId {
+    round = |d| d.0.random_range(0..3),
+    sent = |d| Time(d.0.random_range(0..4)),
+} }
 drawn! { Chunk = |d| {
     let bytes = d.several(4, |d| d.0.random());
     Chunk {

@@ -236,15 +236,7 @@ impl<'a, M: Machine> Step<'a, M> {
             }
             Message::Accept { slot, vote } => self.on_accept(from, slot, vote),
             Message::Accepted { ballot, slot } => self.on_accepted(from, ballot, slot),
-            Message::Nack { promised, decided } => {
-                self.catch_up(from, decided);
-                let leader = self.state.leader.as_mut();
-                if leader.is_some_and(|leader| leader.on_nack(promised)) {
-                    self.out.cancel(Timer::Heartbeat);
-                    let pause = self.cluster.election.wait(promised.round);
-                    self.out.set(Timer::Campaign, pause);
-                }
-            }
+            Message::Nack { promised, decided } => self.on_nack(from, promised, decided),
             Message::Decided { ballot, upto } => self.on_decided(from, ballot, upto),
             Message::Entries {
                 from: start,
@@ -267,6 +259,17 @@ impl<'a, M: Machine> Step<'a, M> {
             }
             // Only clients are told.
             Message::Reply { .. } => {}
+        }
+    }
+
+    /// A proposer that was refused gives up its ballot, and waits before it campaigns again.
+    fn on_nack(&mut self, from: NodeId, promised: Ballot, decided: Slot) {
+        self.catch_up(from, decided);
+        let leader = self.state.leader.as_mut();
+        if leader.is_some_and(|leader| leader.on_nack(promised)) {
+            self.out.cancel(Timer::Heartbeat);
+            let pause = self.cluster.election.wait(promised.round);
+            self.out.set(Timer::Campaign, pause);
         }
     }
 

@@ -110,7 +110,12 @@ fn all_handlers(protocol: &str, roles: &[&str]) -> Vec<(String, String)> {
 
 /// `on_accepted` of `Accepted`: handlers have the names of their messages.
 fn handler_of(message: &str) -> String {
-    format!("on_{}", message.to_lowercase())
+    let mut handler = "on".to_owned();
+    for letter in message.chars() {
+        let separator = if letter.is_ascii_uppercase() { "_" } else { "" };
+        handler = format!("{handler}{separator}{}", letter.to_ascii_lowercase());
+    }
+    handler
 }
 
 /// How the comment of a message begins.
