@@ -197,7 +197,7 @@ impl<P: Protocol> AnyProtocol for PhantomData<P> {
     }
 
     fn simulate(&self, plan: &Plan, mutant: Option<&str>, seed: u64) -> Result<Simulated, String> {
-        let unknown = |name| format!("{} has no mutant {name}", P::NAME);
+        let unknown = |name| format!("--mutant: {} has no mutant {name}", P::NAME);
         let mutant = mutant.map(|name| find::<P>(name).ok_or_else(|| unknown(name)));
         P::simulate(plan, mutant.transpose()?, seed)
     }

@@ -70,17 +70,24 @@
 //! ```
 
 // The models and the command line name the library as its users do.
+#[cfg(feature = "cli")]
 extern crate self as synod;
 
+#[cfg(feature = "actor")]
 pub mod actor;
 pub mod backoff;
 pub mod ballot;
 pub mod basic;
+#[cfg(feature = "cli")]
 mod bench;
+#[cfg(feature = "runtime")]
 pub mod certify;
+#[cfg(feature = "checker")]
 pub mod checker;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod console;
 pub mod delta;
@@ -89,10 +96,12 @@ pub mod fast;
 pub mod invariant;
 pub mod kv;
 pub mod machine;
+#[cfg(feature = "cli")]
 #[path = "../models/mod.rs"]
 pub mod models;
 pub mod multi;
 pub mod quorum;
 pub mod rounds;
+#[cfg(feature = "runtime")]
 pub mod runtime;
 pub mod vote;

@@ -57,6 +57,7 @@ mod acceptor;
 mod client;
 mod learner;
 pub mod node;
+#[cfg(feature = "actor")]
 mod process;
 mod proposer;
 
@@ -64,6 +65,7 @@ pub use acceptor::Acceptor;
 pub use client::{Client, ClientState};
 pub use learner::{Learner, Tally};
 pub use node::{Durable, NodeState, Timer};
+#[cfg(feature = "actor")]
 pub use process::{Process, ProcessState};
 pub use proposer::{Phase, Proposer, Request};
 

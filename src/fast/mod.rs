@@ -67,6 +67,7 @@ mod coordinator;
 mod learner;
 pub mod node;
 mod poll;
+#[cfg(feature = "actor")]
 mod process;
 
 pub use acceptor::Acceptor;
@@ -75,6 +76,7 @@ pub use coordinator::{Coordinator, Phase, Request};
 pub use learner::Learner;
 pub use node::{Durable, NodeState, Timer};
 pub use poll::Poll;
+#[cfg(feature = "actor")]
 pub use process::{Process, ProcessState};
 
 use crate::backoff::Backoff;

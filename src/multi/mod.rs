@@ -113,6 +113,7 @@ mod learner;
 pub mod lease;
 mod log;
 pub mod node;
+#[cfg(feature = "actor")]
 mod process;
 mod session;
 mod snapshot;
@@ -128,6 +129,7 @@ pub use learner::{Applied, Learner, Progress};
 pub use lease::Clock;
 pub use log::{Entry, Log, Slot};
 pub use node::{Alarm, NodeState, Timer};
+#[cfg(feature = "actor")]
 pub use process::{Process, ProcessState};
 pub use session::{Operation, Outcome, Request, Sessions};
 pub use snapshot::{Chunk, Snapshot, Transfer};

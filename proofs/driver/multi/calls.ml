@@ -26,10 +26,10 @@ let sessions =
     map (fun (used, (acked, replies)) -> { Session.used; acked; replies })
       (fun (it : Session.session) -> (it.used, (it.acked, it.replies)))
       (number ** number ** table reply) in
-  map (fun (machine, (coq_open, (opened, (orders, capacity)))) ->
+  map (fun (machine, (coq_open, (opened, (operations, capacity)))) ->
       { Session.machine; coq_open; opened; operations; capacity })
     (fun (it : Session.sessions) ->
-      (it.machine, (it.coq_open, (it.opened, (it.orders, it.capacity)))))
+      (it.machine, (it.coq_open, (it.opened, (it.operations, it.capacity)))))
     (many number ** table session ** number ** number ** number)
 
 let request =

@@ -67,7 +67,7 @@ let encode_ints (s : Session.sessions) =
     varint id @ varint it.used @ varint it.acked
     @ many (fun (seq, r) -> varint seq @ reply r) it.replies in
   many character s.machine @ many session s.coq_open
-  @ varint s.opened @ varint s.orders @ varint s.capacity
+  @ varint s.opened @ varint s.operations @ varint s.capacity
 
 let encode = remembered (fun s -> List.map (fun byte -> small.(byte)) (encode_ints s))
 
@@ -120,7 +120,7 @@ let decode_all bytes : Session.sessions =
   let machine = many character in
   let coq_open = table session in
   let opened = varint () in
-  let orders = varint () in
+  let operations = varint () in
   let capacity = varint () in
   if !rest <> [] then raise Not_a_machine;
   { machine; coq_open; opened; operations; capacity }
