@@ -83,7 +83,7 @@ let transfer =
 let vote = ballot ** entry
 let heartbeat_id = number ** number
 
-let grant =
+let lease_grant =
   map (fun (holder, until) -> { Lease.holder; until })
     (fun (it : Lease.lease_grant) -> (it.holder, it.until))
     (number ** number)
@@ -126,7 +126,7 @@ let leadership =
     (fun (it : Leadership.leadership) ->
       (it.barrier, (it.next, (it.coq_open, (it.queue,
         (it.last_heartbeat, (it.acks, (it.reads, it.last_announced))))))))
-    (number ** number ** table proposal ** queue ** beat ** table heartbeat_id ** many waiting
+    (number ** number ** table proposal ** queue ** heartbeat_id ** table heartbeat_id ** many waiting
       ** option number)
 
 let leader =
@@ -197,11 +197,11 @@ let message =
       variant "Chunk" chunk (fun it -> P.Piece it) (function Piece it -> Some it | _ -> None);
       variant "Fetch" (number ** number) (fun (upto, offset) -> P.Fetch (upto, offset))
         (function Fetch (upto, offset) -> Some (upto, offset) | _ -> None);
-      variant "Heartbeat" (ballot ** beat ** number)
-        (fun (b, (beat, upto)) -> P.Heartbeat (b, beat, upto))
-        (function Heartbeat (b, beat, upto) -> Some (b, (beat, upto)) | _ -> None);
-      variant "HeartbeatAck" (ballot ** beat) (fun (b, beat) -> P.HeartbeatAck (b, beat))
-        (function HeartbeatAck (b, beat) -> Some (b, beat) | _ -> None) ]
+      variant "Heartbeat" (ballot ** heartbeat_id ** number)
+        (fun (b, (id, upto)) -> P.Heartbeat (b, id, upto))
+        (function Heartbeat (b, id, upto) -> Some (b, (id, upto)) | _ -> None);
+      variant "HeartbeatAck" (ballot ** heartbeat_id) (fun (b, id) -> P.HeartbeatAck (b, id))
+        (function HeartbeatAck (b, id) -> Some (b, id) | _ -> None) ]
 
 let timer =
   let of_a_node =
@@ -222,7 +222,7 @@ let limits =
         (it.gathers, (it.batch_max, (it.bytes_max, it.queue_max))))))))
     (number ** number ** number ** number ** bool ** number ** number ** number)
 
-let terms =
+let lease_times =
   map (fun (duration, margin) -> { Lease.duration; margin })
     (fun (it : Lease.lease_times) -> (it.duration, it.margin))
     (number ** number)
