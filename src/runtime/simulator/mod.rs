@@ -235,15 +235,10 @@ impl<A: Runnable> Simulation<A> {
     /// Blocks the datagrams between groups, in both directions. Actors in no group are not
     /// affected.
     pub fn partition(&mut self, groups: &[&[usize]]) {
-        for (number, group) in groups.iter().enumerate() {
-            for other in groups
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != number)
-            {
-                for (from, to) in group.iter().flat_map(|f| other.1.iter().map(|t| (*f, *t))) {
-                    self.block(from, to);
-                }
+        for (at, group) in groups.iter().enumerate() {
+            let others = groups.iter().enumerate().filter(|(other, _)| *other != at);
+            for to in others.flat_map(|(_, other)| *other) {
+                group.iter().for_each(|from| self.block(*from, *to));
             }
         }
     }
