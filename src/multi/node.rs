@@ -31,7 +31,7 @@ pub struct NodeState<M: Machine> {
     pub leader: Option<Leader<M::Command>>,
     /// What is decided. A proposer has this part too: it proposes only for slots that are open.
     pub learner: Option<Learner<M>>,
-    /// The process' clock, where it counts ticks of its own; see [`Clock`](super::Clock).
+    /// The process' clock, where it counts ticks of its own; see [`Clock`].
     pub now: Time,
 }
 
@@ -91,7 +91,7 @@ pub enum Timer {
     /// All that arrived together was looked at: propose what waits; see
     /// [`Limits::gathers`](super::Limits::gathers).
     Propose,
-    /// The process' own clock advances; see [`Clock`](super::Clock).
+    /// The process' own clock advances; see [`Clock`].
     Tick,
 }
 
