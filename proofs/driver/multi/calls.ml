@@ -126,7 +126,8 @@ let leadership =
     (fun (it : Leadership.leadership) ->
       (it.barrier, (it.next, (it.coq_open, (it.queue,
         (it.last_heartbeat, (it.acks, (it.reads, it.last_announced))))))))
-    (number ** number ** table proposal ** queue ** heartbeat_id ** table heartbeat_id ** many waiting
+    (number ** number ** table proposal ** queue ** heartbeat_id ** table heartbeat_id
+      ** many waiting
       ** option number)
 
 let leader =
