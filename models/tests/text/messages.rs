@@ -104,7 +104,9 @@ fn all_handlers(protocol: &str, roles: &[&str]) -> Vec<(String, String)> {
     let of_process = handlers(&files, "Step", false);
     let is_new = |(_, name): &(String, String)| found.iter().all(|(_, it)| it != name);
     let of_process: Vec<_> = of_process.into_iter().filter(is_new).collect();
-    found.extend(of_process);
+    // A handler of a timer handles no message.
+    let of_messages = of_process.into_iter();
+    found.extend(of_messages.filter(|(_, name)| !name.ends_with("_timer")));
     found
 }
 
