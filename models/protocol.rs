@@ -173,7 +173,12 @@ impl<P: Protocol> AnyProtocol for PhantomData<P> {
     }
 
     fn command(&self) -> Command {
-        P::Config::augment_args(Command::new(P::NAME).about(P::ABOUT)).arg(mutant_argument::<P>())
+        let command = Command::new(P::NAME).next_help_heading("Configuration");
+        // The comment of the configuration is not about the protocol.
+        let command = P::Config::augment_args(command)
+            .about(P::ABOUT)
+            .long_about(None);
+        command.arg(mutant_argument::<P>())
     }
 
     fn mutants(&self) -> Vec<Rule> {

@@ -29,8 +29,7 @@ impl Subcommand for ModelArgs {
     fn augment_subcommands(command: Command) -> Command {
         let protocols = protocol::ALL.iter();
         protocols.fold(command, |command, protocol| {
-            let configured = protocol.command().next_help_heading("Configuration");
-            command.subcommand(configured)
+            command.subcommand(protocol.command())
         })
     }
 

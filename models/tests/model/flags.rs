@@ -27,6 +27,8 @@ fn other_value(command: &Command, arg: &Arg) -> String {
 /// Every flag of a protocol but `--mutant`, with a value that changes something.
 fn changes(protocol: &dyn AnyProtocol) -> Vec<(String, String)> {
     let command = protocol.command();
+    let about = command.get_about().map(ToString::to_string);
+    assert_eq!(about.as_deref(), Some(protocol.about()));
     let arguments = command.get_arguments();
     let arguments = arguments.filter(|arg| arg.get_id() != "mutant");
     let changes: Vec<_> = arguments
