@@ -45,10 +45,9 @@ impl Actor for Process {
     type Storage = u8;
 
     fn on_start(&self, id: Id, saved: &Option<u8>, out: &mut Out<Self>) -> State {
-        let (yes, decided) = (
-            BTreeSet::new(),
-            saved.filter(|it| *it > 0).map(|it| it == 2),
-        );
+        let refuses = (1..=self.0.refusals).contains(&id.into());
+        let decided = saved.filter(|it| *it > 0).map(|it| it == 2);
+        let (yes, decided) = (BTreeSet::new(), decided.or(refuses.then_some(false)));
         if id == Id::from(0) {
             out.set_timer((), MS..2 * MS);
         }
@@ -85,7 +84,7 @@ pub(crate) struct Config {
     /// Participants.
     #[arg(long, default_value_t = 2)]
     participants: usize,
-    /// Participants that vote against.
+    /// Participants that abort and vote against.
     #[arg(long, default_value_t = 0)]
     refusals: usize,
     #[command(flatten)]
