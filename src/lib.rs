@@ -23,7 +23,8 @@
 //! 9. [`backoff`]: the delay before another attempt. Only speed depends on it.
 //!
 //! The `synod` command uses all of these: `synod check basic`, `synod explore multi`,
-//! `synod cluster fast`, `synod serve`. The systems that it checks are in the folder `models`.
+//! `synod cluster fast`, `synod serve`. The [guide] tells how to run it. The systems that it checks
+//! are in the folder `models`.
 //!
 //! Uses: [check your own actors](checker#checking-your-own-actors), [run them over
 //! UDP](runtime#example), [replicate your own state
@@ -71,6 +72,11 @@
 //! # Ok::<(), synod::quorum::QuorumError>(())
 //! ```
 
+/// The examples of the front page are tests.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../README.md")]
+struct FrontPage;
+
 // The models and the command line name the library as its users do.
 #[cfg(feature = "cli")]
 extern crate self as synod;
@@ -95,6 +101,8 @@ pub mod console;
 pub mod delta;
 pub mod effects;
 pub mod fast;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 pub mod invariant;
 pub mod kv;
 pub mod machine;

@@ -12,3 +12,4 @@ mod scenarios;
 mod serve;
 #[path = "../support.rs"]
 mod support;
+mod transcripts;

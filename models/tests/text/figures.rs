@@ -466,7 +466,7 @@ fn the_readme_says_what_a_commit_costs() {
         })
         .collect();
     assert_eq!(costs.len(), 2, "in memory and on disk");
-    let readme = super::readme();
+    let readme = super::page("README.md");
     for cost in costs {
         assert!(readme.contains(&cost), "the README does not say: {cost}");
     }

@@ -8,13 +8,14 @@
 mod dependencies;
 mod figures;
 mod messages;
+mod pages;
 mod proofs;
 mod teeth;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use synod::models::expected;
+use synod::models::{expected, protocol};
 
 const COLUMNS_MAX: usize = 100;
 const FUNCTION_LINES_MAX: usize = 60;
@@ -476,39 +477,27 @@ fn every_handler_of_fast_paxos_names_its_source() {
 }
 
 #[test]
-fn the_readme_has_every_invariant_and_its_sentence() {
-    let readme = readme();
-    for invariant in synod::invariant::ALL
-        .iter()
-        .chain(synod::invariant::OF_LOGS)
-    {
+fn the_page_of_the_models_has_every_invariant_and_its_sentence() {
+    let page = page("models/README.md");
+    let invariants = synod::invariant::ALL.iter();
+    for invariant in invariants.chain(synod::invariant::OF_LOGS) {
         for text in [invariant.name, invariant.statement] {
-            assert!(readme.contains(text), "{text} is missing");
+            assert!(page.contains(text), "{text} is missing");
         }
     }
 }
 
 #[test]
 fn the_readme_has_the_counts_of_the_pinned_configurations() {
-    let readme = readme().replace(',', "");
-    let pinned = expected::load().expect("expected.toml is well-formed");
-    for (pinned, place) in [
-        (pinned.basic, "basic-paxos"),
-        (pinned.multi, "multi-paxos"),
-        (pinned.fast, "fast-paxos"),
-    ] {
-        let default = pinned.iter().find(|pinned| pinned.args.is_empty());
-        let default = default.expect("the default configuration is pinned");
-        let largest = pinned.iter().max_by_key(|pinned| pinned.unique_states);
-        let largest = largest.expect("some are pinned").unique_states;
+    let readme = page("README.md").replace(',', "");
+    let expected = expected::load().expect("expected.toml is well-formed");
+    for protocol in protocol::ALL {
+        let pinned = || expected.all().filter(|(name, _)| *name == protocol.name());
+        let largest = pinned().map(|(_, pinned)| pinned.unique_states).max();
+        let place = protocol.title().to_lowercase().replace(' ', "-");
         for text in [
-            format!(
-                "{} unique states {} transitions",
-                default.unique_states, default.transitions
-            ),
-            format!("depth {}", default.depth),
-            format!("{largest} states"),
-            format!("[{} more](models/README.md#{place})", pinned.len() - 1),
+            format!("{} states", largest.expect("some are pinned")),
+            format!("[{} more](models/README.md#{place})", pinned().count() - 1),
         ] {
             assert!(readme.contains(&text), "{text} is missing");
         }
@@ -554,7 +543,7 @@ fn the_table_of_the_models_is_made_from_what_is_pinned() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/README.md");
     let mut text = fs::read_to_string(&path).expect("the models have a README");
     let is_to_write = std::env::var_os("SYNOD_WRITE").is_some();
-    for protocol in ["basic", "multi", "fast"] {
+    for protocol in protocol::ALL.iter().map(|it| it.name()) {
         let start = format!("<!-- {protocol}: made from expected.toml -->\n\n");
         let end = "\n<!-- end -->";
         let (before, rest) = text.split_once(&start).expect("the table begins");
@@ -590,9 +579,8 @@ fn the_tests_that_contributors_are_told_of_are_there() {
     }
 }
 
-/// The README on one line.
-fn readme() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(path).expect("there is a README");
-    readme.split_whitespace().collect::<Vec<_>>().join(" ")
+/// A page on one line.
+fn page(path: &str) -> String {
+    let text = Source::read(path).text;
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
