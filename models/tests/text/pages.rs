@@ -1,9 +1,12 @@
 //! Rules of the pages: their links lead somewhere, and the front page is short.
 
-use super::Source;
+use super::{Source, page};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use synod::models::protocol::{self, Rule};
+use synod::models::{expected, scenarios};
 
 const README_BYTES_MAX: usize = 10_000;
 const SENTENCE_WORDS_MAX: usize = 30;
@@ -98,4 +101,59 @@ fn the_front_page_is_short_and_so_are_its_sentences() {
         let words = sentence.split_whitespace().count();
         assert!(words <= SENTENCE_WORDS_MAX, "{words} words: {sentence}");
     }
+}
+
+/// The crates that the library needs without its features, as cargo counts them.
+fn crates() -> usize {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--edges=normal",
+            "--prefix=none",
+        ])
+        .args(["--no-default-features", "--format={p}"])
+        .output();
+    let tree = String::from_utf8(output.expect("cargo can be run").stdout).expect("text");
+    let crates = tree.lines().filter_map(|line| line.split(' ').next());
+    crates.collect::<BTreeSet<_>>().len()
+}
+
+/// Red if a page counts otherwise than the program.
+#[test]
+fn the_pages_count_as_the_program_does() {
+    let rules: Vec<Rule> = protocol::ALL.iter().flat_map(|it| it.mutants()).collect();
+    let harmful = rules.iter().filter(|rule| !rule.is_harmless()).count();
+    let pinned = expected::load().expect("expected.toml is well-formed");
+    let (pinned, told, crates) = (pinned.all().count(), scenarios::ALL.len(), crates());
+    for (name, claim) in [
+        (
+            "README.md",
+            format!("breaks {harmful} rules in turn, and finds {harmful}"),
+        ),
+        (
+            "README.md",
+            format!("[{told} scenarios](models/README.md#scenarios)"),
+        ),
+        (
+            "CHANGELOG.md",
+            format!("{pinned} configurations are pinned"),
+        ),
+        ("CHANGELOG.md", format!("breaks {harmful} rules in turn")),
+        ("CHANGELOG.md", format!("tells {told} runs step by step")),
+        (
+            "CHANGELOG.md",
+            format!("the roles alone need {crates} crates"),
+        ),
+        ("src/README.md", format!("needs {crates} crates")),
+    ] {
+        assert!(page(name).contains(&claim), "{name} does not say: {claim}");
+    }
+    assert_eq!(
+        rules.len() - harmful,
+        9,
+        "CHANGELOG.md counts the harmless ones"
+    );
 }
