@@ -1,12 +1,16 @@
 //! The limits of a search, and its results.
 
+use serde::Serialize;
 use std::time::Duration;
 
 /// An engine that searches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// The engine of this crate: each handler runs once per local state and message, states are a
-    /// few numbers each, and all threads search breadth-first levels together.
+    /// The engine of this crate: breadth-first, with states that are a few numbers each.
+    ///
+    /// Each handler runs once per local state and message, and all threads search a level together.
     #[default]
     Collapse,
     /// The breadth-first checker of stateright.
@@ -49,7 +53,8 @@ impl Default for Limits {
 }
 
 /// A bound that ended a search early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Bound {
     /// [`Limits::states_max`].
     States,
@@ -113,13 +118,22 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// The run that shows that the property does not hold, if one does.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Trace> {
+        match &self.outcome {
+            Outcome::Violated(trace) => Some(trace),
+            Outcome::Holds | Outcome::Found | Outcome::NotFound => None,
+        }
+    }
+
     pub(super) fn is_violated(&self) -> bool {
-        matches!(self.outcome, Outcome::Violated(_))
+        self.violation().is_some()
     }
 }
 
-/// A run, ready to print.
-#[derive(Clone, Debug)]
+/// A run, ready to print. By default it is known to exist, and no more than that.
+#[derive(Clone, Debug, Default)]
 pub struct Trace {
     /// The steps from the initial state.
     pub steps: Vec<TraceStep>,
@@ -127,17 +141,6 @@ pub struct Trace {
     pub explorer_path: String,
     /// Whether no shorter run ends like this. Not known if the search for one was stopped.
     pub is_shortest: bool,
-}
-
-impl Trace {
-    /// A run that is known to exist, and no more than that.
-    pub(super) fn unknown() -> Self {
-        Self {
-            steps: Vec::new(),
-            explorer_path: String::new(),
-            is_shortest: false,
-        }
-    }
 }
 
 /// One step of a [`Trace`].

@@ -89,7 +89,7 @@ fn by_collapse<S: System>(
         let outcome = match property.expectation {
             Expectation::Sometimes if found.examples.contains(&place) => Outcome::Found,
             Expectation::Sometimes => Outcome::NotFound,
-            _ if is_violated => Outcome::Violated(Trace::unknown()),
+            _ if is_violated => Outcome::Violated(Trace::default()),
             _ => Outcome::Holds,
         };
         Finding {

@@ -13,7 +13,7 @@ impl Trace {
         let actions = path.into_actions();
         let single = actions.into_iter().flat_map(Action::steps);
         let Some(path) = Path::from_actions(world, start, &single.collect::<Vec<_>>()) else {
-            return Self::unknown();
+            return Self::default();
         };
         let explorer_path = path.encode(world);
         let path = path.into_vec();

@@ -5,6 +5,7 @@
     reason = "what helps tests may fail as they do"
 )]
 
+mod circles;
 mod dependencies;
 mod figures;
 mod messages;
