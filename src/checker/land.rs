@@ -62,7 +62,7 @@ impl<S: System> World<S> {
             return None;
         }
         let record = self.system.record(history, id, &before, &after);
-        record.map(|history| self.interners.history(history))
+        record.map(|history| self.interners.histories.intern(history))
     }
 
     /// Returns the step properties that a step does not keep, as bits by their places.
@@ -122,7 +122,7 @@ impl<S: System> World<S> {
             let seen: Vec<StateOf<S>> = next.states().map(projection).collect();
             let seen: Vec<&StateOf<S>> = seen.iter().collect();
             if let Some(history) = self.system.forget(&next.history, &seen) {
-                next.history = self.interners.history(history);
+                next.history = self.interners.histories.intern(history);
             }
         }
         let mut network = std::mem::take(&mut next.network);

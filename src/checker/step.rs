@@ -53,7 +53,7 @@ impl<S: System> World<S> {
         let actor = &self.system.actors()[index];
         let (local, commands) = self.caller.call(actor, id, &before.value, event);
         if let Cow::Owned(value) = local {
-            acted.state.locals[index] = self.interners.local(At { id, value });
+            acted.state.locals[index] = self.interners.locals.intern(At { id, value });
         }
         self.execute(acted, id, commands);
     }
@@ -66,7 +66,9 @@ impl<S: System> World<S> {
                 Command::SetTimer(value, _) => {
                     let timer = At { id, value };
                     if let Err(place) = find(&state.timers, &timer) {
-                        state.timers.insert(place, self.interners.timer(timer));
+                        state
+                            .timers
+                            .insert(place, self.interners.timers.intern(timer));
                     }
                 }
                 Command::CancelTimer(value) => remove(&mut state.timers, &At { id, value }),
@@ -75,7 +77,7 @@ impl<S: System> World<S> {
                         .choices
                         .retain(|open| choice_key(open) != (id, key.as_str()));
                     if !options.is_empty() {
-                        let open = self.interners.choice(At {
+                        let open = self.interners.choices.intern(At {
                             id,
                             value: (key, options),
                         });
@@ -98,13 +100,14 @@ impl<S: System> World<S> {
         let index = usize::from(id);
         match self.options.storage {
             StorageMode::Atomic => {
-                state.storages[index] = Some(self.interners.storage(At { id, value: storage }));
+                state.storages[index] =
+                    Some(self.interners.storages.intern(At { id, value: storage }));
             }
             StorageMode::Split => {
                 let waiting = state.unsaved[index].as_ref();
                 let held = waiting.map_or_else(Vec::new, |at| at.value.held.clone());
                 let value = Unsaved { storage, held };
-                state.unsaved[index] = Some(self.interners.unsaved(At { id, value }));
+                state.unsaved[index] = Some(self.interners.unsaved.intern(At { id, value }));
             }
         }
     }
@@ -126,7 +129,7 @@ impl<S: System> World<S> {
         let mut value = at.value.clone();
         if let Err(place) = value.held.binary_search(&envelope) {
             value.held.insert(place, envelope);
-            state.unsaved[src] = Some(self.interners.unsaved(At { id: at.id, value }));
+            state.unsaved[src] = Some(self.interners.unsaved.intern(At { id: at.id, value }));
         }
         None
     }
@@ -137,7 +140,7 @@ impl<S: System> World<S> {
         if let Some(at) = state.unsaved[usize::from(id)].take() {
             let Unsaved { storage, held } = at.value.clone();
             state.storages[usize::from(id)] =
-                Some(self.interners.storage(At { id, value: storage }));
+                Some(self.interners.storages.intern(At { id, value: storage }));
             let held = held.into_iter();
             let sent = held.filter_map(|envelope| self.send(state, envelope));
             acted.sent.extend(sent);
@@ -152,7 +155,7 @@ impl<S: System> World<S> {
         let storage = state.storages[index].as_ref().map(|at| at.value.clone());
         let (fresh, commands) = self.start(id, &storage);
         let value = self.system.restarted(&state.locals[index].value, fresh);
-        state.locals[index] = self.interners.local(At { id, value });
+        state.locals[index] = self.interners.locals.intern(At { id, value });
         self.show(state, id);
         acted.crashes = 1;
         self.execute(acted, id, commands);
@@ -206,7 +209,7 @@ impl<S: System> World<S> {
         let index = usize::from(id);
         if state.unsaved[index].is_none() {
             let value = self.system.visible(&state.locals[index].value);
-            state.visible[index] = self.interners.visible(At { id, value });
+            state.visible[index] = self.interners.visible.intern(At { id, value });
         }
     }
 }

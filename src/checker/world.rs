@@ -98,11 +98,6 @@ impl<S: System> World<S> {
         &self.system
     }
 
-    /// Returns the faults that may occur here, and the reductions that apply.
-    pub(super) fn options(&self) -> Options {
-        self.options
-    }
-
     /// Returns the same world, in which hidden steps are steps like others.
     #[must_use]
     pub fn unfolded(mut self) -> Self {
@@ -130,16 +125,6 @@ impl<S: System> World<S> {
         self.audit.refuted()
     }
 
-    /// Notes that a claim of the system turned out false.
-    pub(super) fn refute(&self, reason: String) {
-        self.audit.refute(reason);
-    }
-
-    /// Returns the step properties.
-    pub(super) fn steps(&self) -> &[StepProperty<S>] {
-        &self.steps
-    }
-
     /// Returns whether claims about stale messages are to be examined.
     pub(super) fn audits(&self) -> bool {
         self.options.drops_stale
@@ -150,7 +135,7 @@ impl<S: System> World<S> {
         &self,
         envelope: Envelope<MessageOf<S>>,
     ) -> Part<Envelope<MessageOf<S>>> {
-        let (envelope, is_new) = self.interners.envelope(envelope);
+        let (envelope, is_new) = self.interners.network.find_or_add(envelope);
         if is_new && self.audits() {
             self.audit.message(self, &envelope);
         }

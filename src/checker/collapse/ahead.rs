@@ -39,7 +39,7 @@ impl<'a> Outlook<'a> {
             self.forget_input.push(facts.forget_input);
             self.shapes.push(facts.shape);
             self.successors.push(cache.successors(*cell));
-            if cache.has_clocks() {
+            if cache.has_clocks {
                 self.clocks.push(cache.clock(*cell));
             }
         }

@@ -67,7 +67,7 @@ pub(super) fn explore(
     if let Some(reason) = shared.unsound().or(model.unsoundness()) {
         return Err(Error::Unsound(reason.to_owned()));
     }
-    let judges = || workers.iter().map(Worker::judge);
+    let judges = || workers.iter().map(|it| &it.inserter.judge);
     let mut violated: Vec<_> = judges().flat_map(|it| it.violated.clone()).collect();
     violated.sort_unstable();
     let end = violated.first().map(|(_, print)| *print);
@@ -76,7 +76,7 @@ pub(super) fn explore(
     let found = Found {
         bound: shared.bound(&reached),
         reached,
-        concrete: workers.iter().map(Worker::concrete).sum(),
+        concrete: workers.iter().map(|it| it.inserter.concrete).sum(),
         violated: violated.into_iter().map(|(property, _)| property).collect(),
         examples: bits(examples).collect(),
         bytes: watch.bytes(),

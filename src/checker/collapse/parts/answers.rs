@@ -18,7 +18,7 @@ impl<S: System> Numbered for Parts<'_, S> {
     }
 
     fn cell_facts(&self, cell: Index) -> CellFacts {
-        let it = self.cell(cell);
+        let it = &self.cells[cell];
         CellFacts {
             is_known: true,
             may_be_irrelevant: it.may_be_irrelevant,
@@ -29,7 +29,7 @@ impl<S: System> Numbered for Parts<'_, S> {
     }
 
     fn message_facts(&self, message: Index) -> MessageFacts {
-        let it = self.message(message);
+        let it = &self.messages[message];
         MessageFacts {
             may_be_irrelevant: it.may_be_irrelevant,
             signatures: it.signatures,
@@ -37,11 +37,12 @@ impl<S: System> Numbered for Parts<'_, S> {
     }
 
     fn history_signatures(&self, history_id: Index) -> Signatures {
-        self.history(history_id).signatures
+        self.histories[history_id].signatures
     }
 
     fn successors(&self, cell: Index) -> &Successors {
-        self.successors_of(cell)
+        let make = || Successors::arrange(self.sendings(cell), |message| self.send(message));
+        self.cells[cell].successors.get_or_init(make)
     }
 
     fn clock(&self, cell: Index) -> Option<u64> {
@@ -55,9 +56,9 @@ impl<S: System> Numbered for Parts<'_, S> {
     }
 
     fn receive(&self, cell: Index, message: Index) -> Index {
-        let it = self.cell(cell);
-        let envelope = &self.message(message).envelope;
-        let alone = &self.core(it.core).alone;
+        let it = &self.cells[cell];
+        let envelope = &self.messages[message].envelope;
+        let alone = &self.cores[it.core].alone;
         if it.inbox.binary_search(&message).is_ok() || self.world.is_dropped(alone, envelope) {
             return cell;
         }
@@ -67,10 +68,10 @@ impl<S: System> Numbered for Parts<'_, S> {
     }
 
     fn clear(&self, cell: Index, history_id: Index) -> Index {
-        let it = self.cell(cell);
-        let history = &self.history(history_id).history;
+        let it = &self.cells[cell];
+        let history = &self.histories[history_id].history;
         let is_irrelevant = |message: &Index| {
-            let envelope = &self.message(*message).envelope;
+            let envelope = &self.messages[*message].envelope;
             self.world.system().is_irrelevant(history, envelope)
         };
         if !it.inbox.iter().any(is_irrelevant) {
@@ -83,8 +84,8 @@ impl<S: System> Numbered for Parts<'_, S> {
 
     fn observe(&self, history_id: Index, change: Index) -> Index {
         self.observed.get(history_id, change, || {
-            let [before, after] = self.changes.get(change);
-            let history = &self.history(history_id).history;
+            let [before, after] = &self.changes[change];
+            let history = &self.histories[history_id].history;
             let seen = self.world.seen(history, before, after);
             seen.map_or(history_id, |history| self.intern_history(history))
         })
@@ -94,16 +95,19 @@ impl<S: System> Numbered for Parts<'_, S> {
         let seen = cells
             .iter()
             .map(|cell| self.projection(*cell, S::FORGET_PROJECTION));
-        let seen: Vec<&StateOf<S>> = seen.map(|it| &self.projections.get(it).value).collect();
-        let history = &self.history(history_id).history;
+        let seen: Vec<&StateOf<S>> = seen.map(|it| &self.projections[it].value).collect();
+        let history = &self.histories[history_id].history;
         match self.world.system().forget(history, &seen) {
-            Some(history) => self.intern_history(self.world.interners.history(history)),
+            Some(history) => self.intern_history(self.world.interners.histories.intern(history)),
             None => history_id,
         }
     }
 
     fn cell_image(&self, cell: Index, place: usize) -> Index {
-        self.image_of_cell(cell, place)
+        let it = &self.cells[cell];
+        let inbox = it.inbox.iter();
+        let inbox = inbox.map(|message| self.image_of_message(*message, place));
+        self.intern_cell(self.image_of_core(it.core, place), inbox.collect())
     }
 
     fn saying_image(&self, saying: Index, place: usize) -> Index {
@@ -111,7 +115,18 @@ impl<S: System> Numbered for Parts<'_, S> {
     }
 
     fn history_image(&self, history_id: Index, place: usize) -> Index {
-        self.image_of_record(history_id, place)
+        self.history_images.get(history_id, place as Index, || {
+            let (by, of) = (&self.setting.group[place], &self.histories[history_id]);
+            let history = self.world.image_of_history(&of.history, by);
+            let image = self.intern_history(self.world.interners.histories.intern(history));
+            self.hold_to_signatures(
+                &of.signatures,
+                &self.histories[image].signatures,
+                by,
+                || format!("history {:?}", *of.history),
+            );
+            image
+        })
     }
 
     fn holding(&self, state: &[u32], projection: usize, asked: u32) -> u32 {

@@ -1,6 +1,6 @@
 //! The images of parts under permutations, and the signatures by which the search tells them apart.
 
-use super::super::super::identity::{image_of_choice, image_of_timer};
+use super::super::super::identity::image_of_timer;
 use super::super::super::part::Part;
 use super::super::super::permutation::Permutation;
 use super::super::super::state::WorldState;
@@ -36,33 +36,26 @@ impl<S: System> Parts<'_, S> {
             sum = sum.plus(self.signatures(timer, image_of_timer));
         }
         for choice in state.choices.iter().filter(|choice| choice.id == id) {
-            sum = sum.plus(self.signatures(choice, image_of_choice));
+            sum = sum.plus(self.signatures(choice, image_of_timer));
         }
         sum
     }
 
-    pub(super) fn image_of_cell(&self, cell: Index, place: usize) -> Index {
-        let it = self.cell(cell);
-        let inbox = it.inbox.iter();
-        let inbox = inbox.map(|message| self.image_of_message(*message, place));
-        self.intern_cell(self.image_of_core(it.core, place), inbox.collect())
-    }
-
     pub(super) fn image_of_message(&self, message: Index, place: usize) -> Index {
-        let it = self.message(message);
+        let it = &self.messages[message];
         it.images.get(place, || {
             let by = &self.setting.group[place];
             let image = self.world.image_of_envelope(&it.envelope, by);
             let image = self.intern_message(self.world.envelope(image));
-            self.hold_to_signatures(&it.signatures, &self.message(image).signatures, by, || {
+            self.hold_to_signatures(&it.signatures, &self.messages[image].signatures, by, || {
                 format!("message {:?}", it.envelope.msg)
             });
             image
         })
     }
 
-    fn image_of_core(&self, core: Index, place: usize) -> Index {
-        let it = self.core(core);
+    pub(super) fn image_of_core(&self, core: Index, place: usize) -> Index {
+        let it = &self.cores[core];
         it.images.get(place, || {
             let by = &self.setting.group[place];
             let to = by.apply(it.id);
@@ -71,20 +64,8 @@ impl<S: System> Parts<'_, S> {
             image.choices.retain(|choice| choice.id != to);
             self.world.put_image(&mut image, &it.alone, it.id, by);
             let image = self.intern_core(&image, to);
-            self.hold_to_signatures(&it.signatures, &self.core(image).signatures, by, || {
+            self.hold_to_signatures(&it.signatures, &self.cores[image].signatures, by, || {
                 format!("state {:?}", it.alone.locals[usize::from(it.id)].value)
-            });
-            image
-        })
-    }
-
-    pub(super) fn image_of_record(&self, history_id: Index, place: usize) -> Index {
-        self.history_images.get(history_id, place as Index, || {
-            let (by, of) = (&self.setting.group[place], self.history(history_id));
-            let history = self.world.image_of_history(&of.history, by);
-            let image = self.intern_history(self.world.interners.history(history));
-            self.hold_to_signatures(&of.signatures, &self.history(image).signatures, by, || {
-                format!("history {:?}", *of.history)
             });
             image
         })
@@ -92,7 +73,7 @@ impl<S: System> Parts<'_, S> {
 
     /// Checks that a part looks from each id as its image does from the image of the id. If not,
     /// ids are not replaced as they must be, and states would be taken for others.
-    fn hold_to_signatures(
+    pub(super) fn hold_to_signatures(
         &self,
         of: &Signatures,
         image: &Signatures,
@@ -100,7 +81,7 @@ impl<S: System> Parts<'_, S> {
         what: impl Fn() -> String,
     ) {
         if self.setting.symmetry.turned(of, by) != *image {
-            self.world.refute(format!(
+            self.world.audit.refute(format!(
                 "a reduction is unsound: ids are not replaced evenly in the {}",
                 what()
             ));
