@@ -68,7 +68,8 @@ fn circle(uses: &Uses, allowed: &[&[&str]]) -> Option<Vec<String>> {
         let mut seen = BTreeSet::new();
         while let Some(way) = ways.pop_front() {
             let last = way.last()?;
-            for next in uses.get(last)?.iter().filter(|it| !is_allowed(last, it)) {
+            let named = uses.get(last).into_iter().flatten();
+            for next in named.filter(|it| !is_allowed(last, it)) {
                 let longer = [way.clone(), vec![next.clone()]].concat();
                 if next == start {
                     return Some(longer);
