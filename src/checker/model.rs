@@ -133,10 +133,6 @@ impl<S: System> Model for World<S> {
         properties
     }
 
-    fn format_action(&self, action: &ActionOf<S>) -> String {
-        format!("{action:?}")
-    }
-
     fn format_step(&self, last: &WorldState<S>, action: ActionOf<S>) -> Option<String> {
         self.describe_step(last, action)
     }

@@ -1,6 +1,7 @@
 //! The limits of a search, and its results.
 
 use serde::Serialize;
+use stateright::{Expectation, Model, Property};
 use std::time::Duration;
 
 /// An engine that searches.
@@ -118,6 +119,25 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// The result for a property of which a counterexample, or the example that it asks for, was
+    /// met or not. `trace` is the run to a counterexample.
+    pub(super) fn new<M: Model>(
+        property: &Property<M>,
+        is_met: bool,
+        trace: impl FnOnce() -> Trace,
+    ) -> Self {
+        let outcome = match (&property.expectation, is_met) {
+            (Expectation::Sometimes, true) => Outcome::Found,
+            (Expectation::Sometimes, false) => Outcome::NotFound,
+            (_, false) => Outcome::Holds,
+            (_, true) => Outcome::Violated(trace()),
+        };
+        Finding {
+            property: property.name,
+            outcome,
+        }
+    }
+
     /// The run that shows that the property does not hold, if one does.
     #[must_use]
     pub fn violation(&self) -> Option<&Trace> {

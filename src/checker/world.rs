@@ -32,6 +32,7 @@ pub struct World<S: System> {
     pub(super) audit: Audit<StateOf<S>, MessageOf<S>>,
     pub(super) caller: Caller<S::Actor>,
     pub(super) steps: Vec<StepProperty<S>>,
+    /// Ends a search: once it is set, states have no successors any more.
     pub(super) stop: Arc<AtomicBool>,
     pub(super) focus: Option<&'static str>,
 }
@@ -109,12 +110,6 @@ impl<S: System> World<S> {
     #[must_use]
     pub fn symmetries(&self) -> &[Permutation] {
         &self.group
-    }
-
-    /// Returns a switch that ends a search: once it is set, states have no successors any more.
-    #[must_use]
-    pub fn stop_switch(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
     }
 
     /// Returns the reason why a reduction is unsound, if a claim of the system turned out false:
