@@ -102,31 +102,21 @@ fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
 fn ours(report: &Report) -> Vec<Verdict> {
     let of_nodes = report.contents.iter().filter(|it| !it.is_client);
     let steps = of_nodes.map(|it| it.steps).sum();
-    let verdict = |judge, certifies, rejection: &Option<Rejection>| Verdict {
+    let (steps, events) = (grouped(steps), grouped(report.events.len()));
+    let sent = "every received message was sent before".to_owned();
+    let steps = format!("{steps} steps of nodes are steps of the actors");
+    let events = format!("{events} events are a run of the proved protocol");
+    let verdicts = [
+        ("causality", sent, &report.causality),
+        ("model", steps, &report.model),
+        ("protocol", events, &report.protocol),
+    ];
+    let verdicts = verdicts.map(|(judge, certifies, rejection)| Verdict {
         judge,
         certifies,
         rejection: rejection.clone(),
-    };
-    vec![
-        verdict(
-            "causality",
-            "every received message was sent before".to_owned(),
-            &report.causality,
-        ),
-        verdict(
-            "model",
-            format!("{} steps of nodes are steps of the actors", grouped(steps)),
-            &report.model,
-        ),
-        verdict(
-            "protocol",
-            format!(
-                "{} events are a run of the proved protocol",
-                grouped(report.events.len())
-            ),
-            &report.protocol,
-        ),
-    ]
+    });
+    verdicts.into()
 }
 
 /// Asks the program to judge the run, and returns the rejection with its place.
