@@ -1,11 +1,11 @@
 //! The steps that lie ahead of a state.
 
 use super::commute::LastStep;
+use super::numbered::CELLS;
 use super::successors::{Effect, Successors};
 use super::symmetry::Signatures;
 use super::table::Index;
 use super::thread_cache::ThreadCache;
-use super::words::CELLS;
 
 /// The facts that the steps from a state have in common.
 #[derive(Clone, Default)]

@@ -3,9 +3,8 @@
 use super::super::report::{Bound, Error, Limits, Progress};
 use super::control::{Shared, Watch};
 use super::level::{CHUNK, Level};
-use super::numbered::Numbered;
+use super::numbered::{Numbered, bits};
 use super::seen::{Fingerprint, Seen};
-use super::words::bits;
 use super::worker::Worker;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;

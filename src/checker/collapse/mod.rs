@@ -30,7 +30,6 @@ mod successors;
 mod symmetry;
 mod table;
 mod thread_cache;
-mod words;
 mod worker;
 
 use super::report::{Error, Limits, Progress};

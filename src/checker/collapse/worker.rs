@@ -7,11 +7,10 @@ use super::control::Shared;
 use super::draft::Draft;
 use super::insert::Inserter;
 use super::level::Level;
-use super::numbered::{Numbered, Setting};
+use super::numbered::{BROKEN, CELLS, Numbered, Setting, crashes};
 use super::seen::{Fingerprint, Seen};
 use super::table::NONE;
 use super::thread_cache::ThreadCache;
-use super::words::{BROKEN, CELLS, crashes};
 use std::cmp::Ordering;
 
 /// The number of states that are looked at before the first of them is expanded. Each must wait for

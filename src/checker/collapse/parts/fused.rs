@@ -3,9 +3,9 @@
 use super::super::super::part::Part;
 use super::super::super::state::{Action, ActionOf};
 use super::super::super::system::System;
+use super::super::numbered::{BROKEN, crashes};
 use super::super::successors::{Effect, Sending, Sent};
 use super::super::table::{Index, NONE};
-use super::super::words::{BROKEN, crashes};
 use super::{Core, Parts, Reaction};
 use hashbrown::HashMap;
 use stateright::actor::Envelope;

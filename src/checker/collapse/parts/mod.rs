@@ -8,18 +8,16 @@
 
 mod answers;
 mod fused;
-mod images;
 
 use super::super::options::StorageMode;
 use super::super::part::{At, Part};
 use super::super::state::WorldState;
 use super::super::system::{MessageOf, StateOf, System};
 use super::super::world::World;
-use super::numbered::{Properties, Setting};
+use super::numbered::{BROKEN, CELLS, Properties, Setting, crashes};
 use super::successors::Successors;
 use super::symmetry::{Signatures, Symmetry};
 use super::table::{Images, Index, Memo, NONE, Table, fingerprint};
-use super::words::{BROKEN, CELLS, crashes};
 use hashbrown::HashMap;
 use stateright::actor::{Envelope, Id};
 use stateright::{Expectation, Model, Property};
