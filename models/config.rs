@@ -37,7 +37,8 @@ pub struct Shared {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Assumptions {
     /// Crashes with recovery in one run, of any nodes but clients.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number(0..=usize::from(u16::MAX)))]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = number(0..=usize::from(u16::MAX)))]
     pub crashes: usize,
     /// When a save takes effect: within its step, or at a later step that a crash may forestall.
     #[arg(long, value_enum, default_value_t = Storage::Atomic)]

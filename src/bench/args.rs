@@ -44,7 +44,7 @@ pub(crate) struct BenchArgs {
     /// Commands that each client has outstanding at any time; each is followed by the next as soon
     /// as it is answered.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
-    #[arg(default_values_t = [1, 16, 64, 256, 1024], value_parser = number(1..=4000))]
+    #[arg(default_values_t = [1, 16, 64, 256, 1024], value_parser = number(1..=4000_usize))]
     pub(super) outstanding: Vec<usize>,
     /// Commands per second of each client, whether or not earlier ones are answered: latency counts
     /// from when a command was due. Replaces --outstanding.
@@ -54,7 +54,7 @@ pub(crate) struct BenchArgs {
     /// The bytes of the value that a command writes. The first size is measured with every number
     /// of outstanding commands, the others with 64.
     #[arg(long, value_name = "B,..", value_delimiter = ',')]
-    #[arg(default_values_t = [16, 256, 1024], value_parser = number(0..=1024))]
+    #[arg(default_values_t = [16, 256, 1024], value_parser = number(0..=1024_usize))]
     pub(super) payload_bytes: Vec<usize>,
     /// The percentage of commands that read instead of writing.
     #[arg(long, value_name = "PERCENT", default_value_t = 0)]
@@ -102,10 +102,10 @@ pub(crate) struct BenchArgs {
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub(super) struct Conditions {
     /// Nodes, each of which plays all roles.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = number(1..=9))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = number(1..=9_usize))]
     pub(super) nodes: usize,
     /// Clients, each with a session and a socket of its own.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(1..=64_usize))]
     pub(super) clients: usize,
     /// The place where the nodes run; the clients are in a process of their own.
     #[arg(long, value_enum, default_value_t = Placement::Processes)]
@@ -117,7 +117,7 @@ pub(super) struct Conditions {
     #[arg(long, value_name = "S", default_value_t = 0.03, value_parser = number(0.01..=3600.0))]
     pub(super) warmup_s: f64,
     /// Rounds, each of which measures everything, in another order. Medians are reported.
-    #[arg(long, value_name = "N", default_value_t = 14, value_parser = number(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = number(1..=1000_usize))]
     pub(super) rounds: usize,
     /// The nodes and clients of Synod authenticate datagrams.
     #[arg(long, default_value = "on", value_parser = switch(), action = ArgAction::Set)]

@@ -96,7 +96,8 @@ impl<S: System> World<S> {
         // nothing is dropped while a save is pending, and such a crash proves nothing.
         let is_undone = last.unsaved[index].is_some() && is_crash;
         if before.address() != after.address() && !is_undone {
-            self.audit.step(self, before, after);
+            self.audit
+                .step(before, after, |one, other, it| self.examine(one, other, it));
         }
     }
 

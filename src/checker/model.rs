@@ -72,7 +72,10 @@ impl<S: System> Model for World<S> {
         state.network.dedup();
         if self.audits() {
             let locals = state.locals.iter();
-            locals.for_each(|local| self.audit.step(self, local, local));
+            locals.for_each(|local| {
+                self.audit
+                    .step(local, local, |one, other, it| self.examine(one, other, it))
+            });
         }
         self.settle(&mut state);
         state.identity = self.identity(&state);

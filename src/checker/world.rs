@@ -1,6 +1,6 @@
 //! Actors in a hostile world.
 
-use super::audit::{Audit, Claims};
+use super::audit::Audit;
 use super::call::{Call, Caller, Event};
 use super::options::Options;
 use super::part::{At, Part};
@@ -132,24 +132,42 @@ impl<S: System> World<S> {
     ) -> Part<Envelope<MessageOf<S>>> {
         let (envelope, is_new) = self.interners.network.find_or_add(envelope);
         if is_new && self.audits() {
-            self.audit.message(self, &envelope);
+            self.audit.message(&envelope, |before, after, it| {
+                self.examine(before, after, it)
+            });
         }
         envelope
     }
-}
 
-impl<S: System> Claims<StateOf<S>, MessageOf<S>> for World<S> {
-    fn is_stale(&self, local: &At<StateOf<S>>, message: &Envelope<MessageOf<S>>) -> bool {
-        self.system
-            .is_stale(local.id, &local.value, message.src, &message.msg)
-    }
-
-    fn is_ignored(&self, local: &At<StateOf<S>>, message: &Envelope<MessageOf<S>>) -> bool {
-        let Some(actor) = self.system.actors().get(usize::from(local.id)) else {
-            return true;
+    /// Examines the claim about a message in a step from one local state to another. Returns the
+    /// complaint if it is false.
+    pub(super) fn examine(
+        &self,
+        before: &At<StateOf<S>>,
+        after: &At<StateOf<S>>,
+        message: &Envelope<MessageOf<S>>,
+    ) -> Option<String> {
+        let is_stale = |local: &At<_>| {
+            let (src, msg) = (message.src, &message.msg);
+            self.system.is_stale(local.id, &local.value, src, msg)
         };
-        let event = Event::Message(message.src, &message.msg);
-        let (after, commands) = self.caller.call(actor, local.id, &local.value, event);
-        commands.is_empty() && *after == local.value
+        let is_ignored = |local: &At<_>| {
+            let Some(actor) = self.system.actors().get(usize::from(local.id)) else {
+                return true;
+            };
+            let event = Event::Message(message.src, &message.msg);
+            let (after, commands) = self.caller.call(actor, local.id, &local.value, event);
+            commands.is_empty() && *after == local.value
+        };
+        let end = &after.value;
+        if is_stale(before) && !is_stale(after) {
+            Some(format!("is stale before but not after the step to {end:?}"))
+        } else if is_stale(before) && !is_ignored(before) {
+            Some("is called stale, but it is not ignored".to_owned())
+        } else if is_stale(after) && !is_ignored(after) {
+            Some(format!("is called stale in {end:?}, but it is not ignored"))
+        } else {
+            None
+        }
     }
 }

@@ -61,11 +61,11 @@ pub(super) struct CheckArgs {
     #[arg(default_value = "on")]
     commute: bool,
     /// Stop, with exit status 3, after about so many unique states.
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", value_parser = positive)]
     max_states: Option<NonZeroUsize>,
     /// Stop, with exit status 3, before the process takes more memory than this (collapse engine).
     /// By default nine tenths of what is free.
-    #[arg(long, global = true, value_name = "GIB")]
+    #[arg(long, global = true, value_name = "GIB", value_parser = positive)]
     max_memory_gib: Option<NonZeroUsize>,
     /// Stop, with exit status 3, after so many seconds.
     #[arg(long, global = true, value_name = "S")]
@@ -114,6 +114,11 @@ impl CheckArgs {
             Engine::Stateright => 1,
         })
     }
+}
+
+fn positive(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse();
+    number.map_err(|_| "expected a number of at least 1".to_owned())
 }
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {

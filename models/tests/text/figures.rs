@@ -197,8 +197,8 @@ fn growth(text: &str, name: &str) -> String {
     table
 }
 
-/// The rows about the checker: what, the part of the output and the beginning of the line in it that
-/// tell of it, and the target.
+/// The rows about the checker: what, the part of the output, the beginning of the line in it, and
+/// the target.
 const CHECKER: &str = "\
 stateright BFS / collapse, 2 ballots, 1 thread | reduced | time of stateright BFS, threads: 1 | ≥ 6
 the same, 2 threads | reduced | time of stateright BFS, threads: 2 | ≥ 6
