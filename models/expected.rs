@@ -23,7 +23,7 @@ impl Expected {
     }
 }
 
-/// A configuration and what exhausting it yields.
+/// A configuration and what exhausting it yields; every property of it is as it should be.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pinned {
@@ -33,8 +33,6 @@ pub struct Pinned {
     pub args: String,
     /// Whether it is part of the tests and of `synod check --all`.
     pub small: bool,
-    /// `holds`: exhausted, and every property is as it should be.
-    pub verdict: String,
     /// Distinct states, after reductions.
     pub unique_states: usize,
     /// Steps between them, those to known states included.

@@ -1,8 +1,7 @@
 //! `synod scenarios`: runs to learn from, told step by step.
 
-use super::explore::ADDRESS;
-use super::model::introduce;
-use crate::console::output::{Output, bad, bold, dim, good};
+use super::model::{ADDRESS, introduce, link};
+use crate::console::output::{Output, bold, dim, mark};
 use crate::console::{Error, Exit};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -114,10 +113,7 @@ pub(super) fn run(args: &ScenariosArgs, output: &mut Output) -> Result<Exit, Err
     } else {
         print(&staged, &run, output)?;
     }
-    Ok(match run.checks.iter().all(Check::is_met) {
-        true => Exit::Success,
-        false => Exit::Violated,
-    })
+    Ok(Exit::of(run.checks.iter().all(Check::is_met)))
 }
 
 fn list(as_json: bool, output: &mut Output) -> Result<Exit, Error> {
@@ -188,28 +184,18 @@ fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
     output.line(format_args!(
         "\nSee it in the browser: synod explore {}\nand open {}",
         staged.command,
-        link(ADDRESS, run)
-    ))?;
-    Ok(())
+        link(ADDRESS, &run.explorer_path)
+    ))
 }
 
 fn print_aside(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
-    for line in wrap(text, indent) {
-        output.line(dim(line))?;
-    }
-    Ok(())
+    let mut lines = wrap(text, indent).into_iter();
+    lines.try_for_each(|line| output.line(dim(line)))
 }
 
 fn print_prose(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
-    for line in wrap(text, indent) {
-        output.line(line)?;
-    }
-    Ok(())
-}
-
-/// Where the Explorer at an address shows a run.
-pub(super) fn link(address: impl std::fmt::Display, run: &Run) -> String {
-    format!("http://{address}/#/steps/{}", run.explorer_path)
+    let mut lines = wrap(text, indent).into_iter();
+    lines.try_for_each(|line| output.line(line))
 }
 
 /// Prints a step after `number` others, and says how many there are then.
@@ -244,11 +230,7 @@ fn print_step(
 }
 
 fn print_check(check: &Check, output: &mut Output) -> Result<(), Error> {
-    let sign = match check.is_met() {
-        true => good("✓"),
-        false => bad("✗"),
-    };
-    let is = wrap(&check.is, 4).join("\n");
+    let (sign, is) = (mark(check.is_met()), wrap(&check.is, 4).join("\n"));
     output.line(format_args!("  {sign} {}", is.trim_start()))?;
     match &check.expected {
         Some(expected) => print_prose(&format!("expected: {expected}"), 4, output),
@@ -278,6 +260,5 @@ fn print_json(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Err
         "model": staged.model.protocol().name(), "flags": staged.model.flags(),
         "as_expected": run.checks.iter().all(Check::is_met),
         "checks": checks.collect::<Vec<_>>(), "moral": scenario.end.moral.trim(),
-        "explorer": link(ADDRESS, run) }))?;
-    Ok(())
+        "explorer": link(ADDRESS, &run.explorer_path) }))
 }

@@ -80,7 +80,6 @@ fn small_pinned_configurations_have_the_states_they_had() {
     for (protocol, pinned) in expected.all() {
         let is_new = names.insert((protocol, &pinned.name));
         assert!(is_new, "{protocol} {} is there twice", pinned.name);
-        assert_eq!(pinned.verdict, "holds");
     }
     for protocol in protocol::ALL {
         let pinned = expected.all().filter(|(name, _)| *name == protocol.name());
