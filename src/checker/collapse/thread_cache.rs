@@ -16,7 +16,7 @@ const ORDER_MAX: usize = 24;
 
 /// The notes on a cell: one line of the processor's cache, with the answers that nearly all steps
 /// need.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 #[repr(align(64))]
 struct CachedCell<'a> {
     successors: Option<&'a Successors>,
@@ -28,6 +28,7 @@ struct CachedCell<'a> {
 const _: () = assert!(size_of::<CachedCell<'_>>() == 64);
 
 /// The notes on a record.
+#[derive(Default)]
 struct CachedHistory {
     is_known: bool,
     signatures: Signatures,
@@ -90,12 +91,7 @@ impl<'a> ThreadCache<'a> {
     fn cell(&mut self, cell: Index) -> &mut CachedCell<'a> {
         let at = cell as usize;
         if at >= self.cells.len() {
-            let unknown = CachedCell {
-                successors: None,
-                deaf: [0; 3],
-                facts: CellFacts::default(),
-            };
-            self.cells.resize(at + 1 + at / 4, unknown);
+            self.cells.resize(at + 1 + at / 4, CachedCell::default());
         }
         let (model, cached) = (self.model, &mut self.cells[at]);
         if !cached.facts.is_known {
@@ -108,11 +104,7 @@ impl<'a> ThreadCache<'a> {
         let at = history_id as usize;
         if at >= self.histories.len() {
             self.histories
-                .resize_with(at + 1 + at / 4, || CachedHistory {
-                    is_known: false,
-                    signatures: Signatures::default(),
-                    changes: HashMap::new(),
-                });
+                .resize_with(at + 1 + at / 4, CachedHistory::default);
         }
         &mut self.histories[at]
     }
