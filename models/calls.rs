@@ -23,7 +23,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use synod::ballot::{Ballot, NodeId};
-use synod::checker::{Call, Caller, Event, Input};
+use synod::checker::{Call, Caller, Event, Input, System, World};
 use words::Words;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -101,6 +101,12 @@ impl Calls {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink.seen.clear();
         sink.put(written);
+    }
+
+    /// Returns the world with the calls of its handlers recorded.
+    pub fn observe<S: System<Actor: Recorded>>(self: &Arc<Self>, world: World<S>) -> World<S> {
+        let calls = Arc::clone(self);
+        world.observed_by(move |call| calls.record(call))
     }
 
     /// Writes a call of a node, unless it was written.

@@ -11,6 +11,8 @@ pub mod fast;
 pub mod multi;
 pub mod mutant;
 pub mod observer;
+pub mod one_decree;
 pub mod protocol;
+mod relabel;
 pub mod scenarios;
 pub mod simulate;
