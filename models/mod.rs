@@ -8,6 +8,7 @@ pub mod config;
 pub mod decree;
 pub mod expected;
 pub mod fast;
+mod local;
 pub mod multi;
 pub mod mutant;
 pub mod observer;
