@@ -28,6 +28,9 @@ pub trait Decree<V: Clone>: Actor + Sized {
     /// A node of a cluster.
     fn server(roles: Arc<Self::Roles>) -> Self;
 
+    /// The cluster of a process, unless it is a client.
+    fn cluster(&self) -> Option<&Self::Roles>;
+
     /// A client that asks these nodes for its value.
     fn client(value: V, nodes: Vec<NodeId>) -> Self;
 
@@ -64,6 +67,13 @@ macro_rules! decree {
 
             fn server(roles: Arc<Self::Roles>) -> Self {
                 $module::Process::Node(roles)
+            }
+
+            fn cluster(&self) -> Option<&Self::Roles> {
+                match self {
+                    $module::Process::Node(roles) => Some(roles),
+                    $module::Process::Client(_) => None,
+                }
             }
 
             fn client(value: V, $nodes: Vec<NodeId>) -> Self {

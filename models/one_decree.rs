@@ -17,7 +17,7 @@ use crate::console::{Error, Exit};
 use clap::Args;
 use serde::Serialize;
 use stateright::Property;
-use stateright::actor::{Envelope, Id};
+use stateright::actor::{Actor, Envelope, Id};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -52,17 +52,19 @@ pub struct Client {
 
 /// A protocol that chooses one value.
 pub trait OneDecree:
-    Decree<char, Roles = <Self as Breakable>::Cluster>
+    Decree<char, Roles: fmt::Debug + Serialize + Send + Sync>
     + Runnable
     + Recorded
-    + Breakable<
-        Cluster: fmt::Debug + Serialize + Send + Sync,
+    + Actor<
         Msg: Relabelled + Ord + Send + Sync,
         Timer: Ord + Send + Sync,
-        State = ProcessState<<Self as Breakable>::Node, <Self as OneDecree>::Told>,
+        State = ProcessState<<Self as OneDecree>::Node, <Self as OneDecree>::Told>,
         Storage: Relabelled + Eq + Send + Sync,
-        Node: Relabelled + Clone + Eq + Send + Sync,
-    >
+        Random = (),
+    > + Clone
+    + fmt::Debug
+    + Send
+    + Sync
 {
     /// The name on the command line.
     const NAME: &'static str;
@@ -70,6 +72,8 @@ pub trait OneDecree:
     const ABOUT: &'static str;
     /// The name of the role that starts ballots.
     const PROPOSER: &'static str;
+    /// The state of a node.
+    type Node: Relabelled + Clone + Eq + Send + Sync;
     /// The state of a client.
     type Told: Relabelled + Clone + Eq + Send + Sync;
     /// The settings of a closed system.
@@ -88,16 +92,18 @@ pub trait OneDecree:
     fn shared(config: &Self::Config) -> &Shared;
 
     /// The nodes of a cluster by role.
-    fn parts(cluster: &Self::Cluster) -> Parts<'_>;
+    fn parts(cluster: &Self::Roles) -> Parts<'_>;
     /// A client's request.
     fn request(value: char) -> Self::Msg;
     /// The vote that a message tells learners of.
     fn accepted(message: &Self::Msg) -> Option<&Vote<char>>;
     /// Whether a vote that cannot choose any more still matters to a node.
-    fn is_watched(_cluster: &Self::Cluster, _node: NodeId, _vote: &Vote<char>) -> bool {
+    fn is_watched(_cluster: &Self::Roles, _node: NodeId, _vote: &Vote<char>) -> bool {
         false
     }
 
+    /// The part of a node's state that must survive a restart.
+    fn durable(node: &Self::Node) -> Self::Storage;
     /// What is seen of a node that is an acceptor.
     fn seen(node: &Self::Node) -> Option<Seen<'_>>;
     /// A node that shows this, and nothing else.
@@ -108,7 +114,7 @@ pub trait OneDecree:
     fn hide_counts(node: &mut Self::Node);
     /// Whether a message from a node can never again matter.
     fn is_stale(
-        cluster: &Self::Cluster,
+        cluster: &Self::Roles,
         state: &Self::State,
         src: NodeId,
         message: &Self::Msg,
@@ -117,6 +123,70 @@ pub trait OneDecree:
     /// The examples that a search must find, besides that a value is chosen.
     fn examples(system: &Closed<Self>) -> Vec<Property<World<Closed<Self>>>>;
 }
+
+/// The items of [`OneDecree`] that both protocols write alike: their types have the same names.
+macro_rules! alike {
+    ($proposers:ident) => {
+        type Node = NodeState<char>;
+        type Told = ClientState<char>;
+        type Config = Config;
+        type Texts = Process<String>;
+
+        fn mutants() -> impl Iterator<Item = &'static Mutant<Self>> {
+            mutants::ALL.iter().chain(mutants::HARMLESS)
+        }
+
+        fn closed(config: &Config, mutant: Broken<Self>) -> Result<Closed<Self>, ConfigError> {
+            config.system(mutant)
+        }
+
+        fn shared(config: &Config) -> &Shared {
+            &config.shared
+        }
+
+        fn parts(cluster: &Cluster) -> Parts<'_> {
+            Parts {
+                quorums: &cluster.quorums,
+                proposers: &cluster.$proposers,
+                learners: &cluster.learners,
+            }
+        }
+
+        fn request(value: char) -> Message<char> {
+            Message::Propose { value }
+        }
+
+        fn accepted(message: &Message<char>) -> Option<&Vote<char>> {
+            match message {
+                Message::Accepted { vote } => Some(vote),
+                _ => None,
+            }
+        }
+
+        fn durable(node: &NodeState<char>) -> Durable<char> {
+            node.durable()
+        }
+
+        fn seen(node: &NodeState<char>) -> Option<Seen<'_>> {
+            let acceptor = node.acceptor.as_ref()?;
+            Some((acceptor.promised, acceptor.vote.as_ref()))
+        }
+
+        fn told_nothing() -> ClientState<char> {
+            ClientState { decided: None }
+        }
+
+        fn is_stale(
+            cluster: &Cluster,
+            state: &ProcessState<char>,
+            src: NodeId,
+            message: &Message<char>,
+        ) -> bool {
+            state.is_stale(cluster, src, message)
+        }
+    };
+}
+pub(super) use alike;
 
 /// What the observer remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -134,7 +204,7 @@ pub struct Closed<P: OneDecree> {
     /// The clients, whether they are actors or not; their ids follow those of the nodes.
     clients: Vec<Client>,
     nodes: usize,
-    cluster: Arc<P::Cluster>,
+    cluster: Arc<P::Roles>,
 }
 
 impl<P: OneDecree> Clone for Closed<P> {
@@ -153,7 +223,7 @@ impl<P: OneDecree> Closed<P> {
     pub(super) fn new(
         shared: &Shared,
         nodes: u32,
-        cluster: P::Cluster,
+        cluster: P::Roles,
         asked: impl Fn(usize) -> Vec<NodeId>,
         mutant: Broken<P>,
     ) -> Self {
@@ -178,7 +248,7 @@ impl<P: OneDecree> Closed<P> {
     }
 
     /// Who plays which role.
-    pub fn cluster(&self) -> &P::Cluster {
+    pub fn cluster(&self) -> &P::Roles {
         &self.cluster
     }
 
@@ -221,7 +291,9 @@ impl<P: OneDecree> Closed<P> {
 }
 
 /// The nodes' states.
-pub(super) fn nodes<P: OneDecree>(state: &WorldState<Closed<P>>) -> impl Iterator<Item = &P::Node> {
+pub(super) fn nodes<P: OneDecree>(
+    state: &WorldState<Closed<P>>,
+) -> impl Iterator<Item = &<P as OneDecree>::Node> {
     state.states().filter_map(ProcessState::node)
 }
 
@@ -417,6 +489,25 @@ impl<P: OneDecree> System for Closed<P> {
 }
 
 super::relabel::relabelled! { History { past, breaches } }
+
+impl<P: OneDecree> Breakable for P {
+    type Cluster = P::Roles;
+    type Node = <P as OneDecree>::Node;
+
+    fn node<'a>(
+        &'a self,
+        state: &'a mut P::State,
+    ) -> Option<(&'a P::Roles, &'a mut <P as OneDecree>::Node)> {
+        match (self.cluster(), state) {
+            (Some(cluster), ProcessState::Node(node)) => Some((cluster, node)),
+            _ => None,
+        }
+    }
+
+    fn durable(node: &<P as OneDecree>::Node) -> P::Storage {
+        <P as OneDecree>::durable(node)
+    }
+}
 
 impl<P: OneDecree> Protocol for P {
     const NAME: &'static str = <P as OneDecree>::NAME;

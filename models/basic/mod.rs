@@ -11,7 +11,7 @@ pub use config::{Asks, Config};
 
 use crate::models::config::{ConfigError, Shared};
 use crate::models::mutant::{Broken, Mutant};
-use crate::models::one_decree::{Closed, OneDecree, Parts, Seen, nodes, preempted};
+use crate::models::one_decree::{Closed, OneDecree, Parts, Seen, alike, nodes, preempted};
 use crate::models::relabel::relabelled;
 use stateright::Property;
 use synod::ballot::NodeId;
@@ -48,45 +48,8 @@ impl OneDecree for Process<char> {
     const NAME: &'static str = "basic";
     const ABOUT: &'static str = "Basic Paxos: one decree";
     const PROPOSER: &'static str = "proposer";
-    type Told = ClientState<char>;
-    type Config = Config;
-    type Texts = Process<String>;
 
-    fn mutants() -> impl Iterator<Item = &'static Mutant<Self>> {
-        mutants::ALL.iter().chain(mutants::HARMLESS)
-    }
-
-    fn closed(config: &Config, mutant: Broken<Self>) -> Result<Basic, ConfigError> {
-        config.system(mutant)
-    }
-
-    fn shared(config: &Config) -> &Shared {
-        &config.shared
-    }
-
-    fn parts(cluster: &Cluster) -> Parts<'_> {
-        Parts {
-            quorums: &cluster.quorums,
-            proposers: &cluster.proposers,
-            learners: &cluster.learners,
-        }
-    }
-
-    fn request(value: char) -> Message<char> {
-        Message::Propose { value }
-    }
-
-    fn accepted(message: &Message<char>) -> Option<&Vote<char>> {
-        match message {
-            Message::Accepted { vote } => Some(vote),
-            _ => None,
-        }
-    }
-
-    fn seen(node: &NodeState<char>) -> Option<Seen<'_>> {
-        let acceptor = node.acceptor.as_ref()?;
-        Some((acceptor.promised, acceptor.vote.as_ref()))
-    }
+    alike!(proposers);
 
     fn showing(seen: Option<Seen>, decided: Option<char>) -> NodeState<char> {
         NodeState {
@@ -99,10 +62,6 @@ impl OneDecree for Process<char> {
         }
     }
 
-    fn told_nothing() -> ClientState<char> {
-        ClientState { decided: None }
-    }
-
     fn hide_counts(node: &mut NodeState<char>) {
         if let Some(proposer) = &mut node.proposer
             && let Phase::Preparing { promises, highest } = &mut proposer.phase
@@ -112,15 +71,6 @@ impl OneDecree for Process<char> {
         if let Some(learner) = &mut node.learner {
             learner.tally = None;
         }
-    }
-
-    fn is_stale(
-        cluster: &Cluster,
-        state: &ProcessState<char>,
-        src: NodeId,
-        message: &Message<char>,
-    ) -> bool {
-        state.is_stale(cluster, src, message)
     }
 
     fn examples(system: &Basic) -> Vec<Property<World<Basic>>> {

@@ -10,7 +10,7 @@ pub use config::Config;
 
 use crate::models::config::{ConfigError, Shared};
 use crate::models::mutant::{Broken, Mutant};
-use crate::models::one_decree::{Closed, OneDecree, Parts, Seen, nodes, preempted};
+use crate::models::one_decree::{Closed, OneDecree, Parts, Seen, alike, nodes, preempted};
 use crate::models::relabel::relabelled;
 use stateright::Property;
 use synod::ballot::NodeId;
@@ -58,50 +58,13 @@ impl OneDecree for Process<char> {
     const ABOUT: &'static str =
         "Fast Paxos: one decree, for which clients ask the acceptors themselves";
     const PROPOSER: &'static str = "coordinator";
-    type Told = ClientState<char>;
-    type Config = Config;
-    type Texts = Process<String>;
 
-    fn mutants() -> impl Iterator<Item = &'static Mutant<Self>> {
-        mutants::ALL.iter().chain(mutants::HARMLESS)
-    }
-
-    fn closed(config: &Config, mutant: Broken<Self>) -> Result<Fast, ConfigError> {
-        config.system(mutant)
-    }
-
-    fn shared(config: &Config) -> &Shared {
-        &config.shared
-    }
-
-    fn parts(cluster: &Cluster) -> Parts<'_> {
-        Parts {
-            quorums: &cluster.quorums,
-            proposers: &cluster.coordinators,
-            learners: &cluster.learners,
-        }
-    }
-
-    fn request(value: char) -> Message<char> {
-        Message::Propose { value }
-    }
-
-    fn accepted(message: &Message<char>) -> Option<&Vote<char>> {
-        match message {
-            Message::Accepted { vote } => Some(vote),
-            _ => None,
-        }
-    }
+    alike!(coordinators);
 
     /// To the coordinator of a fast ballot even votes that cannot choose any more tell something:
     /// that clients have collided.
     fn is_watched(cluster: &Cluster, node: NodeId, vote: &Vote<char>) -> bool {
         cluster.quorums.rounds().is_fast(vote.ballot) && node == vote.ballot.node
-    }
-
-    fn seen(node: &NodeState<char>) -> Option<Seen<'_>> {
-        let acceptor = node.acceptor.as_ref()?;
-        Some((acceptor.promised, acceptor.vote.as_ref()))
     }
 
     fn showing(seen: Option<Seen>, decided: Option<char>) -> NodeState<char> {
@@ -116,10 +79,6 @@ impl OneDecree for Process<char> {
         }
     }
 
-    fn told_nothing() -> ClientState<char> {
-        ClientState { decided: None }
-    }
-
     fn hide_counts(node: &mut NodeState<char>) {
         match node.coordinator.as_mut().map(|it| &mut it.phase) {
             Some(Phase::Preparing { promises, poll }) => {
@@ -131,15 +90,6 @@ impl OneDecree for Process<char> {
         if let Some(learner) = &mut node.learner {
             learner.poll = Poll::default();
         }
-    }
-
-    fn is_stale(
-        cluster: &Cluster,
-        state: &ProcessState<char>,
-        src: NodeId,
-        message: &Message<char>,
-    ) -> bool {
-        state.is_stale(cluster, src, message)
     }
 
     fn examples(system: &Fast) -> Vec<Property<World<Fast>>> {
