@@ -177,6 +177,17 @@ pub fn invariants<S: Observed>() -> Vec<Property<World<S>>> {
     ]
 }
 
+/// An example that a search must find: whether the configuration has one, its name, its condition.
+pub type Example<S> = (bool, &'static str, fn(&World<S>, &WorldState<S>) -> bool);
+
+/// The properties of the examples that the configuration has.
+pub fn due<S: System>(
+    examples: impl IntoIterator<Item = Example<S>>,
+) -> impl Iterator<Item = Property<World<S>>> {
+    let due = examples.into_iter().filter(|(is_due, ..)| *is_due);
+    due.map(|(_, name, condition)| Property::sometimes(name, condition))
+}
+
 /// Whether some value is chosen in a state.
 pub fn is_any_chosen<S: Observed>(world: &World<S>, state: &WorldState<S>) -> bool {
     let mut views = world.system().views(state);

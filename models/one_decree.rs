@@ -121,7 +121,7 @@ pub trait OneDecree:
     ) -> bool;
 
     /// The examples that a search must find, besides that a value is chosen.
-    fn examples(system: &Closed<Self>) -> Vec<Property<World<Closed<Self>>>>;
+    fn examples(system: &Closed<Self>) -> Vec<Example<Self>>;
 }
 
 /// The items of [`OneDecree`] that both protocols write alike: their types have the same names.
@@ -187,6 +187,9 @@ macro_rules! alike {
     };
 }
 pub(super) use alike;
+
+/// An example: whether the configuration has one, its name, and its condition.
+pub type Example<P> = observer::Example<Closed<P>>;
 
 /// What the observer remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -303,15 +306,16 @@ pub const CHOSEN: &str = "Chosen: some value is chosen.";
 pub const PREEMPTED: &str =
     "Preempted: an acceptor leaves a ballot, not yet chosen, for another's.";
 
-/// The example [`PREEMPTED`].
-pub(super) fn preempted<P: OneDecree>() -> Property<World<Closed<P>>> {
-    Property::sometimes(PREEMPTED, |world, state| {
-        let left = |node| match P::seen(node) {
-            Some((Some(promised), Some(vote))) => promised.node != vote.ballot.node,
-            _ => false,
-        };
-        !is_any_chosen(world, state) && nodes::<P>(state).any(left)
-    })
+/// Whether a ballot is cut short by a higher one.
+pub(super) fn preempted<P: OneDecree>(
+    world: &World<Closed<P>>,
+    state: &WorldState<Closed<P>>,
+) -> bool {
+    let left = |node| match P::seen(node) {
+        Some((Some(promised), Some(vote))) => promised.node != vote.ballot.node,
+        _ => false,
+    };
+    !is_any_chosen(world, state) && nodes::<P>(state).any(left)
 }
 
 impl<P: OneDecree> Observed for Closed<P> {
@@ -349,7 +353,7 @@ impl<P: OneDecree> System for Closed<P> {
     fn properties(&self) -> Vec<Property<World<Self>>> {
         let mut properties = observer::invariants();
         properties.push(Property::sometimes(CHOSEN, is_any_chosen));
-        properties.extend(P::examples(self));
+        properties.extend(observer::due(P::examples(self)));
         properties
     }
 

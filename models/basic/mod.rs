@@ -11,25 +11,21 @@ pub use config::{Asks, Config};
 
 use crate::models::config::{ConfigError, Shared};
 use crate::models::mutant::{Broken, Mutant};
-use crate::models::one_decree::{Closed, OneDecree, Parts, Seen, alike, nodes, preempted};
+use crate::models::one_decree::{
+    Closed, Example, OneDecree, PREEMPTED, Parts, Seen, alike, nodes, preempted,
+};
 use crate::models::relabel::relabelled;
-use stateright::Property;
 use synod::ballot::NodeId;
 use synod::basic::{
     Acceptor, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Process,
     ProcessState, Proposer, Request, Tally,
 };
-use synod::checker::{World, WorldState};
+use synod::checker::WorldState;
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
 
 /// Basic Paxos: nodes, clients and an observer.
 pub type Basic = Closed<Process<char>>;
-
-/// The name of the example that a proposer hears of a higher ballot.
-pub const ABANDONED: &str = "Abandoned: a proposer that is refused gives up its ballot.";
-/// The name of the example that a proposer adopts another's value.
-pub const RECOVERED: &str = "Recovered: a proposer takes over a value voted for in a lower ballot.";
 
 /// Whether a proposer proposes a value other than the one that it was asked for.
 fn adopts(proposer: &Proposer<char>) -> bool {
@@ -73,26 +69,28 @@ impl OneDecree for Process<char> {
         }
     }
 
-    fn examples(system: &Basic) -> Vec<Property<World<Basic>>> {
-        let mut examples = Vec::new();
+    fn examples(system: &Basic) -> Vec<Example<Self>> {
+        let cluster = system.cluster();
         // A lone proposer meets nobody to outbid it, or to take a value over from; and where one
         // vote chooses, no ballot is left between its first vote and its choice.
-        if system.cluster().proposers.len() > 1 {
-            if !system.one_vote_chooses() {
-                examples.push(preempted());
-            }
-            if system.cluster().nacks {
-                examples.push(Property::sometimes(ABANDONED, |_, state| {
-                    proposers(state).any(|it| matches!(it.phase, Phase::Preempted { .. }))
-                }));
-            }
-            if system.clients() > 1 {
-                examples.push(Property::sometimes(RECOVERED, |_, state| {
-                    proposers(state).any(adopts)
-                }));
-            }
-        }
-        examples
+        let competes = cluster.proposers.len() > 1;
+        vec![
+            (
+                competes && !system.one_vote_chooses(),
+                PREEMPTED,
+                preempted::<Self>,
+            ),
+            (
+                competes && cluster.nacks,
+                "Abandoned: a proposer that is refused gives up its ballot.",
+                |_, state| proposers(state).any(|it| matches!(it.phase, Phase::Preempted { .. })),
+            ),
+            (
+                competes && system.clients() > 1,
+                "Recovered: a proposer takes over a value voted for in a lower ballot.",
+                |_, state| proposers(state).any(adopts),
+            ),
+        ]
     }
 }
 

@@ -10,11 +10,12 @@ pub use config::Config;
 
 use crate::models::config::{ConfigError, Shared};
 use crate::models::mutant::{Broken, Mutant};
-use crate::models::one_decree::{Closed, OneDecree, Parts, Seen, alike, nodes, preempted};
+use crate::models::one_decree::{
+    Closed, Example, OneDecree, PREEMPTED, Parts, Seen, alike, nodes, preempted,
+};
 use crate::models::relabel::relabelled;
-use stateright::Property;
 use synod::ballot::NodeId;
-use synod::checker::{World, WorldState};
+use synod::checker::WorldState;
 use synod::fast::{
     Acceptor, ClientState, Cluster, Coordinator, Durable, Learner, Message, NodeState, Phase, Poll,
     Process, ProcessState, Request,
@@ -24,13 +25,6 @@ use synod::vote::Vote;
 
 /// Fast Paxos: nodes, clients and an observer.
 pub type Fast = Closed<Process<char>>;
-
-/// The name of the example that it takes no coordinator to choose a value.
-pub const FAST: &str = "Fast: a value is chosen in a fast ballot.";
-/// The name of the example that clients collide.
-pub const COLLIDED: &str = "Collided: acceptors vote for several values, and one is picked.";
-/// The name of the example that a coordinator hears of a higher ballot.
-pub const ABANDONED: &str = "Abandoned: a coordinator that is refused gives up its ballot.";
 
 fn fast(system: &Fast, state: &WorldState<Fast>) -> bool {
     let quorums = &system.cluster().quorums;
@@ -92,40 +86,44 @@ impl OneDecree for Process<char> {
         }
     }
 
-    fn examples(system: &Fast) -> Vec<Property<World<Fast>>> {
-        let mut examples = Vec::new();
+    fn examples(system: &Fast) -> Vec<Example<Self>> {
         let cluster = system.cluster();
         let has_fast = cluster.quorums.rounds().fast > 0;
-        if has_fast {
-            examples.push(Property::sometimes(FAST, |world: &World<Fast>, state| {
-                fast(world.system(), state)
-            }));
-            // The first round may be the last one; and one value does not collide.
-            let is_resolved = cluster.round_max > 1;
-            if is_resolved && system.clients() > 1 && !system.one_vote_chooses() {
-                let collided = |world: &World<Fast>, state: &_| collided(world.system(), state);
-                examples.push(Property::sometimes(COLLIDED, collided));
-            }
-        }
+        let is_split = !system.one_vote_chooses();
+        // The first round may be the last one; and one value does not collide.
+        let is_resolved = has_fast && cluster.round_max > 1;
         // A lone coordinator meets nobody to outbid it; where one vote chooses, no ballot is left
         // between its first vote and its choice; and where the first round is fast, the second is
         // there to resolve it, so that it takes a third to leave it for another's.
-        if cluster.coordinators.len() > 1 {
-            let is_short = has_fast && cluster.round_max < 3;
-            if !system.one_vote_chooses() && !is_short {
-                examples.push(preempted());
-            }
-            if cluster.nacks {
-                examples.push(Property::sometimes(ABANDONED, |_, state| {
-                    let given_up = |node: &NodeState<char>| {
-                        let coordinator = node.coordinator.as_ref();
-                        coordinator.is_some_and(|it| matches!(it.phase, Phase::Preempted { .. }))
-                    };
-                    nodes(state).any(given_up)
-                }));
-            }
-        }
-        examples
+        let competes = cluster.coordinators.len() > 1;
+        let is_short = has_fast && cluster.round_max < 3;
+        vec![
+            (
+                has_fast,
+                "Fast: a value is chosen in a fast ballot.",
+                |world, state| fast(world.system(), state),
+            ),
+            (
+                is_resolved && system.clients() > 1 && is_split,
+                "Collided: acceptors vote for several values, and one is picked.",
+                |world, state| collided(world.system(), state),
+            ),
+            (
+                competes && is_split && !is_short,
+                PREEMPTED,
+                preempted::<Self>,
+            ),
+            (
+                competes && cluster.nacks,
+                "Abandoned: a coordinator that is refused gives up its ballot.",
+                |_, state| {
+                    let given_up =
+                        |it: &Coordinator<_>| matches!(it.phase, Phase::Preempted { .. });
+                    let mut nodes = nodes::<Self>(state);
+                    nodes.any(|node| node.coordinator.as_ref().is_some_and(given_up))
+                },
+            ),
+        ]
     }
 }
 

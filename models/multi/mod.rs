@@ -22,7 +22,7 @@ use crate::models::cluster::ClusterArgs;
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
 use crate::models::observer::{
-    self, DECISIONS, EVERYTHING, Observed, PROMISES, Past, VOTES, breaches, is_any_chosen,
+    self, DECISIONS, EVERYTHING, Example, Observed, PROMISES, Past, VOTES, breaches, is_any_chosen,
     one_vote_chooses,
 };
 use crate::models::protocol::Protocol;
@@ -236,25 +236,6 @@ fn exactly_once(state: &WorldState<Multi>) -> bool {
     })
 }
 
-/// The name of the example that an entry gets chosen.
-pub const CHOSEN: &str = "Chosen: some entry is chosen.";
-/// The name of the example that a ballot is cut short by a higher one.
-pub const PREEMPTED: &str = "Preempted: an acceptor leaves a slot, not yet chosen, for another's.";
-/// The name of the example that a leader adopts what was voted for before.
-pub const ADOPTED: &str = "Adopted: a leader proposes again what was voted for in a lower ballot.";
-/// The name of the example that a leader fills a gap.
-pub const FILLED: &str = "Filled: a leader fills a gap that a lower ballot left with a no-op.";
-/// The name of the example that all is done.
-pub const COMPLETE: &str = "Complete: a node has applied what every client wrote.";
-/// The name of the example that the last client's read is answered.
-pub const READ: &str = "Read: a read is answered.";
-/// The name of the example that a lease answers a read.
-pub const LEASE_READ: &str = "LeaseRead: a read is answered without asking a quorum.";
-/// The name of the example that a snapshot is on its way.
-pub const TRANSFER: &str = "Transfer: a part of a snapshot has arrived.";
-/// The name of the example that a session expires.
-pub const EXPIRED: &str = "Expired: a client is told that its session expired.";
-
 fn preempted(system: &Multi, state: &WorldState<Multi>) -> bool {
     let chosen = |slot: &Slot| {
         let past = state.history.slots.get(slot);
@@ -281,12 +262,12 @@ fn inherits(state: &WorldState<Multi>, is_it: impl Fn(&Value) -> bool) -> bool {
     })
 }
 
-fn clients(state: &WorldState<Multi>) -> impl Iterator<Item = &ClientState<Reply>> {
+fn told(state: &WorldState<Multi>) -> impl Iterator<Item = &ClientState<Reply>> {
     state.states().filter_map(ProcessState::client)
 }
 
 fn is_read(state: &WorldState<Multi>) -> bool {
-    clients(state).any(|client| matches!(client.replies.get(1), Some(Outcome::Done(_))))
+    told(state).any(|client| matches!(client.replies.get(1), Some(Outcome::Done(_))))
 }
 
 /// The only leader there ever was has not asked for a round, and yet a read is answered.
@@ -300,63 +281,60 @@ fn is_lease_read(state: &WorldState<Multi>) -> bool {
 }
 
 impl Multi {
-    fn examples(&self) -> Vec<Property<World<Self>>> {
-        let mut examples = vec![Property::sometimes(CHOSEN, is_any_chosen)];
+    fn examples(&self) -> impl Iterator<Item = Property<World<Self>>> {
         let config = &self.config;
-        let several = u64::from(config.proposers) * config.ballots > 1;
-        if config.proposers > 1 && !one_vote_chooses(&self.cluster.quorums) {
-            examples.push(Property::sometimes(
-                PREEMPTED,
-                |world: &World<Self>, state| preempted(world.system(), state),
-            ));
-        }
-        if several {
-            examples.push(Property::sometimes(ADOPTED, |_, state| {
-                inherits(state, |entry| *entry != Entry::Noop)
-            }));
-        }
-        if several
-            && config
-                .slots
-                .min(config.shared.clients.into())
-                .min(config.window as u64)
-                > 1
-        {
-            examples.push(Property::sometimes(FILLED, |_, state| {
-                inherits(state, |entry| *entry == Entry::Noop)
-            }));
-        }
-        if config.sessions.is_none() && config.slots >= u64::from(config.shared.clients) {
-            examples.push(Property::sometimes(
-                COMPLETE,
-                |world: &World<Self>, state| {
+        let clients = u64::from(config.shared.clients);
+        let is_ballot_left = u64::from(config.proposers) * config.ballots > 1;
+        let open_max = config.slots.min(clients).min(config.window as u64);
+        let has_few_sessions = config.sessions.is_some_and(|capacity| capacity < clients);
+        let has_parts = config.snapshot.is_some() && config.chunk < 16;
+        let examples: [Example<Self>; 9] = [
+            (true, "Chosen: some entry is chosen.", is_any_chosen),
+            (
+                config.proposers > 1 && !one_vote_chooses(&self.cluster.quorums),
+                "Preempted: an acceptor leaves a slot, not yet chosen, for another's.",
+                |world, state| preempted(world.system(), state),
+            ),
+            (
+                is_ballot_left,
+                "Adopted: a leader proposes again what was voted for in a lower ballot.",
+                |_, state| inherits(state, |entry| *entry != Entry::Noop),
+            ),
+            (
+                is_ballot_left && open_max > 1,
+                "Filled: a leader fills a gap that a lower ballot left with a no-op.",
+                |_, state| inherits(state, |entry| *entry == Entry::Noop),
+            ),
+            (
+                config.sessions.is_none() && config.slots >= clients,
+                "Complete: a node has applied what every client wrote.",
+                |world, state| {
                     let all = world.system().clients.len();
                     learners(state).any(|(_, it)| it.sessions.machine().written.len() == all)
                 },
-            ));
-        }
-        if config.reads != Reads::None {
-            examples.push(Property::sometimes(READ, |_, state| is_read(state)));
-        }
-        if config.reads == Reads::Lease {
-            examples.push(Property::sometimes(LEASE_READ, |_, state| {
-                is_lease_read(state)
-            }));
-        }
-        if config.snapshot.is_some() && config.chunk < 16 {
-            examples.push(Property::sometimes(TRANSFER, |_, state| {
-                learners(state).any(|(_, learner)| learner.transfer.is_some())
-            }));
-        }
-        if config
-            .sessions
-            .is_some_and(|capacity| capacity < config.shared.clients.into())
-        {
-            examples.push(Property::sometimes(EXPIRED, |_, state| {
-                clients(state).any(ClientState::is_expired)
-            }));
-        }
-        examples
+            ),
+            (
+                config.reads != Reads::None,
+                "Read: a read is answered.",
+                |_, state| is_read(state),
+            ),
+            (
+                config.reads == Reads::Lease,
+                "LeaseRead: a read is answered without asking a quorum.",
+                |_, state| is_lease_read(state),
+            ),
+            (
+                has_parts,
+                "Transfer: a part of a snapshot has arrived.",
+                |_, state| learners(state).any(|(_, learner)| learner.transfer.is_some()),
+            ),
+            (
+                has_few_sessions,
+                "Expired: a client is told that its session expired.",
+                |_, state| told(state).any(ClientState::is_expired),
+            ),
+        ];
+        observer::due(examples)
     }
 
     /// What the observer adds to its record when an acceptor's state changes.
