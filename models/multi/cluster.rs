@@ -1,6 +1,6 @@
 //! A replicated store on this machine, over UDP, whose leader is killed.
 
-use super::history::{HistoryRecorder, judge};
+use super::history::{HistoryRecorder, Said, judge};
 use crate::console::output::{Output, bad, bold, good, many, warn};
 use crate::console::{Error, Exit};
 use crate::models::cluster::{self, ClusterArgs, Place};
@@ -319,7 +319,13 @@ impl Play<'_> {
 
     fn conclude(&self, initial: &Store, output: &mut Output) -> Result<Exit, Error> {
         let seen = self.local.shared.seen();
-        let verdict = compare(&seen.learners).and_then(|()| judge(&seen.history, initial));
+        let mut said = Said::default();
+        let mut judge_node = |(id, learner): (&usize, &Learner<Store>)| {
+            said.judge_entries(*id, learner)?;
+            said.judge_machine(*id, learner)
+        };
+        let verdict = seen.learners.iter().try_for_each(&mut judge_node);
+        let verdict = verdict.and_then(|()| judge(&seen.history, initial));
         if let Err(wrong) = verdict {
             let violated = bad("violated:");
             output.line(format_args!(
@@ -389,30 +395,4 @@ impl Seen {
 fn shown(outcomes: &[Outcome<Reply>]) -> String {
     let last = outcomes.last();
     last.map_or("nothing".to_owned(), |it| format!("{it:?}"))
-}
-
-/// Checks that any two nodes agree on every slot that both know, and on the store.
-fn compare(learners: &BTreeMap<usize, Learner<Store>>) -> Result<(), String> {
-    let mut first = BTreeMap::new();
-    for (id, learner) in learners {
-        for (slot, entry) in learner.log.since(learner.log.start()) {
-            let (other, known) = *first.entry(slot).or_insert((id, entry));
-            if known != entry {
-                return Err(format!(
-                    "node {id} has {entry} in slot {slot}, where node {other} has {known}"
-                ));
-            }
-        }
-    }
-    let mut machines = BTreeMap::new();
-    for (id, learner) in learners {
-        let at = learner.decided();
-        let (other, known) = *machines.entry(at).or_insert((id, &learner.sessions));
-        if *known != learner.sessions {
-            return Err(format!(
-                "nodes {other} and {id} differ in the store before slot {at}"
-            ));
-        }
-    }
-    Ok(())
 }
