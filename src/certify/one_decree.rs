@@ -67,7 +67,10 @@ macro_rules! one_decree {
                 disk.unwrap_or_default()
             }
 
-            fn decided(before: Option<&Self::Storage>, after: &Self::Storage) -> Vec<(u64, String)> {
+            fn decided(
+                before: Option<&Self::Storage>,
+                after: &Self::Storage,
+            ) -> Vec<(u64, String)> {
                 let known = before.and_then(|before| before.decided.as_ref());
                 let decided = after.decided.iter().filter(|it| Some(*it) != known);
                 decided.map(|value| (0, value.clone())).collect()

@@ -52,6 +52,15 @@ fn separated() -> Cluster {
     cluster(3, &[3], &[4])
 }
 
+/// The proposer of separated nodes, which started ballot 1.3 and has restarted.
+fn restarted() -> (Node, Did) {
+    let saved = Durable {
+        ballot: Some(ballot(1, 3)),
+        ..Node::new(&separated(), 3).node().durable()
+    };
+    Node::start(&separated(), 3, Some(saved))
+}
+
 fn propose(value: char) -> Message<char> {
     Message::Propose { value }
 }
@@ -199,11 +208,7 @@ fn a_node_that_waits_in_vain_for_the_fate_of_its_vote_proposes() {
 
 #[test]
 fn a_node_that_restarts_after_starting_a_ballot_will_retry() {
-    let saved = Durable {
-        ballot: Some(ballot(1, 3)),
-        ..Node::new(&separated(), 3).node().durable()
-    };
-    let (_, did) = Node::start(&separated(), 3, Some(saved));
+    let (_, did) = restarted();
     assert!(matches!(did.timer(Timer::Retry), Some(Some(_))));
 }
 
@@ -295,11 +300,7 @@ fn a_refused_proposer_waits_though_it_is_asked_again() {
 
 #[test]
 fn a_proposer_that_is_at_it_already_takes_up_a_request_in_the_same_ballot() {
-    let saved = Durable {
-        ballot: Some(ballot(1, 3)),
-        ..Node::new(&separated(), 3).node().durable()
-    };
-    let (mut node, _) = Node::start(&separated(), 3, Some(saved));
+    let (mut node, _) = restarted();
     assert_eq!(node.time_out(Timer::Retry).sent_to(0), [&prepare(2, 3)]);
     let did = node.hear(CLIENT, propose('x'));
     assert!(did.sent.is_empty() && did.timers.is_empty());
@@ -383,11 +384,7 @@ fn no_ballot_is_started_after_the_last_round() {
 
 #[test]
 fn a_proposer_that_finds_nothing_to_do_cancels_its_timer() {
-    let saved = Durable {
-        ballot: Some(ballot(1, 3)),
-        ..Node::new(&separated(), 3).node().durable()
-    };
-    let (mut node, _) = Node::start(&separated(), 3, Some(saved));
+    let (mut node, _) = restarted();
     node.time_out(Timer::Retry);
     let did = node.hear(0, promise(2, 3, None));
     assert_eq!(did.timer(Timer::Retry), None, "one promise is no quorum");

@@ -59,6 +59,11 @@ fn any(round: u64, node: u32) -> Message<char> {
     Message::Any { ballot }
 }
 
+fn prepare(round: u64, node: u32) -> Message<char> {
+    let ballot = ballot(round, node);
+    Message::Prepare { ballot }
+}
+
 fn promise(round: u64, node: u32) -> Message<char> {
     let (ballot, vote) = (ballot(round, node), None);
     Message::Promise { ballot, vote }
@@ -93,10 +98,7 @@ fn the_first_coordinator_opens_a_ballot_unasked_and_the_others_wait() {
     let (mut first, did) = Node::start(&separated(), 3, None);
     assert!(did.is_set(Timer::Retry) && did.sent == [(4, Message::Ask), (5, Message::Ask)]);
     let did = first.time_out(Timer::Retry);
-    let prepare = Message::Prepare {
-        ballot: ballot(1, 3),
-    };
-    assert_eq!(did.told(&prepare), [0, 1, 2]);
+    assert_eq!(did.told(&prepare(1, 3)), [0, 1, 2]);
     assert!(did.is_set(Timer::Retry));
     first.hear(0, promise(1, 3));
     assert_eq!(first.hear(1, promise(1, 3)).told(&any(1, 3)), [0, 1, 2]);
@@ -107,10 +109,10 @@ fn the_first_coordinator_opens_a_ballot_unasked_and_the_others_wait() {
 #[test]
 fn a_request_starts_the_first_coordinator_at_once_and_gives_others_patience() {
     let mut first = Node::new(&separated(), 3);
-    let prepare = Message::Prepare {
-        ballot: ballot(1, 3),
-    };
-    assert_eq!(first.hear(CLIENT, propose('x')).told(&prepare), [0, 1, 2]);
+    assert_eq!(
+        first.hear(CLIENT, propose('x')).told(&prepare(1, 3)),
+        [0, 1, 2]
+    );
     let mut second = Node::new(&separated(), 4);
     let did = second.hear(CLIENT, propose('x'));
     assert!(did.sent.is_empty() && did.is_set(Timer::Retry));
@@ -181,10 +183,7 @@ fn a_ballot_that_does_not_succeed_is_followed_by_one_above_its_recovery() {
     let mut node = opened();
     node.hear(CLIENT, propose('x'));
     let did = node.time_out(Timer::Retry);
-    let prepare = Message::Prepare {
-        ballot: ballot(3, 0),
-    };
-    assert_eq!(did.told(&prepare), [1, 2]);
+    assert_eq!(did.told(&prepare(3, 0)), [1, 2]);
 }
 
 #[test]
@@ -194,10 +193,7 @@ fn a_refused_coordinator_waits_anew_and_goes_above() {
     let did = node.hear(1, Message::Nack { promised });
     assert!(did.is_set(Timer::Retry) && did.sent.is_empty());
     let did = node.time_out(Timer::Retry);
-    let prepare = Message::Prepare {
-        ballot: ballot(5, 0),
-    };
-    assert_eq!(did.told(&prepare), [1, 2]);
+    assert_eq!(did.told(&prepare(5, 0)), [1, 2]);
 }
 
 #[test]
@@ -271,10 +267,7 @@ fn a_node_that_waits_in_vain_for_the_fate_of_its_vote_starts_a_ballot() {
     assert!(node.time_out(Timer::Ask).is_set(Timer::Retry));
     let did = node.time_out(Timer::Retry);
     // Above the promise that its own vote made.
-    let prepare = Message::Prepare {
-        ballot: ballot(3, 1),
-    };
-    assert_eq!(did.told(&prepare), [0, 2]);
+    assert_eq!(did.told(&prepare(3, 1)), [0, 2]);
 }
 
 #[test]
