@@ -14,6 +14,7 @@ mod fast;
 mod multi;
 mod words;
 
+use super::one_decree::OneDecree;
 use dice::{Dice, Drawn};
 use rand::Rng;
 use serde::Serialize;
@@ -23,7 +24,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use synod::ballot::{Ballot, NodeId};
-use synod::checker::{Call, Caller, Event, Input};
+use synod::checker::{Call, Caller, Event, Input, System, World};
 use words::Words;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -101,6 +102,12 @@ impl Calls {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink.seen.clear();
         sink.put(written);
+    }
+
+    /// Returns the world with the calls of its handlers recorded.
+    pub fn observe<S: System<Actor: Recorded>>(self: &Arc<Self>, world: World<S>) -> World<S> {
+        let calls = Arc::clone(self);
+        world.observed_by(move |call| calls.record(call))
     }
 
     /// Writes a call of a node, unless it was written.
@@ -189,17 +196,13 @@ pub fn random(calls: &Arc<Calls>, count: usize, seed: u64) {
 }
 
 /// A node of a protocol for one value, of which random calls can be made in random states.
-trait OneDecree: Recorded<Msg: Drawn, Timer: Drawn, Storage: Drawn, State: Drawn> + 'static {
-    /// The protocol's name.
-    const PROTOCOL: &'static str;
-    /// What its nodes have in common.
-    type Cluster: Drawn + Serialize;
-
-    /// Returns the nodes of a cluster.
-    fn of(cluster: Arc<Self::Cluster>) -> Self;
-
+trait Scattered:
+    OneDecree<Roles: Drawn, Msg: Drawn, Timer: Drawn, Storage: Drawn, State: Drawn>
+{
     /// Draws the id of a node.
-    fn id(cluster: &Self::Cluster, d: &mut Dice) -> NodeId;
+    fn id(_: &Self::Roles, d: &mut Dice) -> NodeId {
+        d.draw()
+    }
 
     /// Returns the ballot of the node's proposer.
     fn ballot(state: &Self::State) -> Option<Ballot>;
@@ -212,12 +215,12 @@ trait OneDecree: Recorded<Msg: Drawn, Timer: Drawn, Storage: Drawn, State: Drawn
 const CALLS_PER_CLUSTER: usize = 2_000;
 
 /// Makes random calls in random states, whether they can be reached or not.
-fn one_decree<A: OneDecree>(calls: &Arc<Calls>, count: usize, d: &mut Dice) {
+fn one_decree<A: Scattered>(calls: &Arc<Calls>, count: usize, d: &mut Dice) {
     let caller = calls.caller();
     for made in (0..count).step_by(CALLS_PER_CLUSTER) {
-        let cluster = Arc::new(d.draw::<A::Cluster>());
-        calls.begin(A::PROTOCOL, &*cluster);
-        let actor = A::of(Arc::clone(&cluster));
+        let cluster = Arc::new(d.draw::<A::Roles>());
+        calls.begin(<A as OneDecree>::NAME, &*cluster);
+        let actor = A::server(Arc::clone(&cluster));
         for _ in made..count.min(made + CALLS_PER_CLUSTER) {
             let id = A::id(&cluster, d).into();
             match d.0.random_range(0..10) {

@@ -1,23 +1,24 @@
 //! Clusters on this machine, over UDP, with a node that is killed and restarted.
 
 use super::decree::Decree;
-use crate::console::output::{Output, bad, bold, dim, good, warn};
+use super::local::{Local, Stop};
+use crate::console::output::{Output, bad, bold, good, warn};
 use crate::console::store::storage;
 use crate::console::{Error, Exit, temporary};
 use clap::Args;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde::Serialize;
-use stateright::actor::{Actor, Id};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, UdpSocket};
+use stateright::actor::Actor;
+use std::collections::BTreeSet;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use synod::certify::{File, ProtocolKind, Run};
 use synod::quorum::AcceptorSet;
 use synod::runtime::Faults;
-use synod::runtime::{Counters, Handle, NodeConfig, Recorder, Runnable, spawn_observed};
+use synod::runtime::{Recorder, Runnable};
 use tempfile::TempDir;
 
 /// The settings of a cluster on this machine.
@@ -36,7 +37,7 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "loss=P,dup=P,reorder=P")]
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) faults: Faults,
-    /// History every step of every process in a file of this directory, as a line of JSON.
+    /// Record every step of every process in a file of this directory, as a line of JSON.
     #[arg(long, value_name = "DIR")]
     pub(super) trace: Option<PathBuf>,
     /// Determines the faults, the timeouts, and which node is killed when; drawn if not given.
@@ -108,18 +109,20 @@ pub fn one_decree<P: PaxosActor>(
     output: &mut Output,
 ) -> Result<Exit, Error> {
     let place = Place::new(args, name, P::KIND)?;
-    let (directory, run, seed) = (place.directory.as_path(), &place.run, place.seed);
-    let mut local = Local::<P>::bind(args, directory, run, seed)?;
+    let processes = P::actors(&place.run, &VALUES.map(str::to_owned)).map_err(Error::failed)?;
+    let local = Local::bind(args, &place, processes.len())?;
+    let mut play = Play { local, processes };
     output.line(format_args!(
-        "{} {} nodes and {} clients on loopback, which propose {}; seed {seed}, faults {}",
+        "{} {} nodes and {} clients on loopback, which propose {}; seed {}, faults {}",
         bold(format_args!("{} over UDP:", P::TITLE)),
         args.nodes,
         VALUES.len(),
         VALUES.join(" and "),
+        place.seed,
         faults(args),
     ))?;
-    let exit = local.play(Duration::from_secs(args.timeout_s), output);
-    local.stop_all(output)?;
+    let exit = play.run(output);
+    play.local.stop_all(output)?;
     exit
 }
 
@@ -136,17 +139,6 @@ pub(super) fn faults(args: &ClusterArgs) -> String {
 pub(super) fn socket() -> Result<UdpSocket, Error> {
     UdpSocket::bind("127.0.0.1:0")
         .map_err(|error| Error::Failed(format!("cannot open a UDP socket on 127.0.0.1: {error}")))
-}
-
-/// What became of datagrams, in words.
-pub(super) fn traffic(counters: &[Counters]) -> String {
-    let mut sum = Counters::default();
-    counters.iter().for_each(|counters| sum.add(counters));
-    format!(
-        "{} datagrams sent and {} received, {} lost, {} doubled and {} held back on purpose, \
-         {} saves",
-        sum.sent, sum.received, sum.lost, sum.duplicated, sum.held, sum.saves,
-    )
 }
 
 /// Sees to it that a directory is used by clusters of one protocol and size only: the quorums of
@@ -234,14 +226,6 @@ struct Claim {
     cluster: u32,
 }
 
-/// What a process says of itself: which value it decided.
-struct News {
-    id: usize,
-    /// How often the process had been started: what it said before it was killed is old news.
-    launch: usize,
-    decided: String,
-}
-
 /// A process that chooses one value, and can be run here.
 pub trait PaxosActor:
     Decree<String>
@@ -257,254 +241,130 @@ pub trait PaxosActor:
 {
 }
 
-impl<P> PaxosActor for P where
-    P: Decree<String>
-        + Runnable
-        + Actor<
-            Msg: Serialize + Send,
-            Timer: Serialize + Send,
-            State: Send + Sync,
-            Random: Serialize + Send,
-            Storage: Send,
-        > + Clone
-        + Send
-{
-}
+impl PaxosActor for synod::basic::Process<String> {}
 
-/// The processes of a local cluster. Nodes come first, then clients.
-struct Local<'a, P> {
-    args: &'a ClusterArgs,
-    directory: &'a Path,
-    run: &'a Run,
-    seed: u64,
-    processes: Vec<P>,
-    /// Kept open while a node is down: what is sent to it meanwhile arrives late, not never.
-    sockets: Vec<UdpSocket>,
-    peers: BTreeMap<Id, SocketAddr>,
-    handles: BTreeMap<usize, Handle>,
-    /// How often each process was started.
-    launches: Vec<usize>,
-    counters: Vec<Counters>,
-    sender: Sender<News>,
-    news: Receiver<News>,
-    start: Instant,
+impl PaxosActor for synod::fast::Process<String> {}
+
+/// The decisions that processes have reported.
+#[derive(Default)]
+struct Decisions {
     /// Who said, since it was last started, that it has decided.
     decided: BTreeSet<usize>,
-    /// The first decision that anybody reported.
-    value: Option<String>,
+    /// Whatever anybody decided.
+    values: BTreeSet<String>,
 }
 
-impl<'a, P: PaxosActor> Local<'a, P> {
-    fn bind(
-        args: &'a ClusterArgs,
-        directory: &'a Path,
-        run: &'a Run,
-        seed: u64,
-    ) -> Result<Self, Error> {
-        let processes = P::actors(run, &VALUES.map(str::to_owned)).map_err(Error::failed)?;
-        let sockets: Result<Vec<_>, _> = processes.iter().map(|_| socket()).collect();
-        let sockets = sockets?;
-        let mut peers = BTreeMap::new();
-        for (id, socket) in sockets.iter().enumerate() {
-            peers.insert(Id::from(id), socket.local_addr().map_err(Error::failed)?);
-        }
-        let (sender, news) = channel();
-        let launches = vec![0; processes.len()];
-        Ok(Self {
-            args,
-            directory,
-            run,
-            seed,
-            processes,
-            sockets,
-            peers,
-            handles: BTreeMap::new(),
-            launches,
-            counters: Vec::new(),
-            sender,
-            news,
-            start: Instant::now(),
-            decided: BTreeSet::new(),
-            value: None,
-        })
-    }
+/// The processes of a local cluster, and what is done to them. Nodes come first, then clients.
+struct Play<'a, P> {
+    local: Local<'a, Decisions>,
+    processes: Vec<P>,
+}
 
-    fn nodes(&self) -> usize {
-        self.args.nodes as usize
-    }
-
-    fn is_node(&self, id: usize) -> bool {
-        id < self.nodes()
-    }
-
+impl<P: PaxosActor> Play<'_, P> {
     fn name(&self, id: usize) -> String {
-        let kind = if self.is_node(id) { "node" } else { "client" };
+        let is_node = id < self.local.nodes();
+        let kind = if is_node { "node" } else { "client" };
         format!("{kind} {id}")
     }
 
     /// Starts a process, for the first time or again.
-    fn launch(&mut self, id: usize, output: &mut Output) -> Result<(), Error> {
-        let socket = self.sockets[id].try_clone().map_err(Error::failed)?;
-        let mut config = NodeConfig::new(Id::from(id), socket);
-        config.cluster = 1;
-        config.peers = self.peers.clone();
-        config.storage = self.is_node(id).then(|| storage(self.directory, id));
-        config.faults = self.args.faults;
-        config.seed = self.seed;
-        self.launches[id] += 1;
-        let launch = self.launches[id];
-        let sender = self.sender.clone();
-        let mut reported = None;
-        let recorder = recorder(self.args, self.run, id)?;
-        let process = self.processes[id].clone();
-        let handle = spawn_observed(process, config, recorder, move |state| {
+    fn launch(&mut self, id: usize) -> Result<(), Error> {
+        let (name, shared) = (self.name(id), Arc::clone(&self.local.shared));
+        let (process, mut reported) = (self.processes[id].clone(), None);
+        let config = self.local.config(id)?;
+        self.local.launch(process, config, move |state| {
             let decided = P::decided(state);
             if decided != reported.as_ref() {
                 reported = decided.cloned();
-                let news = reported.clone().map(|decided| News {
-                    id,
-                    launch,
-                    decided,
-                });
-                // Nobody listens any more once the command is over.
-                let _ = news.map(|news| sender.send(news));
+                if let Some(decided) = decided {
+                    shared.say(format!("{name} decided {decided}"));
+                    shared.change(|seen| {
+                        seen.values.insert(decided.clone());
+                        seen.decided.insert(id);
+                    });
+                }
             }
-        });
-        let handle = handle.map_err(Error::failed)?;
-        let cut = handle.torn_tail().map(ToString::to_string);
-        self.handles.insert(id, handle);
-        if let Some(cut) = cut {
-            self.say(cut, output)?;
-        }
-        Ok(())
+        })
     }
 
     /// Kills a process: all that it has not saved is gone.
     fn kill(&mut self, id: usize) -> Result<(), Error> {
-        if let Some(handle) = self.handles.remove(&id) {
-            handle.stop();
-            self.counters.push(handle.join().map_err(Error::failed)?);
-        }
-        self.decided.remove(&id);
-        Ok(())
-    }
-
-    fn say(&self, what: impl std::fmt::Display, output: &mut Output) -> Result<(), Error> {
-        let time = format!("{:>6} ms", self.start.elapsed().as_millis());
-        output.line(format_args!("{}  {what}", dim(time)))?;
+        self.local.kill(id)?;
+        self.local.shared.seen().decided.remove(&id);
         Ok(())
     }
 
     /// The whole play: two clients compete, a node is killed on the way and comes back, and after
     /// the decision it is killed again, to see that it has not forgotten.
-    fn play(&mut self, timeout: Duration, output: &mut Output) -> Result<Exit, Error> {
-        let mut rng = SmallRng::seed_from_u64(self.seed);
-        let victim = rng.random_range(0..self.nodes());
+    fn run(&mut self, output: &mut Output) -> Result<Exit, Error> {
+        let mut rng = SmallRng::seed_from_u64(self.local.place.seed);
+        let victim = rng.random_range(0..self.local.nodes());
         let kill_after = Duration::from_millis(rng.random_range(0..20));
-        let everyone: BTreeSet<usize> = (0..self.processes.len()).collect();
-        let deadline = self.start + timeout;
-        for id in &everyone {
-            self.launch(*id, output)?;
+        for id in 0..self.processes.len() {
+            self.launch(id)?;
         }
-
-        let mut agree = self.listen(self.start + kill_after, &everyone, output)?;
+        let (start, deadline) = (self.local.start, self.local.deadline);
+        self.listen(start + kill_after, output)?;
         self.kill(victim)?;
-        self.say(format_args!("node {victim} is killed"), output)?;
-        agree &= self.listen(Instant::now() + DOWN, &everyone, output)?;
-        self.launch(victim, output)?;
-        self.say(format_args!("node {victim} restarts from its disk"), output)?;
-        agree &= self.listen(deadline, &everyone, output)?;
-        if agree && self.decided == everyone {
+        let killed = format_args!("node {victim} is killed");
+        self.local.log(killed, output)?;
+        self.listen(Instant::now() + DOWN, output)?;
+        self.launch(victim)?;
+        let restarts = format_args!("node {victim} restarts from its disk");
+        self.local.log(restarts, output)?;
+        if self.listen(deadline, output)? {
             self.kill(victim)?;
-            self.launch(victim, output)?;
-            self.say(
-                format_args!("node {victim} is killed and restarts again"),
-                output,
-            )?;
-            agree &= self.listen(deadline, &everyone, output)?;
+            self.launch(victim)?;
+            let again = format_args!("node {victim} is killed and restarts again");
+            self.local.log(again, output)?;
+            self.listen(deadline, output)?;
         }
-        self.conclude(agree, &everyone, output)
+        self.conclude(output)
     }
 
-    /// Prints decisions until `until`, or until all of `awaited` have decided. Says whether they
-    /// are one value, and one that was proposed.
-    fn listen(
-        &mut self,
-        until: Instant,
-        awaited: &BTreeSet<usize>,
-        output: &mut Output,
-    ) -> Result<bool, Error> {
-        let mut agree = true;
-        while self.decided != *awaited {
-            let left = until.saturating_duration_since(Instant::now());
-            let Ok(News {
-                id,
-                launch,
-                decided,
-            }) = self.news.recv_timeout(left)
-            else {
-                break;
-            };
-            self.say(format_args!("{} decided {decided}", self.name(id)), output)?;
-            let value = self.value.get_or_insert_with(|| decided.clone());
-            agree &= *value == decided && VALUES.contains(&decided.as_str());
-            if launch == self.launches[id] {
-                self.decided.insert(id);
-            }
-        }
-        self.report_failures()?;
-        Ok(agree)
-    }
-
-    /// A node that ended by itself ended with an error.
-    fn report_failures(&mut self) -> Result<(), Error> {
-        let failed = self.handles.iter().find(|(_, handle)| handle.is_finished());
-        match failed.map(|(id, _)| *id) {
-            Some(id) => self.kill(id),
-            None => Ok(()),
+    /// Prints decisions until `until`, or until everybody has decided. Returns whether everybody
+    /// has, one value that was proposed.
+    fn listen(&mut self, until: Instant, output: &mut Output) -> Result<bool, Error> {
+        let all = self.processes.len();
+        let is_over = |seen: &Decisions| (seen.decided.len() == all).then(|| seen.agree());
+        match self.local.wait("decisions", until, output, is_over) {
+            Ok(agree) => Ok(agree),
+            Err(Stop::Late(_)) => Ok(false),
+            Err(Stop::Failed(error)) => Err(error),
         }
     }
 
-    fn conclude(
-        &self,
-        agree: bool,
-        everyone: &BTreeSet<usize>,
-        output: &mut Output,
-    ) -> Result<Exit, Error> {
-        let missing = everyone.difference(&self.decided);
-        let missing: Vec<String> = missing.map(|id| self.name(*id)).collect();
-        if !agree {
-            output.line(format_args!(
-                "{} see above; seed {}",
-                bad("disagreement:"),
-                self.seed
-            ))?;
+    fn conclude(&self, output: &mut Output) -> Result<Exit, Error> {
+        let (seen, seed) = (self.local.shared.seen(), self.local.place.seed);
+        if !seen.agree() {
+            let disagreement = bad("disagreement:");
+            output.line(format_args!("{disagreement} see above; seed {seed}"))?;
             return Ok(Exit::Violated);
         }
+        let missing = (0..self.processes.len()).filter(|id| !seen.decided.contains(id));
+        let missing: Vec<String> = missing.map(|id| self.name(id)).collect();
         if !missing.is_empty() {
             let (late, missing) = (warn("stopped at the time limit:"), missing.join(", "));
             output.line(format_args!(
-                "{late} {missing} did not report a decision since the last start; seed {}",
-                self.seed
+                "{late} {missing} did not report a decision since the last start; seed {seed}"
             ))?;
             return Ok(Exit::Bounded);
         }
-        let value = self.value.as_deref().unwrap_or_default();
         output.line(format_args!(
-            "{} all {} nodes and {} clients decided {value}",
+            "{} all {} nodes and {} clients decided {}",
             good("agreed:"),
-            self.nodes(),
-            VALUES.len()
+            self.local.nodes(),
+            VALUES.len(),
+            seen.values.first().map_or("", String::as_str),
         ))?;
         Ok(Exit::Success)
     }
+}
 
-    fn stop_all(&mut self, output: &mut Output) -> Result<(), Error> {
-        self.handles.values().for_each(Handle::stop);
-        for id in 0..self.processes.len() {
-            self.kill(id)?;
-        }
-        output.line(dim(traffic(&self.counters)))?;
-        Ok(())
+impl Decisions {
+    /// Whether the decisions are one value, and one that was proposed.
+    fn agree(&self) -> bool {
+        let mut values = self.values.iter();
+        self.values.len() <= 1 && values.all(|value| VALUES.contains(&value.as_str()))
     }
 }

@@ -9,8 +9,9 @@ use clap::{ArgAction, ArgMatches, Args, Command, ValueEnum};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use synod::ballot::NodeId;
 use synod::checker::{Options, StorageMode};
-use synod::quorum::QuorumError;
+use synod::quorum::{AcceptorSet, QuorumError};
 
 /// The processes that take part in every protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
@@ -95,9 +96,58 @@ impl Shared {
     /// # Errors
     /// If one is out of range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let capacity = synod::quorum::AcceptorSet::CAPACITY;
+        let capacity = AcceptorSet::CAPACITY;
         ConfigError::count("--acceptors", self.acceptors.into(), capacity.into())?;
         ConfigError::count("--clients", self.clients.into(), 26)
+    }
+}
+
+/// The processes that play the roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// Acceptors, proposers and learners are processes of their own.
+    #[default]
+    Separated,
+    /// Each node is an acceptor and a learner, and the first few are proposers too.
+    Colocated,
+}
+
+/// The nodes' ids by role.
+pub struct Nodes {
+    /// The acceptors.
+    pub acceptors: AcceptorSet,
+    /// The proposers.
+    pub proposers: Vec<NodeId>,
+    /// The learners.
+    pub learners: Vec<NodeId>,
+    /// The number of nodes.
+    pub count: u32,
+}
+
+impl Layout {
+    /// The nodes of this layout. `flag` gave the number of proposers.
+    ///
+    /// # Errors
+    /// If a count is out of range.
+    pub fn nodes(
+        self,
+        shared: &Shared,
+        (flag, proposers): (&'static str, u32),
+        learners: u32,
+    ) -> Result<Nodes, ConfigError> {
+        shared.validate()?;
+        let all = shared.acceptors;
+        let (first, learners, proposers_max) = match self {
+            Layout::Separated => (all, all + proposers..all + proposers + learners, 64),
+            Layout::Colocated => (0, 0..all, all),
+        };
+        ConfigError::count(flag, proposers.into(), proposers_max.into())?;
+        Ok(Nodes {
+            acceptors: AcceptorSet::first(all),
+            proposers: (first..first + proposers).map(NodeId).collect(),
+            count: learners.end,
+            learners: learners.map(NodeId).collect(),
+        })
     }
 }
 

@@ -134,3 +134,6 @@ fn emit<A: Actor>(effects: Effects<A::Msg, A::Timer>, out: &mut Out<A>) {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;

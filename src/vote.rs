@@ -68,3 +68,21 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Ballots and votes, written short.
+
+    use super::Vote;
+    use crate::ballot::{Ballot, NodeId};
+
+    pub(crate) fn ballot(round: u64, node: u32) -> Ballot {
+        let node = NodeId(node);
+        Ballot { round, node }
+    }
+
+    pub(crate) fn vote<V>(round: u64, node: u32, value: V) -> Vote<V> {
+        let ballot = ballot(round, node);
+        Vote { ballot, value }
+    }
+}

@@ -1,23 +1,12 @@
 //! Configurations of Basic Paxos to check.
 
 use super::Basic;
-use crate::models::config::{ConfigError, Flags, Shared};
+use crate::models::config::{ConfigError, Flags, Layout, Shared};
+use crate::models::mutant::Broken;
 use clap::{Args, ValueEnum};
-use std::sync::Arc;
 use synod::backoff::Backoff;
-use synod::ballot::NodeId;
-use synod::basic::{Client, Cluster, Process};
-use synod::quorum::{AcceptorSet, QuorumSpec};
-
-/// The processes that play the roles.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
-    /// Acceptors, proposers and learners are processes of their own.
-    #[default]
-    Separated,
-    /// Each node is an acceptor and a learner, and the first few are proposers too.
-    Colocated,
-}
+use synod::basic::{Cluster, Process};
+use synod::quorum::QuorumSpec;
 
 /// The proposers that a client asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -66,34 +55,13 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The nodes' ids by role: acceptors, proposers, learners.
-    fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>) {
-        let acceptors = AcceptorSet::first(self.shared.acceptors);
-        match self.layout {
-            Layout::Separated => {
-                let first = self.shared.acceptors + self.proposers;
-                let proposers = (self.shared.acceptors..first).map(NodeId).collect();
-                let learners = first..first + self.learners;
-                (acceptors, proposers, learners.map(NodeId).collect())
-            }
-            Layout::Colocated => {
-                let proposers = (0..self.proposers).map(NodeId).collect();
-                (acceptors, proposers, acceptors.iter().collect())
-            }
-        }
-    }
-
-    /// The system of this configuration.
+    /// The system of this configuration, with the rule of `mutant` broken.
     ///
     /// # Errors
     /// If a count is out of range, or the quorums do not intersect.
-    pub fn system(&self) -> Result<Basic<Process<char>>, ConfigError> {
-        self.shared.validate()?;
-        let proposers_max = match self.layout {
-            Layout::Separated => 64,
-            Layout::Colocated => self.shared.acceptors.into(),
-        };
-        ConfigError::count("--proposers", self.proposers.into(), proposers_max)?;
+    pub fn system(&self, mutant: Broken<Process<char>>) -> Result<Basic, ConfigError> {
+        let proposers = ("--proposers", self.proposers);
+        let nodes = self.layout.nodes(&self.shared, proposers, self.learners)?;
         ConfigError::count("--ballots", self.ballots, u64::MAX)?;
         if self.learners > LEARNERS_MAX {
             return Err(ConfigError::Count {
@@ -108,41 +76,25 @@ impl Config {
                 needed: "--layout separated: co-located, every node learns",
             });
         }
-        let (acceptors, proposers, learners) = self.roles();
-        let nodes = match self.layout {
-            Layout::Separated => self.shared.acceptors + self.proposers + self.learners,
-            Layout::Colocated => self.shared.acceptors,
+        let proposers = nodes.proposers.clone();
+        let asked = |place: usize| match self.ask {
+            Asks::All => proposers.clone(),
+            Asks::One => vec![proposers[place % proposers.len()]],
         };
-        let cluster = Arc::new(Cluster {
-            quorums: self.quorums.over(acceptors)?,
-            proposers: proposers.clone(),
-            learners,
+        let cluster = Cluster {
+            quorums: self.quorums.over(nodes.acceptors)?,
+            proposers: nodes.proposers,
+            learners: nodes.learners,
             nacks: self.shared.nacks,
             round_max: self.ballots,
             backoff: Backoff::default(),
-        });
-        let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
-        let client = |(place, value): (usize, char)| Client {
-            value,
-            proposers: match self.ask {
-                Asks::All => proposers.clone(),
-                Asks::One => vec![proposers[place % proposers.len()]],
-            },
-            backoff: Backoff::default(),
         };
-        let clients: Vec<Client<char>> = self.shared.values().enumerate().map(client).collect();
-        let actors = if self.shared.replies {
-            servers
-                .chain(clients.iter().cloned().map(Process::Client))
-                .collect()
-        } else {
-            servers.collect()
-        };
-        Ok(Basic {
-            actors,
-            clients,
-            nodes: nodes as usize,
+        Ok(Basic::new(
+            &self.shared,
+            nodes.count,
             cluster,
-        })
+            asked,
+            mutant,
+        ))
     }
 }

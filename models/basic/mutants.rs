@@ -1,8 +1,8 @@
 //! Basic Paxos with one rule broken: what each invariant must catch.
 
-use crate::models::mutant::{self, Breakable, Step, uncounted};
+use crate::models::mutant::{self, Step, uncounted};
 use synod::ballot::{Ballot, NodeId};
-use synod::basic::{Cluster, Durable, Message, NodeState, Phase, Process, ProcessState, Tally};
+use synod::basic::{Cluster, Message, NodeState, Phase, Process, Tally};
 use synod::invariant::{
     Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
     Validity, VotesSafe,
@@ -418,24 +418,5 @@ fn round_promises_up(
         && let Phase::Preparing { promises, .. } = &mut proposer.phase
     {
         round_up(cluster, promises, src);
-    }
-}
-
-impl Breakable for Process<char> {
-    type Cluster = Cluster;
-    type Node = NodeState<char>;
-
-    fn node<'a>(
-        &'a self,
-        state: &'a mut ProcessState<char>,
-    ) -> Option<(&'a Cluster, &'a mut NodeState<char>)> {
-        match (self, state) {
-            (Process::Node(cluster), ProcessState::Node(node)) => Some((cluster, node)),
-            _ => None,
-        }
-    }
-
-    fn durable(node: &NodeState<char>) -> Durable<char> {
-        node.durable()
     }
 }

@@ -1,9 +1,8 @@
 //! The calls of Basic Paxos.
 
 use super::dice::{Dice, drawn};
-use super::{OneDecree, Remembered};
-use std::sync::Arc;
-use synod::ballot::{Ballot, NodeId};
+use super::{Remembered, Scattered};
+use synod::ballot::Ballot;
 use synod::basic::{
     Acceptor, Cluster, Durable, Learner, Message, NodeState, Phase, Process, ProcessState,
     Proposer, Request, Tally, Timer,
@@ -17,18 +16,7 @@ impl Remembered<Message<char>> for ProcessState<char> {
     }
 }
 
-impl OneDecree for Process<char> {
-    const PROTOCOL: &'static str = "basic";
-    type Cluster = Cluster;
-
-    fn of(cluster: Arc<Cluster>) -> Self {
-        Process::Node(cluster)
-    }
-
-    fn id(_: &Cluster, d: &mut Dice) -> NodeId {
-        d.draw()
-    }
-
+impl Scattered for Process<char> {
     fn ballot(state: &ProcessState<char>) -> Option<Ballot> {
         state.node()?.proposer.as_ref()?.ballot
     }

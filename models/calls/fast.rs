@@ -1,9 +1,8 @@
 //! The calls of Fast Paxos.
 
 use super::dice::{Dice, Drawn, drawn};
-use super::{OneDecree, Remembered};
+use super::{Remembered, Scattered};
 use rand::Rng;
-use std::sync::Arc;
 use synod::ballot::{Ballot, NodeId};
 use synod::fast::{
     Acceptor, Cluster, Coordinator, Durable, Learner, Message, NodeState, Phase, Poll, Process,
@@ -20,14 +19,7 @@ impl Remembered<Message<char>> for ProcessState<char> {
     }
 }
 
-impl OneDecree for Process<char> {
-    const PROTOCOL: &'static str = "fast";
-    type Cluster = Cluster;
-
-    fn of(cluster: Arc<Cluster>) -> Self {
-        Process::Node(cluster)
-    }
-
+impl Scattered for Process<char> {
     /// Half of the calls are made where somebody has a role, and half of the messages are an
     /// acceptor's, or few would matter.
     fn id(cluster: &Cluster, d: &mut Dice) -> NodeId {

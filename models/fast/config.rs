@@ -1,14 +1,12 @@
 //! Configurations of Fast Paxos to check.
 
 use super::Fast;
-use crate::models::basic::Layout;
-use crate::models::config::{ConfigError, Flags, Shared};
+use crate::models::config::{ConfigError, Flags, Layout, Shared};
+use crate::models::mutant::Broken;
 use clap::Args;
-use std::sync::Arc;
 use synod::backoff::Backoff;
-use synod::ballot::NodeId;
-use synod::fast::{Client, Cluster, Process};
-use synod::quorum::{AcceptorSet, FastSpec};
+use synod::fast::{Cluster, Process};
+use synod::quorum::FastSpec;
 use synod::rounds::Rounds;
 
 /// A configuration to check.
@@ -50,71 +48,25 @@ impl Config {
         self.quorums.unwrap_or_else(majority)
     }
 
-    /// The nodes' ids by role: acceptors, coordinators, learners.
-    fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>) {
-        let acceptors = AcceptorSet::first(self.shared.acceptors);
-        match self.layout {
-            Layout::Separated => {
-                let learner = self.shared.acceptors + self.coordinators;
-                let coordinators = (self.shared.acceptors..learner).map(NodeId).collect();
-                (acceptors, coordinators, vec![NodeId(learner)])
-            }
-            Layout::Colocated => {
-                let coordinators = (0..self.coordinators).map(NodeId).collect();
-                (acceptors, coordinators, acceptors.iter().collect())
-            }
-        }
-    }
-
-    /// The system of this configuration.
+    /// The system of this configuration, with the rule of `mutant` broken.
     ///
     /// # Errors
     /// If a count is out of range, or the quorums do not intersect.
-    pub fn system(&self) -> Result<Fast<Process<char>>, ConfigError> {
-        self.shared.validate()?;
-        let coordinators_max = match self.layout {
-            Layout::Separated => 64,
-            Layout::Colocated => self.shared.acceptors.into(),
-        };
-        ConfigError::count("--coordinators", self.coordinators.into(), coordinators_max)?;
+    pub fn system(&self, mutant: Broken<Process<char>>) -> Result<Fast, ConfigError> {
+        let coordinators = ("--coordinators", self.coordinators);
+        let nodes = self.layout.nodes(&self.shared, coordinators, 1)?;
         ConfigError::count("--ballots", self.ballots, u64::MAX)?;
-        let (acceptors, coordinators, learners) = self.roles();
-        let nodes = match self.layout {
-            Layout::Separated => self.shared.acceptors + self.coordinators + 1,
-            Layout::Colocated => self.shared.acceptors,
-        };
-        let cluster = Arc::new(Cluster {
-            quorums: self.spec().over(
-                acceptors,
-                Rounds {
-                    fast: self.fast_rounds,
-                },
-            )?,
-            coordinators,
-            learners,
+        let fast = self.fast_rounds;
+        let cluster = Cluster {
+            quorums: self.spec().over(nodes.acceptors, Rounds { fast })?,
+            coordinators: nodes.proposers,
+            learners: nodes.learners,
             nacks: self.shared.nacks,
             round_max: self.ballots,
             backoff: Backoff::default(),
-        });
-        let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
-        let client = |value| Client {
-            value,
-            nodes: cluster.asked(),
-            backoff: Backoff::default(),
         };
-        let clients: Vec<Client<char>> = self.shared.values().map(client).collect();
-        let actors = if self.shared.replies {
-            servers
-                .chain(clients.iter().cloned().map(Process::Client))
-                .collect()
-        } else {
-            servers.collect()
-        };
-        Ok(Fast {
-            actors,
-            clients,
-            nodes: nodes as usize,
-            cluster,
-        })
+        let asked = cluster.asked();
+        let asked = |_| asked.clone();
+        Ok(Fast::new(&self.shared, nodes.count, cluster, asked, mutant))
     }
 }

@@ -5,202 +5,31 @@
 
 mod config;
 pub mod mutants;
-mod relabel;
 
 pub use config::Config;
 
-use crate::console::output::Output;
-use crate::console::{Error, Exit};
-use crate::models::calls::Calls;
-use crate::models::cluster::{self, ClusterArgs};
-use crate::models::config::{Assumptions, ConfigError};
-use crate::models::mutant::{Broken, Mutant, Mutated};
-use crate::models::observer::History;
-use crate::models::protocol::Protocol;
-use crate::models::simulate::{self, Plan, Simulated};
-use relabel::Relabel;
-use stateright::Property;
-use stateright::actor::{Actor, Envelope, Id};
-use std::io;
-use std::sync::Arc;
-use synod::ballot::NodeId;
-use synod::checker::{Permutation, StepProperty, System, World, WorldState};
-use synod::fast::{
-    Acceptor, Client, ClientState, Cluster, Durable, Learner, Message, NodeState, Phase, Poll,
-    Process, ProcessState, Timer,
+use crate::models::config::{ConfigError, Shared};
+use crate::models::mutant::{Broken, Mutant};
+use crate::models::one_decree::{
+    Closed, Example, OneDecree, PREEMPTED, Parts, Seen, alike, nodes, preempted,
 };
-use synod::invariant::{
-    self, Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
-    Validity, View, VotesSafe,
+use crate::models::relabel::relabelled;
+use synod::ballot::NodeId;
+use synod::checker::WorldState;
+use synod::fast::{
+    Acceptor, ClientState, Cluster, Coordinator, Durable, Learner, Message, NodeState, Phase, Poll,
+    Process, ProcessState, Request,
 };
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
 
-/// What is seen of a node: all that it shows, what it decided, what it promised, that and its vote,
-/// or nothing, where what the observer recorded is enough.
-const EVERYTHING: usize = 0;
-const DECISIONS: usize = 1;
-const PROMISES: usize = 2;
-const VOTES: usize = 3;
-const NOTHING: usize = 4;
+/// Fast Paxos: nodes, clients and an observer.
+pub type Fast = Closed<Process<char>>;
 
-/// Fast Paxos: nodes, clients and an observer. `A` is the process, or a broken one.
-#[derive(Clone, Debug)]
-pub struct Fast<A> {
-    actors: Vec<A>,
-    /// The clients, whether they are actors or not; their ids follow those of the nodes.
-    clients: Vec<Client<char>>,
-    nodes: usize,
-    cluster: Arc<Cluster>,
-}
-
-impl<A> Fast<A> {
-    /// How a permutation changes ids, and the values that go with clients.
-    fn relabel<'a>(&'a self, by: &'a Permutation) -> Relabel<'a> {
-        Relabel::new(by, self.nodes, &self.clients)
-    }
-
-    /// Whether one vote chooses, in a fast ballot or in a classic one.
-    fn one_vote_chooses(&self) -> bool {
-        let quorums = &self.cluster.quorums;
-        let mut acceptors = quorums.acceptors().iter();
-        acceptors.any(|acceptor| {
-            !quorums.blocks_all(
-                quorums
-                    .acceptors()
-                    .difference([acceptor].into_iter().collect()),
-            )
-        })
-    }
-
-    /// Who plays which role.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
-    }
-
-    /// The same system with each actor replaced.
-    pub fn map<B>(self, change: impl FnMut(A) -> B) -> Fast<B> {
-        Fast {
-            actors: self.actors.into_iter().map(change).collect(),
-            clients: self.clients,
-            nodes: self.nodes,
-            cluster: self.cluster,
-        }
-    }
-}
-
-/// An actor that speaks Fast Paxos: the shipped process, or one that breaks its rules.
-pub trait PaxosActor:
-    Actor<
-        Msg = Message<char>,
-        Timer = Timer,
-        State = ProcessState<char>,
-        Storage = Durable<char>,
-        Random = (),
-    > + Send
-    + Sync
-    + 'static
-{
-}
-
-impl PaxosActor for Process<char> {}
-
-impl PaxosActor for Mutated<Process<char>> {}
-
-impl Protocol for Process<char> {
-    const NAME: &'static str = "fast";
-    const TITLE: &'static str = "Fast Paxos";
-    const ABOUT: &'static str =
-        "Fast Paxos: one decree, for which clients ask the acceptors themselves";
-    type Config = Config;
-    type System = Fast<Mutated<Self>>;
-
-    fn mutants() -> impl Iterator<Item = &'static Mutant<Self>> {
-        mutants::ALL.iter().chain(mutants::HARMLESS)
-    }
-
-    fn system(config: &Config, mutant: Broken<Self>) -> Result<Self::System, ConfigError> {
-        let system = config.system()?;
-        Ok(system.map(|actor| Mutated::new(actor, mutant)))
-    }
-
-    fn world(config: &Config) -> &Assumptions {
-        &config.shared.world
-    }
-
-    fn chosen(system: &Self::System, state: &WorldState<Self::System>) -> Vec<String> {
-        chosen(system, state)
-    }
-
-    fn begin_calls(system: &Self::System, calls: &Calls) -> io::Result<()> {
-        calls.begin(Self::NAME, system.cluster());
-        Ok(())
-    }
-
-    fn observe(world: World<Self::System>, calls: &Arc<Calls>) -> World<Self::System> {
-        let calls = Arc::clone(calls);
-        world.observed_by(move |call| calls.record(call))
-    }
-
-    fn cluster(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
-        cluster::one_decree::<synod::fast::Process<String>>(args, Self::NAME, output)
-    }
-
-    fn simulate(plan: &Plan, mutant: Broken<Self>, seed: u64) -> Result<Simulated, String> {
-        simulate::one_decree(plan, mutant, seed)
-    }
-}
-
-/// The refinement map: what the observer sees in a global state.
-fn view<'a, A: PaxosActor>(system: &'a Fast<A>, state: &'a WorldState<Fast<A>>) -> View<'a, char> {
-    let nodes = || (0..).map(NodeId).zip(state.states());
-    let promised = nodes().filter_map(|(id, state)| {
-        let promised = state.node()?.acceptor.as_ref()?.promised?;
-        Some((id, promised))
-    });
-    let decided = nodes().filter_map(|(id, state)| Some((id, *state.decided()?)));
-    state.history.view(
-        &system.cluster.quorums,
-        system.clients.iter().map(|client| client.value).collect(),
-        promised.collect(),
-        decided.collect(),
-    )
-}
-
-/// The values that are chosen.
-pub fn chosen<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> Vec<String> {
-    let view = view(system, state);
-    let chosen = view.chosen();
-    chosen.into_iter().map(char::to_string).collect()
-}
-
-fn always<I: Invariant, A: PaxosActor>() -> Property<World<Fast<A>>> {
-    Property::always(I::PROPERTY, |world, state| {
-        I::holds(&view(world.system(), state))
-    })
-}
-
-/// The nodes' states.
-fn nodes<A: PaxosActor>(state: &WorldState<Fast<A>>) -> impl Iterator<Item = &NodeState<char>> {
-    state.states().filter_map(ProcessState::node)
-}
-
-/// The name of the example that a value gets chosen.
-pub const CHOSEN: &str = "Chosen: some value is chosen.";
-/// The name of the example that it takes no coordinator to choose one.
-pub const FAST: &str = "Fast: a value is chosen in a fast ballot.";
-/// The name of the example that clients collide.
-pub const COLLIDED: &str = "Collided: acceptors vote for several values, and one is picked.";
-/// The name of the example that a ballot is cut short by a higher one.
-pub const PREEMPTED: &str =
-    "Preempted: an acceptor leaves a ballot, not yet chosen, for another's.";
-/// The name of the example that a coordinator hears of it.
-pub const ABANDONED: &str = "Abandoned: a coordinator that is refused gives up its ballot.";
-
-fn fast<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
-    let quorums = &system.cluster.quorums;
-    let mut votes = state.history.votes.iter();
-    let mut before = state.history.chosen.values();
+fn fast(system: &Fast, state: &WorldState<Fast>) -> bool {
+    let quorums = &system.cluster().quorums;
+    let past = &state.history.past;
+    let (mut votes, mut before) = (past.votes.iter(), past.chosen.values());
     before.any(|ballot| quorums.rounds().is_fast(*ballot))
         || votes.any(|(vote, voters)| {
             quorums.rounds().is_fast(vote.ballot) && quorums.chooses(vote.ballot, *voters)
@@ -209,8 +38,8 @@ fn fast<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
 
 /// Whether an acceptor voted in a fast ballot, and another for another value in the one that
 /// resolves it.
-fn collided<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
-    let rounds = system.cluster.quorums.rounds();
+fn collided(system: &Fast, state: &WorldState<Fast>) -> bool {
+    let rounds = system.cluster().quorums.rounds();
     let votes = || nodes(state).filter_map(|node| node.acceptor.as_ref()?.vote.as_ref());
     votes().any(|lost| {
         let recovery = rounds.recovery(lost.ballot);
@@ -218,253 +47,109 @@ fn collided<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> boo
     })
 }
 
-fn preempted<A: PaxosActor>(system: &Fast<A>, state: &WorldState<Fast<A>>) -> bool {
-    let is_chosen = !view(system, state).chosen().is_empty();
-    let mut acceptors = nodes(state).filter_map(|node| node.acceptor.as_ref());
-    !is_chosen
-        && acceptors.any(|acceptor| match (acceptor.promised, &acceptor.vote) {
-            (Some(promised), Some(vote)) => promised.node != vote.ballot.node,
-            _ => false,
-        })
-}
+impl OneDecree for Process<char> {
+    const NAME: &'static str = "fast";
+    const ABOUT: &'static str =
+        "Fast Paxos: one decree, for which clients ask the acceptors themselves";
+    const PROPOSER: &'static str = "coordinator";
 
-impl<A: PaxosActor> System for Fast<A> {
-    type Actor = A;
-    type History = History;
+    alike!(coordinators);
 
-    fn actors(&self) -> &[A] {
-        &self.actors
+    /// To the coordinator of a fast ballot even votes that cannot choose any more tell something:
+    /// that clients have collided.
+    fn is_watched(cluster: &Cluster, node: NodeId, vote: &Vote<char>) -> bool {
+        cluster.quorums.rounds().is_fast(vote.ballot) && node == vote.ballot.node
     }
 
-    fn outside(&self) -> Vec<Envelope<Message<char>>> {
-        if self.actors.len() > self.nodes {
-            return Vec::new();
-        }
-        let ids = (self.nodes..).map(Id::from);
-        let request = |(src, client): (Id, &Client<char>)| {
-            let msg = client.request();
-            let nodes = client.nodes.clone().into_iter().map(Id::from);
-            nodes.map(move |dst| Envelope {
-                src,
-                dst,
-                msg: msg.clone(),
-            })
-        };
-        ids.zip(&self.clients).flat_map(request).collect()
-    }
-
-    fn properties(&self) -> Vec<Property<World<Self>>> {
-        let mut properties = vec![
-            always::<Agreement, A>(),
-            always::<Validity, A>(),
-            always::<OneValuePerBallot, A>(),
-            always::<VotesSafe, A>(),
-            always::<PromiseKept, A>(),
-            always::<DecidedIsChosen, A>(),
-            Property::sometimes(CHOSEN, |world: &World<Self>, state| {
-                !view(world.system(), state).chosen().is_empty()
+    fn showing(seen: Option<Seen>, decided: Option<char>) -> NodeState<char> {
+        NodeState {
+            acceptor: seen.map(|(promised, vote)| Acceptor {
+                promised,
+                open: false,
+                vote: vote.cloned(),
             }),
-        ];
-        if self.cluster.quorums.rounds().fast > 0 {
-            properties.push(Property::sometimes(FAST, |world: &World<Self>, state| {
-                fast(world.system(), state)
-            }));
-            // The first round may be the last one; and one value does not collide.
-            let is_resolved = self.cluster.round_max > 1;
-            if is_resolved && self.clients.len() > 1 && !self.one_vote_chooses() {
-                properties.push(Property::sometimes(
-                    COLLIDED,
-                    |world: &World<Self>, state| collided(world.system(), state),
-                ));
-            }
+            coordinator: None,
+            learner: Some(Learner::restart(decided)),
         }
+    }
+
+    fn hide_counts(node: &mut NodeState<char>) {
+        match node.coordinator.as_mut().map(|it| &mut it.phase) {
+            Some(Phase::Preparing { promises, poll }) => {
+                (*promises, *poll) = (AcceptorSet::new(), Poll::default());
+            }
+            Some(Phase::Watching { poll }) => *poll = Poll::default(),
+            _ => {}
+        }
+        if let Some(learner) = &mut node.learner {
+            learner.poll = Poll::default();
+        }
+    }
+
+    fn examples(system: &Fast) -> Vec<Example<Self>> {
+        let cluster = system.cluster();
+        let has_fast = cluster.quorums.rounds().fast > 0;
+        let is_split = !system.one_vote_chooses();
+        // The first round may be the last one; and one value does not collide.
+        let is_resolved = has_fast && cluster.round_max > 1;
         // A lone coordinator meets nobody to outbid it; where one vote chooses, no ballot is left
         // between its first vote and its choice; and where the first round is fast, the second is
         // there to resolve it, so that it takes a third to leave it for another's.
-        if self.cluster.coordinators.len() > 1 {
-            let is_short = self.cluster.quorums.rounds().fast > 0 && self.cluster.round_max < 3;
-            if !self.one_vote_chooses() && !is_short {
-                properties.push(Property::sometimes(
-                    PREEMPTED,
-                    |world: &World<Self>, state| preempted(world.system(), state),
-                ));
-            }
-            if self.cluster.nacks {
-                properties.push(Property::sometimes(ABANDONED, |_, state| {
-                    let mut coordinators =
-                        nodes(state).filter_map(|node| node.coordinator.as_ref());
-                    coordinators.any(|it| matches!(it.phase, Phase::Preempted { .. }))
-                }));
-            }
-        }
-        properties
+        let competes = cluster.coordinators.len() > 1;
+        let is_short = has_fast && cluster.round_max < 3;
+        vec![
+            (
+                has_fast,
+                "Fast: a value is chosen in a fast ballot.",
+                |world, state| fast(world.system(), state),
+            ),
+            (
+                is_resolved && system.clients() > 1 && is_split,
+                "Collided: acceptors vote for several values, and one is picked.",
+                |world, state| collided(world.system(), state),
+            ),
+            (
+                competes && is_split && !is_short,
+                PREEMPTED,
+                preempted::<Self>,
+            ),
+            (
+                competes && cluster.nacks,
+                "Abandoned: a coordinator that is refused gives up its ballot.",
+                |_, state| {
+                    let given_up =
+                        |it: &Coordinator<_>| matches!(it.phase, Phase::Preempted { .. });
+                    let mut nodes = nodes::<Self>(state);
+                    nodes.any(|node| node.coordinator.as_ref().is_some_and(given_up))
+                },
+            ),
+        ]
     }
+}
 
-    fn record(
-        &self,
-        history: &History,
-        id: Id,
-        before: &ProcessState<char>,
-        after: &ProcessState<char>,
-    ) -> Option<History> {
-        let before = before.node()?.acceptor.as_ref()?;
-        let after = after.node()?.acceptor.as_ref()?;
-        history.after(
-            id.into(),
-            (before.promised, before.vote.as_ref()),
-            (after.promised, after.vote.as_ref()),
-        )
-    }
-
-    fn can_crash(&self, id: Id) -> bool {
-        usize::from(id) < self.nodes
-    }
-
-    fn is_stale(
-        &self,
-        _: Id,
-        state: &ProcessState<char>,
-        src: Id,
-        message: &Message<char>,
-    ) -> bool {
-        state.is_stale(&self.cluster, src.into(), message)
-    }
-
-    fn visible(&self, state: &ProcessState<char>) -> ProcessState<char> {
-        let mut state = state.clone();
-        if let ProcessState::Node(node) = &mut state {
-            // Whose promises and votes are counted so far, no property asks.
-            match node.coordinator.as_mut().map(|it| &mut it.phase) {
-                Some(Phase::Preparing { promises, poll }) => {
-                    (*promises, *poll) = (AcceptorSet::new(), Poll::default());
-                }
-                Some(Phase::Watching { poll }) => *poll = Poll::default(),
-                _ => {}
-            }
-            if let Some(learner) = &mut node.learner {
-                learner.poll = Poll::default();
-            }
-        }
-        state
-    }
-
-    fn step_properties(&self) -> Vec<StepProperty<Self>> {
-        vec![StepProperty {
-            name: DecisionStands::PROPERTY,
-            condition: |_, _, before, after| {
-                DecisionStands::holds(before.decided(), after.decided())
-            },
-        }]
-    }
-
-    fn observations_commute(&self) -> bool {
-        true
-    }
-
-    const PROJECTIONS: usize = 5;
-    const FORGET_PROJECTION: usize = PROMISES;
-    const RECORD_PROJECTION: usize = VOTES;
-
-    fn projection_of(&self, property: &str) -> usize {
-        if property == VotesSafe::PROPERTY {
-            PROMISES
-        } else if [OneValuePerBallot::PROPERTY, PromiseKept::PROPERTY].contains(&property) {
-            NOTHING
-        } else if invariant::ALL.iter().any(|it| it.property == property) {
-            DECISIONS
-        } else {
-            EVERYTHING
-        }
-    }
-
-    fn projection(&self, projection: usize, visible: &ProcessState<char>) -> ProcessState<char> {
-        let ProcessState::Node(node) = visible else {
-            return ProcessState::Client(ClientState { decided: None });
-        };
-        if projection == EVERYTHING {
-            return visible.clone();
-        }
-        let seen = |acceptor: &Acceptor<char>| Acceptor {
-            promised: acceptor.promised,
-            open: false,
-            vote: acceptor.vote.clone().filter(|_| projection == VOTES),
-        };
-        let acceptor = node.acceptor.as_ref();
-        let acceptor = acceptor.filter(|_| [PROMISES, VOTES].contains(&projection));
-        let decided = node.decided().filter(|_| projection == DECISIONS);
-        ProcessState::Node(NodeState {
-            acceptor: acceptor.map(seen),
-            coordinator: None,
-            learner: Some(Learner::restart(decided.copied())),
-        })
-    }
-
-    fn forget(&self, history: &History, seen: &[&ProcessState<char>]) -> Option<History> {
-        history.forget(&self.cluster.quorums, |node| {
-            let state = seen.get(usize::from(Id::from(node)))?;
-            state.node()?.acceptor.as_ref()?.promised
-        })
-    }
-
-    fn is_irrelevant(&self, history: &History, envelope: &Envelope<Message<char>>) -> bool {
-        // To the coordinator of a fast ballot even votes that cannot choose any more tell
-        // something: that clients have collided.
-        let is_watched = |vote: &Vote<char>| {
-            let is_fast = self.cluster.quorums.rounds().is_fast(vote.ballot);
-            is_fast && NodeId::from(envelope.dst) == vote.ballot.node
-        };
-        match &envelope.msg {
-            Message::Accepted { vote } => !is_watched(vote) && history.is_irrelevant(vote),
-            _ => false,
-        }
-    }
-
-    fn interchangeable(&self) -> Vec<Vec<Id>> {
-        let clients = (self.nodes..)
-            .map(Id::from)
-            .take(self.clients.len())
-            .collect();
-        if !self.cluster.quorums.is_symmetric() {
-            return vec![clients];
-        }
-        let acceptors = self.cluster.quorums.acceptors().iter();
-        let alike = acceptors.filter(|node| !self.cluster.coordinators.contains(node));
-        vec![alike.map(Id::from).collect(), clients]
-    }
-
-    fn relabel_state(&self, state: &ProcessState<char>, by: &Permutation) -> ProcessState<char> {
-        self.relabel(by).state(state)
-    }
-
-    fn relabel_message(&self, message: &Message<char>, by: &Permutation) -> Message<char> {
-        self.relabel(by).message(message)
-    }
-
-    fn relabel_storage(&self, storage: &Durable<char>, by: &Permutation) -> Durable<char> {
-        self.relabel(by).durable(storage)
-    }
-
-    fn relabel_history(&self, history: &History, by: &Permutation) -> History {
-        let relabel = self.relabel(by);
-        history.relabel(by, |value| relabel.value(value))
-    }
-
-    fn label(&self, id: Id) -> String {
-        let node = NodeId::from(id);
-        let roles = [
-            (self.cluster.quorums.acceptors().contains(node), "acceptor"),
-            (self.cluster.coordinators.contains(&node), "coordinator"),
-            (self.cluster.learners.contains(&node), "learner"),
-        ];
-        let played: Vec<&str> = roles
-            .iter()
-            .filter(|(plays, _)| *plays)
-            .map(|(_, r)| *r)
-            .collect();
-        match played.as_slice() {
-            [] => format!("{node} client"),
-            [role] => format!("{node} {role}"),
-            _ => format!("{node} node"),
-        }
-    }
+relabelled! { Acceptor<char> { vote } }
+relabelled! { Request<char> { client, value } }
+relabelled! { Coordinator<char> { request, phase } }
+relabelled! { Phase<char>:
+    Idle {}
+    Preparing { promises, poll }
+    Watching { poll }
+    Accepting { value }
+    Preempted {}
+}
+relabelled! { Poll<char> { votes } }
+relabelled! { Learner<char> { poll, decided } }
+relabelled! { NodeState<char> { acceptor, coordinator, learner } }
+relabelled! { ClientState<char> { decided } }
+relabelled! { Durable<char> { acceptor, decided } }
+relabelled! { Message<char>:
+    Propose { value }
+    Prepare {}
+    Promise { vote }
+    Any {}
+    Accept { vote }
+    Accepted { vote }
+    Nack {}
+    Decided { value }
+    Ask {}
 }

@@ -3,10 +3,10 @@
 //! Here are the mistakes that fast ballots invite, and those of Basic Paxos that Fast Paxos could
 //! make in code of its own.
 
-use crate::models::mutant::{self, Breakable, Step, uncounted};
+use crate::models::mutant::{self, Step, uncounted};
 use std::cmp::Ordering;
 use synod::ballot::{Ballot, NodeId};
-use synod::fast::{Cluster, Durable, Message, NodeState, Phase, Poll, Process, ProcessState};
+use synod::fast::{Cluster, Message, NodeState, Phase, Poll, Process};
 use synod::invariant::{
     Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
     Validity, VotesSafe,
@@ -558,23 +558,4 @@ fn fast_vote(step: &Step<Process<char>>, node: &NodeState<char>) -> Option<Ballo
     let vote = after.vote.as_ref().filter(|_| after.vote != before.vote)?;
     let rounds = step.cluster.quorums.rounds();
     rounds.is_fast(vote.ballot).then_some(vote.ballot)
-}
-
-impl Breakable for Process<char> {
-    type Cluster = Cluster;
-    type Node = NodeState<char>;
-
-    fn node<'a>(
-        &'a self,
-        state: &'a mut ProcessState<char>,
-    ) -> Option<(&'a Cluster, &'a mut NodeState<char>)> {
-        match (self, state) {
-            (Process::Node(cluster), ProcessState::Node(node)) => Some((cluster, node)),
-            _ => None,
-        }
-    }
-
-    fn durable(node: &NodeState<char>) -> Durable<char> {
-        node.durable()
-    }
 }

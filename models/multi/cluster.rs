@@ -1,31 +1,25 @@
 //! A replicated store on this machine, over UDP, whose leader is killed.
 
-use super::history::{HistoryRecorder, judge};
-use crate::console::output::{Output, bad, bold, dim, good, many, warn};
-use crate::console::store::storage;
+use super::history::{HistoryRecorder, Said, judge};
+use crate::console::output::{Output, bad, bold, good, many, warn};
 use crate::console::{Error, Exit};
 use crate::models::cluster::{self, ClusterArgs, Place};
+use crate::models::local::{Local, Stop};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use stateright::actor::Id;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
-use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use synod::backoff::Backoff;
 use synod::ballot::Ballot;
 use synod::certify::history::History;
-use synod::certify::{ProtocolKind, Replicas, Run};
+use synod::certify::{ProtocolKind, Replicas};
 use synod::kv::{Command, Reply, Store, Text};
 use synod::machine::Machine;
 use synod::multi::{
-    Client, ClientState, Clock, Cluster, Learner, NodeState, Outcome, Process, ProcessState,
-    ReadMode, Slot, Task,
+    Client, ClientState, Clock, Cluster, Learner, NodeState, Outcome, Process, ReadMode, Slot, Task,
 };
 use synod::runtime::clock::now_us;
-use synod::runtime::{Counters, Handle, NodeConfig, StepObserver, spawn_observed};
 
 /// The first id of a client.
 const CLIENTS: usize = 1_000;
@@ -53,55 +47,12 @@ struct Seen {
     outcomes: BTreeMap<usize, (Vec<Outcome<Reply>>, Instant)>,
     /// The clients that are done.
     done: BTreeSet<usize>,
-    lines: Vec<(Instant, String)>,
-}
-
-/// The observations, and a signal that they have changed.
-#[derive(Default)]
-struct Shared {
-    seen: Mutex<Seen>,
-    news: Condvar,
-}
-
-impl Shared {
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Seen)) {
-        change(&mut self.seen());
-        self.news.notify_all();
-    }
-}
-
-/// The reason why the run ends early.
-enum Stop {
-    /// The time was up while this was awaited.
-    Late(String),
-    Failed(Error),
-}
-
-impl<E: Into<Error>> From<E> for Stop {
-    fn from(error: E) -> Self {
-        Stop::Failed(error.into())
-    }
 }
 
 /// Nodes on loopback, and their clients.
-struct Local<'a> {
-    args: &'a ClusterArgs,
-    directory: &'a Path,
-    run: &'a Run,
-    seed: u64,
+struct Play<'a> {
+    local: Local<'a, Seen>,
     cluster: Arc<Cluster<Store>>,
-    /// The sockets stay open while a node is down, so that datagrams are delayed, not lost.
-    sockets: Vec<UdpSocket>,
-    peers: BTreeMap<Id, SocketAddr>,
-    shared: Arc<Shared>,
-    handles: BTreeMap<usize, Handle>,
-    counters: Vec<Counters>,
-    start: Instant,
-    deadline: Instant,
 }
 
 /// The settings that the nodes share; snapshots are so frequent that every run takes some.
@@ -112,18 +63,22 @@ const REPLICAS: Replicas = Replicas {
 
 pub(super) fn run(args: &ClusterArgs, name: &str, output: &mut Output) -> Result<Exit, Error> {
     let place = Place::new(args, name, ProtocolKind::Multi(REPLICAS))?;
-    let (directory, run, seed) = (place.directory.as_path(), &place.run, place.seed);
-    let mut local = Local::bind(args, directory, run, seed)?;
+    let cluster = place.run.multi(REPLICAS).map_err(Error::failed)?;
+    let mut play = Play {
+        local: Local::bind(args, &place, args.nodes as usize)?,
+        cluster: Arc::new(cluster),
+    };
+    let seed = place.seed;
     output.line(format_args!(
         "{} {} on loopback with a replicated store; seed {seed}, faults {}",
         bold("Multi-Paxos over UDP:"),
         many(args.nodes.into(), "node"),
         cluster::faults(args),
     ))?;
-    let played = local.play(output);
-    let logs = local.stop_all(output);
+    let played = play.run(output);
+    let stopped = play.local.stop_all(output);
     match played {
-        Ok(initial) => local.conclude(&initial, logs?, output),
+        Ok(initial) => stopped.and_then(|()| play.conclude(&initial, output)),
         Err(Stop::Late(what)) => {
             let late = warn("stopped at the time limit:");
             output.line(format_args!("{late} still waiting for {what}; seed {seed}"))?;
@@ -165,99 +120,36 @@ fn all_keys() -> Vec<Task<Command>> {
     keys.map(|key| Task::Do(Command::Get { key })).into()
 }
 
-impl<'a> Local<'a> {
-    fn bind(
-        args: &'a ClusterArgs,
-        directory: &'a Path,
-        run: &'a Run,
-        seed: u64,
-    ) -> Result<Self, Error> {
-        let cluster = run.multi(REPLICAS).map_err(Error::failed)?;
-        let sockets: Result<Vec<_>, _> = (0..args.nodes).map(|_| cluster::socket()).collect();
-        let sockets = sockets?;
-        let mut peers = BTreeMap::new();
-        for (id, socket) in sockets.iter().enumerate() {
-            peers.insert(Id::from(id), socket.local_addr().map_err(Error::failed)?);
-        }
-        let start = Instant::now();
-        Ok(Self {
-            args,
-            directory,
-            run,
-            seed,
-            cluster: Arc::new(cluster),
-            sockets,
-            peers,
-            shared: Arc::default(),
-            handles: BTreeMap::new(),
-            counters: Vec::new(),
-            start,
-            deadline: start + Duration::from_secs(args.timeout_s),
-        })
-    }
-
-    fn config(&self, id: usize, socket: UdpSocket) -> NodeConfig {
-        let mut config = NodeConfig::new(Id::from(id), socket);
-        config.cluster = 1;
-        config.peers = self.peers.clone();
-        config.faults = self.args.faults;
-        config.seed = self.seed;
-        config
-    }
-
-    /// Starts a process with an observer of its durable states.
-    fn launch(
-        &mut self,
-        process: Process<Store>,
-        config: NodeConfig,
-        mut watch: impl FnMut(&ProcessState<Store>) + Send + 'static,
-    ) -> Result<(), Error> {
-        let id = usize::from(config.id);
-        let recorder = cluster::recorder(self.args, self.run, id)?;
-        let watch = Observers(recorder, move |_: Id, state: &ProcessState<Store>| {
-            watch(state)
-        });
-        let handle = spawn_observed(process, config, watch, |_| {}).map_err(Error::failed)?;
-        let cut = handle.torn_tail().map(ToString::to_string);
-        self.handles.insert(id, handle);
-        let now = Instant::now();
-        let cut = cut.map(|cut| (now, cut));
-        self.shared.change(|seen| seen.lines.extend(cut));
-        Ok(())
-    }
-
+impl Play<'_> {
     fn start_node(&mut self, id: usize) -> Result<(), Error> {
-        let socket = self.sockets[id].try_clone().map_err(Error::failed)?;
-        let mut config = self.config(id, socket);
+        let mut config = self.local.config(id)?;
         config.dynamic = CLIENTS..2 * CLIENTS;
-        config.storage = Some(storage(self.directory, id));
         let process = Process::Node(Arc::clone(&self.cluster), Clock::Real(now_us));
-        let (shared, mut known) = (Arc::clone(&self.shared), None);
-        self.launch(process, config, move |state| {
+        let (shared, mut known) = (Arc::clone(&self.local.shared), None);
+        self.local.launch(process, config, move |state| {
             let Some(node) = state.node() else { return };
             let ballot = node.leader.as_ref().and_then(|leader| leader.ballot);
             let now = Some((ballot.filter(|_| node.is_leading()), node.decided()));
             if now != known {
                 known = now;
-                shared.change(|seen| seen.note_node(id, node));
+                shared.change(|seen| {
+                    let lines = seen.note_node(id, node);
+                    lines.into_iter().for_each(|line| shared.say(line));
+                });
             }
         })
     }
 
-    /// Kills a process, which loses whatever it has not saved.
     fn kill(&mut self, id: usize) -> Result<(), Error> {
-        if let Some(handle) = self.handles.remove(&id) {
-            handle.stop();
-            self.counters.push(handle.join().map_err(Error::failed)?);
-        }
-        self.shared.seen().leads.remove(&id);
+        self.local.kill(id)?;
+        self.local.shared.seen().leads.remove(&id);
         Ok(())
     }
 
     /// Starts a client with a list of tasks.
     fn start_client(&mut self, number: usize, tasks: Vec<Task<Command>>) -> Result<(), Error> {
         let id = CLIENTS + number;
-        let config = self.config(id, cluster::socket()?);
+        let config = self.local.config(id)?;
         let client = Client {
             tasks: tasks.clone(),
             session: None,
@@ -265,57 +157,24 @@ impl<'a> Local<'a> {
             is_loyal: true,
             backoff: Backoff::default(),
         };
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.local.shared);
         let mut recorder = HistoryRecorder::begin(tasks, &mut shared.seen().history);
-        self.launch(Process::Client(client), config, move |state| {
-            if let Some(client) = state.client() {
-                shared.change(|seen| seen.note_client(id, &mut recorder, client));
-            }
-        })
+        self.local
+            .launch(Process::<Store>::Client(client), config, move |state| {
+                if let Some(client) = state.client() {
+                    shared.change(|seen| seen.note_client(id, &mut recorder, client));
+                }
+            })
     }
 
-    /// Waits for an observation, and prints the lines of the processes meanwhile.
+    /// Waits for an observation.
     fn wait<T>(
         &mut self,
         what: &str,
         output: &mut Output,
         is_seen: impl Fn(&Seen) -> Option<T>,
     ) -> Result<T, Stop> {
-        let shared = Arc::clone(&self.shared);
-        let mut seen = shared.seen();
-        loop {
-            for (when, line) in std::mem::take(&mut seen.lines) {
-                self.print(when, line, output)?;
-            }
-            if let Some(found) = is_seen(&seen) {
-                return Ok(found);
-            }
-            let failed = self.handles.iter().find(|(_, it)| it.is_finished());
-            if let Some(id) = failed.map(|(id, _)| *id) {
-                drop(seen);
-                // A process that ends by itself ends with an error.
-                self.kill(id)?;
-                return Err(Stop::Late(format!("process {id}, which has ended")));
-            }
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Stop::Late(what.to_owned()));
-            }
-            let nap = left.min(Duration::from_millis(50));
-            let woken = shared.news.wait_timeout(seen, nap);
-            seen = woken.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn print(&self, when: Instant, what: impl Display, output: &mut Output) -> Result<(), Error> {
-        let passed = when.saturating_duration_since(self.start);
-        let time = format!("{:>6} ms", passed.as_millis());
-        output.line(format_args!("{}  {what}", dim(time)))?;
-        Ok(())
-    }
-
-    fn log(&self, what: impl Display, output: &mut Output) -> Result<(), Error> {
-        self.print(Instant::now(), what, output)
+        self.local.wait(what, self.local.deadline, output, is_seen)
     }
 
     /// Waits until a client is done, and returns its outcomes.
@@ -334,9 +193,9 @@ impl<'a> Local<'a> {
     }
 
     /// Runs everything, and returns the store as it was at first.
-    fn play(&mut self, output: &mut Output) -> Result<Store, Stop> {
-        let mut rng = SmallRng::seed_from_u64(self.seed);
-        for id in 0..self.sockets.len() {
+    fn run(&mut self, output: &mut Output) -> Result<Store, Stop> {
+        let mut rng = SmallRng::seed_from_u64(self.local.place.seed);
+        for id in 0..self.local.nodes() {
             self.start_node(id)?;
         }
         self.leader(None, output)?;
@@ -345,7 +204,7 @@ impl<'a> Local<'a> {
         self.start_client(1, vec![Task::Do(put(colour))])?;
         let outcomes = self.finish(1, output)?;
         let what = format!("client 1: {:?} → {}", put(colour), shown(&outcomes));
-        self.log(what, output)?;
+        self.local.log(what, output)?;
 
         for worker in 0..WORKERS {
             self.start_client(2 + worker as usize, work(worker, &mut rng))?;
@@ -357,9 +216,10 @@ impl<'a> Local<'a> {
         for worker in 0..WORKERS {
             self.finish(2 + worker as usize, output)?;
         }
-        if !self.handles.contains_key(&victim) {
+        if !self.local.handles.contains_key(&victim) {
             self.start_node(victim)?;
-            self.log(format!("node {victim} restarts from its disk"), output)?;
+            self.local
+                .log(format!("node {victim} restarts from its disk"), output)?;
         }
         self.wait_for_all(output)?;
         Ok(initial)
@@ -392,7 +252,8 @@ impl<'a> Local<'a> {
             }
         }
         let outcomes = shown(&outcomes[outcomes.len().saturating_sub(1)..]);
-        self.log(format!("client 0: {:?} → {outcomes}", get()), output)?;
+        self.local
+            .log(format!("client 0: {:?} → {outcomes}", get()), output)?;
         Ok(store)
     }
 
@@ -400,11 +261,12 @@ impl<'a> Local<'a> {
     fn fail_over(&mut self, victim: usize, output: &mut Output) -> Result<(), Stop> {
         self.kill(victim)?;
         let killed = Instant::now();
-        self.log(format!("node {victim}, which leads, is killed"), output)?;
-        if self.sockets.len() == 1 {
+        self.local
+            .log(format!("node {victim}, which leads, is killed"), output)?;
+        if self.local.nodes() == 1 {
             self.start_node(victim)?;
             let what = format!("node {victim}, the only one, restarts from its disk");
-            self.log(what, output)?;
+            self.local.log(what, output)?;
             self.leader(None, output)?;
             return Ok(());
         }
@@ -424,7 +286,7 @@ impl<'a> Local<'a> {
             format!(", and answers after {ms} ms")
         });
         let what = format!("failover: node {leader} leads {elected} ms after the kill{answered}");
-        Ok(self.log(what, output)?)
+        Ok(self.local.log(what, output)?)
     }
 
     fn read_all_ways(&mut self, output: &mut Output) -> Result<(), Stop> {
@@ -437,14 +299,14 @@ impl<'a> Local<'a> {
             self.start_client(number, vec![task])?;
             let outcomes = self.finish(number, output)?;
             let what = format!("client {number}: {:?} {way} → {}", get(), shown(&outcomes));
-            self.log(what, output)?;
+            self.local.log(what, output)?;
         }
         Ok(())
     }
 
     /// Waits until all nodes have applied the same slots.
     fn wait_for_all(&mut self, output: &mut Output) -> Result<(), Stop> {
-        let nodes = self.sockets.len();
+        let nodes = self.local.nodes();
         let decided = self.wait("all nodes to catch up", output, |seen| {
             let decided = seen.learners.values().map(Learner::decided);
             let all: BTreeSet<Slot> = decided.collect();
@@ -452,30 +314,24 @@ impl<'a> Local<'a> {
             is_complete.then(|| all.first().copied()).flatten()
         })?;
         let what = format!("all nodes have applied all slots before {decided}");
-        Ok(self.log(what, output)?)
+        Ok(self.local.log(what, output)?)
     }
 
-    /// Stops all processes, and returns the last learner of every node.
-    fn stop_all(&mut self, output: &mut Output) -> Result<BTreeMap<usize, Learner<Store>>, Error> {
-        self.handles.values().for_each(Handle::stop);
-        for id in self.handles.keys().copied().collect::<Vec<_>>() {
-            self.kill(id)?;
-        }
-        output.line(dim(cluster::traffic(&self.counters)))?;
-        Ok(std::mem::take(&mut self.shared.seen().learners))
-    }
-
-    fn conclude(
-        &self,
-        initial: &Store,
-        learners: BTreeMap<usize, Learner<Store>>,
-        output: &mut Output,
-    ) -> Result<Exit, Error> {
-        let seen = self.shared.seen();
-        let verdict = compare(&learners).and_then(|()| judge(&seen.history, initial));
+    fn conclude(&self, initial: &Store, output: &mut Output) -> Result<Exit, Error> {
+        let seen = self.local.shared.seen();
+        let mut said = Said::default();
+        let mut judge_node = |(id, learner): (&usize, &Learner<Store>)| {
+            said.judge_entries(*id, learner)?;
+            said.judge_machine(*id, learner)
+        };
+        let verdict = seen.learners.iter().try_for_each(&mut judge_node);
+        let verdict = verdict.and_then(|()| judge(&seen.history, initial));
         if let Err(wrong) = verdict {
             let violated = bad("violated:");
-            output.line(format_args!("{violated} {wrong}; seed {}", self.seed))?;
+            output.line(format_args!(
+                "{violated} {wrong}; seed {}",
+                self.local.place.seed
+            ))?;
             return Ok(Exit::Violated);
         }
         let unknown = match seen.history.unfinished() {
@@ -486,21 +342,21 @@ impl<'a> Local<'a> {
             "{} a linearizable history of {}{unknown}, and the same log on {}",
             good("consistent:"),
             many(seen.history.len() as u64, "operation"),
-            many(learners.len() as u64, "node"),
+            many(seen.learners.len() as u64, "node"),
         ))?;
         Ok(Exit::Success)
     }
 }
 
 impl Seen {
-    fn note_node(&mut self, id: usize, node: &NodeState<Store>) {
-        let now = Instant::now();
+    /// Notes what a node shows, and returns the lines that tell of it.
+    fn note_node(&mut self, id: usize, node: &NodeState<Store>) -> Vec<String> {
+        let mut lines = Vec::new();
         let ballot = node.leader.as_ref().and_then(|leader| leader.ballot);
         match ballot.filter(|_| node.is_leading()) {
             Some(ballot) if self.leads.get(&id).is_none_or(|(it, _)| *it != ballot) => {
-                self.leads.insert(id, (ballot, now));
-                let line = format!("node {id} leads in ballot {ballot}");
-                self.lines.push((now, line));
+                self.leads.insert(id, (ballot, Instant::now()));
+                lines.push(format!("node {id} leads in ballot {ballot}"));
             }
             Some(_) => {}
             None => drop(self.leads.remove(&id)),
@@ -508,11 +364,10 @@ impl Seen {
         if let Some(learner) = &node.learner {
             let known = self.learners.insert(id, learner.clone());
             let fetched = known.is_some_and(|known| learner.log.start() > known.decided().next());
-            if let Some(snapshot) = learner.snapshot.as_ref().filter(|_| fetched) {
-                let line = format!("node {id} has fetched a {snapshot:?}");
-                self.lines.push((now, line));
-            }
+            let snapshot = learner.snapshot.as_ref().filter(|_| fetched);
+            lines.extend(snapshot.map(|it| format!("node {id} has fetched a {it:?}")));
         }
+        lines
     }
 
     fn note_client(
@@ -536,57 +391,8 @@ impl Seen {
     }
 }
 
-/// An optional recorder of every step, and an observer of durable states.
-struct Observers<R, F>(Option<R>, F);
-
-impl<A, R, F> StepObserver<A> for Observers<R, F>
-where
-    A: stateright::actor::Actor,
-    R: StepObserver<A>,
-    F: StepObserver<A>,
-{
-    fn before(&mut self, node: Id, now: Duration, event: synod::runtime::EventOf<'_, A>) {
-        self.0.before(node, now, event);
-    }
-
-    fn after(&mut self, node: Id, state: &A::State, commands: &stateright::actor::Out<A>) {
-        self.0.after(node, state, commands);
-    }
-
-    fn durable(&mut self, node: Id, state: &A::State) -> Result<(), synod::runtime::Error> {
-        self.0.durable(node, state)?;
-        self.1.durable(node, state)
-    }
-}
-
 /// The last outcome of a client.
 fn shown(outcomes: &[Outcome<Reply>]) -> String {
     let last = outcomes.last();
     last.map_or("nothing".to_owned(), |it| format!("{it:?}"))
-}
-
-/// Checks that any two nodes agree on every slot that both know, and on the store.
-fn compare(learners: &BTreeMap<usize, Learner<Store>>) -> Result<(), String> {
-    let mut first = BTreeMap::new();
-    for (id, learner) in learners {
-        for (slot, entry) in learner.log.since(learner.log.start()) {
-            let (other, known) = *first.entry(slot).or_insert((id, entry));
-            if known != entry {
-                return Err(format!(
-                    "node {id} has {entry} in slot {slot}, where node {other} has {known}"
-                ));
-            }
-        }
-    }
-    let mut machines = BTreeMap::new();
-    for (id, learner) in learners {
-        let at = learner.decided();
-        let (other, known) = *machines.entry(at).or_insert((id, &learner.sessions));
-        if *known != learner.sessions {
-            return Err(format!(
-                "nodes {other} and {id} differ in the store before slot {at}"
-            ));
-        }
-    }
-    Ok(())
 }

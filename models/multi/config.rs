@@ -2,16 +2,16 @@
 
 use super::Multi;
 use super::machine::{Command, Register};
-use crate::models::config::{ConfigError, Flags, Shared, switch};
+use crate::models::config::{self, ConfigError, Flags, Nodes, Shared, switch};
+use crate::models::mutant::{Broken, Mutated};
 use clap::{ArgAction, Args, ValueEnum};
 use std::sync::Arc;
 use std::time::Duration;
 use synod::backoff::Backoff;
-use synod::ballot::NodeId;
 use synod::checker::Clocks;
 use synod::multi::lease::LeaseTimes;
 use synod::multi::{Client, Clock, Cluster, Limits, Operation, Process, ReadMode, Sessions, Task};
-use synod::quorum::{AcceptorSet, QuorumSpec};
+use synod::quorum::QuorumSpec;
 
 /// The processes that play the roles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -108,31 +108,20 @@ fn pair(text: &str) -> Result<(u64, u64), String> {
 }
 
 impl Config {
-    /// The nodes' ids by role: acceptors, proposers, learners; and how many nodes there are.
-    fn roles(&self) -> (AcceptorSet, Vec<NodeId>, Vec<NodeId>, u32) {
-        let acceptors = AcceptorSet::first(self.shared.acceptors);
+    /// The nodes by role.
+    fn nodes(&self) -> Result<Nodes, ConfigError> {
+        let layout = match self.layout {
+            Layout::Separated | Layout::Learning => config::Layout::Separated,
+            Layout::Colocated => config::Layout::Colocated,
+        };
+        let mut nodes = layout.nodes(&self.shared, ("--proposers", self.proposers), 0)?;
         match self.layout {
-            Layout::Separated => {
-                // The proposers learn; a learner that does nothing else would add little.
-                let nodes = self.shared.acceptors + self.proposers;
-                let proposers: Vec<NodeId> = (self.shared.acceptors..nodes).map(NodeId).collect();
-                (acceptors, proposers.clone(), proposers, nodes)
-            }
-            Layout::Learning => {
-                let nodes = self.shared.acceptors + self.proposers;
-                let proposers = (self.shared.acceptors..nodes).map(NodeId).collect();
-                (acceptors, proposers, acceptors.iter().collect(), nodes)
-            }
-            Layout::Colocated => {
-                let proposers = (0..self.proposers).map(NodeId).collect();
-                (
-                    acceptors,
-                    proposers,
-                    acceptors.iter().collect(),
-                    self.shared.acceptors,
-                )
-            }
+            // A learner that does nothing else would add little.
+            Layout::Separated => nodes.learners.clone_from(&nodes.proposers),
+            Layout::Learning => nodes.learners = nodes.acceptors.iter().collect(),
+            Layout::Colocated => {}
         }
+        Ok(nodes)
     }
 
     /// What each client does. The last one reads as well.
@@ -151,12 +140,6 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let proposers_max = match self.layout {
-            Layout::Separated | Layout::Learning => 64,
-            Layout::Colocated => self.shared.acceptors.into(),
-        };
-        self.shared.validate()?;
-        ConfigError::count("--proposers", self.proposers.into(), proposers_max)?;
         ConfigError::count("--ballots", self.ballots, u64::MAX)?;
         ConfigError::count("--slots", self.slots, u64::MAX)?;
         ConfigError::count("--window", self.window as u64, u64::MAX)?;
@@ -180,13 +163,13 @@ impl Config {
         Ok(())
     }
 
-    /// The system of this configuration.
+    /// The system of this configuration, with the rule of `mutant` broken.
     ///
     /// # Errors
     /// If a count is out of range, one setting needs another, or the quorums do not intersect.
-    pub fn system(&self) -> Result<Multi<Process<Register>>, ConfigError> {
+    pub fn system(&self, mutant: Broken<Process<Register>>) -> Result<Multi, ConfigError> {
+        let nodes = self.nodes()?;
         self.check()?;
-        let (acceptors, proposers, learners, nodes) = self.roles();
         let capacity = self.sessions.unwrap_or(self.shared.clients.into());
         let mut initial = Sessions::new(Register::default(), capacity);
         if self.sessions.is_none() {
@@ -197,9 +180,9 @@ impl Config {
         let pace = Duration::from_millis(10)..Duration::from_millis(20);
         let times = |(duration, margin)| LeaseTimes { duration, margin };
         let cluster = Arc::new(Cluster {
-            quorums: self.quorums.over(acceptors)?,
-            proposers: proposers.clone(),
-            learners,
+            quorums: self.quorums.over(nodes.acceptors)?,
+            proposers: nodes.proposers,
+            learners: nodes.learners,
             initial,
             limits: Limits {
                 round_max: self.ballots,
@@ -219,28 +202,25 @@ impl Config {
             lease: self.lease.map(times),
             snapshot_every: self.snapshot,
         });
-        let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster), Clock::Ticks));
         let client = |client: u32| Client {
             tasks: self.tasks(client),
             session: self.sessions.is_none().then_some(client.into()),
-            leaders: proposers.clone(),
+            leaders: cluster.proposers.clone(),
             is_loyal: false,
             backoff: Backoff::default(),
         };
         let clients: Vec<Client<Command>> = (0..self.shared.clients).map(client).collect();
-        let mut actors: Vec<_> = servers.collect();
-        if self.shared.replies {
-            actors.extend(clients.iter().cloned().map(Process::Client));
-        }
+        let servers = (0..nodes.count).map(|_| Process::Node(Arc::clone(&cluster), Clock::Ticks));
+        let asking = clients.iter().filter(|_| self.shared.replies);
+        let actors = servers.chain(asking.cloned().map(Process::Client));
         let (drift, horizon) = self.clocks;
-        let clocks = self.lease.map(|_| Clocks { drift, horizon });
-        Ok(Multi::new(
-            actors,
+        Ok(Multi {
+            actors: actors.map(|actor| Mutated::new(actor, mutant)).collect(),
             clients,
-            nodes as usize,
+            nodes: nodes.count as usize,
+            clocks: self.lease.map(|_| Clocks { drift, horizon }),
             cluster,
-            clocks,
-            self.clone(),
-        ))
+            config: self.clone(),
+        })
     }
 }

@@ -1,8 +1,10 @@
-//! Recording the commands and replies of a client of the store as a history.
+//! Recording the commands and replies of a client of the store as a history, and judging it and
+//! what nodes say.
 
+use std::collections::BTreeMap;
 use synod::certify::history::{History, Ticket};
 use synod::kv::{Command, Reply, Store};
-use synod::multi::{ClientState, Outcome, Task};
+use synod::multi::{ClientState, Entry, Learner, Outcome, Sessions, Slot, Task};
 
 /// The recorder of one client.
 pub(crate) struct HistoryRecorder {
@@ -64,4 +66,53 @@ pub(crate) fn judge(history: &History<Store>, initial: &Store) -> Result<(), Str
         explained.map_err(|why| format!("the replies about {key} are not linearizable: {why}"))?;
     }
     Ok(())
+}
+
+/// What nodes say of their logs and stores: any two must agree.
+#[derive(Default)]
+pub(super) struct Said {
+    /// What stands in each slot, and who said so first.
+    entries: BTreeMap<Slot, (usize, Entry<Command>)>,
+    /// What so many slots have led to, and where.
+    pub(super) applied: BTreeMap<Slot, (usize, Sessions<Store>)>,
+}
+
+impl Said {
+    /// Checks that nobody knows another entry in any slot.
+    pub(super) fn judge_entries(
+        &mut self,
+        id: usize,
+        learner: &Learner<Store>,
+    ) -> Result<(), String> {
+        let log = learner.log.since(learner.log.start());
+        for (slot, entry) in log.chain(learner.ahead.iter().map(|(slot, it)| (*slot, it))) {
+            let first = self.entries.entry(slot);
+            let (other, known) = first.or_insert_with(|| (id, entry.clone()));
+            if known != entry {
+                return Err(format!(
+                    "node {id} has {entry} in slot {slot}, where node {other} has {known}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that as many slots led nobody to another store.
+    pub(super) fn judge_machine(
+        &mut self,
+        id: usize,
+        learner: &Learner<Store>,
+    ) -> Result<(), String> {
+        let first = self.applied.entry(learner.decided());
+        let (other, sessions) = first.or_insert_with(|| (id, learner.sessions.clone()));
+        if *sessions == learner.sessions {
+            return Ok(());
+        }
+        Err(format!(
+            "all before {} led node {id} to {:?}, but node {other} to {:?}",
+            learner.decided(),
+            learner.sessions,
+            sessions,
+        ))
+    }
 }

@@ -21,25 +21,26 @@ use crate::models::calls::Calls;
 use crate::models::cluster::ClusterArgs;
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
+use crate::models::observer::{
+    self, DECISIONS, EVERYTHING, Example, Observed, PROMISES, Past, VOTES, breaches, is_any_chosen,
+    one_vote_chooses,
+};
 use crate::models::protocol::Protocol;
+use crate::models::relabel::Relabel;
 use crate::models::simulate::{Plan, Simulated};
-use relabel::Relabel;
 use stateright::Property;
-use stateright::actor::{Actor, Envelope, Id};
+use stateright::actor::{Envelope, Id};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use synod::ballot::{Ballot, NodeId};
 use synod::checker::{Clocks, Permutation, StepProperty, System, World, WorldState};
-use synod::invariant::{
-    self, Agreement, Breach, DecidedIsChosen, DecisionStands, EXACTLY_ONCE, Invariant,
-    LINEARIZABLE, OneValuePerBallot, PromiseKept, SAME_STATE, Validity, View, Votes, VotesSafe,
-};
+use synod::invariant::{Breach, DecisionStands, EXACTLY_ONCE, LINEARIZABLE, SAME_STATE, View};
 use synod::multi::lease::Time;
 use synod::multi::{
-    Acceptor, Alarm, Client, ClientState, Cluster, Durable, Entry, Leader, Learner, Message,
-    NodeState, Operation, Outcome, Phase, Process, ProcessState, Request, Sessions, Slot, Task,
+    Acceptor, Client, ClientState, Cluster, Entry, Leader, Learner, Message, NodeState, Operation,
+    Outcome, Phase, Process, ProcessState, Request, Sessions, Slot, Task,
 };
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
@@ -48,86 +49,36 @@ type Value = Entry<Command>;
 type Proc = ProcessState<Register>;
 type Msg = Message<Command, Reply>;
 
-/// What the observer remembers: the past that the present states no longer show.
+/// What the observer remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct History {
-    /// Every vote ever cast in each slot, but for those forgotten.
-    pub votes: BTreeMap<Slot, Votes<Value>>,
-    /// The entries that are chosen in each slot, and the lowest ballot of each, once their votes
-    /// are forgotten.
-    pub chosen: BTreeMap<Slot, BTreeMap<Value, Ballot>>,
+    /// The votes and the choices in each slot.
+    pub slots: BTreeMap<Slot, Past<Value>>,
     /// Every promise that was not kept.
     pub breaches: BTreeSet<Breach>,
     /// What clients asked and were told, if they are part of the system.
     pub clients: Option<LinearizabilityTester<NodeId, OneRegister>>,
 }
 
-/// What is seen of a process: all that it shows, what it decided, what it promised, that and its
-/// votes and what clients were told, or nothing, where what the observer recorded is enough.
-const EVERYTHING: usize = 0;
-const DECISIONS: usize = 1;
-const PROMISES: usize = 2;
-const VOTES: usize = 3;
-const NOTHING: usize = 4;
+/// What there is of a slot nobody voted in.
+static NO_PAST: Past<Value> = Past::NONE;
 
-/// Multi-Paxos: nodes, clients and an observer. `A` is the process, or a broken one.
+/// Multi-Paxos: nodes, clients and an observer.
 #[derive(Clone, Debug)]
-pub struct Multi<A> {
-    actors: Vec<A>,
+pub struct Multi {
+    actors: Vec<Mutated<Process<Register>>>,
     /// The clients, whether they are actors or not; their ids follow those of the nodes.
     clients: Vec<Client<Command>>,
     nodes: usize,
     cluster: Arc<Cluster<Register>>,
     clocks: Option<Clocks>,
     config: Config,
-    /// What there is of a slot nobody voted in.
-    no_votes: Votes<Value>,
-    none_chosen: BTreeMap<Value, Ballot>,
 }
 
-impl<A> Multi<A> {
-    fn new(
-        actors: Vec<A>,
-        clients: Vec<Client<Command>>,
-        nodes: usize,
-        cluster: Arc<Cluster<Register>>,
-        clocks: Option<Clocks>,
-        config: Config,
-    ) -> Self {
-        Self {
-            actors,
-            clients,
-            nodes,
-            cluster,
-            clocks,
-            config,
-            no_votes: Votes::new(),
-            none_chosen: BTreeMap::new(),
-        }
-    }
-
-    /// The same system with each actor replaced.
-    pub fn map<B>(self, change: impl FnMut(A) -> B) -> Multi<B> {
-        let actors = self.actors.into_iter().map(change).collect();
-        Multi::new(
-            actors,
-            self.clients,
-            self.nodes,
-            self.cluster,
-            self.clocks,
-            self.config,
-        )
-    }
-
+impl Multi {
     /// Who plays which role.
     pub fn cluster(&self) -> &Cluster<Register> {
         &self.cluster
-    }
-
-    fn one_vote_chooses(&self) -> bool {
-        let quorums = &self.cluster.quorums;
-        let mut acceptors = quorums.acceptors().iter();
-        acceptors.any(|acceptor| quorums.is_phase2([acceptor].into_iter().collect()))
     }
 
     fn client(&self, id: Id) -> Option<&Client<Command>> {
@@ -151,19 +102,6 @@ impl<A> Multi<A> {
     }
 }
 
-/// An actor that speaks Multi-Paxos: the shipped process, or one that breaks its rules.
-pub trait PaxosActor:
-    Actor<Msg = Msg, Timer = Alarm, State = Proc, Storage = Durable<Register>, Random = ()>
-    + Send
-    + Sync
-    + 'static
-{
-}
-
-impl PaxosActor for Process<Register> {}
-
-impl PaxosActor for Mutated<Process<Register>> {}
-
 impl Protocol for Process<Register> {
     const NAME: &'static str = "multi";
     const TITLE: &'static str = "Multi-Paxos";
@@ -171,23 +109,26 @@ impl Protocol for Process<Register> {
         "Multi-Paxos: a log of decrees under one leader, and the machine that it drives";
     const NODES: u32 = 5;
     type Config = Config;
-    type System = Multi<Mutated<Self>>;
+    type System = Multi;
 
     fn mutants() -> impl Iterator<Item = &'static Mutant<Self>> {
         mutants::ALL.iter().chain(mutants::HARMLESS)
     }
 
     fn system(config: &Config, mutant: Broken<Self>) -> Result<Self::System, ConfigError> {
-        let system = config.system()?;
-        Ok(system.map(|actor| Mutated::new(actor, mutant)))
+        config.system(mutant)
     }
 
     fn world(config: &Config) -> &Assumptions {
         &config.shared.world
     }
 
-    fn chosen(system: &Self::System, state: &WorldState<Self::System>) -> Vec<String> {
-        chosen(system, state)
+    fn chosen(system: &Multi, state: &WorldState<Multi>) -> Vec<String> {
+        let of_slot = |(slot, view): (Slot, View<Value>)| {
+            let chosen = view.chosen().into_iter();
+            chosen.map(|it| format!("{slot} {it}")).collect::<Vec<_>>()
+        };
+        slots(system, state).flat_map(of_slot).collect()
     }
 
     fn begin_calls(system: &Self::System, calls: &Calls) -> io::Result<()> {
@@ -196,8 +137,7 @@ impl Protocol for Process<Register> {
     }
 
     fn observe(world: World<Self::System>, calls: &Arc<Calls>) -> World<Self::System> {
-        let calls = Arc::clone(calls);
-        world.observed_by(move |call| calls.record(call))
+        calls.observe(world)
     }
 
     fn cluster(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {
@@ -217,56 +157,40 @@ impl Protocol for Process<Register> {
 }
 
 /// The nodes' states.
-fn nodes<A: PaxosActor>(
-    state: &WorldState<Multi<A>>,
-) -> impl Iterator<Item = (NodeId, &NodeState<Register>)> {
+fn nodes(state: &WorldState<Multi>) -> impl Iterator<Item = (NodeId, &NodeState<Register>)> {
     let ids = (0..).map(NodeId);
     ids.zip(state.states())
         .filter_map(|(id, state)| Some((id, &**state.node()?)))
 }
 
-fn learners<A: PaxosActor>(
-    state: &WorldState<Multi<A>>,
-) -> impl Iterator<Item = (NodeId, &Learner<Register>)> {
+fn learners(state: &WorldState<Multi>) -> impl Iterator<Item = (NodeId, &Learner<Register>)> {
     nodes(state).filter_map(|(id, node)| Some((id, node.learner.as_ref()?)))
 }
 
-/// The entries that are chosen, each after its slot.
-pub fn chosen<A: PaxosActor>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> Vec<String> {
-    let of_slot = |(slot, view): (Slot, View<Value>)| {
-        let chosen = view.chosen().into_iter();
-        chosen.map(|it| format!("{slot} {it}")).collect::<Vec<_>>()
-    };
-    views(system, state).flat_map(of_slot).collect()
-}
-
 /// The refinement map: what the observer sees of each slot in a global state.
-fn views<'a, A: PaxosActor>(
-    system: &'a Multi<A>,
-    state: &'a WorldState<Multi<A>>,
+fn slots<'a>(
+    system: &'a Multi,
+    state: &'a WorldState<Multi>,
 ) -> impl Iterator<Item = (Slot, View<'a, Value>)> {
     let promised = nodes(state).filter_map(|(id, node)| {
         let promised = node.acceptor.as_ref()?.promised?;
         Some((id, promised))
     });
     let promised: BTreeMap<NodeId, Ballot> = promised.collect();
-    let record = &state.history;
+    let history = &state.history;
     let of_learner = |(_, learner): (_, &'a Learner<Register>)| {
         let decided = (learner.log.start().0..learner.decided().0).map(Slot);
         decided.chain(learner.ahead.keys().copied())
     };
-    let voted = record.votes.keys().chain(record.chosen.keys()).copied();
+    let voted = history.slots.keys().copied();
     let slots: BTreeSet<Slot> = voted.chain(learners(state).flat_map(of_learner)).collect();
     slots.into_iter().map(move |slot| {
         let decided =
             learners(state).filter_map(|(id, learner)| Some((id, learner.entry(slot)?.clone())));
         let decided: BTreeSet<(NodeId, Value)> = decided.collect();
-        let votes = record.votes.get(&slot).unwrap_or(&system.no_votes);
-        let chosen_before = record.chosen.get(&slot).unwrap_or(&system.none_chosen);
-        let seen = votes
-            .keys()
-            .map(|vote| &vote.value)
-            .chain(chosen_before.keys());
+        let past = history.slots.get(&slot).unwrap_or(&NO_PAST);
+        let voted = past.votes.keys().map(|vote| &vote.value);
+        let seen = voted.chain(past.chosen.keys());
         let seen = seen.chain(decided.iter().map(|(_, entry)| entry));
         let is_asked = |entry: &&Value| {
             let mut requests = entry.requests().iter();
@@ -275,24 +199,26 @@ fn views<'a, A: PaxosActor>(
         let view = View {
             quorums: &system.cluster.quorums,
             proposed: seen.filter(is_asked).cloned().collect(),
-            votes,
-            chosen_before,
+            votes: &past.votes,
+            chosen_before: &past.chosen,
             promised: promised.clone(),
-            breaches: &record.breaches,
+            breaches: &history.breaches,
             decided,
         };
         (slot, view)
     })
 }
 
-fn always<I: Invariant, A: PaxosActor>() -> Property<World<Multi<A>>> {
-    Property::always(I::PROPERTY, |world, state| {
-        views(world.system(), state).all(|(_, view)| I::holds(&view))
-    })
+impl Observed for Multi {
+    type Value = Value;
+
+    fn views<'a>(&'a self, state: &'a WorldState<Self>) -> impl Iterator<Item = View<'a, Value>> {
+        slots(self, state).map(|(_, view)| view)
+    }
 }
 
 /// Whether learners that applied equally many slots have machines in the same state.
-fn same_state<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
+fn same_state(state: &WorldState<Multi>) -> bool {
     let mut by_length: BTreeMap<Slot, &Sessions<Register>> = BTreeMap::new();
     learners(state).all(|(_, learner)| {
         let first = by_length
@@ -303,56 +229,30 @@ fn same_state<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
 }
 
 /// Whether no value was written twice: no two commands write the same.
-fn exactly_once<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
+fn exactly_once(state: &WorldState<Multi>) -> bool {
     learners(state).all(|(_, learner)| {
         let written = &learner.sessions.machine().written;
         written.iter().collect::<BTreeSet<_>>().len() == written.len()
     })
 }
 
-/// The name of the example that an entry gets chosen.
-pub const CHOSEN: &str = "Chosen: some entry is chosen.";
-/// The name of the example that a ballot is cut short by a higher one.
-pub const PREEMPTED: &str = "Preempted: an acceptor leaves a slot, not yet chosen, for another's.";
-/// The name of the example that a leader adopts what was voted for before.
-pub const ADOPTED: &str = "Adopted: a leader proposes again what was voted for in a lower ballot.";
-/// The name of the example that a leader fills a gap.
-pub const FILLED: &str = "Filled: a leader fills a gap that a lower ballot left with a no-op.";
-/// The name of the example that all is done.
-pub const COMPLETE: &str = "Complete: a node has applied what every client wrote.";
-/// The name of the example that the last client's read is answered.
-pub const READ: &str = "Read: a read is answered.";
-/// The name of the example that a lease answers a read.
-pub const LEASE_READ: &str = "LeaseRead: a read is answered without asking a quorum.";
-/// The name of the example that a snapshot is on its way.
-pub const TRANSFER: &str = "Transfer: a part of a snapshot has arrived.";
-/// The name of the example that a session expires.
-pub const EXPIRED: &str = "Expired: a client is told that its session expired.";
-
-fn is_chosen(view: &View<Value>) -> bool {
-    !view.chosen().is_empty()
-}
-
-fn preempted<A: PaxosActor>(system: &Multi<A>, state: &WorldState<Multi<A>>) -> bool {
-    let chosen = |slot: Slot| {
-        let record = &state.history;
-        let votes = record.votes.get(&slot).into_iter().flatten();
-        let mut voted = votes.map(|(_, voters)| *voters);
-        record.chosen.contains_key(&slot)
-            || voted.any(|voters| system.cluster.quorums.is_phase2(voters))
+fn preempted(system: &Multi, state: &WorldState<Multi>) -> bool {
+    let chosen = |slot: &Slot| {
+        let past = state.history.slots.get(slot);
+        past.is_some_and(|past| past.is_chosen(&system.cluster.quorums))
     };
     let mut acceptors = nodes(state).filter_map(|(_, node)| node.acceptor.as_ref());
     acceptors.any(|acceptor| {
         let left = |(slot, vote): (&Slot, &Vote<Value>)| {
             let promised = acceptor.promised.map(|promised| promised.node);
-            promised != Some(vote.ballot.node) && !chosen(*slot)
+            promised != Some(vote.ballot.node) && !chosen(slot)
         };
         acceptor.votes.iter().any(left)
     })
 }
 
 /// Whether some leader has something like this to settle from before its ballot.
-fn inherits<A: PaxosActor>(state: &WorldState<Multi<A>>, is_it: impl Fn(&Value) -> bool) -> bool {
+fn inherits(state: &WorldState<Multi>, is_it: impl Fn(&Value) -> bool) -> bool {
     let mut leaderships = nodes(state).filter_map(|(_, node)| node.leader.as_ref()?.leadership());
     leaderships.any(|leadership| {
         leadership
@@ -362,18 +262,16 @@ fn inherits<A: PaxosActor>(state: &WorldState<Multi<A>>, is_it: impl Fn(&Value) 
     })
 }
 
-fn clients<A: PaxosActor>(
-    state: &WorldState<Multi<A>>,
-) -> impl Iterator<Item = &ClientState<Reply>> {
+fn told(state: &WorldState<Multi>) -> impl Iterator<Item = &ClientState<Reply>> {
     state.states().filter_map(ProcessState::client)
 }
 
-fn is_read<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
-    clients(state).any(|client| matches!(client.replies.get(1), Some(Outcome::Done(_))))
+fn is_read(state: &WorldState<Multi>) -> bool {
+    told(state).any(|client| matches!(client.replies.get(1), Some(Outcome::Done(_))))
 }
 
 /// The only leader there ever was has not asked for a round, and yet a read is answered.
-fn is_lease_read<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
+fn is_lease_read(state: &WorldState<Multi>) -> bool {
     let mut used = nodes(state)
         .filter_map(|(_, node)| node.leader.as_ref())
         .filter(|leader| leader.ballot.is_some());
@@ -382,66 +280,61 @@ fn is_lease_read<A: PaxosActor>(state: &WorldState<Multi<A>>) -> bool {
     is_read(state) && leadership.is_some_and(|leadership| leadership.heartbeat.round == 0)
 }
 
-impl<A: PaxosActor> Multi<A> {
-    fn examples(&self) -> Vec<Property<World<Self>>> {
-        let mut examples = vec![Property::sometimes(CHOSEN, |world: &World<Self>, state| {
-            views(world.system(), state).any(|(_, view)| is_chosen(&view))
-        })];
+impl Multi {
+    fn examples(&self) -> impl Iterator<Item = Property<World<Self>>> {
         let config = &self.config;
-        let several = u64::from(config.proposers) * config.ballots > 1;
-        if config.proposers > 1 && !self.one_vote_chooses() {
-            examples.push(Property::sometimes(
-                PREEMPTED,
-                |world: &World<Self>, state| preempted(world.system(), state),
-            ));
-        }
-        if several {
-            examples.push(Property::sometimes(ADOPTED, |_, state| {
-                inherits(state, |entry| *entry != Entry::Noop)
-            }));
-        }
-        if several
-            && config
-                .slots
-                .min(config.shared.clients.into())
-                .min(config.window as u64)
-                > 1
-        {
-            examples.push(Property::sometimes(FILLED, |_, state| {
-                inherits(state, |entry| *entry == Entry::Noop)
-            }));
-        }
-        if config.sessions.is_none() && config.slots >= u64::from(config.shared.clients) {
-            examples.push(Property::sometimes(
-                COMPLETE,
-                |world: &World<Self>, state| {
+        let clients = u64::from(config.shared.clients);
+        let is_ballot_left = u64::from(config.proposers) * config.ballots > 1;
+        let open_max = config.slots.min(clients).min(config.window as u64);
+        let has_few_sessions = config.sessions.is_some_and(|capacity| capacity < clients);
+        let has_parts = config.snapshot.is_some() && config.chunk < 16;
+        let examples: [Example<Self>; 9] = [
+            (true, "Chosen: some entry is chosen.", is_any_chosen),
+            (
+                config.proposers > 1 && !one_vote_chooses(&self.cluster.quorums),
+                "Preempted: an acceptor leaves a slot, not yet chosen, for another's.",
+                |world, state| preempted(world.system(), state),
+            ),
+            (
+                is_ballot_left,
+                "Adopted: a leader proposes again what was voted for in a lower ballot.",
+                |_, state| inherits(state, |entry| *entry != Entry::Noop),
+            ),
+            (
+                is_ballot_left && open_max > 1,
+                "Filled: a leader fills a gap that a lower ballot left with a no-op.",
+                |_, state| inherits(state, |entry| *entry == Entry::Noop),
+            ),
+            (
+                config.sessions.is_none() && config.slots >= clients,
+                "Complete: a node has applied what every client wrote.",
+                |world, state| {
                     let all = world.system().clients.len();
                     learners(state).any(|(_, it)| it.sessions.machine().written.len() == all)
                 },
-            ));
-        }
-        if config.reads != Reads::None {
-            examples.push(Property::sometimes(READ, |_, state| is_read(state)));
-        }
-        if config.reads == Reads::Lease {
-            examples.push(Property::sometimes(LEASE_READ, |_, state| {
-                is_lease_read(state)
-            }));
-        }
-        if config.snapshot.is_some() && config.chunk < 16 {
-            examples.push(Property::sometimes(TRANSFER, |_, state| {
-                learners(state).any(|(_, learner)| learner.transfer.is_some())
-            }));
-        }
-        if config
-            .sessions
-            .is_some_and(|capacity| capacity < config.shared.clients.into())
-        {
-            examples.push(Property::sometimes(EXPIRED, |_, state| {
-                clients(state).any(ClientState::is_expired)
-            }));
-        }
-        examples
+            ),
+            (
+                config.reads != Reads::None,
+                "Read: a read is answered.",
+                |_, state| is_read(state),
+            ),
+            (
+                config.reads == Reads::Lease,
+                "LeaseRead: a read is answered without asking a quorum.",
+                |_, state| is_lease_read(state),
+            ),
+            (
+                has_parts,
+                "Transfer: a part of a snapshot has arrived.",
+                |_, state| learners(state).any(|(_, learner)| learner.transfer.is_some()),
+            ),
+            (
+                has_few_sessions,
+                "Expired: a client is told that its session expired.",
+                |_, state| told(state).any(ClientState::is_expired),
+            ),
+        ];
+        observer::due(examples)
     }
 
     /// What the observer adds to its record when an acceptor's state changes.
@@ -456,26 +349,11 @@ impl<A: PaxosActor> Multi<A> {
             .iter()
             .filter(|(slot, vote)| before.votes.get(*slot) != Some(*vote));
         let cast: Vec<_> = cast.collect();
-        if let Some(promised) = before.promised {
-            let voted = cast.iter().map(|(_, vote)| vote.ballot);
-            let below = voted.filter(|ballot| *ballot < promised).map(Some);
-            let forgotten = (after.promised < Some(promised)).then_some(after.promised);
-            seen.breaches
-                .extend(below.chain(forgotten).map(|ballot| Breach {
-                    acceptor: id,
-                    promised,
-                    ballot,
-                }));
-        }
+        let voted = cast.iter().map(|(_, vote)| vote.ballot);
+        let broken = breaches(id, before.promised, after.promised, voted);
+        seen.breaches.extend(broken);
         for (slot, vote) in cast {
-            let chosen = seen
-                .chosen
-                .get(slot)
-                .and_then(|chosen| chosen.get(&vote.value));
-            if chosen.is_none_or(|chosen| *chosen > vote.ballot) {
-                let votes = seen.votes.entry(*slot).or_default();
-                votes.entry(vote.clone()).or_default().insert(id);
-            }
+            seen.slots.entry(*slot).or_default().cast(id, vote);
         }
     }
 
@@ -509,11 +387,11 @@ fn operation(task: &Task<Command>) -> Command {
     }
 }
 
-impl<A: PaxosActor> System for Multi<A> {
-    type Actor = A;
+impl System for Multi {
+    type Actor = Mutated<Process<Register>>;
     type History = History;
 
-    fn actors(&self) -> &[A] {
+    fn actors(&self) -> &[Mutated<Process<Register>>] {
         &self.actors
     }
 
@@ -547,16 +425,11 @@ impl<A: PaxosActor> System for Multi<A> {
     }
 
     fn properties(&self) -> Vec<Property<World<Self>>> {
-        let mut properties = vec![
-            always::<Agreement, A>(),
-            always::<Validity, A>(),
-            always::<OneValuePerBallot, A>(),
-            always::<VotesSafe, A>(),
-            always::<PromiseKept, A>(),
-            always::<DecidedIsChosen, A>(),
+        let mut properties = observer::invariants();
+        properties.extend([
             Property::always(SAME_STATE.property, |_, state| same_state(state)),
-            Property::always(EXACTLY_ONCE.property, |_, state| exactly_once(state)),
-        ];
+            Property::always(EXACTLY_ONCE.property, |_, state: &_| exactly_once(state)),
+        ]);
         if self.config.shared.replies {
             properties.push(Property::always(
                 LINEARIZABLE.property,
@@ -679,30 +552,12 @@ impl<A: PaxosActor> System for Multi<A> {
         !self.config.shared.replies
     }
 
-    const PROJECTIONS: usize = 5;
+    const PROJECTIONS: usize = observer::PROJECTIONS;
     const FORGET_PROJECTION: usize = PROMISES;
     const RECORD_PROJECTION: usize = VOTES;
 
     fn projection_of(&self, property: &str) -> usize {
-        if property == VotesSafe::PROPERTY {
-            PROMISES
-        } else if [
-            OneValuePerBallot::PROPERTY,
-            PromiseKept::PROPERTY,
-            LINEARIZABLE.property,
-        ]
-        .contains(&property)
-        {
-            NOTHING
-        } else if invariant::ALL
-            .iter()
-            .chain(invariant::OF_LOGS)
-            .any(|it| it.property == property)
-        {
-            DECISIONS
-        } else {
-            EVERYTHING
-        }
+        observer::projection_of(property)
     }
 
     fn projection(&self, projection: usize, visible: &Proc) -> Proc {
@@ -733,42 +588,21 @@ impl<A: PaxosActor> System for Multi<A> {
         }))
     }
 
-    /// Forgets, slot by slot, as the model of Basic Paxos does: the votes for a proposal that can
-    /// never be chosen any more, and those for a chosen entry, but for the entry and its lowest
-    /// ballot.
     fn forget(&self, history: &History, seen: &[&Proc]) -> Option<History> {
-        let quorums = &self.cluster.quorums;
         let promised = |node: NodeId| {
             let state = seen.get(usize::from(Id::from(node)))?;
             state.node()?.acceptor.as_ref()?.promised
         };
-        let is_chosen = |voters: &AcceptorSet| quorums.is_phase2(*voters);
-        let is_dead = |proposal: &Vote<Value>, voters: &AcceptorSet| {
-            let acceptors = quorums.acceptors().iter();
-            let may_vote = acceptors.filter(|id| promised(*id) <= Some(proposal.ballot));
-            !is_chosen(&voters.union(may_vote.collect()))
+        let forget = |(slot, past): (&Slot, &Past<Value>)| {
+            Some((*slot, past.forget(&self.cluster.quorums, promised)?))
         };
-        let mut votes = history.votes.values().flatten();
-        if !votes.any(|(proposal, voters)| is_chosen(voters) || is_dead(proposal, voters)) {
+        let changed: Vec<_> = history.slots.iter().filter_map(forget).collect();
+        if changed.is_empty() {
             return None;
         }
         let mut left = history.clone();
-        for (slot, votes) in &mut left.votes {
-            for (proposal, _) in votes.iter().filter(|(_, voters)| is_chosen(voters)) {
-                let chosen = left.chosen.entry(*slot).or_default();
-                let lowest = chosen
-                    .entry(proposal.value.clone())
-                    .or_insert(proposal.ballot);
-                *lowest = proposal.ballot.min(*lowest);
-            }
-            let chosen = left.chosen.get(slot);
-            votes.retain(|proposal, voters| {
-                let lowest = chosen.and_then(|chosen| chosen.get(&proposal.value));
-                let is_past = lowest.is_some_and(|lowest| *lowest <= proposal.ballot);
-                !is_past && !is_dead(proposal, voters)
-            });
-        }
-        left.votes.retain(|_, votes| !votes.is_empty());
+        left.slots.extend(changed);
+        left.slots.retain(|_, past| *past != NO_PAST);
         Some(left)
     }
 
@@ -778,46 +612,37 @@ impl<A: PaxosActor> System for Multi<A> {
         let Message::Accepted { ballot, slot } = &envelope.msg else {
             return false;
         };
-        let mut votes = history.votes.get(slot).into_iter().flatten();
-        let is_open = votes.any(|(vote, _)| vote.ballot == *ballot);
-        let mut chosen = history.chosen.get(slot).into_iter().flatten();
-        !is_open && !chosen.any(|(_, lowest)| lowest <= ballot)
+        let past = history.slots.get(slot).unwrap_or(&NO_PAST);
+        let is_open = past.votes.keys().any(|vote| vote.ballot == *ballot);
+        !is_open && !past.chosen.values().any(|lowest| lowest <= ballot)
     }
 
     fn interchangeable(&self) -> Vec<Vec<Id>> {
-        if !self.cluster.quorums.is_symmetric() {
-            return Vec::new();
-        }
-        let acceptors = self.cluster.quorums.acceptors().iter();
-        let alike = acceptors.filter(|node| !self.cluster.proposers.contains(node));
-        vec![alike.map(Id::from).collect()]
+        let Cluster {
+            quorums, proposers, ..
+        } = &*self.cluster;
+        let is_symmetric = quorums.is_symmetric();
+        let alike = is_symmetric.then(|| observer::alike(quorums, proposers));
+        alike.into_iter().collect()
     }
 
     fn relabel_state(&self, state: &Proc, by: &Permutation) -> Proc {
-        Relabel(by).state(state)
+        Relabel::from(by).image(state)
     }
 
     fn relabel_history(&self, history: &History, by: &Permutation) -> History {
-        Relabel(by).record(history)
+        Relabel::from(by).image(history)
     }
 
     fn label(&self, id: Id) -> String {
         let node = NodeId::from(id);
+        let is_apart = self.config.layout == Layout::Separated;
+        let is_acceptor = self.cluster.quorums.acceptors().contains(node);
+        let leads = self.cluster.proposers.contains(&node);
         let roles = [
-            (self.cluster.quorums.acceptors().contains(node), "acceptor"),
-            (self.cluster.proposers.contains(&node), "leader"),
+            (is_apart && is_acceptor, "acceptor"),
+            (is_apart && leads, "leader"),
         ];
-        let played: Vec<&str> = roles
-            .iter()
-            .filter(|(plays, _)| *plays)
-            .map(|(_, role)| *role)
-            .collect();
-        match played.as_slice() {
-            [] if usize::from(id) >= self.nodes => format!("{node} client"),
-            [role] if self.config.layout == Layout::Separated => {
-                format!("{node} {role}")
-            }
-            _ => format!("{node} node"),
-        }
+        observer::label(id, self.nodes, &roles)
     }
 }

@@ -1,6 +1,6 @@
 //! Multi-Paxos with one rule broken: what each invariant must catch.
 
-use super::{Command, Msg, Proc, Register, Reply};
+use super::{Command, Msg, Register, Reply};
 use crate::models::mutant::{self, Breakable, Step, uncounted};
 use std::sync::Arc;
 use synod::ballot::{Ballot, NodeId};
@@ -8,6 +8,7 @@ use synod::invariant::{
     Agreement, DecidedIsChosen, DecisionStands, EXACTLY_ONCE, Invariant, LINEARIZABLE,
     OneValuePerBallot, PromiseKept, SAME_STATE, Validity, VotesSafe,
 };
+use synod::machine::Machine;
 use synod::multi::lease::{HeartbeatId, Time};
 use synod::multi::{
     Cluster, Durable, Entry, Learner, Log, Message, NodeState, Operation, Outcome, Phase, Process,
@@ -595,7 +596,7 @@ pub static HARMLESS: &[Mutant] = &[
 ];
 
 /// Forgets the lease that an acceptor granted.
-fn forget_grant(node: &mut Node) {
+pub(super) fn forget_grant<M: Machine>(node: &mut NodeState<M>) {
     if let Some(acceptor) = &mut node.acceptor {
         acceptor.grant = None;
     }
@@ -642,18 +643,21 @@ fn keep_higher_promise(step: &Step<Process<Register>>, node: &mut Node) {
     }
 }
 
-impl Breakable for Process<Register> {
-    type Cluster = Cluster<Register>;
-    type Node = Node;
+impl<M: Machine> Breakable for Process<M> {
+    type Cluster = Cluster<M>;
+    type Node = NodeState<M>;
 
-    fn node<'a>(&'a self, state: &'a mut Proc) -> Option<(&'a Cluster<Register>, &'a mut Node)> {
+    fn node<'a>(
+        &'a self,
+        state: &'a mut ProcessState<M>,
+    ) -> Option<(&'a Cluster<M>, &'a mut NodeState<M>)> {
         match (self, state) {
             (Process::Node(cluster, _), ProcessState::Node(node)) => Some((cluster, node)),
             _ => None,
         }
     }
 
-    fn durable(node: &Node) -> Durable<Register> {
+    fn durable(node: &NodeState<M>) -> Durable<M> {
         node.durable()
     }
 }

@@ -1,63 +1,40 @@
-//! Multi-Paxos with its acceptors permuted.
+//! Multi-Paxos with its acceptors permuted. Requests and sessions carry the ids of clients only,
+//! which are never permuted; so no value changes, no message, and nothing that is saved.
 
-use super::{Command, History, Proc, Register};
+use super::{Command, History, Register, Reply};
+use crate::models::relabel::{Relabel, Relabelled, relabelled};
 use std::collections::BTreeMap;
-use synod::ballot::NodeId;
-use synod::checker::Permutation;
-use synod::invariant::Breach;
-use synod::multi::{Leader, Phase, ProcessState};
-use synod::quorum::AcceptorSet;
+use synod::multi::{ClientState, Leader, NodeState, Phase};
 
-/// A permutation of acceptors. Ballots, requests and sessions carry the ids of proposers and of
-/// clients only, which are never permuted; so no message changes, and nothing that is saved.
-pub(super) struct Relabel<'a>(pub(super) &'a Permutation);
-
-impl Relabel<'_> {
-    fn node(&self, node: NodeId) -> NodeId {
-        self.0.apply(node.into()).into()
-    }
-
-    fn acceptors(&self, set: AcceptorSet) -> AcceptorSet {
-        set.iter().map(|node| self.node(node)).collect()
-    }
-
-    fn leader(&self, leader: &mut Leader<Command>) {
-        match &mut leader.phase {
-            Phase::Preparing(campaign) => campaign.promises = self.acceptors(campaign.promises),
+impl Relabelled for Phase<Command> {
+    fn relabel(&mut self, by: &Relabel) {
+        match self {
+            Phase::Preparing(campaign) => campaign.promises.relabel(by),
             Phase::Leading(leadership) => {
                 for proposal in leadership.open.values_mut() {
-                    proposal.voters = self.acceptors(proposal.voters);
+                    proposal.voters.relabel(by);
                 }
                 // Where several acceptors become one, it must not matter which came first.
                 for (id, heartbeat) in std::mem::take(&mut leadership.acks) {
-                    let merged = leadership.acks.entry(self.node(id)).or_default();
+                    let merged = leadership.acks.entry(by.image(&id)).or_default();
                     *merged = heartbeat.max(*merged);
                 }
             }
             Phase::Following | Phase::Preempted { .. } => {}
         }
     }
+}
 
-    pub(super) fn state(&self, state: &Proc) -> ProcessState<Register> {
-        let mut state = state.clone();
-        if let ProcessState::Node(node) = &mut state
-            && let Some(leader) = &mut node.leader
-        {
-            self.leader(leader);
+impl Relabelled for History {
+    fn relabel(&mut self, by: &Relabel) {
+        let votes = self.slots.values_mut().map(|past| &mut past.votes);
+        for voters in votes.flat_map(BTreeMap::values_mut) {
+            voters.relabel(by);
         }
-        state
-    }
-
-    pub(super) fn record(&self, record: &History) -> History {
-        let mut record = record.clone();
-        for voters in record.votes.values_mut().flat_map(BTreeMap::values_mut) {
-            *voters = self.acceptors(*voters);
-        }
-        let breaches = record.breaches.iter().map(|breach| Breach {
-            acceptor: self.node(breach.acceptor),
-            ..*breach
-        });
-        record.breaches = breaches.collect();
-        record
+        self.breaches.relabel(by);
     }
 }
+
+relabelled! { ClientState<Reply> {} }
+relabelled! { Leader<Command> { phase } }
+relabelled! { Box<NodeState<Register>> { leader } }

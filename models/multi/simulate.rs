@@ -1,12 +1,12 @@
 //! Multi-Paxos in simulated runs: nodes that play all roles, and clients that use a store.
 
-use super::history::{HistoryRecorder, judge};
+use super::history::{HistoryRecorder, Said, judge};
+use crate::models::mutant::{Broken, Mutated};
 use crate::models::simulate::{self, Plan, Simulated, Workload};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use stateright::actor::Actor;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use synod::backoff::Backoff;
@@ -15,24 +15,20 @@ use synod::certify::history::History;
 use synod::kv::{Command, Store, Text};
 use synod::multi::lease::LeaseTimes;
 use synod::multi::{
-    Client, ClientState, Clock, Cluster, Entry, Learner, Limits, NodeState, Process, ProcessState,
-    ReadMode, Sessions, Slot, Task,
+    Client, ClientState, Clock, Cluster, Limits, NodeState, Process, ProcessState, ReadMode,
+    Sessions, Slot, Task,
 };
 use synod::quorum::QuorumError;
-use synod::runtime::Runnable;
 use synod::runtime::clock::now_us;
 use synod::runtime::simulator::Simulation;
 
 /// Nodes that replicate a store, and clients with a list of tasks each.
-struct Replicated<W> {
+struct Replicated {
     cluster: Arc<Cluster<Store>>,
     nodes: usize,
     clients: Vec<Client<Command>>,
-    wrap: W,
-    /// What stands in each slot, and who said so first.
-    entries: BTreeMap<Slot, (usize, Entry<Command>)>,
-    /// What so many slots have led to, and where.
-    applied: BTreeMap<Slot, (usize, Sessions<Store>)>,
+    mutant: Broken<Process<Store>>,
+    said: Said,
     /// How many slots each node was seen to have applied, durably.
     decided: Vec<Slot>,
     history: History<Store>,
@@ -50,13 +46,18 @@ const CLIENTS: u32 = 3;
 /// If there are no nodes.
 pub(super) fn simulate(plan: &Plan, seed: u64) -> Result<Simulated, QuorumError> {
     let clients = plan.clients.unwrap_or(CLIENTS);
-    let mut workload = Replicated::new(plan.nodes, clients, seed, |process| process)?;
+    let mut workload = Replicated::new(plan.nodes, clients, seed, None)?;
     Ok(simulate::run(&mut workload, seed))
 }
 
-impl<A, W: Fn(Process<Store>) -> A> Replicated<W> {
+impl Replicated {
     /// The cluster of a seed, whose clients do something else for each seed.
-    fn new(nodes: u32, clients: u32, seed: u64, wrap: W) -> Result<Self, QuorumError> {
+    fn new(
+        nodes: u32,
+        clients: u32,
+        seed: u64,
+        mutant: Broken<Process<Store>>,
+    ) -> Result<Self, QuorumError> {
         let mut rng = SmallRng::seed_from_u64(seed ^ 0x6a09_e667_f3bc_c908);
         // So few, now and then, that some are forgotten.
         let capacity = if rng.random_bool(0.2) { clients } else { 100 };
@@ -97,9 +98,8 @@ impl<A, W: Fn(Process<Store>) -> A> Replicated<W> {
             clients: clients.collect(),
             cluster: Arc::new(cluster),
             nodes: nodes as usize,
-            wrap,
-            entries: BTreeMap::new(),
-            applied: BTreeMap::new(),
+            mutant,
+            said: Said::default(),
             decided: vec![Slot(0); nodes as usize],
             history: History::default(),
             recorders: Vec::new(),
@@ -138,11 +138,7 @@ fn tasks(client: u32, keys: u32, rng: &mut SmallRng) -> Vec<Task<Command>> {
     tasks.collect()
 }
 
-impl<A, W> Replicated<W>
-where
-    A: Runnable + Actor<State = ProcessState<Store>>,
-    W: Fn(Process<Store>) -> A,
-{
+impl Replicated {
     /// Logs agree with each other, lead to the same machine, and are not forgotten.
     fn judge_node(&mut self, id: usize, node: &NodeState<Store>) -> Result<(), String> {
         let Some(learner) = &node.learner else {
@@ -155,10 +151,10 @@ where
                 "node {id} had applied all before {known}, and now all before {decided}"
             ));
         }
-        self.judge_entries(id, learner)?;
+        self.said.judge_entries(id, learner)?;
         if learner.decided() > known {
             self.caught_up += u64::from(learner.log.start() > known.next());
-            self.judge_machine(id, learner)?;
+            self.said.judge_machine(id, learner)?;
         }
         if node.is_leading() {
             self.leaderships
@@ -166,49 +162,17 @@ where
         }
         Ok(())
     }
-
-    fn judge_entries(&mut self, id: usize, learner: &Learner<Store>) -> Result<(), String> {
-        let log = learner.log.since(learner.log.start());
-        for (slot, entry) in log.chain(learner.ahead.iter().map(|(slot, it)| (*slot, it))) {
-            let first = self.entries.entry(slot);
-            let (other, known) = first.or_insert_with(|| (id, entry.clone()));
-            if known != entry {
-                return Err(format!(
-                    "node {id} has {entry} in slot {slot}, where node {other} has {known}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn judge_machine(&mut self, id: usize, learner: &Learner<Store>) -> Result<(), String> {
-        let first = self.applied.entry(learner.decided());
-        let (other, sessions) = first.or_insert_with(|| (id, learner.sessions.clone()));
-        if *sessions == learner.sessions {
-            return Ok(());
-        }
-        Err(format!(
-            "all before {} led node {id} to {:?}, but node {other} to {:?}",
-            learner.decided(),
-            learner.sessions,
-            sessions,
-        ))
-    }
 }
 
-impl<A, W> Workload for Replicated<W>
-where
-    A: Runnable + Actor<State = ProcessState<Store>>,
-    W: Fn(Process<Store>) -> A,
-{
-    type Actor = A;
+impl Workload for Replicated {
+    type Actor = Mutated<Process<Store>>;
 
     const CHAOS: (Duration, Duration) = (Duration::from_millis(600), Duration::from_millis(60));
 
     // Two clocks come apart by 7.7 % at most, where the margin of the lease is 10 %.
     const DRIFT: f64 = 0.04;
 
-    fn actors(&mut self) -> (Vec<A>, usize) {
+    fn actors(&mut self) -> (Vec<Self::Actor>, usize) {
         for client in &self.clients {
             let recorder = HistoryRecorder::begin(client.tasks.clone(), &mut self.history);
             self.recorders.push(recorder);
@@ -216,7 +180,8 @@ where
         let cluster = &self.cluster;
         let node = |_| Process::Node(Arc::clone(cluster), Clock::Real(now_us));
         let clients = self.clients.iter().cloned().map(Process::Client);
-        let actors = (0..self.nodes).map(node).chain(clients).map(&self.wrap);
+        let actors = (0..self.nodes).map(node).chain(clients);
+        let actors = actors.map(|actor| Mutated::new(actor, self.mutant));
         (actors.collect(), self.nodes)
     }
 
@@ -230,7 +195,7 @@ where
         }
     }
 
-    fn is_over(&self, simulation: &Simulation<A>) -> bool {
+    fn is_over(&self, simulation: &Simulation<Self::Actor>) -> bool {
         let has_all = |client: usize| {
             let state = simulation.state(self.nodes + client);
             let is_expired = state
@@ -254,7 +219,10 @@ where
         vec![
             ("operations", self.history.len() as u64),
             ("of unknown outcome", self.history.unfinished() as u64),
-            ("slots", self.applied.keys().max().map_or(0, |slot| slot.0)),
+            (
+                "slots",
+                self.said.applied.keys().max().map_or(0, |slot| slot.0),
+            ),
             ("leaderships", self.leaderships.len() as u64),
             ("snapshots fetched", self.caught_up),
         ]

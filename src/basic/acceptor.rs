@@ -94,8 +94,8 @@ impl<V: fmt::Display> fmt::Debug for Acceptor<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ballot, vote};
     use super::*;
+    use crate::vote::testing::{ballot, vote};
 
     fn promised(round: u64, node: u32) -> Acceptor<char> {
         let mut acceptor = Acceptor::default();

@@ -98,8 +98,8 @@ impl<V: fmt::Display> fmt::Debug for Learner<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::vote;
     use super::*;
+    use crate::vote::testing::vote;
 
     /// What three acceptors' learner returns for the last of these votes.
     fn hear(votes: &[(u32, Vote<char>)]) -> Option<char> {

@@ -169,20 +169,3 @@ impl Cluster {
         self.learners.contains(&node) || self.proposers.contains(&node)
     }
 }
-
-#[cfg(test)]
-mod testing {
-    //! Ballots and votes, written short.
-
-    use super::{Ballot, NodeId, Vote};
-
-    pub(super) fn ballot(round: u64, node: u32) -> Ballot {
-        let node = NodeId(node);
-        Ballot { round, node }
-    }
-
-    pub(super) fn vote(round: u64, node: u32, value: char) -> Vote<char> {
-        let ballot = ballot(round, node);
-        Vote { ballot, value }
-    }
-}

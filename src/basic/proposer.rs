@@ -210,8 +210,8 @@ impl<V: fmt::Display> fmt::Debug for Proposer<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ballot, vote};
     use super::*;
+    use crate::vote::testing::{ballot, vote};
 
     const ME: NodeId = NodeId(3);
 

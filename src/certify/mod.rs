@@ -49,17 +49,16 @@
 //! - The later parts of a promise are replayed, and their votes are taken from the disk.
 //!
 //! # Another protocol
-//! A protocol takes part by one file with its `Protocol`, as `basic.rs`, and one line in `run.rs`.
+//! A protocol takes part by one file with its `Protocol`, as `multi.rs`, and one line in `run.rs`.
 
-mod basic;
 mod certifier;
 mod derive;
 mod error;
 pub mod event;
-mod fast;
 pub mod history;
 pub mod judge;
 mod multi;
+mod one_decree;
 mod protocol;
 mod replay;
 mod report;

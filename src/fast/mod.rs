@@ -200,24 +200,15 @@ impl Cluster {
 mod testing {
     //! Ballots, votes and quorums, written short.
 
-    use super::{Ballot, NodeId, QuorumSystem, Vote};
+    use super::QuorumSystem;
     use crate::quorum::{AcceptorSet, FastSpec};
     use crate::rounds::Rounds;
+    pub(super) use crate::vote::testing::{ballot, vote};
 
     /// Quorums of `spec` over the first `acceptors` nodes, with `fast` rounds of fast ballots.
     pub(super) fn system(acceptors: u32, spec: &str, fast: u64) -> QuorumSystem {
         let spec: FastSpec = spec.parse().expect("well-formed");
         let acceptors = AcceptorSet::first(acceptors);
         spec.over(acceptors, Rounds { fast }).expect("lawful")
-    }
-
-    pub(super) fn ballot(round: u64, node: u32) -> Ballot {
-        let node = NodeId(node);
-        Ballot { round, node }
-    }
-
-    pub(super) fn vote(round: u64, node: u32, value: char) -> Vote<char> {
-        let ballot = ballot(round, node);
-        Vote { ballot, value }
     }
 }

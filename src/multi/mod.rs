@@ -393,9 +393,10 @@ pub(crate) mod testing {
     //! A machine that keeps a journal, and operations on it.
 
     use super::{Entry, Machine, Operation, Request, Sessions};
-    use crate::ballot::{Ballot, NodeId};
+    use crate::ballot::NodeId;
     use crate::quorum::{AcceptorSet, QuorumSystem};
     use crate::vote::Vote;
+    pub(crate) use crate::vote::testing::ballot;
     use serde::{Deserialize, Serialize};
     use std::cell::Cell;
 
@@ -453,14 +454,8 @@ pub(crate) mod testing {
         Entry::Batch(commands.chars().map(request).collect())
     }
 
-    pub(crate) fn ballot(round: u64, node: u32) -> Ballot {
-        let node = NodeId(node);
-        Ballot { round, node }
-    }
-
     pub(crate) fn vote(round: u64, node: u32, commands: &str) -> Vote<Entry<char>> {
-        let (ballot, value) = (ballot(round, node), entry(commands));
-        Vote { ballot, value }
+        crate::vote::testing::vote(round, node, entry(commands))
     }
 
     pub(crate) fn majority_of_three() -> QuorumSystem {

@@ -1,9 +1,11 @@
 //! The `synod` command as a user meets it: exit codes, errors, and the page in a real browser.
 
+use super::run::{run, run_args, text};
 use super::support::{command, synod};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -19,46 +21,25 @@ impl Drop for Running {
 
 #[test]
 fn a_configuration_that_holds_exits_0_and_prints_its_counts() {
-    let output = synod(&["check", "basic", "--acceptors", "2", "--ballots", "1"]);
-    assert_eq!(output.code, Some(0), "{}", output.stderr);
-    for text in [
+    let output = run(0, "check basic --acceptors 2 --ballots 1").prints(&[
         "every reachable state was visited",
         "187 unique states",
         "depth 15",
-    ] {
-        assert!(
-            output.stdout.contains(text),
-            "{text} is missing:\n{}",
-            output.stdout
-        );
-    }
+    ]);
     assert!(!output.stdout.contains('\x1b'), "colours in a pipe");
     assert_eq!(output.stderr, "", "progress in a pipe");
 }
 
 #[test]
 fn a_bounded_search_exits_3_and_claims_nothing() {
-    let output = synod(&["check", "basic", "--max-states", "300"]);
-    assert_eq!(output.code, Some(3), "{}", output.stderr);
-    assert!(
-        output.stdout.contains("stopped at a bound"),
-        "{}",
-        output.stdout
-    );
+    let output = run(3, "check basic --max-states 300").prints(&["stopped at a bound"]);
     assert!(!output.stdout.contains("holds"), "{}", output.stdout);
-    let output = synod(&["check", "basic", "--timeout-s", "0", "--json"]);
-    assert_eq!(output.code, Some(3), "{}", output.stderr);
-    assert!(
-        output.stdout.contains(r#""verdict":"bounded""#),
-        "{}",
-        output.stdout
-    );
+    run(3, "check basic --timeout-s 0 --json").prints(&[r#""verdict":"bounded""#]);
 }
 
 #[test]
 fn a_bound_in_the_pinned_configurations_is_no_violation() {
-    let output = synod(&["check", "--all", "--max-states", "3"]);
-    assert_eq!(output.code, Some(3), "{}{}", output.stdout, output.stderr);
+    run(3, "check --all --max-states 3");
 }
 
 #[test]
@@ -66,10 +47,8 @@ fn calls_of_handlers_are_written_down_once_each() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = directory.path().join("calls");
     let path = file.to_str().expect("a path in UTF-8");
-    let args = ["check", "basic", "--acceptors", "1", "--ballots", "1"];
-    let dump = ["--dump-steps", path, "--random-steps", "50"];
-    let output = synod(&[args.as_slice(), &dump].concat());
-    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    let words = "check basic --acceptors 1 --ballots 1 --random-steps 50 --dump-steps";
+    let output = run(0, &format!("{words} {path}"));
     let text = std::fs::read_to_string(&file).expect("it was written");
     let (clusters, calls): (Vec<&str>, Vec<&str>) =
         text.lines().partition(|line| line.starts_with("cluster "));
@@ -81,35 +60,26 @@ fn calls_of_handlers_are_written_down_once_each() {
     let vote = "0 0 Message 1 Accept 1 1 120 + + 1 1 - - - => + + 1 1 + 1 1 120 - - \
                 2 Save + + 1 1 + 1 1 120 - - Send 3 Accepted 1 1 120";
     assert!(distinct.contains(vote), "no such call:\n{text}");
-    let told = format!("{} distinct calls", calls.len());
-    assert!(output.stdout.contains(&told), "{}", output.stdout);
+    output.prints(&[&format!("{} distinct calls", calls.len())]);
 }
 
 #[test]
 fn the_real_protocol_holds_where_the_mutants_die() {
-    for flags in [
-        &["--acceptors", "1", "--ballots", "1"][..],
-        &["--ballots", "1", "--quorums", "flexible:3,1"],
-    ] {
-        let output = synod(&[&["check", "basic"], flags].concat());
-        assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    }
+    run(0, "check basic --acceptors 1 --ballots 1");
+    run(0, "check basic --ballots 1 --quorums flexible:3,1");
 }
 
 /// The edits that `models/README.md` proposes are of lines that exist, and have the effect of the
 /// mutants that it names. Red if a role is rewritten.
 #[test]
 fn the_edits_that_are_proposed_fail_as_the_page_says() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a readable file");
-    let page = read("models/README.md");
+    let page = text("models/README.md");
     let (_, section) = page.split_once("## Make it fail").expect("the section");
     let (section, _) = section
         .split_once("The rules of Multi-Paxos")
         .expect("its end");
-    let roles = ["src/basic/acceptor.rs", "src/basic/proposer.rs"]
-        .map(read)
-        .concat();
+    let roles = ["src/basic/acceptor.rs", "src/basic/proposer.rs"];
+    let roles = roles.map(text).concat();
     let edits: Vec<&str> = section.split("```diff\n").skip(1).collect();
     assert_eq!(edits.len(), 3);
     for edit in edits {
@@ -119,29 +89,16 @@ fn the_edits_that_are_proposed_fail_as_the_page_says() {
         assert_eq!(roles.matches(&removed).count(), 1, "{removed}");
         let mut quoted = told.split('`').skip(1).step_by(2);
         let (flags, mutant) = (quoted.next(), quoted.next());
-        let flags = flags.into_iter().chain(mutant);
-        let flags = flags.flat_map(str::split_whitespace);
-        let output = synod(
-            &["check", "basic"]
-                .into_iter()
-                .chain(flags)
-                .collect::<Vec<_>>(),
-        );
+        let (flags, mutant) = (flags.unwrap_or_default(), mutant.unwrap_or_default());
         let (said, _) = told.split_once(", as by").expect("what it shows");
         let (_, said) = said.split_once(": ").expect("what it shows");
-        assert!(output.stdout.contains(said), "{said}: {}", output.stdout);
+        run(1, &format!("check basic {flags} {mutant}")).prints(&[said]);
     }
 }
 
 #[test]
 fn mutants_are_killed_by_their_invariants() {
-    let output = synod(&["mutants", "reuse-ballot", "--json"]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    let lines: Vec<serde_json::Value> = output
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let lines = run(0, "mutants reuse-ballot --json").json();
     let (result, mutants) = lines.split_last().expect("a result");
     // One of each protocol.
     assert_eq!(mutants.len(), 3);
@@ -153,20 +110,9 @@ fn mutants_are_killed_by_their_invariants() {
     assert_eq!(result["mutants"], 3);
     assert_eq!(result["killed"], 3);
     assert_eq!(result["survived"], serde_json::json!([]));
-
-    let output = synod(&["mutants", "half-promises", "--json"]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    assert!(
-        output.stdout.contains("\"harmless\":1"),
-        "{}",
-        output.stdout
-    );
-
-    let output = synod(&["mutants", "invent-value"]);
-    assert!(output.stdout.contains("http://"), "{}", output.stdout);
-    let output = synod(&["mutants", "no-such"]);
-    assert_eq!(output.code, Some(2));
-    assert!(output.stderr.contains("invent-value"), "{}", output.stderr);
+    run(0, "mutants half-promises --json").prints(&["\"harmless\":1"]);
+    run(0, "mutants invent-value").prints(&["http://"]);
+    run(2, "mutants no-such").complains(&["invent-value"]);
 }
 
 #[test]
@@ -180,14 +126,11 @@ fn shells_and_man_know_every_command() {
         .collect();
     assert!(commands.contains(&"check") && commands.contains(&"man"));
     let dir = tempfile::tempdir().expect("a directory");
-    let written = synod(&[
-        "man",
-        "--dir",
-        &dir.path().join("man").display().to_string(),
-    ]);
-    assert_eq!(written.code, Some(0), "{}", written.stderr);
-    let script = synod(&["completions", "bash"]);
-    assert_eq!(script.code, Some(0), "{}", script.stderr);
+    run(
+        0,
+        &format!("man --dir {}", dir.path().join("man").display()),
+    );
+    let script = run(0, "completions bash");
     for command in commands.into_iter().filter(|command| *command != "help") {
         let page = dir.path().join(format!("man/synod-{command}.1"));
         let page = std::fs::read_to_string(page).expect("a page per command");
@@ -201,11 +144,9 @@ fn shells_and_man_know_every_command() {
         }
     }
     // clap leaves the values of positional arguments out for fish.
-    let fish = synod(&["completions", "fish"]).stdout;
+    let fish = run(0, "completions fish").stdout;
     assert!(fish.contains("__fish_synod_using_subcommand scenarios\" -f -a duel"));
-    let denied = synod(&["man", "--dir", "/proc/synod"]);
-    assert_eq!(denied.code, Some(2));
-    assert!(denied.stderr.contains("/proc/synod"), "{}", denied.stderr);
+    run(2, "man --dir /proc/synod").complains(&["/proc/synod"]);
 }
 
 /// Measurements of a fraction of a second each: that all is there, and no figure that a busy
@@ -214,25 +155,9 @@ fn shells_and_man_know_every_command() {
 fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let page = dir.path().join("page.html");
-    let output = synod(&[
-        "bench",
-        "--rounds=1",
-        "--duration-s=0.2",
-        "--warmup-s=0.05",
-        "--outstanding=1,16",
-        "--payload-bytes=16,64",
-        "--against=floor,stateright",
-        "--failovers=1",
-        "--flood",
-        "--json",
-        "--report",
-        page.to_str().expect("a path in UTF-8"),
-    ]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    let lines = output.stdout.lines();
-    let mut lines: Vec<serde_json::Value> = lines
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let words = "bench --rounds=1 --duration-s=0.2 --warmup-s=0.05 --outstanding=1,16 \
+                 --payload-bytes=16,64 --against=floor,stateright --failovers=1 --flood --json";
+    let mut lines = run(0, &format!("{words} --report {}", page.display())).json();
     let result = lines.pop().expect("a result");
     assert!(lines.iter().all(|line| line["type"] == "round"));
     // Ours and the floor, packed and not, and stateright's, each with 1 and 16 under way; and all
@@ -262,21 +187,9 @@ fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
 fn a_benchmark_at_a_fixed_rate_keeps_it() {
     let dir = tempfile::tempdir().expect("a directory");
     let page = dir.path().join("page.html");
-    let output = synod(&[
-        "bench",
-        "--rounds=1",
-        "--duration-s=0.5",
-        "--rate=200",
-        "--durable=off",
-        "--packed=on",
-        "--failovers=0",
-        "--reads=50",
-        "--placement=together",
-        "--processors=all",
-        "--report",
-        page.to_str().expect("a path in UTF-8"),
-    ]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let words = "bench --rounds=1 --duration-s=0.5 --rate=200 --durable=off --packed=on \
+                 --failovers=0 --reads=50 --placement=together --processors=all";
+    let output = run(0, &format!("{words} --report {}", page.display()));
     let page = std::fs::read_to_string(page).expect("a page");
     assert!(page.contains("Distribution of latencies"));
     assert!(!page.contains("Durable and in memory"), "nothing is");
@@ -292,21 +205,8 @@ fn a_benchmark_at_a_fixed_rate_keeps_it() {
 
 #[test]
 fn a_mutant_that_survives_is_not_praised() {
-    let flags = [
-        "--proposers",
-        "1",
-        "--ballots",
-        "1",
-        "--mutant",
-        "lowest-vote",
-    ];
-    let output = synod(&[&["check", "basic"], flags.as_slice()].concat());
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    assert!(
-        output.stdout.contains("the mutant survives here"),
-        "{}",
-        output.stdout
-    );
+    let words = "check basic --proposers 1 --ballots 1 --mutant lowest-vote";
+    run(0, words).prints(&["the mutant survives here"]);
 }
 
 /// Bad input, and the hints that its error gives.
@@ -351,14 +251,8 @@ simulate fast --mutant nobody => fast has no mutant nobody
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
     assert_eq!(BAD.lines().count(), 35);
-    for (args, hints) in BAD.lines().filter_map(|line| line.split_once(" => ")) {
-        let output = synod(&args.split(' ').collect::<Vec<_>>());
-        let said = output.stderr;
-        assert_eq!(output.code, Some(2), "{args}");
-        assert!(!said.contains("panicked"), "{args}: {said}");
-        for hint in hints.split(" | ") {
-            assert!(said.contains(hint), "{args} lacks {hint}: {said}");
-        }
+    for (words, hints) in BAD.lines().filter_map(|line| line.split_once(" => ")) {
+        run(2, words).complains(&hints.split(" | ").collect::<Vec<_>>());
     }
 }
 
@@ -390,10 +284,7 @@ fn the_invariants_are_listed_with_their_sentences() {
 fn a_busy_port_is_an_error_that_names_it() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
-    let output = synod(&["explore", "basic", "--address", &address]);
-    assert_eq!(output.code, Some(2));
-    assert!(output.stderr.contains(&address), "{}", output.stderr);
-    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+    run(2, &format!("explore basic --address {address}")).complains(&[&address]);
 }
 
 /// The Explorer on a free port, and the address it says it serves.
@@ -446,33 +337,22 @@ fn a_counterexample_exits_1_and_its_link_opens_that_run_in_a_browser() {
 }
 
 fn opens_in_a_browser(mutant: &str, length: usize, end: &str) {
-    let flags = ["--acceptors", "1", "--ballots", "1", "--mutant", mutant];
-    let output = synod(&[&["check", "basic"], flags.as_slice()].concat());
-    assert_eq!(output.code, Some(1), "{}", output.stderr);
+    let words = format!("basic --acceptors 1 --ballots 1 --mutant {mutant}");
+    let output = run(1, &format!("check {words}"));
     // The run as it is printed: numbered steps, the action first.
     let numbered = |line: &&str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
-    let steps: Vec<&str> = output.stdout.lines().filter(numbered).collect();
-    let actions: Vec<String> = steps
-        .iter()
-        .filter_map(|step| {
-            Some(
-                step.split_once(". ")?
-                    .1
-                    .split("  ")
-                    .next()?
-                    .trim()
-                    .to_owned(),
-            )
-        })
-        .collect();
+    let steps = output.stdout.lines().filter(numbered);
+    let action = |step: &str| {
+        step.split_once(". ")?
+            .1
+            .split("  ")
+            .next()
+            .map(str::to_owned)
+    };
+    let actions: Vec<String> = steps.filter_map(action).collect();
     assert_eq!(actions.len(), length, "{}", output.stdout);
-    let link = output
-        .stdout
-        .lines()
-        .find_map(|line| line.strip_prefix("and open "));
-    let link = link.expect("a link is printed");
-    let explorer = [&["basic"], flags.as_slice()].concat();
-    the_explorer_shows(&explorer, link, &actions, end);
+    let explorer: Vec<&str> = words.split(' ').collect();
+    the_explorer_shows(&explorer, output.line_after("and open "), &actions, end);
 }
 
 /// Red unless the page at `link`, served by `synod explore` with `args`, lists these actions and
@@ -537,18 +417,11 @@ fn connect(address: &str) -> TcpStream {
 fn a_cluster_over_udp_decides_one_value_though_a_node_is_killed() {
     for faults in ["", "loss=0.2,dup=0.2,reorder=0.2"] {
         for (protocol, seed) in [("basic", "1"), ("basic", "2"), ("fast", "1"), ("fast", "2")] {
-            let output = synod(&["cluster", protocol, "--seed", seed, "--faults", faults]);
-            let told = format!("{}{}", output.stdout, output.stderr);
-            assert_eq!(
-                output.code,
-                Some(0),
-                "{protocol}, {faults}, seed {seed}: {told}"
-            );
-            assert!(
-                output.stdout.contains("all 3 nodes and 2 clients decided"),
-                "{told}"
-            );
-            assert!(output.stdout.contains("is killed"), "{told}");
+            run_args(
+                0,
+                &["cluster", protocol, "--seed", seed, "--faults", faults],
+            )
+            .prints(&["all 3 nodes and 2 clients decided", "is killed"]);
         }
     }
 }
@@ -556,16 +429,8 @@ fn a_cluster_over_udp_decides_one_value_though_a_node_is_killed() {
 #[test]
 fn a_cluster_that_runs_again_in_its_directory_remembers() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().to_str().expect("a path in UTF-8");
-    let decision = || {
-        let output = synod(&["cluster", "--dir", path]);
-        assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-        let last = output
-            .stdout
-            .lines()
-            .find(|line| line.starts_with("agreed:"));
-        last.expect("a decision").to_owned()
-    };
+    let words = format!("cluster --dir {}", directory.path().display());
+    let decision = || run(0, &words).line_after("agreed:").to_owned();
     let first = decision();
     for _ in 0..4 {
         assert_eq!(decision(), first);
@@ -575,42 +440,32 @@ fn a_cluster_that_runs_again_in_its_directory_remembers() {
 #[test]
 fn a_cluster_of_another_size_does_not_take_over_a_directory() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().to_str().expect("a path in UTF-8");
-    assert_eq!(
-        synod(&["cluster", "--dir", path, "--nodes", "1"]).code,
-        Some(0)
-    );
-    let output = synod(&["cluster", "--dir", path, "--nodes", "5"]);
-    assert_eq!(output.code, Some(2), "{}", output.stdout);
-    assert!(output.stderr.contains("--nodes 1"), "{}", output.stderr);
+    let words = format!("cluster --dir {} --nodes", directory.path().display());
+    run(0, &format!("{words} 1"));
+    run(2, &format!("{words} 5")).complains(&["--nodes 1"]);
     // Nor does one that cannot know whose it is.
     std::fs::remove_file(directory.path().join("cluster.toml")).expect("it was written");
-    let output = synod(&["cluster", "--dir", path, "--nodes", "5"]);
-    assert_eq!(output.code, Some(2), "{}", output.stdout);
-    assert!(output.stderr.contains("cluster.toml"), "{}", output.stderr);
+    run(2, &format!("{words} 5")).complains(&["cluster.toml"]);
+}
+
+/// The log in the storage of a node.
+pub(crate) fn log(storage: &Path) -> PathBuf {
+    let files = std::fs::read_dir(storage).expect("it saved something");
+    let files = files.map(|file| file.expect("readable").path());
+    let is_log = |path: &PathBuf| path.display().to_string().contains("/log-");
+    files.into_iter().find(is_log).expect("a log")
 }
 
 #[test]
 fn a_cluster_with_a_damaged_storage_refuses_to_start() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().to_str().expect("a path in UTF-8");
-    assert_eq!(synod(&["cluster", "--dir", path]).code, Some(0));
-    let storage = directory.path().join("node-1.storage");
-    let files = std::fs::read_dir(storage).expect("node 1 saved something");
-    let files = files.map(|file| file.expect("a readable directory").path());
-    let is_log = |path: &std::path::PathBuf| path.display().to_string().contains("/log-");
-    let log = files.into_iter().find(is_log).expect("a log");
+    let words = format!("cluster --dir {}", directory.path().display());
+    run(0, &words);
+    let log = log(&directory.path().join("node-1.storage"));
     let mut content = std::fs::read(&log).expect("it can be read");
     content[20] ^= 1;
     std::fs::write(&log, &content).expect("damaged");
-    let output = synod(&["cluster", "--dir", path]);
-    assert_eq!(output.code, Some(2), "{}", output.stdout);
-    assert!(
-        output.stderr.contains("node-1.storage"),
-        "{}",
-        output.stderr
-    );
-    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+    run(2, &words).complains(&["node-1.storage"]);
     let after = std::fs::read(&log).expect("still there");
     assert_eq!(after, content, "a damaged file is left alone");
 }
@@ -618,63 +473,43 @@ fn a_cluster_with_a_damaged_storage_refuses_to_start() {
 #[test]
 fn a_cluster_says_what_it_cuts_off_a_log() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().to_str().expect("a path in UTF-8");
-    assert_eq!(synod(&["cluster", "--dir", path]).code, Some(0));
+    let words = format!("cluster --dir {}", directory.path().display());
+    run(0, &words);
     for id in 0..3 {
-        let storage = directory.path().join(format!("node-{id}.storage"));
-        let files = std::fs::read_dir(storage).expect("a directory for each node");
-        let files = files.map(|file| file.expect("a readable directory").path());
-        let is_log = |path: &std::path::PathBuf| path.display().to_string().contains("/log-");
-        let log = files.into_iter().find(is_log).expect("a log");
+        let log = log(&directory.path().join(format!("node-{id}.storage")));
         let mut content = std::fs::read(&log).expect("it can be read");
         // The last bytes are zeros for what is to come; half a record would begin before.
         *content.last_mut().expect("it is not empty") = 1;
         std::fs::write(&log, &content).expect("torn");
     }
-    let output = synod(&["cluster", "--dir", path]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let output = run(0, &words);
     assert_eq!(output.stdout.matches("bytes cut off from byte").count(), 3);
 }
 
 #[test]
 fn simulations_agree_and_a_seed_tells_all_that_happens() {
-    let simulate = |flags: &[&str]| {
-        let output = synod(&[&["simulate", "basic"], flags].concat());
-        let told = format!("{}{}", output.stdout, output.stderr);
-        assert_eq!(output.code, Some(0), "{told}");
-        output.stdout
-    };
-    let stable = |json: &str| {
+    let stable = |words: &str| {
+        let json = run(0, words).prints(&["\"verdict\":\"holds\""]).stdout;
         let end = json.find("\"seconds\"").expect("the time it took");
         json[..end].to_owned()
     };
-    let flags = ["--seeds", "50", "--json"];
-    let first = simulate(&flags);
-    assert!(first.contains("\"verdict\":\"holds\""), "{first}");
-    assert_eq!(stable(&first), stable(&simulate(&flags)));
-    let other = simulate(&["--seeds", "50", "--seed", "50", "--json"]);
-    assert_ne!(stable(&first), stable(&other));
-    simulate(&["--nodes", "5", "--seeds", "20"]);
-    let output = synod(&["simulate", "fast", "--nodes", "4", "--seeds", "200"]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let words = "simulate basic --seeds 50 --json";
+    let first = stable(words);
+    assert_eq!(first, stable(words));
+    assert_ne!(first, stable(&format!("{words} --seed 50")));
+    run(0, "simulate basic --nodes 5 --seeds 20");
+    run(0, "simulate fast --nodes 4 --seeds 200");
 }
 
 #[test]
 fn a_store_is_simulated_and_judged() {
-    let flags = ["simulate", "multi", "--seeds", "20", "--json"];
-    let output = synod(&flags);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    for text in [
+    run(0, "simulate multi --seeds 20 --json").prints(&[
         r#""verdict":"holds""#,
         r#""protocol":"multi""#,
         r#""operations":"#,
-    ] {
-        assert!(output.stdout.contains(text), "{}", output.stdout);
-    }
-    let output = synod(&["simulate", "multi", "--mutant", "ignore-vote"]);
-    assert!(output.code == Some(2) && output.stderr.contains("--mutant"));
-    let output = synod(&["simulate", "basic", "--clients", "2"]);
-    assert!(output.code == Some(2) && output.stderr.contains("--clients"));
+    ]);
+    run(2, "simulate multi --mutant ignore-vote").complains(&["--mutant"]);
+    run(2, "simulate basic --clients 2").complains(&["--clients"]);
 }
 
 #[test]
@@ -685,20 +520,10 @@ fn a_simulation_of_a_broken_rule_finds_a_seed_and_shows_it_again() {
         "send-before-save",
         "forget-decision",
     ] {
-        let flags = ["simulate", "basic", "--seeds", "1000", "--mutant", mutant];
-        let output = synod(&flags);
-        assert_eq!(output.code, Some(1), "{mutant}: {}", output.stdout);
+        let output = run(1, &format!("simulate basic --seeds 1000 --mutant {mutant}"));
         let again = output.stdout.lines().last().unwrap_or_default();
         let again = again.split_once("See it again: synod ").expect("how").1;
-        let flags: Vec<&str> = again.split_whitespace().collect();
-        let repeated = synod(&flags);
-        assert_eq!(repeated.code, Some(1), "{again}");
-        let what = |text: &str| {
-            text.lines()
-                .find(|line| line.starts_with("seed "))
-                .map(str::to_owned)
-        };
-        assert!(what(&output.stdout).is_some());
-        assert_eq!(what(&repeated.stdout), what(&output.stdout));
+        let repeated = run(1, again);
+        assert_eq!(output.line_after("seed "), repeated.line_after("seed "));
     }
 }

@@ -1,7 +1,8 @@
 //! Real processes: nodes that serve a store, clients that use it, and what is refused.
 
-use super::command::Running;
-use super::support::{Output, command, synod};
+use super::command::{Running, log};
+use super::run::{run, run_args};
+use super::support::{Output, command};
 use stateright::actor::{Actor, Id, Out};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -79,18 +80,18 @@ impl Store {
         args.chain(["--config".to_owned(), file]).collect()
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    /// Runs `synod`, which must exit with this status.
+    fn run(&self, code: i32, args: &[&str]) -> Output {
         let args = self.with(args);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        synod(&args)
+        run_args(code, &args)
     }
 
     /// Runs `synod kv`, which must exit like this, and returns what it prints.
     pub(super) fn kv(&self, args: &str, code: i32) -> String {
         let args: Vec<&str> = ["kv"].into_iter().chain(args.split(' ')).collect();
-        let output = self.run(&[args.as_slice(), &["--timeout-s", "60"]].concat());
+        let output = self.run(code, &[args.as_slice(), &["--timeout-s", "60"]].concat());
         let told = format!("{}{}", output.stdout, output.stderr);
-        assert_eq!(output.code, Some(code), "{args:?}: {told}");
         told.trim().to_owned()
     }
 
@@ -136,13 +137,7 @@ impl Store {
     /// `synod serve`, which must refuse to start, with these words, and change nothing.
     fn refuses(&self, args: &[&str], hints: &[&str]) {
         let before = contents(self.directory.path());
-        let output = self.run(&[&["serve"], args].concat());
-        assert_eq!(output.code, Some(2), "{args:?}: {}", output.stdout);
-        assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
-        for hint in hints {
-            let told = &output.stderr;
-            assert!(told.contains(hint), "{args:?} lacks {hint}: {told}");
-        }
+        self.run(2, &[&["serve"], args].concat()).complains(hints);
         assert!(
             contents(self.directory.path()) == before,
             "something was changed"
@@ -206,9 +201,8 @@ fn a_store_survives_the_death_of_its_leader() {
 
     // A majority is gone: nothing is done, and nothing is claimed.
     store.kill(others[1]);
-    let output = store.run(&["kv", "put", "colour", "grey", "--timeout-s", "1"]);
-    assert_eq!(output.code, Some(3), "{}", output.stdout);
-    assert!(output.stderr.contains("not known"), "{}", output.stderr);
+    let put = ["kv", "put", "colour", "grey", "--timeout-s", "1"];
+    store.run(3, &put).complains(&["not known"]);
 }
 
 #[test]
@@ -280,8 +274,7 @@ fn a_file_that_makes_no_sense_is_refused_with_what_to_do() {
         assert_ne!(text, file, "{hints:?}");
         store.write(&text);
         store.refuses(&["--node", "0"], hints);
-        let output = store.run(&["kv", "get", "colour"]);
-        assert_eq!(output.code, Some(2), "{text}: {}", output.stdout);
+        store.run(2, &["kv", "get", "colour"]);
     }
     store.write(&file);
     store.refuses(&["--node", "2"], &["--node", "no node 2", "0, 1"]);
@@ -299,51 +292,22 @@ fn what_is_too_long_is_refused_before_it_is_sent() {
         (["kv", "put", "k", &value], "1024"),
     ] {
         let args: Vec<&str> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
-        let output = store.run(&args);
-        assert_eq!(output.code, Some(2), "{}", output.stdout);
-        assert!(output.stderr.contains(limit), "{}", output.stderr);
+        store.run(2, &args).complains(&[limit]);
     }
 }
 
 #[test]
 fn an_example_is_written_once_and_serves() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().to_str().expect("a path in UTF-8");
-    let write = || {
-        synod(&[
-            "config",
-            "--nodes",
-            "1",
-            "--dir",
-            path,
-            "--address",
-            "127.0.0.1:1",
-        ])
-    };
-    assert_eq!(write().code, Some(0));
+    let words = format!("config --dir {} --nodes", directory.path().display());
+    let write = |code| run(code, &format!("{words} 1 --address 127.0.0.1:1"));
+    write(0);
     let file = directory.path().join("cluster.toml");
     let written = std::fs::read_to_string(&file).expect("it is there");
-    let again = write();
-    assert_eq!(again.code, Some(2), "{}", again.stdout);
-    assert!(again.stderr.contains("cluster.toml"), "{}", again.stderr);
-    assert_eq!(
-        std::fs::read_to_string(&file).expect("still there"),
-        written
-    );
-    let many = synod(&[
-        "config",
-        "--nodes",
-        "9",
-        "--dir",
-        path,
-        "--address",
-        "127.0.0.1:65530",
-    ]);
-    assert!(
-        many.code == Some(2) && many.stderr.contains("--address"),
-        "{}",
-        many.stderr
-    );
+    write(2).complains(&["cluster.toml"]);
+    let after = std::fs::read_to_string(&file).expect("still there");
+    assert_eq!(after, written);
+    run(2, &format!("{words} 9 --address 127.0.0.1:65530")).complains(&["--address"]);
 
     let store = Store::new(1);
     let address = store.addresses[0].to_string();
@@ -388,10 +352,7 @@ fn a_damaged_log_is_refused_and_left_alone() {
     store.start(0);
     store.kv("put colour red", 0);
     store.kill(0);
-    let files = std::fs::read_dir(store.storage(0)).expect("it saved something");
-    let files = files.map(|file| file.expect("readable").path());
-    let is_log = |path: &PathBuf| path.display().to_string().contains("/log-");
-    let log = files.into_iter().find(is_log).expect("a log");
+    let log = log(&store.storage(0));
     let intact = std::fs::read(&log).expect("readable");
     let mut damaged = intact.clone();
     damaged[20] ^= 1;
@@ -519,11 +480,8 @@ fn told(
 #[test]
 fn the_play_of_the_store_ends_well_on_a_bad_network_too() {
     for faults in ["", "loss=0.2,dup=0.2,reorder=0.2"] {
-        let flags = ["--seed", "1", "--faults", faults, "--timeout-s", "60"];
-        let output = synod(&[&["cluster", "multi"], flags.as_slice()].concat());
-        let told = format!("{}{}", output.stdout, output.stderr);
-        assert_eq!(output.code, Some(0), "faults {faults}: {told}");
-        for text in [
+        let args = ["cluster", "multi", "--seed", "1", "--timeout-s", "60"];
+        run_args(0, &[&args[..], &["--faults", faults]].concat()).prints(&[
             "leads in ballot",
             "is killed",
             "failover: node",
@@ -531,20 +489,16 @@ fn the_play_of_the_store_ends_well_on_a_bad_network_too() {
             "restarts from its disk",
             "a linearizable history of",
             "the same log on 3 nodes",
-        ] {
-            assert!(output.stdout.contains(text), "{text} is missing: {told}");
-        }
+        ]);
     }
 }
 
 #[test]
 fn the_play_of_the_store_remembers_in_its_directory() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().to_str().expect("a path in UTF-8");
-    let play = |nodes| {
-        let flags = ["--dir", path, "--nodes", nodes, "--timeout-s", "60"];
-        let output = synod(&[&["cluster", "multi"], flags.as_slice()].concat());
-        assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
+    let dir = format!("--dir {} --nodes 1", directory.path().display());
+    let play = || {
+        let output = run(0, &format!("cluster multi {dir} --timeout-s 60"));
         let told = |client: &str| {
             let mut lines = output.stdout.lines();
             let line = lines.find_map(|line| line.split_once(client).map(|(_, rest)| rest));
@@ -552,16 +506,10 @@ fn the_play_of_the_store_remembers_in_its_directory() {
         };
         (told("client 0: "), told("client 1: put \"colour\" "))
     };
-    let (found, put) = play("1");
+    let (found, put) = play();
     assert!(found.ends_with("was ∅"), "{found}");
     let put = put.split(' ').next().expect("a value").to_owned();
-    let (found, _) = play("1");
+    let (found, _) = play();
     assert!(found.ends_with(&format!("was {put}")), "{found}, not {put}");
-    let output = synod(&["cluster", "basic", "--dir", path, "--nodes", "1"]);
-    assert_eq!(output.code, Some(2), "{}", output.stdout);
-    assert!(
-        output.stderr.contains("synod cluster multi"),
-        "{}",
-        output.stderr
-    );
+    run(2, &format!("cluster basic {dir}")).complains(&["synod cluster multi"]);
 }

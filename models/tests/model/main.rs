@@ -20,9 +20,10 @@ use synod::basic::Process;
 use synod::checker::World;
 use synod::checker::search::{self, Engine, Limits, Outcome, Report, Trace, Verdict};
 use synod::invariant::{Agreement, Invariant};
-use synod::models::basic::{CHOSEN, Config};
+use synod::models::basic::Config;
 use synod::models::config::Flags;
 use synod::models::expected::{self, Pinned};
+use synod::models::one_decree::CHOSEN;
 use synod::models::protocol::{self, Protocol};
 
 /// The first violation that a search found.

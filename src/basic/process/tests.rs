@@ -1,129 +1,30 @@
 //! A node as the checker and the runtime meet it: an actor that hears, saves, sends and waits.
 
-use super::super::testing::{ballot, vote};
 use super::super::*;
+use crate::actor::testing;
 use crate::delta::Delta;
 use crate::quorum::AcceptorSet;
-use stateright::actor::{Actor, Command, Id, Out};
-use std::borrow::Cow;
-use std::ops::Range;
+use crate::vote::testing::{ballot, vote};
+use stateright::actor::Actor;
 use std::sync::Arc;
-use std::time::Duration;
 
 const CLIENT: u32 = 9;
 
-/// What one step commanded, and whether it made the borrowed state an owned one.
-#[derive(Default)]
-struct Did {
-    saved: Option<Durable<char>>,
-    sent: Vec<(u32, Message<char>)>,
-    timers: Vec<(Timer, Option<Range<Duration>>)>,
-    is_owned: bool,
-}
-
-impl Did {
-    /// Sorts the commands out, and checks what holds for every step of every node: at most one
-    /// save, and nothing sent before it; nothing sent to itself.
-    fn of(me: NodeId, out: Out<Process<char>>) -> Self {
-        let mut did = Did::default();
-        for command in out {
-            match command {
-                Command::Save(durable) => {
-                    assert!(did.sent.is_empty(), "sent before it saved");
-                    assert!(did.saved.replace(durable).is_none(), "saved twice");
-                }
-                Command::Send(to, message) => {
-                    assert_ne!(NodeId::from(to), me, "sent to itself");
-                    did.sent.push((NodeId::from(to).0, message));
-                }
-                Command::SetTimer(timer, range) => did.timers.push((timer, Some(range))),
-                Command::CancelTimer(timer) => did.timers.push((timer, None)),
-                Command::ChooseRandom(..) => panic!("a node leaves nothing to chance"),
-            }
-        }
-        did
-    }
-
-    fn is_nothing(&self) -> bool {
-        let is_silent = self.sent.is_empty() && self.timers.is_empty();
-        is_silent && self.saved.is_none() && !self.is_owned
-    }
-
-    fn sent_to(&self, node: u32) -> Vec<&Message<char>> {
-        let to_node = self.sent.iter().filter(|(to, _)| *to == node);
-        to_node.map(|(_, message)| message).collect()
-    }
-
-    /// What became of a timer: nothing, or cancelled, or set to a time from a range.
-    fn timer(&self, timer: Timer) -> Option<&Option<Range<Duration>>> {
-        let of_timer = self.timers.iter().filter(|(it, _)| *it == timer);
-        of_timer.map(|(_, wait)| wait).next_back()
-    }
-}
-
-/// One node, driven step by step.
-struct Node {
-    me: NodeId,
-    process: Process<char>,
-    state: ProcessState<char>,
-}
+type Node = testing::Driven<Process<char>>;
+type Did = testing::Did<Process<char>>;
 
 impl Node {
     fn start(cluster: &Cluster, me: u32, saved: Option<Durable<char>>) -> (Self, Did) {
-        let me = NodeId(me);
         let process = Process::Node(Arc::new(cluster.clone()));
-        let mut out = Out::new();
-        let state = process.on_start(me.into(), &saved, &mut out);
-        let node = Node { me, process, state };
-        (node, Did::of(me, out))
+        Node::boot(process, me, saved, |state| Some(state.node()?.durable()))
     }
 
     fn new(cluster: &Cluster, me: u32) -> Self {
         Node::start(cluster, me, None).0
     }
 
-    /// Handles one event on a borrowed state, as the checker does. What is durable is saved if,
-    /// and only if, it changed.
-    fn step(
-        &mut self,
-        event: impl FnOnce(&Self, &mut Cow<ProcessState<char>>, &mut Out<Process<char>>),
-    ) -> Did {
-        let before = self.node().durable();
-        let mut state = Cow::Borrowed(&self.state);
-        let mut out = Out::new();
-        event(self, &mut state, &mut out);
-        let is_owned = matches!(state, Cow::Owned(_));
-        self.state = state.into_owned();
-        let after = self.node().durable();
-        let did = Did {
-            is_owned,
-            ..Did::of(self.me, out)
-        };
-        let expected = (after != before).then_some(after);
-        assert_eq!(did.saved, expected, "what changed is not what was saved");
-        did
-    }
-
-    fn hear(&mut self, from: u32, message: Message<char>) -> Did {
-        let from = Id::from(from as usize);
-        self.step(|node, state, out| {
-            node.process
-                .on_msg(node.me.into(), state, from, message, out);
-        })
-    }
-
-    fn time_out(&mut self, timer: Timer) -> Did {
-        self.step(|node, state, out| {
-            node.process.on_timeout(node.me.into(), state, &timer, out);
-        })
-    }
-
-    fn node(&self) -> &NodeState<char> {
-        self.state.node().expect("a node")
-    }
-
     fn decided(&self) -> Option<char> {
-        self.node().decided().copied()
+        self.state.decided().copied()
     }
 }
 
@@ -149,6 +50,15 @@ fn colocated() -> Cluster {
 /// Acceptors 0 to 2, proposer 3 and learner 4.
 fn separated() -> Cluster {
     cluster(3, &[3], &[4])
+}
+
+/// The proposer of separated nodes, which started ballot 1.3 and has restarted.
+fn restarted() -> (Node, Did) {
+    let saved = Durable {
+        ballot: Some(ballot(1, 3)),
+        ..Node::new(&separated(), 3).node().durable()
+    };
+    Node::start(&separated(), 3, Some(saved))
 }
 
 fn propose(value: char) -> Message<char> {
@@ -227,7 +137,7 @@ fn a_node_alone_decides_in_one_step() {
 
 #[test]
 fn a_promise_and_a_vote_are_saved_before_they_are_sent() {
-    // That the save comes first is checked for every step: see `Did::of`.
+    // That the save comes first is checked for every step: see `testing`.
     let mut node = Node::new(&separated(), 0);
     let did = node.hear(3, prepare(1, 3));
     assert!(did.saved.is_some());
@@ -298,11 +208,7 @@ fn a_node_that_waits_in_vain_for_the_fate_of_its_vote_proposes() {
 
 #[test]
 fn a_node_that_restarts_after_starting_a_ballot_will_retry() {
-    let saved = Durable {
-        ballot: Some(ballot(1, 3)),
-        ..Node::new(&separated(), 3).node().durable()
-    };
-    let (_, did) = Node::start(&separated(), 3, Some(saved));
+    let (_, did) = restarted();
     assert!(matches!(did.timer(Timer::Retry), Some(Some(_))));
 }
 
@@ -394,11 +300,7 @@ fn a_refused_proposer_waits_though_it_is_asked_again() {
 
 #[test]
 fn a_proposer_that_is_at_it_already_takes_up_a_request_in_the_same_ballot() {
-    let saved = Durable {
-        ballot: Some(ballot(1, 3)),
-        ..Node::new(&separated(), 3).node().durable()
-    };
-    let (mut node, _) = Node::start(&separated(), 3, Some(saved));
+    let (mut node, _) = restarted();
     assert_eq!(node.time_out(Timer::Retry).sent_to(0), [&prepare(2, 3)]);
     let did = node.hear(CLIENT, propose('x'));
     assert!(did.sent.is_empty() && did.timers.is_empty());
@@ -482,11 +384,7 @@ fn no_ballot_is_started_after_the_last_round() {
 
 #[test]
 fn a_proposer_that_finds_nothing_to_do_cancels_its_timer() {
-    let saved = Durable {
-        ballot: Some(ballot(1, 3)),
-        ..Node::new(&separated(), 3).node().durable()
-    };
-    let (mut node, _) = Node::start(&separated(), 3, Some(saved));
+    let (mut node, _) = restarted();
     node.time_out(Timer::Retry);
     let did = node.hear(0, promise(2, 3, None));
     assert_eq!(did.timer(Timer::Retry), None, "one promise is no quorum");

@@ -2,116 +2,24 @@
 
 use super::super::testing::{ballot, system, vote};
 use super::super::*;
+use crate::actor::testing;
 use crate::delta::Delta;
-use stateright::actor::{Actor, Command, Id, Out};
-use std::borrow::Cow;
-use std::ops::Range;
+use stateright::actor::Actor;
 use std::sync::Arc;
-use std::time::Duration;
 
 const CLIENT: u32 = 9;
 
-/// What one step commanded.
-#[derive(Default)]
-struct Did {
-    saved: Option<Durable<char>>,
-    sent: Vec<(u32, Message<char>)>,
-    timers: Vec<(Timer, Option<Range<Duration>>)>,
-}
-
-impl Did {
-    /// Sorts the commands out, and checks what holds for every step of every node: at most one
-    /// save, and nothing sent before it; nothing sent to itself.
-    fn of(me: NodeId, out: Out<Process<char>>) -> Self {
-        let mut did = Did::default();
-        for command in out {
-            match command {
-                Command::Save(durable) => {
-                    assert!(did.sent.is_empty(), "sent before it saved");
-                    assert!(did.saved.replace(durable).is_none(), "saved twice");
-                }
-                Command::Send(to, message) => {
-                    assert_ne!(NodeId::from(to), me, "sent to itself");
-                    did.sent.push((NodeId::from(to).0, message));
-                }
-                Command::SetTimer(timer, range) => did.timers.push((timer, Some(range))),
-                Command::CancelTimer(timer) => did.timers.push((timer, None)),
-                Command::ChooseRandom(..) => panic!("a node leaves nothing to chance"),
-            }
-        }
-        did
-    }
-
-    /// Who was sent this, in order.
-    fn told(&self, message: &Message<char>) -> Vec<u32> {
-        let told = self.sent.iter().filter(|(_, it)| it == message);
-        told.map(|(to, _)| *to).collect()
-    }
-
-    /// What became of a timer: nothing, or cancelled, or set to a time from a range.
-    fn timer(&self, timer: Timer) -> Option<&Option<Range<Duration>>> {
-        let of_timer = self.timers.iter().filter(|(it, _)| *it == timer);
-        of_timer.map(|(_, wait)| wait).next_back()
-    }
-
-    fn has_set(&self, timer: Timer) -> bool {
-        matches!(self.timer(timer), Some(Some(_)))
-    }
-}
-
-/// One node, driven step by step.
-struct Node {
-    me: NodeId,
-    process: Process<char>,
-    state: ProcessState<char>,
-}
+type Node = testing::Driven<Process<char>>;
+type Did = testing::Did<Process<char>>;
 
 impl Node {
     fn start(cluster: &Cluster, me: u32, saved: Option<Durable<char>>) -> (Self, Did) {
-        let me = NodeId(me);
         let process = Process::Node(Arc::new(cluster.clone()));
-        let mut out = Out::new();
-        let state = process.on_start(me.into(), &saved, &mut out);
-        (Node { me, process, state }, Did::of(me, out))
+        Node::boot(process, me, saved, |state| Some(state.node()?.durable()))
     }
 
     fn new(cluster: &Cluster, me: u32) -> Self {
         Node::start(cluster, me, None).0
-    }
-
-    /// Handles one event. What is durable is saved if, and only if, it changed.
-    fn step(
-        &mut self,
-        event: impl FnOnce(&Self, &mut Cow<ProcessState<char>>, &mut Out<Process<char>>),
-    ) -> Did {
-        let before = self.node().durable();
-        let mut state = Cow::Borrowed(&self.state);
-        let mut out = Out::new();
-        event(self, &mut state, &mut out);
-        self.state = state.into_owned();
-        let after = self.node().durable();
-        let did = Did::of(self.me, out);
-        let expected = (after != before).then_some(after);
-        assert_eq!(did.saved, expected, "what changed is not what was saved");
-        did
-    }
-
-    fn hear(&mut self, from: u32, message: Message<char>) -> Did {
-        let from = Id::from(from as usize);
-        self.step(|node, state, out| {
-            node.process
-                .on_msg(node.me.into(), state, from, message, out);
-        })
-    }
-
-    fn time_out(&mut self, timer: Timer) -> Did {
-        self.step(|node, state, out| {
-            node.process.on_timeout(node.me.into(), state, &timer, out);
-        })
-    }
-
-    fn node(&self) -> &NodeState<char> {
-        self.state.node().expect("a node")
     }
 
     fn coordinator(&self) -> &Coordinator<char> {
@@ -151,6 +59,11 @@ fn any(round: u64, node: u32) -> Message<char> {
     Message::Any { ballot }
 }
 
+fn prepare(round: u64, node: u32) -> Message<char> {
+    let ballot = ballot(round, node);
+    Message::Prepare { ballot }
+}
+
 fn promise(round: u64, node: u32) -> Message<char> {
     let (ballot, vote) = (ballot(round, node), None);
     Message::Promise { ballot, vote }
@@ -183,29 +96,26 @@ fn opened() -> Node {
 #[test]
 fn the_first_coordinator_opens_a_ballot_unasked_and_the_others_wait() {
     let (mut first, did) = Node::start(&separated(), 3, None);
-    assert!(did.has_set(Timer::Retry) && did.sent == [(4, Message::Ask), (5, Message::Ask)]);
+    assert!(did.is_set(Timer::Retry) && did.sent == [(4, Message::Ask), (5, Message::Ask)]);
     let did = first.time_out(Timer::Retry);
-    let prepare = Message::Prepare {
-        ballot: ballot(1, 3),
-    };
-    assert_eq!(did.told(&prepare), [0, 1, 2]);
-    assert!(did.has_set(Timer::Retry));
+    assert_eq!(did.told(&prepare(1, 3)), [0, 1, 2]);
+    assert!(did.is_set(Timer::Retry));
     first.hear(0, promise(1, 3));
     assert_eq!(first.hear(1, promise(1, 3)).told(&any(1, 3)), [0, 1, 2]);
     let (_, did) = Node::start(&separated(), 4, None);
-    assert!(!did.has_set(Timer::Retry));
+    assert!(!did.is_set(Timer::Retry));
 }
 
 #[test]
 fn a_request_starts_the_first_coordinator_at_once_and_gives_others_patience() {
     let mut first = Node::new(&separated(), 3);
-    let prepare = Message::Prepare {
-        ballot: ballot(1, 3),
-    };
-    assert_eq!(first.hear(CLIENT, propose('x')).told(&prepare), [0, 1, 2]);
+    assert_eq!(
+        first.hear(CLIENT, propose('x')).told(&prepare(1, 3)),
+        [0, 1, 2]
+    );
     let mut second = Node::new(&separated(), 4);
     let did = second.hear(CLIENT, propose('x'));
-    assert!(did.sent.is_empty() && did.has_set(Timer::Retry));
+    assert!(did.sent.is_empty() && did.is_set(Timer::Retry));
     // Once is enough.
     assert!(second.hear(CLIENT, propose('y')).timers.is_empty());
 }
@@ -251,7 +161,7 @@ fn a_collision_is_resolved_and_given_time() {
     // Two of three differ: none can have all three, and two are a phase-1 quorum.
     let did = node.hear(1, accepted(1, 0, 'y'));
     assert_eq!(did.told(&accept(2, 0, 'x')), [1, 2]);
-    assert!(did.has_set(Timer::Retry));
+    assert!(did.is_set(Timer::Retry));
     assert_eq!(node.coordinator().ballot, Some(ballot(2, 0)));
     let did = node.hear(1, accepted(2, 0, 'x'));
     assert_eq!(did.told(&decided('x')), [1, 2, CLIENT]);
@@ -273,10 +183,7 @@ fn a_ballot_that_does_not_succeed_is_followed_by_one_above_its_recovery() {
     let mut node = opened();
     node.hear(CLIENT, propose('x'));
     let did = node.time_out(Timer::Retry);
-    let prepare = Message::Prepare {
-        ballot: ballot(3, 0),
-    };
-    assert_eq!(did.told(&prepare), [1, 2]);
+    assert_eq!(did.told(&prepare(3, 0)), [1, 2]);
 }
 
 #[test]
@@ -284,12 +191,9 @@ fn a_refused_coordinator_waits_anew_and_goes_above() {
     let mut node = opened();
     let promised = ballot(4, 1);
     let did = node.hear(1, Message::Nack { promised });
-    assert!(did.has_set(Timer::Retry) && did.sent.is_empty());
+    assert!(did.is_set(Timer::Retry) && did.sent.is_empty());
     let did = node.time_out(Timer::Retry);
-    let prepare = Message::Prepare {
-        ballot: ballot(5, 0),
-    };
-    assert_eq!(did.told(&prepare), [1, 2]);
+    assert_eq!(did.told(&prepare(5, 0)), [1, 2]);
 }
 
 #[test]
@@ -335,7 +239,7 @@ fn a_restarted_node_keeps_votes_ballots_and_decisions_and_an_open_ballot_open() 
     let mut coordinator = Node::new(&separated(), 4);
     let saved = coordinator.time_out(Timer::Retry).saved;
     let (coordinator, did) = Node::start(&separated(), 4, saved);
-    assert!(did.has_set(Timer::Retry));
+    assert!(did.is_set(Timer::Retry));
     assert_eq!(coordinator.coordinator().ballot, Some(ballot(1, 4)));
 
     let mut learner = Node::new(&separated(), 5);
@@ -360,13 +264,10 @@ fn a_node_that_waits_in_vain_for_the_fate_of_its_vote_starts_a_ballot() {
     let mut node = Node::new(&colocated(), 1);
     node.hear(0, any(1, 0));
     node.hear(2, accept(1, 0, 'x'));
-    assert!(node.time_out(Timer::Ask).has_set(Timer::Retry));
+    assert!(node.time_out(Timer::Ask).is_set(Timer::Retry));
     let did = node.time_out(Timer::Retry);
     // Above the promise that its own vote made.
-    let prepare = Message::Prepare {
-        ballot: ballot(3, 1),
-    };
-    assert_eq!(did.told(&prepare), [0, 2]);
+    assert_eq!(did.told(&prepare(3, 1)), [0, 2]);
 }
 
 #[test]
@@ -374,7 +275,7 @@ fn a_node_without_a_decision_asks_again_and_answers_nobody() {
     let mut learner = Node::new(&separated(), 5);
     let did = learner.time_out(Timer::Ask);
     assert_eq!(did.told(&Message::Ask), [3, 4]);
-    assert!(did.has_set(Timer::Ask));
+    assert!(did.is_set(Timer::Ask));
     assert!(learner.hear(3, Message::Ask).sent.is_empty());
     learner.hear(3, decided('x'));
     assert_eq!(learner.hear(3, Message::Ask).told(&decided('x')), [3]);
@@ -407,28 +308,17 @@ fn a_client_asks_every_node_until_it_is_told() {
         nodes: nodes.clone(),
         backoff: Backoff::default(),
     });
-    let me = Id::from(CLIENT as usize);
-    let mut out = Out::new();
-    let state = client.on_start(me, &None, &mut out);
-    let did = Did::of(NodeId(CLIENT), out);
+    let (mut client, did) = Node::boot(client, CLIENT, None, |_| None);
     assert_eq!(did.told(&propose('x')), [0, 1, 2, 3, 4]);
-    let mut state = Cow::Owned(state);
-    let mut out = Out::new();
-    client.on_timeout(me, &mut state, &Timer::Retry, &mut out);
-    assert_eq!(Did::of(NodeId(CLIENT), out).sent.len(), nodes.len());
-    let mut out = Out::new();
-    client.on_msg(me, &mut state, Id::from(5), decided('y'), &mut out);
-    assert_eq!(state.decided(), Some(&'y'));
-    assert_eq!(
-        Did::of(NodeId(CLIENT), out).timer(Timer::Retry),
-        Some(&None)
-    );
-    assert_eq!(format!("{state:?}"), "told y");
+    assert_eq!(client.time_out(Timer::Retry).sent.len(), nodes.len());
+    let did = client.hear(5, decided('y'));
+    assert_eq!(client.state.decided(), Some(&'y'));
+    assert_eq!(did.timer(Timer::Retry), Some(&None));
+    assert_eq!(format!("{:?}", client.state), "told y");
     // It is told once.
-    let mut out = Out::new();
-    client.on_msg(me, &mut state, Id::from(5), decided('x'), &mut out);
-    assert_eq!(state.decided(), Some(&'y'));
-    assert!(Did::of(NodeId(CLIENT), out).timers.is_empty());
+    let did = client.hear(5, decided('x'));
+    assert_eq!(client.state.decided(), Some(&'y'));
+    assert!(did.timers.is_empty());
 }
 
 #[test]

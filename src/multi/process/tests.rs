@@ -5,9 +5,9 @@ use super::super::testing::{
     CLIENT, Journal, MEANWHILE, ballot, entry, journal, request, seq, vote,
 };
 use super::super::*;
+use crate::actor::testing;
 use crate::delta::Delta;
-use stateright::actor::{Actor, Command, Id, Out};
-use std::borrow::Cow;
+use stateright::actor::Actor;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,70 +18,8 @@ mod snapshots;
 
 type Said = MessageOf<Journal>;
 
-/// What one step commanded.
-#[derive(Default)]
-struct Did {
-    saved: Option<Durable<Journal>>,
-    sent: Vec<(u32, Said)>,
-    timers: Vec<(Timer, Option<Range<Duration>>)>,
-}
-
-impl Did {
-    /// Sorts the commands out, and checks what holds for every step of every node: at most one
-    /// save, and nothing sent before it; nothing sent to itself.
-    fn of(me: NodeId, out: Out<Process<Journal>>) -> Self {
-        let mut did = Did::default();
-        for command in out {
-            match command {
-                Command::Save(durable) => {
-                    assert!(did.sent.is_empty(), "sent before it saved");
-                    assert!(did.saved.replace(durable).is_none(), "saved twice");
-                }
-                Command::Send(to, message) => {
-                    assert_ne!(NodeId::from(to), me, "sent to itself");
-                    did.sent.push((NodeId::from(to).0, message));
-                }
-                Command::SetTimer(Alarm::Node(timer), range) => {
-                    did.timers.push((timer, Some(range)));
-                }
-                Command::CancelTimer(Alarm::Node(timer)) => did.timers.push((timer, None)),
-                _ => panic!("no command of a node"),
-            }
-        }
-        did
-    }
-
-    fn is_nothing(&self) -> bool {
-        self.sent.is_empty() && self.timers.is_empty() && self.saved.is_none()
-    }
-
-    fn sent_to(&self, node: u32) -> Vec<&Said> {
-        let to_node = self.sent.iter().filter(|(to, _)| *to == node);
-        to_node.map(|(_, message)| message).collect()
-    }
-
-    fn is_heartbeat_sent(&self) -> bool {
-        let mut sent = self.sent.iter();
-        sent.any(|(_, message)| matches!(message, Message::Heartbeat { .. }))
-    }
-
-    /// What became of a timer: nothing, or cancelled, or set to a time from a range.
-    fn timer(&self, timer: Timer) -> Option<&Option<Range<Duration>>> {
-        let of_timer = self.timers.iter().filter(|(it, _)| *it == timer);
-        of_timer.map(|(_, wait)| wait).next_back()
-    }
-
-    fn is_set(&self, timer: Timer) -> bool {
-        self.timer(timer).is_some_and(Option::is_some)
-    }
-}
-
-/// One node, driven step by step.
-struct Node {
-    me: NodeId,
-    process: Process<Journal>,
-    state: ProcessState<Journal>,
-}
+type Node = testing::Driven<Process<Journal>>;
+type Did = testing::Did<Process<Journal>>;
 
 thread_local! {
     /// What the clock shows.
@@ -94,12 +32,8 @@ fn read_clock() -> u64 {
 
 impl Node {
     fn start(cluster: &Cluster<Journal>, me: u32, saved: Option<Durable<Journal>>) -> (Self, Did) {
-        let me = NodeId(me);
         let process = Process::Node(Arc::new(cluster.clone()), Clock::Real(read_clock));
-        let mut out = Out::new();
-        let state = process.on_start(me.into(), &saved, &mut out);
-        let node = Node { me, process, state };
-        (node, Did::of(me, out))
+        Node::boot(process, me, saved, |state| Some(state.node()?.durable()))
     }
 
     fn new(cluster: &Cluster<Journal>, me: u32) -> Self {
@@ -118,53 +52,8 @@ impl Node {
         node
     }
 
-    /// Handles one event on a borrowed state, as the checker does. What is durable is saved if,
-    /// and only if, it changed. On an owned state, as in the runtime, the same happens.
-    fn step(
-        &mut self,
-        event: impl Fn(&Self, &mut Cow<ProcessState<Journal>>, &mut Out<Process<Journal>>),
-    ) -> Did {
-        let before = self.node().durable();
-        let mut state = Cow::Borrowed(&self.state);
-        let mut out = Out::new();
-        event(self, &mut state, &mut out);
-        let mut owned = Cow::Owned(self.state.clone());
-        let mut asked = Out::new();
-        event(self, &mut owned, &mut asked);
-        self.state = state.into_owned();
-        assert_eq!(*owned, self.state, "in place it came to something else");
-        let after = self.node().durable();
-        let (did, in_place) = (Did::of(self.me, out), Did::of(self.me, asked));
-        assert_eq!(
-            (in_place.sent, &in_place.saved),
-            (did.sent.clone(), &did.saved)
-        );
-        let expected = (after != before).then_some(after);
-        assert_eq!(did.saved, expected, "what changed is not what was saved");
-        did
-    }
-
-    fn hear(&mut self, from: u32, message: Said) -> Did {
-        let from = Id::from(from as usize);
-        self.step(|node, state, out| {
-            node.process
-                .on_msg(node.me.into(), state, from, message.clone(), out);
-        })
-    }
-
     fn ask(&mut self, command: char) -> Did {
         self.hear(CLIENT.0, Message::Request(request(command)))
-    }
-
-    fn time_out(&mut self, timer: Timer) -> Did {
-        self.step(|node, state, out| {
-            let alarm = Alarm::Node(timer);
-            node.process.on_timeout(node.me.into(), state, &alarm, out);
-        })
-    }
-
-    fn node(&self) -> &NodeState<Journal> {
-        self.state.node().expect("a node")
     }
 
     fn acceptor(&self) -> &Acceptor<char> {
@@ -178,6 +67,11 @@ impl Node {
     fn written(&self) -> &str {
         &self.learner().sessions.machine().0
     }
+}
+
+fn is_heartbeat_sent(did: &Did) -> bool {
+    let mut sent = did.sent.iter();
+    sent.any(|(_, message)| matches!(message, Message::Heartbeat { .. }))
 }
 
 /// Acceptors 0, 1, ...; proposers and learners as given.
@@ -384,7 +278,7 @@ fn whoever_asks_gets_the_entries_from_there_on_and_no_more_than_fit() {
     node.hear(0, entries(0, "wxyz"));
     assert_eq!(node.hear(1, ask(1)).sent, [(1, entries(1, "xy"))]);
     assert_eq!(node.hear(1, ask(3)).sent, [(1, entries(3, "z"))]);
-    assert!(node.hear(1, ask(4)).is_nothing());
+    assert!(node.hear(1, ask(4)).is_silent());
 }
 
 #[test]
@@ -410,8 +304,8 @@ fn a_leadership_ends_once_another_ballot_has_decided_an_open_slot() {
     assert_eq!(did.timer(Timer::Heartbeat), Some(&None));
     assert!(did.is_set(Timer::Campaign));
     // Whoever voted for x in ballot 1.3 must not be told that all of that is chosen.
-    assert!(node.time_out(Timer::Heartbeat).is_nothing());
-    assert!(node.hear(0, accepted(1, 3, 0)).is_nothing());
+    assert!(node.time_out(Timer::Heartbeat).is_silent());
+    assert!(node.hear(0, accepted(1, 3, 0)).is_silent());
     // What it proposed itself may as well be told by others, and truncated in the same step.
     let cluster = Cluster {
         snapshot_every: Some(1),
@@ -478,7 +372,7 @@ fn a_leader_without_a_quorum_prepares_again_and_is_silent_meanwhile() {
     assert_eq!(did.timer(Timer::Heartbeat), Some(&None));
     assert!(did.is_set(Timer::Campaign));
     assert_eq!(did.sent_to(1), [&prepare(2, 0, 0)]);
-    assert!(node.time_out(Timer::Heartbeat).is_nothing());
+    assert!(node.time_out(Timer::Heartbeat).is_silent());
     // Its own vote is reported to itself, and proposed again.
     let did = node.hear(1, promise(2, 0, &[], 0));
     assert_eq!(did.sent_to(2)[0], &accept(0, vote(2, 0, "x")));
@@ -524,10 +418,10 @@ fn what_is_under_way_is_said_again_at_a_pace_that_reads_do_not_change() {
     let mut node = Node::leading(&colocated(), 0);
     node.ask('x');
     let did = node.hear(CLIENT.0, read(1, ReadMode::Index));
-    assert!(did.is_heartbeat_sent() && !did.is_set(Timer::Heartbeat));
+    assert!(is_heartbeat_sent(&did) && !did.is_set(Timer::Heartbeat));
     let did = node.time_out(Timer::Heartbeat);
     assert_eq!(did.sent_to(2)[0], &accept(0, vote(1, 0, "x")));
-    assert!(did.is_heartbeat_sent() && did.is_set(Timer::Heartbeat));
+    assert!(is_heartbeat_sent(&did) && did.is_set(Timer::Heartbeat));
 }
 
 #[test]
@@ -548,8 +442,8 @@ fn a_follower_waits_as_long_as_a_leader_shows_itself() {
     assert_eq!(did.sent, [(0, nack(2, 1, 0))]);
     assert_eq!(node.written(), "");
     let (mut learner, did) = Node::start(&separated(), 4, None);
-    assert!(did.is_nothing(), "it does not propose");
-    assert!(learner.hear(3, heartbeat(1, 3, 0)).is_nothing());
+    assert!(did.is_silent(), "it does not propose");
+    assert!(learner.hear(3, heartbeat(1, 3, 0)).is_silent());
 }
 
 #[test]
@@ -564,7 +458,7 @@ fn a_leader_that_is_outbid_steps_down() {
         assert!(!node.node().is_leading());
         assert_eq!(did.timer(Timer::Heartbeat), Some(&None));
         assert!(did.is_set(Timer::Campaign));
-        assert!(node.ask('x').is_nothing(), "the client asks somebody else");
+        assert!(node.ask('x').is_silent(), "the client asks somebody else");
     }
 }
 
@@ -582,9 +476,9 @@ fn without_refusals_a_proposer_is_left_to_find_out() {
     };
     let mut node = Node::new(&cluster, 2);
     node.hear(1, prepare(2, 1, 0));
-    assert!(node.hear(0, prepare(1, 0, 0)).is_nothing());
-    assert!(node.hear(0, accept(0, vote(1, 0, "x"))).is_nothing());
-    assert!(node.hear(0, heartbeat(1, 0, 0)).is_nothing());
+    assert!(node.hear(0, prepare(1, 0, 0)).is_silent());
+    assert!(node.hear(0, accept(0, vote(1, 0, "x"))).is_silent());
+    assert!(node.hear(0, heartbeat(1, 0, 0)).is_silent());
 }
 
 #[test]
@@ -625,14 +519,14 @@ fn a_node_that_saved_what_makes_no_sense_does_nothing_and_overwrites_nothing() {
         ..node.node().durable()
     };
     let (mut node, did) = Node::start(&colocated(), 0, Some(saved));
-    assert!(did.is_nothing());
+    assert!(did.is_silent());
     for message in [
         prepare(1, 1, 0),
         accept(0, vote(1, 1, "x")),
         entries(0, "x"),
         ask(0),
     ] {
-        assert!(node.hear(1, message).is_nothing());
+        assert!(node.hear(1, message).is_silent());
     }
     for timer in [Timer::Campaign, Timer::Heartbeat] {
         let did = node.time_out(timer);
@@ -838,13 +732,13 @@ fn there_are_no_slots_beyond_the_last_to_vote_in() {
     let mut cluster = separated();
     cluster.limits.slots = 2;
     let mut node = Node::new(&cluster, 0);
-    assert!(node.hear(3, accept(2, vote(1, 3, "x"))).is_nothing());
-    assert!(!node.hear(3, accept(1, vote(1, 3, "x"))).is_nothing());
+    assert!(node.hear(3, accept(2, vote(1, 3, "x"))).is_silent());
+    assert!(!node.hear(3, accept(1, vote(1, 3, "x"))).is_silent());
     let mut node = Node::new(&cluster, 3);
     node.time_out(Timer::Campaign);
     node.hear(0, promise(1, 3, &[], 0));
     let beyond = [(2, vote(1, 1, "x"))];
-    assert!(node.hear(1, promise(1, 3, &beyond, 0)).is_nothing());
+    assert!(node.hear(1, promise(1, 3, &beyond, 0)).is_silent());
     assert!(!node.node().is_leading(), "it counts for nothing");
     node.hear(1, promise(1, 3, &[], 0));
     assert!(node.node().is_leading());

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use stateright::actor::{Actor, Out};
 use std::borrow::Cow;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
+use tempfile::TempDir;
 
 const MS: Duration = Duration::from_millis(1);
 const NODE: usize = 1;
@@ -117,6 +118,20 @@ fn start(
     let (mut config, peer) = bound();
     configure(&mut config);
     start_observed(react, config, peer, NoObserver)
+}
+
+/// Starts a node as it is configured by default.
+fn plain(react: impl Fn(&Seen, &mut Out<Scripted>) + Send + 'static) -> Rig {
+    start(react, |_| ()).unwrap()
+}
+
+/// Starts a node with a storage; returns it with its path.
+fn stored(react: impl Fn(&Seen, &mut Out<Scripted>) + Send + 'static) -> (Rig, TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    let storage = Some(path.clone());
+    let rig = start(react, |config| config.storage = storage).unwrap();
+    (rig, directory, path)
 }
 
 fn start_observed(
@@ -295,10 +310,7 @@ fn a_restarted_node_starts_from_what_it_saved() {
 
 #[test]
 fn a_save_is_durable_before_the_following_send_leaves() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("node");
-    let storage = Some(path.clone());
-    let rig = start(save_then_echo, |config| config.storage = storage).unwrap();
+    let (rig, _directory, path) = stored(save_then_echo);
     for n in 1..=100 {
         rig.send(n);
         assert_eq!(rig.receive(), Some(n));
@@ -309,10 +321,7 @@ fn a_save_is_durable_before_the_following_send_leaves() {
 
 #[test]
 fn a_failed_save_stops_the_node_and_nothing_is_sent() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("node");
-    let storage = Some(path.clone());
-    let rig = start(save_then_echo, |config| config.storage = storage).unwrap();
+    let (rig, _directory, path) = stored(save_then_echo);
     rig.send(1);
     assert_eq!(rig.receive(), Some(1));
     rig.send(UNSAVABLE);
@@ -326,18 +335,14 @@ fn a_failed_save_stops_the_node_and_nothing_is_sent() {
 
 #[test]
 fn a_step_that_sends_before_it_saves_stops_the_node_and_nothing_is_sent() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("node");
-    let storage = Some(path.clone());
-    let react = |seen: &Seen, out: &mut Out<Scripted>| {
+    let (rig, _directory, path) = stored(|seen, out| {
         if let Message(from, n) = *seen {
             out.save(Number(n));
             out.send(Id::from(from), n);
             out.set_timer('a', MS..MS);
             out.save(Number(n));
         }
-    };
-    let rig = start(react, |config| config.storage = storage).unwrap();
+    });
     rig.send(1);
     assert!(rig.hears_nothing());
     let error = rig.error();
@@ -360,7 +365,7 @@ fn the_first_step_obeys_the_same_rule() {
 
 #[test]
 fn a_save_without_storage_stops_the_node_and_nothing_is_sent() {
-    let rig = start(save_then_echo, |_| ()).unwrap();
+    let rig = plain(save_then_echo);
     rig.send(1);
     assert!(rig.hears_nothing());
     let error = rig.error();
@@ -403,7 +408,7 @@ fn a_node_refuses_to_start_from_a_damaged_storage() {
 
 #[test]
 fn garbage_leaves_the_state_untouched_and_is_counted() {
-    let rig = start(echo, |_| ()).unwrap();
+    let rig = plain(echo);
     let valid = Rig::datagram(7, PEER, NODE, 300);
     let mut rng = SmallRng::seed_from_u64(1);
     for _ in 0..50 {
@@ -445,24 +450,20 @@ fn garbage_leaves_the_state_untouched_and_is_counted() {
 #[allow(clippy::reversed_empty_ranges)]
 fn timers_fire_once_unless_cancelled_and_the_last_setting_counts() {
     let begun = Instant::now();
-    let rig = start(
-        |seen, out| match seen {
-            Start(_) => {
-                out.set_timer('b', 5 * MS..6 * MS);
-                out.set_timer('c', 10 * MS..5 * MS);
-                out.set_timer('d', 20 * MS..21 * MS);
-                out.set_timer('b', 60 * MS..61 * MS);
-                out.cancel_timer('d');
-                out.cancel_timer('x');
-                out.set_timer('e', Duration::MAX..Duration::MAX);
-                out.set_timer('a', MS..MS);
-            }
-            Timeout('b') => out.set_timer('z', 60 * MS..61 * MS),
-            _ => (),
-        },
-        |_| (),
-    )
-    .unwrap();
+    let rig = plain(|seen, out| match seen {
+        Start(_) => {
+            out.set_timer('b', 5 * MS..6 * MS);
+            out.set_timer('c', 10 * MS..5 * MS);
+            out.set_timer('d', 20 * MS..21 * MS);
+            out.set_timer('b', 60 * MS..61 * MS);
+            out.cancel_timer('d');
+            out.cancel_timer('x');
+            out.set_timer('e', Duration::MAX..Duration::MAX);
+            out.set_timer('a', MS..MS);
+        }
+        Timeout('b') => out.set_timer('z', 60 * MS..61 * MS),
+        _ => (),
+    });
     let fired = ['a', 'c', 'b', 'z'].map(Timeout);
     let state = rig.until(|state| state.contains(&Timeout('z')));
     assert_eq!(state[1..], fired);
@@ -472,15 +473,11 @@ fn timers_fire_once_unless_cancelled_and_the_last_setting_counts() {
 
 #[test]
 fn a_timer_that_is_always_due_starves_nothing() {
-    let rig = start(
-        |seen, out| match *seen {
-            Start(_) | Timeout(_) => out.set_timer('a', Duration::ZERO..Duration::ZERO),
-            Message(from, n) => out.send(Id::from(from), n),
-            Choice(_) => (),
-        },
-        |_| (),
-    )
-    .unwrap();
+    let rig = plain(|seen, out| match *seen {
+        Start(_) | Timeout(_) => out.set_timer('a', Duration::ZERO..Duration::ZERO),
+        Message(from, n) => out.send(Id::from(from), n),
+        Choice(_) => (),
+    });
     for n in 0..10 {
         rig.send(n);
         assert_eq!(rig.receive(), Some(n));
@@ -490,14 +487,10 @@ fn a_timer_that_is_always_due_starves_nothing() {
 
 #[test]
 fn a_flood_of_datagrams_starves_no_timer_and_no_stop() {
-    let rig = start(
-        |seen, out| match *seen {
-            Start(_) | Timeout(_) => out.set_timer('a', 5 * MS..6 * MS),
-            _ => (),
-        },
-        |_| (),
-    )
-    .unwrap();
+    let rig = plain(|seen, out| match *seen {
+        Start(_) | Timeout(_) => out.set_timer('a', 5 * MS..6 * MS),
+        _ => (),
+    });
     let flood = Rig::datagram(8, PEER, NODE, 1);
     let begun = Instant::now();
     let ended = Instant::now() + 300 * MS;
@@ -519,20 +512,16 @@ fn a_flood_of_datagrams_starves_no_timer_and_no_stop() {
 
 #[test]
 fn a_choice_is_made_once_for_each_key_and_the_last_one_counts() {
-    let rig = start(
-        |seen, out| {
-            if let Start(_) = seen {
-                out.choose_random("replaced", vec![1]);
-                out.choose_random("replaced", vec![2]);
-                out.choose_random("kept", vec![3]);
-                out.choose_random("removed", vec![4]);
-                out.remove_random("removed");
-                out.set_timer('z', 50 * MS..51 * MS);
-            }
-        },
-        |_| (),
-    )
-    .unwrap();
+    let rig = plain(|seen, out| {
+        if let Start(_) = seen {
+            out.choose_random("replaced", vec![1]);
+            out.choose_random("replaced", vec![2]);
+            out.choose_random("kept", vec![3]);
+            out.choose_random("removed", vec![4]);
+            out.remove_random("removed");
+            out.set_timer('z', 50 * MS..51 * MS);
+        }
+    });
     let mut state = rig.until(|state| state.contains(&Timeout('z')));
     assert_eq!(state.pop(), Some(Timeout('z')));
     state[1..].sort_by_key(|seen| matches!(seen, Choice(3)));
@@ -542,14 +531,10 @@ fn a_choice_is_made_once_for_each_key_and_the_last_one_counts() {
 
 #[test]
 fn every_option_is_chosen_sooner_or_later() {
-    let rig = start(
-        |seen, out| match seen {
-            Start(_) | Choice(_) => out.choose_random("any", vec![1, 2, 3]),
-            _ => (),
-        },
-        |_| (),
-    )
-    .unwrap();
+    let rig = plain(|seen, out| match seen {
+        Start(_) | Choice(_) => out.choose_random("any", vec![1, 2, 3]),
+        _ => (),
+    });
     rig.until(|state| [1, 2, 3].iter().all(|n| state.contains(&Choice(*n))));
     rig.stop();
 }
@@ -578,15 +563,11 @@ fn messages_to_itself_arrive_in_order_and_never_touch_the_socket() {
 
 #[test]
 fn a_node_that_talks_to_itself_still_listens() {
-    let rig = start(
-        |seen, out| match *seen {
-            Start(_) => out.send(Id::from(NODE), 0),
-            Message(from, n) => out.send(Id::from(from), n),
-            _ => (),
-        },
-        |_| (),
-    )
-    .unwrap();
+    let rig = plain(|seen, out| match *seen {
+        Start(_) => out.send(Id::from(NODE), 0),
+        Message(from, n) => out.send(Id::from(from), n),
+        _ => (),
+    });
     for n in 1..10 {
         rig.send(n);
         assert_eq!(rig.receive(), Some(n));
@@ -604,7 +585,7 @@ fn an_idle_node_sends_what_it_holds_back() {
 
 #[test]
 fn an_idle_node_stops_at_once() {
-    let rig = start(echo, |_| ()).unwrap();
+    let rig = plain(echo);
     rig.until(|_| true);
     let begun = Instant::now();
     rig.stop();
@@ -613,7 +594,7 @@ fn an_idle_node_stops_at_once() {
 
 #[test]
 fn a_panic_of_the_actor_is_an_error_of_its_node() {
-    let rig = start(|seen, _| assert_eq!(*seen, Start(None)), |_| ()).unwrap();
+    let rig = plain(|seen, _| assert_eq!(*seen, Start(None)));
     rig.send(1);
     let error = rig.error().to_string();
     assert!(error.contains("Message(2, 1)"), "{error}");

@@ -1,21 +1,22 @@
 //! The command `synod certify`, with its exit codes.
 
 use super::genuine::record;
-use crate::support::{Output, synod};
-use serde_json::{Value, json};
+use crate::run::run_args;
+use crate::support::Output;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
-fn certify(paths: &[PathBuf], more: &[&str]) -> Output {
+/// Runs the command, which must exit with this status.
+fn certify(code: i32, paths: &[PathBuf], more: &[&str]) -> Output {
     let paths = paths.iter().map(|path| path.to_str().expect("UTF-8"));
     let args: Vec<&str> = ["certify"].into_iter().chain(paths).collect();
-    synod(&[args.as_slice(), more].concat())
+    run_args(code, &[args.as_slice(), more].concat())
 }
 
 /// Runs the command on files that it refuses, which it must say in these words.
 fn assert_refused(paths: &[PathBuf], words: &str) {
-    let output = certify(paths, &[]);
-    assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""));
-    assert!(output.stderr.contains(words), "{}", output.stderr);
+    let output = certify(2, paths, &[]).complains(&[words]);
+    assert_eq!(output.stdout, "");
 }
 
 fn append(path: &Path, text: &str) {
@@ -27,12 +28,9 @@ fn append(path: &Path, text: &str) {
 #[test]
 fn a_run_is_certified_file_by_file_or_in_its_directory() {
     let (directory, paths, _) = record("basic");
-    let output = certify(&[directory.path().to_owned()], &[]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    let output = certify(&paths, &["--json"]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    let last = output.stdout.lines().last().expect("a result");
-    let last: Value = serde_json::from_str(last).expect("JSON");
+    certify(0, &[directory.path().to_owned()], &[]);
+    let lines = certify(0, &paths, &["--json"]).json();
+    let last = lines.last().expect("a result");
     let verdict = (&last["type"], &last["verdict"]);
     assert_eq!(verdict, (&json!("result"), &json!("certified")));
     assert!(last["events"].as_u64() > Some(10) && last["seconds"].is_number());
@@ -43,10 +41,7 @@ fn a_torn_last_line_is_left_out_and_a_torn_line_before_is_refused() {
     let (_directory, paths, _) = record("basic");
     let count = || std::fs::read_to_string(&paths[1]).map_or(0, |text| text.lines().count());
     append(&paths[1], "{\"node\":1,\"us\":17,\"ev");
-    let output = certify(&paths, &[]);
-    assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    let torn = format!("line {}, the last, is torn", count());
-    assert!(output.stdout.contains(&torn), "{}", output.stdout);
+    certify(0, &paths, &[]).prints(&[&format!("line {}, the last, is torn", count())]);
     append(&paths[1], "\n");
     assert_refused(
         &paths,
@@ -63,10 +58,7 @@ fn files_that_are_not_those_of_one_run_are_refused() {
     let mixed = [paths[0].clone(), others[1].clone()];
     assert_refused(&mixed, "of different clusters");
     let path = directory.path().to_str().expect("UTF-8");
-    let output = synod(&["cluster", "basic", "--trace", path]);
-    assert_eq!(output.code, Some(2), "{}", output.stdout);
-    let error = output.stderr;
-    assert!(error.contains("another --trace"), "{error}");
+    run_args(2, &["cluster", "basic", "--trace", path]).complains(&["another --trace"]);
 }
 
 #[test]
@@ -75,21 +67,14 @@ fn a_run_is_rejected_with_the_rule_that_it_breaks() {
     let amnesia = "{\"node\":2,\"us\":1,\"event\":{\"start\":[]},\"clock\":[],\
                    \"saves\":null,\"sends\":[]}\n";
     append(&paths[2], amnesia);
-    let output = certify(&paths, &[]);
-    assert_eq!(output.code, Some(1), "{}", output.stderr);
-    for text in [
+    certify(1, &paths, &[]).prints(&[
         "model      ✗",
         "protocol   ✗",
         "an acceptor keeps its promise: 2 had promised",
         "restarted 2 -",
         "rejected",
-    ] {
-        let is_there = output.stdout.contains(text);
-        assert!(is_there, "{text} is missing:\n{}", output.stdout);
-    }
-    let output = certify(&paths, &["--json"]);
-    let lines = output.stdout.lines().map(serde_json::from_str);
-    let lines: Vec<Value> = lines.map(|line| line.expect("JSON")).collect();
+    ]);
+    let lines = certify(1, &paths, &["--json"]).json();
     let of = |judge: &str| lines.iter().find(|line| line["judge"] == judge);
     let rejection = &of("protocol").expect("a verdict")["rejection"];
     assert_eq!(rejection["rule_name"], "PromiseKept");

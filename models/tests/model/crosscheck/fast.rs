@@ -5,15 +5,14 @@ use super::reductions::{compare, reductions, verify_symmetry};
 use super::{UNREDUCED, by_actor_model, by_world, faults};
 use std::collections::HashSet;
 use synod::checker::{Options, StorageMode};
-use synod::fast::Process;
 use synod::models::config::Flags;
 use synod::models::fast::{Config, Fast};
 
 /// Fast Paxos as it is.
-type Paxos = Fast<Process<char>>;
+type Paxos = Fast;
 
 fn system(config: &Config) -> Paxos {
-    config.system().expect("the configuration is in range")
+    config.system(None).expect("the configuration is in range")
 }
 
 fn separated(acceptors: u32, coordinators: u32, ballots: u64, clients: u32) -> Config {

@@ -18,13 +18,13 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::thread::sleep;
 use std::time::Duration;
-use synod::basic::Process;
 use synod::checker::{Options, StateOf, StorageMode, System, World};
-use synod::models::basic::{Basic, CHOSEN, Config};
+use synod::models::basic::{Basic, Config};
 use synod::models::config::Flags;
+use synod::models::one_decree::CHOSEN;
 
 /// Basic Paxos as it is.
-type Paxos = Basic<Process<char>>;
+type Paxos = Basic;
 
 /// No fault, nothing left out and nothing merged.
 const UNREDUCED: Options = Options {
@@ -72,7 +72,7 @@ fn colocated(nodes: u32, proposers: u32, ballots: u64) -> Config {
 }
 
 fn system(config: &Config) -> Paxos {
-    config.system().expect("the configuration is in range")
+    config.system(None).expect("the configuration is in range")
 }
 
 fn successors<M: Model>(model: &M, state: &M::State) -> Vec<M::State> {

@@ -14,7 +14,8 @@ use synod::basic::{Durable, Message, Phase, Process, ProcessState};
 use synod::checker::search::{self, Error, Limits, Verdict};
 use synod::checker::{Options, Permutation, StorageMode, System, World, WorldState};
 use synod::models::basic::Config;
-use synod::models::observer::History;
+use synod::models::mutant::Mutated;
+use synod::models::one_decree::History;
 
 /// Every way to reduce: what is dropped, forgotten, postponed and merged.
 pub(super) fn reductions(faults: Options) -> impl Iterator<Item = Options> {
@@ -223,10 +224,10 @@ impl Declared {
 }
 
 impl System for Declared {
-    type Actor = Process<char>;
+    type Actor = Mutated<Process<char>>;
     type History = History;
 
-    fn actors(&self) -> &[Process<char>] {
+    fn actors(&self) -> &[Mutated<Process<char>>] {
         self.paxos.actors()
     }
 

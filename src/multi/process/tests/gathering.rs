@@ -52,17 +52,17 @@ fn requests_that_arrive_together_share_a_slot_where_they_gather() {
     assert_eq!(first.sent, []);
     assert_eq!(
         first.timers,
-        [(Timer::Propose, Some(Duration::ZERO..Duration::ZERO))]
+        [(Timer::Propose.into(), Some(Duration::ZERO..Duration::ZERO))]
     );
-    assert!(node.ask('b').is_nothing());
+    assert!(node.ask('b').is_silent());
     let votes = |did: &Did, letters: &str| {
         let it = did.sent_to(1);
         matches!(it[..], [Message::Accept { vote, .. }] if vote.value == entry(letters))
     };
     assert!(votes(&node.time_out(Timer::Propose), "ab"));
-    assert!(node.time_out(Timer::Propose).is_nothing(), "nothing waits");
+    assert!(node.time_out(Timer::Propose).is_silent(), "nothing waits");
     // What comes meanwhile needs no timer: it is proposed as soon as the slot is done.
-    assert!(node.ask('c').is_nothing());
+    assert!(node.ask('c').is_silent());
     let did = node.hear(1, accepted(1, 0, 0));
     assert!(
         did.sent_to(2)
@@ -70,7 +70,7 @@ fn requests_that_arrive_together_share_a_slot_where_they_gather() {
             .any(|it| { matches!(it, Message::Accept { vote, .. } if vote.value == entry("c")) })
     );
     // A full slot waits for nobody.
-    assert!(node.ask('d').is_nothing() && node.ask('e').is_nothing());
+    assert!(node.ask('d').is_silent() && node.ask('e').is_silent());
     assert!(votes(&node.ask('f'), "def"));
 }
 
@@ -83,6 +83,6 @@ fn entries_that_are_known_are_no_news_to_requests_that_gather() {
     node.hear(1, entries(2, "z"));
     assert!(node.ask('b').sent.is_empty(), "it gathers");
     for known in [entries(0, "a"), entries(2, "z")] {
-        assert!(node.hear(2, known).is_nothing());
+        assert!(node.hear(2, known).is_silent());
     }
 }

@@ -34,7 +34,7 @@ fn an_acceptor_with_a_lease_holds_off_others_and_not_its_holder() {
         accept(0, vote(2, 1, "x")),
         heartbeat(2, 1, 0),
     ] {
-        assert!(node.hear(1, message).is_nothing());
+        assert!(node.hear(1, message).is_silent());
     }
     assert_eq!(
         node.hear(0, prepare(2, 0, 0)).sent,
@@ -56,12 +56,12 @@ fn an_acceptor_that_restarts_presumes_a_lease() {
     TIME.set(109);
     let mut node = Node::start(&leased(), 2, saved).0;
     TIME.set(118);
-    assert!(node.hear(1, prepare(2, 1, 0)).is_nothing());
+    assert!(node.hear(1, prepare(2, 1, 0)).is_silent());
     TIME.set(119);
-    assert!(!node.hear(1, prepare(2, 1, 0)).is_nothing());
+    assert!(!node.hear(1, prepare(2, 1, 0)).is_silent());
     let mut fresh = Node::new(&leased(), 2);
     assert!(
-        !fresh.hear(1, prepare(2, 1, 0)).is_nothing(),
+        !fresh.hear(1, prepare(2, 1, 0)).is_silent(),
         "it granted none"
     );
 }
@@ -90,7 +90,7 @@ fn a_lease_read_is_answered_at_once_until_the_lease_ends() {
     TIME.set(108);
     let did = node.hear(CLIENT.0, read(2, ReadMode::Lease));
     assert!(did.sent_to(CLIENT.0).is_empty());
-    assert!(did.is_heartbeat_sent(), "it asks instead");
+    assert!(is_heartbeat_sent(&did), "it asks instead");
     // Without a quorum's answer there is no lease.
     let mut node = Node::leading(&leased(), 0);
     let did = node.hear(CLIENT.0, read(1, ReadMode::Lease));
@@ -131,7 +131,7 @@ fn a_leader_with_a_lease_still_applies_all_that_came_before_it() {
 fn a_read_by_index_waits_for_a_quorum_that_hears_of_it() {
     let mut node = holder();
     let did = node.hear(CLIENT.0, read(1, ReadMode::Index));
-    assert!(did.is_heartbeat_sent() && did.sent_to(CLIENT.0).is_empty());
+    assert!(is_heartbeat_sent(&did) && did.sent_to(CLIENT.0).is_empty());
     let ballot = ballot(1, 0);
     let heartbeat = |round| {
         let sent = Time(100);

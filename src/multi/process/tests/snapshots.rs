@@ -87,9 +87,9 @@ fn a_fetch_of_a_snapshot_that_is_not_there_is_not_answered() {
     net.ask(0, "abc");
     let node = net.nodes.get_mut(&0).expect("it runs");
     let (upto, offset) = (Slot(9), 0);
-    assert!(node.hear(2, Message::Fetch { upto, offset }).is_nothing());
+    assert!(node.hear(2, Message::Fetch { upto, offset }).is_silent());
     let (upto, offset) = (Slot(3), 10_000);
-    assert!(node.hear(2, Message::Fetch { upto, offset }).is_nothing());
+    assert!(node.hear(2, Message::Fetch { upto, offset }).is_silent());
 }
 
 #[test]
