@@ -17,6 +17,7 @@ use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
 use crate::models::observer::History;
 use crate::models::protocol::Protocol;
+use crate::models::scenarios::told;
 use crate::models::simulate::{self, Plan, Simulated};
 use relabel::Relabel;
 use stateright::Property;
@@ -447,6 +448,10 @@ impl<A: PaxosActor> System for Fast<A> {
     fn relabel_history(&self, history: &History, by: &Permutation) -> History {
         let relabel = self.relabel(by);
         history.relabel(by, |value| relabel.value(value))
+    }
+
+    fn summary(&self, state: &WorldState<Self>) -> String {
+        told(&chosen(self, state))
     }
 
     fn label(&self, id: Id) -> String {

@@ -22,6 +22,7 @@ use crate::models::cluster::ClusterArgs;
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
 use crate::models::protocol::Protocol;
+use crate::models::scenarios::told;
 use crate::models::simulate::{Plan, Simulated};
 use relabel::Relabel;
 use stateright::Property;
@@ -799,6 +800,10 @@ impl<A: PaxosActor> System for Multi<A> {
 
     fn relabel_history(&self, history: &History, by: &Permutation) -> History {
         Relabel(by).record(history)
+    }
+
+    fn summary(&self, state: &WorldState<Self>) -> String {
+        told(&chosen(self, state))
     }
 
     fn label(&self, id: Id) -> String {

@@ -1,6 +1,7 @@
 //! A system to check: actors, and claims about them.
 
 use super::permutation::Permutation;
+use super::state::WorldState;
 use super::world::World;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
@@ -241,6 +242,11 @@ pub trait System: Sized + Send + Sync + 'static {
     fn relabel_history(&self, history: &Self::History, by: &Permutation) -> Self::History {
         let _ = by;
         history.clone()
+    }
+
+    /// Returns a line about a state for its readers; by default the observer's history.
+    fn summary(&self, state: &WorldState<Self>) -> String {
+        format!("recorded: {:?}", *state.history)
     }
 
     /// Returns the name of an actor, or of a client outside, in pictures.

@@ -34,6 +34,7 @@ pub struct World<S: System> {
     pub(super) steps: Vec<StepProperty<S>>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) focus: Option<&'static str>,
+    title: String,
 }
 
 /// The number of step properties that a system has at most.
@@ -67,6 +68,7 @@ impl<S: System> World<S> {
             caller: Caller::unobserved(),
             stop: Arc::default(),
             focus: None,
+            title: String::new(),
         }
     }
 
@@ -90,6 +92,17 @@ impl<S: System> World<S> {
     ) -> Self {
         self.caller = Caller::observed_by(hook);
         self
+    }
+
+    /// Returns the world with words that name it in the Explorer.
+    #[must_use]
+    pub fn titled(mut self, title: String) -> Self {
+        self.title = title;
+        self
+    }
+
+    pub(super) fn title(&self) -> &str {
+        &self.title
     }
 
     /// Returns the system.

@@ -9,9 +9,11 @@ mod kv;
 mod manual;
 mod model;
 mod mutants;
+mod page;
 mod scenarios;
 mod serve;
 mod simulate;
+mod site;
 
 use crate::bench;
 use crate::console::output::{self, Output};

@@ -1,6 +1,6 @@
 //! `synod mutants`: every rule broken once, and the invariant that must notice.
 
-use super::check::{explorer_link, split, verdict_name};
+use super::check::{explorer_link, shortest, split, verdict_name};
 use crate::console::output::{Output, bad, bold, dim, good, grouped};
 use crate::console::{Error, Exit};
 use clap::Args;
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use synod::checker::available_memory;
-use synod::checker::search::{Limits, Outcome, Report, Trace};
+use synod::checker::search::{Limits, Report, Trace};
 use synod::models::protocol::{self, Model, Rule};
 
 /// Examples for the help.
@@ -40,7 +40,7 @@ fn names() -> PossibleValuesParser {
 
 /// The bounds of a search. One thread is enough: most searches end before a second would help. A
 /// mutant that survives is given up when the memory is full.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         bytes_max: available_memory().map(|free| free / 10 * 9),
         ..Limits::default()
@@ -48,11 +48,11 @@ fn limits() -> Limits {
 }
 
 /// A mutant, and the smallest model that is known to kill it.
-type Killer = (Rule, Box<dyn Model>);
+pub(super) type Killer = (Rule, Box<dyn Model>);
 
 /// The mutants of this name, or all of them, each in the smallest configuration that is known to
 /// kill it; the harmless ones last.
-fn models(name: Option<&str>) -> Result<Vec<Killer>, Error> {
+pub(super) fn models(name: Option<&str>) -> Result<Vec<Killer>, Error> {
     let of = |is_harmless: bool| {
         protocol::ALL.iter().flat_map(move |protocol| {
             let mutants = protocol.mutants().into_iter();
@@ -143,13 +143,7 @@ fn is_as_expected(mutant: &Rule, report: &Report) -> bool {
 
 /// The run by which the mutant came to light, if it did.
 fn counterexample(report: &Report) -> Option<&Trace> {
-    report
-        .findings
-        .iter()
-        .find_map(|finding| match &finding.outcome {
-            Outcome::Violated(trace) => Some(trace),
-            Outcome::Holds | Outcome::Found | Outcome::NotFound => None,
-        })
+    shortest(report).map(|(_, trace)| trace)
 }
 
 /// Prints a line of the table; and what the mutant does and where to see it, if `in_full`.

@@ -2,6 +2,7 @@
 
 use super::explore::ADDRESS;
 use super::model::introduce;
+use super::{page, site};
 use crate::console::output::{Output, bad, bold, dim, good};
 use crate::console::{Error, Exit};
 use clap::Args;
@@ -18,6 +19,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   synod scenarios                          what there is, in the order in which to read it
   synod scenarios duel                     how two proposers keep each other from deciding
+  synod scenarios duel --html duel.html    the same, as a page for a browser
+  synod scenarios --all --html site        all of them, and a run of each mutant, as a course
   synod scenarios --file mine.toml         one of your own: copy one from models/scenarios/
 
 Exit status: 0 it ends as it should; 1 it ends otherwise; 2 wrong usage, a step that is not
@@ -31,6 +34,13 @@ pub(super) struct ScenariosArgs {
     /// A scenario of your own, in a file like those in models/scenarios/.
     #[arg(long, value_name = "FILE", conflicts_with = "name")]
     file: Option<PathBuf>,
+    /// Write the run to PATH: a page for a browser. With --all a folder.
+    #[arg(long, value_name = "PATH", conflicts_with = "json")]
+    html: Option<PathBuf>,
+    /// All scenarios as pages, and the shortest counterexample of each mutant: a course. The
+    /// searches take two minutes on two processors.
+    #[arg(long, requires = "html", conflicts_with_all = ["name", "file"])]
+    all: bool,
     /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
@@ -52,9 +62,11 @@ pub(super) struct Staged {
     pub(super) scenario: Scenario,
     pub(super) model: Box<dyn Model>,
     /// The model in words.
-    world: String,
+    pub(super) world: String,
+    /// The arguments of `synod scenarios` that play it.
+    pub(super) asks: String,
     /// What asks for it in the Explorer.
-    command: String,
+    pub(super) command: String,
 }
 
 impl Staged {
@@ -65,6 +77,7 @@ impl Staged {
         let mut staged =
             Self::parse(text).map_err(|error| Error::Failed(format!("{name}: {error}")))?;
         staged.command = format!("{} --scenario {name}", staged.model.protocol().name());
+        staged.asks = name.to_owned();
         Ok(staged)
     }
 
@@ -74,7 +87,9 @@ impl Staged {
             Error::Failed(format!("--file {}: {error}", path.display()))
         };
         let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-        Self::parse(&text).map_err(|error| failed(&error))
+        let mut staged = Self::parse(&text).map_err(|error| failed(&error))?;
+        staged.asks = format!("--file {}", path.display());
+        Ok(staged)
     }
 
     /// All messages are kept, so that those which come too late can be shown to change nothing.
@@ -82,14 +97,10 @@ impl Staged {
         let scenario = scenarios::parse(text).map_err(|error| error.to_string())?;
         let parse = |words: &str| protocol::parse(words).map_err(|error| format!("check: {error}"));
         let plain = parse(&scenario.check)?;
-        let world = format!(
-            "{}: {}",
-            plain.protocol().title(),
-            plain.settings().describe()
-        );
         let model = parse(&format!("{} {ALL_MESSAGES}", scenario.check))?;
         Ok(Self {
-            world,
+            world: plain.title(),
+            asks: String::new(),
             command: model.command(),
             model,
             scenario,
@@ -106,10 +117,17 @@ pub(super) fn run(args: &ScenariosArgs, output: &mut Output) -> Result<Exit, Err
     let staged = match (&args.name, &args.file) {
         (Some(name), _) => Staged::named(name)?,
         (None, Some(path)) => Staged::read(path)?,
-        (None, None) => return list(args.json, output),
+        (None, None) => match &args.html {
+            Some(path) if args.all => return site::write(path, output),
+            Some(_) => return Err(Error::usage("--html takes a scenario, or --all")),
+            None => return list(args.json, output),
+        },
     };
     let run = staged.play()?;
-    if args.json {
+    if let Some(path) = &args.html {
+        page::write(path, &page::of_scenario(&staged, &run)?.render())?;
+        output.line(format_args!("the run as a page: {}", path.display()))?;
+    } else if args.json {
         print_json(&staged, &run, output)?;
     } else {
         print(&staged, &run, output)?;
