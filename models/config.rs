@@ -6,6 +6,9 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgMatches, Args, Command, ValueEnum};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use synod::checker::{Options, StorageMode};
 use synod::quorum::QuorumError;
 
@@ -34,7 +37,8 @@ pub struct Shared {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Assumptions {
     /// Crashes with recovery in one run, of any nodes but clients.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = crashes)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = number(0..=usize::from(u16::MAX)))]
     pub crashes: usize,
     /// When a save takes effect: within its step, or at a later step that a crash may forestall.
     #[arg(long, value_enum, default_value_t = Storage::Atomic)]
@@ -102,9 +106,16 @@ pub fn switch() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["on", "off"]).map(|value| value == "on")
 }
 
-fn crashes(text: &str) -> Result<usize, String> {
-    let number = text.parse::<u16>().map(usize::from);
-    number.map_err(|_| format!("expected a number from 0 to {}", u16::MAX))
+/// A parser of the numbers in a range.
+pub fn number<N>(range: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone
+where
+    N: Clone + Display + FromStr + PartialOrd,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        let (start, end) = (range.start(), range.end());
+        number.ok_or_else(|| format!("expected a number from {start} to {end}"))
+    }
 }
 
 /// Why a configuration makes no system.

@@ -1,35 +1,29 @@
 //! The pinned configurations: what each was found to have, to be found again.
 
+use super::protocol;
 use serde::Deserialize;
+use serde::de::Error as _;
+use std::collections::BTreeMap;
 
 /// The file, as shipped.
 pub const TEXT: &str = include_str!("expected.toml");
 
-/// `expected.toml`.
+/// `expected.toml`: the configurations of each protocol, by its name.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expected {
-    /// Basic Paxos.
-    pub basic: Vec<Pinned>,
-    /// Multi-Paxos.
-    #[serde(default)]
-    pub multi: Vec<Pinned>,
-    /// Fast Paxos.
-    #[serde(default)]
-    pub fast: Vec<Pinned>,
-}
+#[serde(transparent)]
+pub struct Expected(BTreeMap<String, Vec<Pinned>>);
 
 impl Expected {
-    /// Every configuration, and the protocol that it is of.
+    /// Every configuration with the name of its protocol, in the order of [`protocol::ALL`].
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &Pinned)> {
-        let basic = self.basic.iter().map(|pinned| ("basic", pinned));
-        let multi = self.multi.iter().map(|pinned| ("multi", pinned));
-        let fast = self.fast.iter().map(|pinned| ("fast", pinned));
-        basic.chain(multi).chain(fast)
+        protocol::ALL.iter().flat_map(|protocol| {
+            let pinned = self.0.get(protocol.name()).into_iter().flatten();
+            pinned.map(|pinned| (protocol.name(), pinned))
+        })
     }
 }
 
-/// A configuration and what exhausting it yields.
+/// A configuration and what exhausting it yields; every property of it is as it should be.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pinned {
@@ -39,8 +33,6 @@ pub struct Pinned {
     pub args: String,
     /// Whether it is part of the tests and of `synod check --all`.
     pub small: bool,
-    /// `holds`: exhausted, and every property is as it should be.
-    pub verdict: String,
     /// Distinct states, after reductions.
     pub unique_states: usize,
     /// Steps between them, those to known states included.
@@ -56,5 +48,15 @@ pub struct Pinned {
 /// # Errors
 /// If the file cannot be parsed: says where and why.
 pub fn load() -> Result<Expected, toml::de::Error> {
-    toml::from_str(TEXT)
+    let expected: Expected = toml::from_str(TEXT)?;
+    let unknown = expected
+        .0
+        .keys()
+        .find(|name| protocol::named(name).is_none());
+    match unknown {
+        Some(name) => Err(toml::de::Error::custom(format_args!(
+            "no protocol is called {name}"
+        ))),
+        None => Ok(expected),
+    }
 }

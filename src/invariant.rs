@@ -196,7 +196,7 @@ invariants! {
     PromiseKept: "No acceptor forgets a promise or votes below one.",
         "[PMS §2.2, P1a]; maxBal in Voting.tla",
         |view| view.breaches.is_empty();
-    DecidedIsChosen: "What a node decides was chosen, by a quorum in one ballot.",
+    DecidedIsChosen: "A decided value was chosen by a quorum in one ballot.",
         "[PMS §2.3]",
         |view| {
             let chosen = view.chosen();
@@ -204,7 +204,7 @@ invariants! {
         };
 }
 
-/// What a node has decided it neither changes nor forgets.
+/// A node neither changes nor forgets its decision.
 ///
 /// Source: \[PMS §2.1\]; Inv of Consensus.tla, as a property of steps.
 #[derive(Clone, Copy, Debug)]
@@ -213,11 +213,11 @@ pub struct DecisionStands;
 impl DecisionStands {
     /// The name and the sentence, as the checker and the Explorer show them.
     pub const PROPERTY: &'static str =
-        "DecisionStands: What a node has decided it neither changes nor forgets.";
+        "DecisionStands: A node neither changes nor forgets its decision.";
 
     const SUMMARY: Summary = Summary {
         name: "DecisionStands",
-        statement: "What a node has decided it neither changes nor forgets.",
+        statement: "A node neither changes nor forgets its decision.",
         source: "[PMS §2.1]; Consensus.tla, of every step",
         property: Self::PROPERTY,
     };

@@ -15,13 +15,16 @@
 //!    the state machines that it replicates; and [`kv`], a replicated store.
 //! 5. [`fast`]: Fast Paxos, in which clients send values to the acceptors; [`rounds`], its fast
 //!    ballots.
-//! 6. [`checker`]: exhaustive search of any stateright actors.
-//! 7. [`runtime`]: the same actors over UDP with a disk, or in a simulation; [`delta`], the changes
+//! 6. [`effects`]: what a step sends, and what it must save before; [`actor`], the bridge from the
+//!    roles to stateright.
+//! 7. [`checker`]: exhaustive search of any stateright actors.
+//! 8. [`runtime`]: the same actors over UDP with a disk, or in a simulation; [`delta`], the changes
 //!    that they save; [`certify`], the judges of recorded runs and of the histories of clients.
-//! 8. [`backoff`]: the delay before another attempt. Only speed depends on it.
+//! 9. [`backoff`]: the delay before another attempt. Only speed depends on it.
 //!
 //! The `synod` command uses all of these: `synod check basic`, `synod explore multi`,
-//! `synod cluster fast`, `synod serve`. The systems that it checks are in the folder `models`.
+//! `synod cluster fast`, `synod serve`. The [guide] tells how to run it. The systems that it checks
+//! are in the folder `models`.
 //!
 //! Uses: [check your own actors](checker#checking-your-own-actors), [run them over
 //! UDP](runtime#example), [replicate your own state
@@ -69,6 +72,11 @@
 //! # Ok::<(), synod::quorum::QuorumError>(())
 //! ```
 
+/// The examples of the front page are tests.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../README.md")]
+struct FrontPage;
+
 // The models and the command line name the library as its users do.
 #[cfg(feature = "cli")]
 extern crate self as synod;
@@ -93,6 +101,8 @@ pub mod console;
 pub mod delta;
 pub mod effects;
 pub mod fast;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 pub mod invariant;
 pub mod kv;
 pub mod machine;

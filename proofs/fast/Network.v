@@ -82,7 +82,7 @@ Definition Agreement := forall w me v me' v',
 Definition Validity := forall w me v,
   reachable w -> has_decided w me v -> requested w v.
 
-(** What a node decides was chosen, by a quorum in one ballot. *)
+(** A decided value was chosen by a quorum in one ballot. *)
 Definition DecidedIsChosen := forall w me v,
   reachable w -> has_decided w me v -> exists b, chosen w b v.
 
@@ -95,7 +95,7 @@ Definition OneValuePerBallot := forall w a a' b v v',
   reachable w -> is_fast (fast_rounds c) b = false ->
   sent w a (Accepted (b, v)) -> sent w a' (Accepted (b, v')) -> v = v'.
 
-(** What a node has decided it neither changes nor forgets, not even in a crash. *)
+(** A node neither changes nor forgets its decision, not even in a crash. *)
 Definition DecisionStands := forall w w' me v,
   reachable w -> next w w' -> has_decided w me v -> has_decided w' me v.
 

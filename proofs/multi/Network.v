@@ -98,7 +98,7 @@ Definition Agreement := forall w me slot e me' e',
 Definition Validity := forall w me slot e r,
   reachable w -> has_decided w me slot e -> In r (requests_of e) -> requested w r.
 
-(** What a node decides was chosen, by a quorum in one ballot. *)
+(** A decided value was chosen by a quorum in one ballot. *)
 Definition DecidedIsChosen := forall w me slot e,
   reachable w -> has_decided w me slot e -> exists b, chosen w slot b e.
 
@@ -111,7 +111,7 @@ Definition OneValuePerBallot := forall w from to from' to' slot b e e',
   reachable w -> sent w from to (Accept slot (b, e)) -> sent w from' to' (Accept slot (b, e')) ->
   e = e'.
 
-(** What a node has applied it neither changes nor forgets, not even in a crash, unless a
+(** A node neither changes nor forgets what it has applied, not even in a crash, unless a
     snapshot speaks for it. *)
 Definition DecisionStands := forall w w' me slot e,
   reachable w -> next w w' -> has_applied w me slot e ->

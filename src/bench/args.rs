@@ -2,10 +2,10 @@
 
 use super::measure::last_processor;
 use crate::console::store::ReadArg;
+use crate::models::config::{number, switch};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use synod::runtime::{Faults, FaultsError, MAX_DATAGRAM};
 
@@ -19,27 +19,6 @@ Examples:
   synod bench --config store/cluster.toml        a running cluster, wherever its nodes are
 
 Exit status: 0 measured; 2 wrong usage, or something failed.";
-
-/// A parser of a whole number within a range.
-fn count(range: RangeInclusive<i64>) -> impl TypedValueParser<Value = usize> {
-    clap::value_parser!(u32)
-        .range(range)
-        .map(|count| count as usize)
-}
-
-/// A parser of a number within a range.
-fn number(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<f64, String> + Clone {
-    move |text| {
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        let (start, end) = (range.start(), range.end());
-        number.ok_or_else(|| format!("expected a number from {start} to {end}"))
-    }
-}
-
-/// A parser of `on` or `off`.
-fn switch() -> impl TypedValueParser<Value = bool> {
-    PossibleValuesParser::new(["on", "off"]).map(|text| text == "on")
-}
 
 /// A parser of `on`, `off` or `both`.
 fn switches() -> impl TypedValueParser<Value = &'static [bool]> {
@@ -65,7 +44,7 @@ pub(crate) struct BenchArgs {
     /// Commands that each client has outstanding at any time; each is followed by the next as soon
     /// as it is answered.
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
-    #[arg(default_values_t = [1, 16, 64, 256, 1024], value_parser = count(1..=4000))]
+    #[arg(default_values_t = [1, 16, 64, 256, 1024], value_parser = number(1..=4000_usize))]
     pub(super) outstanding: Vec<usize>,
     /// Commands per second of each client, whether or not earlier ones are answered: latency counts
     /// from when a command was due. Replaces --outstanding.
@@ -75,11 +54,11 @@ pub(crate) struct BenchArgs {
     /// The bytes of the value that a command writes. The first size is measured with every number
     /// of outstanding commands, the others with 64.
     #[arg(long, value_name = "B,..", value_delimiter = ',')]
-    #[arg(default_values_t = [16, 256, 1024], value_parser = count(0..=1024))]
+    #[arg(default_values_t = [16, 256, 1024], value_parser = number(0..=1024_usize))]
     pub(super) payload_bytes: Vec<usize>,
     /// The percentage of commands that read instead of writing.
     #[arg(long, value_name = "PERCENT", default_value_t = 0)]
-    #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(value_parser = number(0..=100_u8))]
     pub(super) reads: u8,
     /// The way in which commands read.
     #[arg(long, value_enum, default_value_t = ReadArg::Lease)]
@@ -123,10 +102,10 @@ pub(crate) struct BenchArgs {
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub(super) struct Conditions {
     /// Nodes, each of which plays all roles.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count(1..=9))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = number(1..=9_usize))]
     pub(super) nodes: usize,
     /// Clients, each with a session and a socket of its own.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(1..=64_usize))]
     pub(super) clients: usize,
     /// The place where the nodes run; the clients are in a process of their own.
     #[arg(long, value_enum, default_value_t = Placement::Processes)]
@@ -138,19 +117,19 @@ pub(super) struct Conditions {
     #[arg(long, value_name = "S", default_value_t = 0.03, value_parser = number(0.01..=3600.0))]
     pub(super) warmup_s: f64,
     /// Rounds, each of which measures everything, in another order. Medians are reported.
-    #[arg(long, value_name = "N", default_value_t = 14, value_parser = count(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 14, value_parser = number(1..=1000_usize))]
     pub(super) rounds: usize,
     /// The nodes and clients of Synod authenticate datagrams.
     #[arg(long, default_value = "on", value_parser = switch(), action = ArgAction::Set)]
     pub(super) authenticated: bool,
     /// The size in bytes up to which messages share a datagram.
     #[arg(long, value_name = "BYTES", default_value_t = 8192)]
-    #[arg(value_parser = count(512..=MAX_DATAGRAM as i64))]
+    #[arg(value_parser = number(512..=MAX_DATAGRAM))]
     pub(super) datagram_max: usize,
     /// The time for which nodes and clients poll for datagrams before they yield the processor, in
     /// microseconds.
     #[arg(long, value_name = "US", default_value_t = 0)]
-    #[arg(value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    #[arg(value_parser = number(0..=10_000_u64))]
     pub(super) spin_us: u64,
     /// The probabilities of faults of datagrams, as for `synod cluster`.
     #[arg(long, value_name = "loss=P,dup=P,reorder=P", value_parser = faults)]

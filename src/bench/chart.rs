@@ -16,7 +16,7 @@ const BOTTOM: f64 = HEIGHT - 44.0;
 const MARKED_MAX: usize = 50;
 
 /// An axis.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Axis {
     label: &'static str,
     /// Equal factors, not equal differences, have equal distances.
@@ -68,7 +68,6 @@ impl Point {
 }
 
 /// A chart.
-#[derive(Default)]
 pub(super) struct Chart {
     pub(super) title: &'static str,
     /// A sentence about what it shows.
@@ -76,8 +75,6 @@ pub(super) struct Chart {
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) lines: Vec<Line>,
-    /// Events, each with its place on the first axis.
-    pub(super) events: Vec<(f64, String)>,
 }
 
 /// A map from values to places along an axis.
@@ -213,11 +210,6 @@ impl Chart {
              aria-label=\"{title}\">\n"
         );
         svg += &self.axes(&x, &y);
-        for (at, what) in &self.events {
-            let at = x.place(*at);
-            svg += &path("event", at, TOP, 'V', BOTTOM);
-            svg += &text("", at + 4.0, TOP + 11.0, what);
-        }
         for line in &self.lines {
             svg += &self.draw(line, &x, &y);
         }
@@ -320,10 +312,9 @@ mod tests {
                 dashed: true,
                 points,
             }],
-            events: vec![(2.0, "killed".to_owned())],
         };
         let page = chart.figure();
-        assert!(page.contains("class=\"c3 dashed\"") && page.contains(">killed</text>"));
+        assert!(page.contains("class=\"c3 dashed\""));
         assert_eq!(page.matches("<circle").count(), 2);
         assert!(!page.contains("<s>") && !page.contains("<b>") && page.contains("x &amp; y"));
         let empty = Chart {

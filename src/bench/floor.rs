@@ -11,6 +11,7 @@ use super::load::Work;
 use super::measure::Recorder;
 use hashbrown::HashMap;
 use rustix::net::{RecvFlags, recvfrom};
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::FileExt;
@@ -46,8 +47,7 @@ const FILE: usize = 16 << 20;
 const SLOTS_MAX: u64 = 1 << 16;
 
 /// The kind of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Kind {
     Request,
     Accept,
@@ -56,15 +56,15 @@ enum Kind {
 }
 
 /// A message about a command or a slot.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Item<'a> {
     kind: Kind,
     number: u64,
     payload: &'a [u8],
 }
 
-/// The bytes of kind, number, and length of the payload.
-const HEADER: usize = 11;
+/// The most bytes of kind, number, and length of the payload.
+const HEADER: usize = 1 + 10 + 3;
 
 impl<'a> Item<'a> {
     fn new(kind: Kind, number: u64, payload: &'a [u8]) -> Self {
@@ -76,23 +76,18 @@ impl<'a> Item<'a> {
     }
 
     fn append(&self, datagram: &mut Vec<u8>) {
-        datagram.push(self.kind as u8);
-        datagram.extend_from_slice(&self.number.to_le_bytes());
-        datagram.extend_from_slice(&(self.payload.len() as u16).to_le_bytes());
-        datagram.extend_from_slice(self.payload);
+        // Nothing in a message can fail to be encoded.
+        if let Ok(longer) = postcard::to_extend(self, std::mem::take(datagram)) {
+            *datagram = longer;
+        }
     }
 
     /// The messages of a datagram, up to the first malformed one.
     fn read(mut datagram: &'a [u8]) -> impl Iterator<Item = Item<'a>> {
         std::iter::from_fn(move || {
-            let (header, rest) = datagram.split_first_chunk::<HEADER>()?;
-            let kinds = [Kind::Request, Kind::Accept, Kind::Accepted, Kind::Reply];
-            let kind = *kinds.get(usize::from(header[0]))?;
-            let number = u64::from_le_bytes(*header[1..].first_chunk()?);
-            let length = u16::from_le_bytes(*header[9..].first_chunk()?);
-            let (payload, rest) = rest.split_at_checked(usize::from(length))?;
+            let (item, rest) = postcard::take_from_bytes(datagram).ok()?;
             datagram = rest;
-            Some(Item::new(kind, number, payload))
+            Some(item)
         })
     }
 }
@@ -353,11 +348,13 @@ mod tests {
         ];
         let items = items.map(|(kind, number, payload)| Item::new(kind, number, payload));
         let mut datagram = Vec::new();
-        items.iter().for_each(|item| item.append(&mut datagram));
-        assert!(Item::read(&datagram).eq(items));
+        items[0].append(&mut datagram);
+        let first = datagram.len();
+        items[1].append(&mut datagram);
+        assert!(Item::read(&datagram).eq(items) && datagram.len() <= 2 * HEADER + 3);
         for cut in 0..datagram.len() {
             let read = Item::read(&datagram[..cut]).count();
-            assert_eq!(read, usize::from(cut >= HEADER + 3), "cut at {cut}");
+            assert_eq!(read, usize::from(cut >= first), "cut at {cut}");
         }
         datagram[0] = 9;
         assert_eq!(Item::read(&datagram).count(), 0);

@@ -111,12 +111,13 @@ impl Process {
             name,
             addresses: Vec::new(),
         };
-        process.write(&(setting, role))?;
+        process.send(&(setting, role))?;
         process.addresses = process.read()?;
         Ok(process)
     }
 
-    fn write(&mut self, what: &impl Serialize) -> Result<(), Error> {
+    /// Sends a request without an answer.
+    pub(super) fn send(&mut self, what: &impl Serialize) -> Result<(), Error> {
         let line = serde_json::to_string(what).map_err(Error::failed)?;
         let written = writeln!(self.stdin, "{line}");
         written.map_err(|error| Error::Failed(format!("{} is gone: {error}", self.name)))
@@ -136,14 +137,9 @@ impl Process {
         Err(Error::Failed(format!("{} {why}", self.name)))
     }
 
-    /// Sends a request without an answer.
-    pub(super) fn send(&mut self, request: &Request) -> Result<(), Error> {
-        self.write(request)
-    }
-
     /// Sends a request and waits for the answer.
     pub(super) fn ask<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Error> {
-        self.write(request)?;
+        self.send(request)?;
         self.read()
     }
 }

@@ -119,7 +119,6 @@ impl<'a> Charts<'a> {
             x: OUTSTANDING,
             y: RATE,
             lines: self.lines(|it| self.is_main(it) && !it.run.durable, by_outstanding),
-            ..Chart::default()
         }
     }
 
@@ -134,7 +133,6 @@ impl<'a> Charts<'a> {
             x: RATE,
             y: Axis::log("median latency, µs"),
             lines: self.lines(|it| self.is_main(it), point),
-            ..Chart::default()
         }
     }
 
@@ -161,7 +159,6 @@ impl<'a> Charts<'a> {
             x: Axis::log("latency, µs"),
             y: Axis::linear("% of commands answered"),
             lines: self.lines(is_shown, points),
-            ..Chart::default()
         }
     }
 
@@ -178,7 +175,6 @@ impl<'a> Charts<'a> {
             x: Axis::log("bytes written by a command"),
             y: RATE,
             lines: self.lines(is_shown, |it| rate_at(it.run.work.payload_bytes.max(1), it)),
-            ..Chart::default()
         }
     }
 
@@ -201,7 +197,6 @@ impl<'a> Charts<'a> {
             x: OUTSTANDING,
             y: RATE,
             lines: self.lines(is_shown, by_outstanding),
-            ..Chart::default()
         }
     }
 
@@ -229,7 +224,6 @@ impl<'a> Charts<'a> {
             x: Axis::linear("ms since the kill"),
             y: Axis::linear("commands per second"),
             lines: lines.collect(),
-            events: vec![(0.0, "killed".to_owned())],
         }
     }
 }
@@ -287,7 +281,7 @@ figure { margin: 0; min-width: 0; } figcaption, .legend { color: var(--quiet); f
 .key { height: 8px; margin-right: .35rem; width: 24px; }
 .chart { display: block; width: 100%; } .chart text { fill: var(--quiet); font-size: 11.5px; }
 .chart .label { fill: var(--text); } .middle { text-anchor: middle; } .end { text-anchor: end; }
-.grid { stroke: var(--rule); } .event { stroke: var(--quiet); stroke-dasharray: 3 3; }
+.grid { stroke: var(--rule); }
 .line, .key path { fill: none; stroke: currentColor; stroke-linejoin: round; stroke-width: 2; }
 .dashed .line, .dashed.key path { stroke-dasharray: 6 4; }
 .range { opacity: .5; stroke: currentColor; stroke-width: 4; } circle { fill: currentColor; }

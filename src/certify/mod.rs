@@ -68,10 +68,9 @@ mod run;
 mod trace;
 
 pub use error::{Error, Problem};
-pub use multi::Replicas;
 pub use report::{Contents, Place, Rejection, Report};
 pub use rule::{Rule, Violation};
-pub use run::{ProtocolKind, Run};
+pub use run::{ProtocolKind, Replicas, Run};
 pub use trace::File;
 
 use crate::quorum::AcceptorSet;

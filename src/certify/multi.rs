@@ -1,23 +1,12 @@
 //! Multi-Paxos over a store.
 
 use super::protocol::{Disk, Protocol, ProtocolEvent, ProtocolEventOf};
-use super::run::Run;
+use super::run::{Replicas, Run};
 use crate::kv::{Command, Store};
 use crate::multi::{Clock, Cluster, Entry, Message, Process, Request, Sessions, Slot};
 use crate::quorum::{QuorumError, QuorumSystem};
 use crate::runtime::clock::now_us;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// The settings that the replicas of a store have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Replicas {
-    /// The number of clients that are remembered at a time.
-    pub sessions_max: u64,
-    /// The number of entries after which a snapshot takes their place.
-    pub snapshot_every: u64,
-}
 
 impl Run {
     /// Returns the cluster, if it runs Multi-Paxos.

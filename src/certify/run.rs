@@ -1,6 +1,5 @@
 //! The first line of a trace: the run that it is of.
 
-use super::multi::Replicas;
 use super::{Error, File, Report, certify_as};
 use crate::kv::Store;
 use crate::{basic, fast, multi};
@@ -18,6 +17,16 @@ pub struct Run {
     pub nodes: u32,
     /// The protocol.
     pub protocol: ProtocolKind,
+}
+
+/// The settings that the replicas of a store have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replicas {
+    /// The number of clients that are remembered at a time.
+    pub sessions_max: u64,
+    /// The number of entries after which a snapshot takes their place.
+    pub snapshot_every: u64,
 }
 
 /// Lists the protocols by name, settings and actor.

@@ -11,19 +11,11 @@ type Local<T> = Part<At<T>>;
 /// A message on its way.
 type Message<M> = Part<Envelope<M>>;
 
-/// The claims to be examined, about local states `T` and messages `M`.
-pub(super) trait Claims<T, M> {
-    /// Returns whether the system calls the message stale in this state.
-    fn is_stale(&self, local: &At<T>, message: &Envelope<M>) -> bool;
-
-    /// Returns whether delivering the message in this state does nothing.
-    fn is_ignored(&self, local: &At<T>, message: &Envelope<M>) -> bool;
-}
-
 /// Every local step and every message seen so far, each pair of which has been examined.
 ///
 /// If a message is stale in a local state, then delivering it there must do nothing, and it must
-/// be stale after each step from there as well. Messages left out of a state's identity on a
+/// be stale after each step from there as well. A function that examines this, of a step and a
+/// message, returns the complaint if it is not so. Messages left out of a state's identity on a
 /// claim that passes cannot have mattered.
 pub(super) struct Audit<T, M> {
     seen: RwLock<HashSet<(usize, usize)>>,
@@ -59,7 +51,12 @@ impl<T: Debug, M: Debug> Audit<T, M> {
     }
 
     /// Examines a step of an actor from one local state to another.
-    pub(super) fn step(&self, claims: &impl Claims<T, M>, before: &Local<T>, after: &Local<T>) {
+    pub(super) fn step(
+        &self,
+        before: &Local<T>,
+        after: &Local<T>,
+        examine: impl Fn(&At<T>, &At<T>, &Envelope<M>) -> Option<String>,
+    ) {
         let key = (before.address(), after.address());
         let is_seen = {
             let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
@@ -76,16 +73,20 @@ impl<T: Debug, M: Debug> Audit<T, M> {
         let mut books = self.open();
         books.steps.push((before.clone(), after.clone()));
         for message in books.messages.iter().filter(|m| m.dst == before.id) {
-            self.examine(claims, before, after, message);
+            self.note(before, message, examine(before, after, message));
         }
     }
 
     /// Examines a message that was never sent before in any state.
-    pub(super) fn message(&self, claims: &impl Claims<T, M>, message: &Message<M>) {
+    pub(super) fn message(
+        &self,
+        message: &Message<M>,
+        examine: impl Fn(&At<T>, &At<T>, &Envelope<M>) -> Option<String>,
+    ) {
         let mut books = self.open();
         books.messages.push(message.clone());
         for (before, after) in books.steps.iter().filter(|(b, _)| b.id == message.dst) {
-            self.examine(claims, before, after, message);
+            self.note(before, message, examine(before, after, message));
         }
     }
 
@@ -93,36 +94,15 @@ impl<T: Debug, M: Debug> Audit<T, M> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn examine(
-        &self,
-        claims: &impl Claims<T, M>,
-        before: &Local<T>,
-        after: &Local<T>,
-        message: &Message<M>,
-    ) {
-        let is_stale = |local: &Local<T>| claims.is_stale(local, message);
-        let is_ignored = |local: &Local<T>| claims.is_ignored(local, message);
-        let complaint = if is_stale(before) && !is_stale(after) {
-            format!(
-                "is stale before but not after the step to {:?}",
-                after.value
-            )
-        } else if is_stale(before) && !is_ignored(before) {
-            "is called stale, but it is not ignored".to_owned()
-        } else if is_stale(after) && !is_ignored(after) {
-            format!(
-                "is called stale in {:?}, but it is not ignored",
-                after.value
-            )
-        } else {
-            return;
-        };
-        self.refute(format!(
-            "a reduction is unsound: {}→{} {:?} at {:?} {complaint}",
-            usize::from(message.src),
-            usize::from(message.dst),
-            message.msg,
-            before.value,
-        ));
+    fn note(&self, before: &At<T>, message: &Envelope<M>, complaint: Option<String>) {
+        if let Some(complaint) = complaint {
+            self.refute(format!(
+                "a reduction is unsound: {}→{} {:?} at {:?} {complaint}",
+                usize::from(message.src),
+                usize::from(message.dst),
+                message.msg,
+                before.value,
+            ));
+        }
     }
 }

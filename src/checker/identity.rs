@@ -24,7 +24,8 @@ impl<S: System> World<S> {
         image.network.sort_unstable();
         image.history = self
             .interners
-            .history(self.image_of_history(&state.history, by));
+            .histories
+            .intern(self.image_of_history(&state.history, by));
         image.identity = self.identity(&image);
         image
     }
@@ -40,21 +41,27 @@ impl<S: System> World<S> {
         let (from, to) = (usize::from(id), usize::from(by.apply(id)));
         image.locals[to] = self
             .interners
-            .local(self.image_of_local(&state.locals[from], by));
+            .locals
+            .intern(self.image_of_local(&state.locals[from], by));
         image.visible[to] = self
             .interners
-            .visible(self.image_of_local(&state.visible[from], by));
+            .visible
+            .intern(self.image_of_local(&state.visible[from], by));
         let storage = state.storages[from].as_ref();
-        image.storages[to] =
-            storage.map(|at| self.interners.storage(self.image_of_storage(at, by)));
+        image.storages[to] = storage.map(|at| {
+            self.interners
+                .storages
+                .intern(self.image_of_storage(at, by))
+        });
         let unsaved = state.unsaved[from].as_ref();
-        image.unsaved[to] = unsaved.map(|at| self.interners.unsaved(self.image_of_unsaved(at, by)));
+        image.unsaved[to] =
+            unsaved.map(|at| self.interners.unsaved.intern(self.image_of_unsaved(at, by)));
         let timers = state.timers.iter().filter(|timer| timer.id == id);
-        let timers = timers.map(|at| self.interners.timer(image_of_timer(at, by)));
+        let timers = timers.map(|at| self.interners.timers.intern(image_of_timer(at, by)));
         image.timers.extend(timers);
         image.timers.sort_unstable();
         let choices = state.choices.iter().filter(|choice| choice.id == id);
-        let choices = choices.map(|at| self.interners.choice(image_of_choice(at, by)));
+        let choices = choices.map(|at| self.interners.choices.intern(image_of_timer(at, by)));
         image.choices.extend(choices);
         image.sort_choices();
     }
@@ -138,7 +145,7 @@ impl<S: System> World<S> {
             add(timer.hashes(group, image_of_timer));
         }
         for choice in &state.choices {
-            add(choice.hashes(group, image_of_choice));
+            add(choice.hashes(group, image_of_timer));
         }
         for envelope in &state.network {
             add(envelope.hashes(group, |it, by| self.image_of_envelope(it, by)));
@@ -151,13 +158,10 @@ impl<S: System> World<S> {
     }
 }
 
+/// Returns the image of a timer, or of a random choice: no id is in it.
 pub(super) fn image_of_timer<T: Clone>(at: &At<T>, by: &Permutation) -> At<T> {
     At {
         id: by.apply(at.id),
         value: at.value.clone(),
     }
-}
-
-pub(super) fn image_of_choice<T: Clone>(at: &At<T>, by: &Permutation) -> At<T> {
-    image_of_timer(at, by)
 }

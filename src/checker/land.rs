@@ -62,7 +62,7 @@ impl<S: System> World<S> {
             return None;
         }
         let record = self.system.record(history, id, &before, &after);
-        record.map(|history| self.interners.history(history))
+        record.map(|history| self.interners.histories.intern(history))
     }
 
     /// Returns the step properties that a step does not keep, as bits by their places.
@@ -96,7 +96,8 @@ impl<S: System> World<S> {
         // nothing is dropped while a save is pending, and such a crash proves nothing.
         let is_undone = last.unsaved[index].is_some() && is_crash;
         if before.address() != after.address() && !is_undone {
-            self.audit.step(self, before, after);
+            self.audit
+                .step(before, after, |one, other, it| self.examine(one, other, it));
         }
     }
 
@@ -122,7 +123,7 @@ impl<S: System> World<S> {
             let seen: Vec<StateOf<S>> = next.states().map(projection).collect();
             let seen: Vec<&StateOf<S>> = seen.iter().collect();
             if let Some(history) = self.system.forget(&next.history, &seen) {
-                next.history = self.interners.history(history);
+                next.history = self.interners.histories.intern(history);
             }
         }
         let mut network = std::mem::take(&mut next.network);

@@ -102,7 +102,6 @@ mod identity;
 mod land;
 mod memory;
 mod model;
-mod moves;
 mod options;
 pub mod page;
 mod part;

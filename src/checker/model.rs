@@ -35,15 +35,20 @@ impl<S: System> Model for World<S> {
         let state = WorldState {
             storages: vec![None; locals.len()],
             unsaved: vec![None; locals.len()],
-            visible: visible.map(|at| self.interners.visible(at)).collect(),
+            visible: visible
+                .map(|at| self.interners.visible.intern(at))
+                .collect(),
             locals: locals
                 .into_iter()
-                .map(|at| self.interners.local(at))
+                .map(|at| self.interners.locals.intern(at))
                 .collect(),
             timers: Vec::new(),
             choices: Vec::new(),
             network: Vec::new(),
-            history: self.interners.history(self.system.initial_history()),
+            history: self
+                .interners
+                .histories
+                .intern(self.system.initial_history()),
             crashes: 0,
             broken: 0,
             identity: 0,
@@ -67,7 +72,10 @@ impl<S: System> Model for World<S> {
         state.network.dedup();
         if self.audits() {
             let locals = state.locals.iter();
-            locals.for_each(|local| self.audit.step(self, local, local));
+            locals.for_each(|local| {
+                self.audit
+                    .step(local, local, |one, other, it| self.examine(one, other, it))
+            });
         }
         self.settle(&mut state);
         state.identity = self.identity(&state);
@@ -111,24 +119,11 @@ impl<S: System> Model for World<S> {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut properties = self.system.properties();
-        let kept: [fn(&Self, &WorldState<S>) -> bool; STEPS_MAX] = [
-            kept::<S, 0>,
-            kept::<S, 1>,
-            kept::<S, 2>,
-            kept::<S, 3>,
-            kept::<S, 4>,
-            kept::<S, 5>,
-            kept::<S, 6>,
-            kept::<S, 7>,
-            kept::<S, 8>,
-            kept::<S, 9>,
-            kept::<S, 10>,
-            kept::<S, 11>,
-            kept::<S, 12>,
-            kept::<S, 13>,
-            kept::<S, 14>,
-            kept::<S, 15>,
-        ];
+        macro_rules! kept {
+            ($($place:literal)*) => { [$(kept::<S, $place>),*] };
+        }
+        let kept: [fn(&Self, &WorldState<S>) -> bool; STEPS_MAX] =
+            kept!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
         let steps = self.steps.iter().zip(kept);
         properties.extend(steps.map(|(step, kept)| Property::always(step.name, kept)));
         properties.retain(|property| self.focus.is_none_or(|name| name == property.name));
@@ -139,10 +134,6 @@ impl<S: System> Model for World<S> {
             properties.push(Property::always(EVERYTHING, |_, _| true));
         }
         properties
-    }
-
-    fn format_action(&self, action: &ActionOf<S>) -> String {
-        format!("{action:?}")
     }
 
     fn format_step(&self, last: &WorldState<S>, action: ActionOf<S>) -> Option<String> {

@@ -2,11 +2,12 @@
 
 use super::memory;
 use super::report::{Bound, Error, Finding, Limits, Outcome, Progress, Report, Trace, verdict};
-use super::state::{ActionOf, WorldState};
 use super::system::System;
+use super::trace::Run;
 use super::world::World;
-use stateright::{Checker, Expectation, HasDiscoveries, Model, Path, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
@@ -19,20 +20,15 @@ pub(super) fn report<S: System>(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, Error> {
     let mut found = search(world(), limits, progress)?;
-    let outcome = |property: &Property<_>| {
+    let finding = |property: &Property<_>| {
         let path = found.paths.remove(property.name);
-        let outcome = match (&property.expectation, path) {
-            (Expectation::Sometimes, Some(_)) => Outcome::Found,
-            (Expectation::Sometimes, None) => Outcome::NotFound,
-            (_, None) => Outcome::Holds,
-            (_, Some(path)) => Outcome::Violated(Trace::new(&world().unfolded(), path)),
-        };
-        Finding {
-            property: property.name,
-            outcome,
-        }
+        Finding::new(property, path.is_some(), || {
+            path.map_or(Trace::default(), |path| {
+                Trace::new(&world().unfolded(), path)
+            })
+        })
     };
-    let findings: Vec<Finding> = properties.iter().map(outcome).collect();
+    let findings: Vec<Finding> = properties.iter().map(finding).collect();
     // stateright stops when every property is settled, but goes on as long as one is open.
     let is_open = |it: &Finding| matches!(it.outcome, Outcome::Holds | Outcome::NotFound);
     let has_counterexample = findings.iter().any(Finding::is_violated);
@@ -50,9 +46,6 @@ pub(super) fn report<S: System>(
     })
 }
 
-/// A path of a world, as stateright has it.
-type PathOf<S> = Path<WorldState<S>, ActionOf<S>>;
-
 /// Finds the shortest run to a violation of a property of a world, which is known to exist. Returns
 /// `None` if the limits do not suffice.
 pub(super) fn shortest<S: System>(
@@ -60,7 +53,7 @@ pub(super) fn shortest<S: System>(
     property: &str,
     limits: Limits,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Option<PathOf<S>>, Error> {
+) -> Result<Option<Run<S>>, Error> {
     let mut found = search(
         world,
         Limits {
@@ -75,7 +68,7 @@ pub(super) fn shortest<S: System>(
 
 /// The results of stateright: a path for each violation and example, and the progress at the end.
 struct Paths<S: System> {
-    paths: HashMap<&'static str, Path<WorldState<S>, ActionOf<S>>>,
+    paths: HashMap<&'static str, Run<S>>,
     reached: Progress,
     bound: Option<Bound>,
 }
@@ -88,7 +81,7 @@ fn search<S: System>(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Paths<S>, Error> {
     let start = Instant::now();
-    let stop = world.stop_switch();
+    let stop = Arc::clone(&world.stop);
     let builder = world.checker().threads(limits.threads.max(1));
     let mut checker = builder.finish_when(HasDiscoveries::AnyFailures).spawn_bfs();
     let handles = checker.handles();

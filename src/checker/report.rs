@@ -1,12 +1,17 @@
 //! The limits of a search, and its results.
 
+use serde::Serialize;
+use stateright::{Expectation, Model, Property};
 use std::time::Duration;
 
 /// An engine that searches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// The engine of this crate: each handler runs once per local state and message, states are a
-    /// few numbers each, and all threads search breadth-first levels together.
+    /// The engine of this crate: breadth-first, with states that are a few numbers each.
+    ///
+    /// Each handler runs once per local state and message, and all threads search a level together.
     #[default]
     Collapse,
     /// The breadth-first checker of stateright.
@@ -49,7 +54,8 @@ impl Default for Limits {
 }
 
 /// A bound that ended a search early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Bound {
     /// [`Limits::states_max`].
     States,
@@ -113,13 +119,41 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// The result for a property of which a counterexample, or the example that it asks for, was
+    /// met or not. `trace` is the run to a counterexample.
+    pub(super) fn new<M: Model>(
+        property: &Property<M>,
+        is_met: bool,
+        trace: impl FnOnce() -> Trace,
+    ) -> Self {
+        let outcome = match (&property.expectation, is_met) {
+            (Expectation::Sometimes, true) => Outcome::Found,
+            (Expectation::Sometimes, false) => Outcome::NotFound,
+            (_, false) => Outcome::Holds,
+            (_, true) => Outcome::Violated(trace()),
+        };
+        Finding {
+            property: property.name,
+            outcome,
+        }
+    }
+
+    /// The run that shows that the property does not hold, if one does.
+    #[must_use]
+    pub fn violation(&self) -> Option<&Trace> {
+        match &self.outcome {
+            Outcome::Violated(trace) => Some(trace),
+            Outcome::Holds | Outcome::Found | Outcome::NotFound => None,
+        }
+    }
+
     pub(super) fn is_violated(&self) -> bool {
-        matches!(self.outcome, Outcome::Violated(_))
+        self.violation().is_some()
     }
 }
 
-/// A run, ready to print.
-#[derive(Clone, Debug)]
+/// A run, ready to print. By default it is known to exist, and no more than that.
+#[derive(Clone, Debug, Default)]
 pub struct Trace {
     /// The steps from the initial state.
     pub steps: Vec<TraceStep>,
@@ -127,17 +161,6 @@ pub struct Trace {
     pub explorer_path: String,
     /// Whether no shorter run ends like this. Not known if the search for one was stopped.
     pub is_shortest: bool,
-}
-
-impl Trace {
-    /// A run that is known to exist, and no more than that.
-    pub(super) fn unknown() -> Self {
-        Self {
-            steps: Vec::new(),
-            explorer_path: String::new(),
-            is_shortest: false,
-        }
-    }
 }
 
 /// One step of a [`Trace`].

@@ -84,20 +84,12 @@ fn by_collapse<S: System>(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, Error> {
     let found = collapse::search(world, limits, progress)?;
-    let outcome = |(place, property): (usize, &Property<_>)| {
-        let is_violated = found.violated.contains(&place);
-        let outcome = match property.expectation {
-            Expectation::Sometimes if found.examples.contains(&place) => Outcome::Found,
-            Expectation::Sometimes => Outcome::NotFound,
-            _ if is_violated => Outcome::Violated(Trace::unknown()),
-            _ => Outcome::Holds,
-        };
-        Finding {
-            property: property.name,
-            outcome,
-        }
+    let finding = |(place, property): (usize, &Property<_>)| {
+        let met = [&found.violated, &found.examples];
+        let is_met = met.iter().any(|places| places.contains(&place));
+        Finding::new(property, is_met, Trace::default)
     };
-    let findings: Vec<Finding> = properties.iter().enumerate().map(outcome).collect();
+    let findings: Vec<Finding> = properties.iter().enumerate().map(finding).collect();
     let is_exhausted = found.bound.is_none() && found.violated.is_empty();
     Ok(Report {
         verdict: verdict(&findings, is_exhausted),

@@ -107,9 +107,7 @@ impl<S: System> WorldState<S> {
     pub fn states(&self) -> impl Iterator<Item = &StateOf<S>> {
         self.visible.iter().map(|part| &part.value)
     }
-}
 
-impl<S: System> WorldState<S> {
     /// Puts open choices into their canonical order: by actor and key.
     pub(super) fn sort_choices(&mut self) {
         self.choices
@@ -180,14 +178,14 @@ pub(super) fn choice_key<T>(choice: &At<(String, T)>) -> (Id, &str) {
 
 /// Every part that a world has seen, by kind.
 pub(super) struct Interners<S: System> {
-    locals: Interner<At<StateOf<S>>>,
-    storages: Interner<At<StorageOf<S>>>,
-    unsaved: Interner<At<UnsavedOf<S>>>,
-    timers: Interner<At<TimerOf<S>>>,
-    choices: Interner<At<Choice<S>>>,
-    network: Interner<Envelope<MessageOf<S>>>,
-    histories: Interner<S::History>,
-    visible: Interner<At<StateOf<S>>>,
+    pub(super) locals: Interner<At<StateOf<S>>>,
+    pub(super) storages: Interner<At<StorageOf<S>>>,
+    pub(super) unsaved: Interner<At<UnsavedOf<S>>>,
+    pub(super) timers: Interner<At<TimerOf<S>>>,
+    pub(super) choices: Interner<At<Choice<S>>>,
+    pub(super) network: Interner<Envelope<MessageOf<S>>>,
+    pub(super) histories: Interner<S::History>,
+    pub(super) visible: Interner<At<StateOf<S>>>,
 }
 
 impl<S: System> Interners<S> {
@@ -202,41 +200,5 @@ impl<S: System> Interners<S> {
             histories: Interner::new(6),
             visible: Interner::new(7),
         }
-    }
-
-    pub(super) fn local(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
-        self.locals.intern(at).0
-    }
-
-    pub(super) fn storage(&self, at: At<StorageOf<S>>) -> Part<At<StorageOf<S>>> {
-        self.storages.intern(at).0
-    }
-
-    pub(super) fn unsaved(&self, at: At<UnsavedOf<S>>) -> Part<At<UnsavedOf<S>>> {
-        self.unsaved.intern(at).0
-    }
-
-    pub(super) fn timer(&self, at: At<TimerOf<S>>) -> Part<At<TimerOf<S>>> {
-        self.timers.intern(at).0
-    }
-
-    pub(super) fn choice(&self, at: At<Choice<S>>) -> Part<At<Choice<S>>> {
-        self.choices.intern(at).0
-    }
-
-    pub(super) fn history(&self, history: S::History) -> Part<S::History> {
-        self.histories.intern(history).0
-    }
-
-    pub(super) fn visible(&self, at: At<StateOf<S>>) -> Part<At<StateOf<S>>> {
-        self.visible.intern(at).0
-    }
-
-    /// Returns the message as a part, and whether it is new.
-    pub(super) fn envelope(
-        &self,
-        envelope: Envelope<MessageOf<S>>,
-    ) -> (Part<Envelope<MessageOf<S>>>, bool) {
-        self.network.intern(envelope)
     }
 }

@@ -1,13 +1,16 @@
-//! One step of one actor: its handler runs, and the world executes its commands.
+//! The steps that actors may take in a state, and one step of one actor: its handler runs, and the
+//! world executes its commands.
 
 use super::call::Event;
 use super::options::StorageMode;
 use super::part::{At, Part};
 use super::state::{Action, ActionOf, Unsaved, WorldState, choice_key};
-use super::system::{MessageOf, StateOf, StorageOf, System};
+use super::system::{MessageOf, RandomOf, StateOf, StorageOf, System};
 use super::world::World;
+use stateright::Model;
 use stateright::actor::{Command, Envelope, Id, Out};
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// The result of an actor's step, before its messages arrive anywhere.
 pub(super) struct Acted<S: System> {
@@ -46,6 +49,70 @@ fn remove<T: Ord>(parts: &mut Vec<Part<T>>, value: &T) {
 }
 
 impl<S: System> World<S> {
+    /// Adds the single steps that an actor may take.
+    pub(super) fn moves(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<ActionOf<S>>) {
+        if state.unsaved[usize::from(id)].is_some() {
+            actions.push(Action::Flush(id));
+        } else {
+            let network = state.network.iter().filter(|envelope| envelope.dst == id);
+            actions.extend(network.cloned().map(Action::Deliver));
+            let timers = state.timers.iter().filter(|timer| timer.id == id);
+            actions.extend(timers.map(|at| Action::Timeout(id, at.value.clone())));
+            for open in state.choices.iter().filter(|open| open.id == id) {
+                let (key, options) = &open.value;
+                let choose = |random: &RandomOf<S>| Action::Choose(id, key.clone(), random.clone());
+                actions.extend(options.iter().map(choose));
+            }
+        }
+        if state.crashes < self.options.crashes && self.system.can_crash(id) {
+            actions.push(Action::Crash(id));
+        }
+    }
+
+    /// Adds the bursts that an actor may take, each up to a step that is seen: see
+    /// [`Options::postpones`](super::Options::postpones).
+    pub(super) fn fused(&self, state: &WorldState<S>, id: Id, actions: &mut Vec<ActionOf<S>>) {
+        let mut ends = HashSet::new();
+        let mut hidden = vec![(state.clone(), Vec::new())];
+        let mut next = 0;
+        while let Some((at, way)) = hidden.get(next).cloned() {
+            next += 1;
+            let mut moves = Vec::new();
+            self.moves(&at, id, &mut moves);
+            for action in moves {
+                let acted = self.act(&at, &action);
+                let (is_invisible, end) = (acted.is_invisible(&at, id), acted.key(id));
+                let Some(after) = self.land(&at, acted, id) else {
+                    continue;
+                };
+                let mut way = way.clone();
+                way.push(action);
+                if is_invisible {
+                    if !hidden.iter().any(|(seen, _)| *seen == after) {
+                        hidden.push((after, way));
+                    }
+                } else if ends.insert((end, after.crashes)) {
+                    actions.push(Action::in_a_row(way));
+                }
+            }
+        }
+    }
+
+    /// Returns whether a step keeps the assumption about clocks.
+    pub(super) fn keeps_time(&self, state: &WorldState<S>, id: Id, action: &ActionOf<S>) -> bool {
+        let Some(clocks) = self.system.clocks() else {
+            return true;
+        };
+        let Some(next) = self.next_state(state, action.clone()) else {
+            return true;
+        };
+        let (index, actors) = (usize::from(id), state.visible.len());
+        let clock = |of: &WorldState<S>, at: usize| self.system.clock(&of.visible[at].value);
+        clocks.allow(index, clock(&next, index), actors, |other| {
+            clock(state, other)
+        })
+    }
+
     /// Lets an actor handle an event, and executes its commands.
     fn step(&self, acted: &mut Acted<S>, id: Id, event: Event<'_, S::Actor>) {
         let index = usize::from(id);
@@ -53,7 +120,7 @@ impl<S: System> World<S> {
         let actor = &self.system.actors()[index];
         let (local, commands) = self.caller.call(actor, id, &before.value, event);
         if let Cow::Owned(value) = local {
-            acted.state.locals[index] = self.interners.local(At { id, value });
+            acted.state.locals[index] = self.interners.locals.intern(At { id, value });
         }
         self.execute(acted, id, commands);
     }
@@ -66,7 +133,9 @@ impl<S: System> World<S> {
                 Command::SetTimer(value, _) => {
                     let timer = At { id, value };
                     if let Err(place) = find(&state.timers, &timer) {
-                        state.timers.insert(place, self.interners.timer(timer));
+                        state
+                            .timers
+                            .insert(place, self.interners.timers.intern(timer));
                     }
                 }
                 Command::CancelTimer(value) => remove(&mut state.timers, &At { id, value }),
@@ -75,7 +144,7 @@ impl<S: System> World<S> {
                         .choices
                         .retain(|open| choice_key(open) != (id, key.as_str()));
                     if !options.is_empty() {
-                        let open = self.interners.choice(At {
+                        let open = self.interners.choices.intern(At {
                             id,
                             value: (key, options),
                         });
@@ -98,13 +167,14 @@ impl<S: System> World<S> {
         let index = usize::from(id);
         match self.options.storage {
             StorageMode::Atomic => {
-                state.storages[index] = Some(self.interners.storage(At { id, value: storage }));
+                state.storages[index] =
+                    Some(self.interners.storages.intern(At { id, value: storage }));
             }
             StorageMode::Split => {
                 let waiting = state.unsaved[index].as_ref();
                 let held = waiting.map_or_else(Vec::new, |at| at.value.held.clone());
                 let value = Unsaved { storage, held };
-                state.unsaved[index] = Some(self.interners.unsaved(At { id, value }));
+                state.unsaved[index] = Some(self.interners.unsaved.intern(At { id, value }));
             }
         }
     }
@@ -126,7 +196,7 @@ impl<S: System> World<S> {
         let mut value = at.value.clone();
         if let Err(place) = value.held.binary_search(&envelope) {
             value.held.insert(place, envelope);
-            state.unsaved[src] = Some(self.interners.unsaved(At { id: at.id, value }));
+            state.unsaved[src] = Some(self.interners.unsaved.intern(At { id: at.id, value }));
         }
         None
     }
@@ -137,7 +207,7 @@ impl<S: System> World<S> {
         if let Some(at) = state.unsaved[usize::from(id)].take() {
             let Unsaved { storage, held } = at.value.clone();
             state.storages[usize::from(id)] =
-                Some(self.interners.storage(At { id, value: storage }));
+                Some(self.interners.storages.intern(At { id, value: storage }));
             let held = held.into_iter();
             let sent = held.filter_map(|envelope| self.send(state, envelope));
             acted.sent.extend(sent);
@@ -152,7 +222,7 @@ impl<S: System> World<S> {
         let storage = state.storages[index].as_ref().map(|at| at.value.clone());
         let (fresh, commands) = self.start(id, &storage);
         let value = self.system.restarted(&state.locals[index].value, fresh);
-        state.locals[index] = self.interners.local(At { id, value });
+        state.locals[index] = self.interners.locals.intern(At { id, value });
         self.show(state, id);
         acted.crashes = 1;
         self.execute(acted, id, commands);
@@ -206,7 +276,7 @@ impl<S: System> World<S> {
         let index = usize::from(id);
         if state.unsaved[index].is_none() {
             let value = self.system.visible(&state.locals[index].value);
-            state.visible[index] = self.interners.visible(At { id, value });
+            state.visible[index] = self.interners.visible.intern(At { id, value });
         }
     }
 }

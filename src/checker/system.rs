@@ -64,6 +64,10 @@ impl Clocks {
 ///
 /// Everything but the actors and the properties has a default, so that any stateright actors
 /// become a system in a few lines.
+#[expect(
+    unused_variables,
+    reason = "a default ignores what its parameters name"
+)]
 pub trait System: Sized + Send + Sync + 'static {
     /// The actors. Messages and timers are ordered, so that states and actions have one canonical
     /// order.
@@ -133,7 +137,6 @@ pub trait System: Sized + Send + Sync + 'static {
     /// Returns the time that an actor's clock shows. It never goes back, and only steps that are
     /// seen advance it.
     fn clock(&self, visible: &StateOf<Self>) -> Option<u64> {
-        let _ = visible;
         None
     }
 
@@ -141,7 +144,6 @@ pub trait System: Sized + Send + Sync + 'static {
     /// fresh one that it starts in. They differ only if a part of the state survives every crash,
     /// as a clock does.
     fn restarted(&self, before: &StateOf<Self>, fresh: StateOf<Self>) -> StateOf<Self> {
-        let _ = before;
         fresh
     }
 
@@ -149,13 +151,11 @@ pub trait System: Sized + Send + Sync + 'static {
     /// A property is evaluated once for all states that look the same in its projection, so a
     /// smaller part makes the search faster. Projections are numbered from 0.
     fn projection(&self, projection: usize, visible: &StateOf<Self>) -> StateOf<Self> {
-        let _ = projection;
         visible.clone()
     }
 
     /// Returns the projection in which the property of this name sees a state.
     fn projection_of(&self, property: &str) -> usize {
-        let _ = property;
         0
     }
 
@@ -169,13 +169,11 @@ pub trait System: Sized + Send + Sync + 'static {
         before: &StateOf<Self>,
         after: &StateOf<Self>,
     ) -> Option<Self::History> {
-        let _ = (history, id, before, after);
         None
     }
 
     /// Returns whether the actor may crash and restart. Clients do not.
     fn can_crash(&self, id: Id) -> bool {
-        let _ = id;
         true
     }
 
@@ -183,7 +181,6 @@ pub trait System: Sized + Send + Sync + 'static {
     /// steps from it, a restart included. The world drops such messages from the network; it
     /// verifies the claim on every step.
     fn is_stale(&self, id: Id, state: &StateOf<Self>, src: Id, message: &MessageOf<Self>) -> bool {
-        let _ = (id, state, src, message);
         false
     }
 
@@ -195,7 +192,6 @@ pub trait System: Sized + Send + Sync + 'static {
     /// claim step by step, as it does that of [`System::is_stale`]: state the argument, and compare
     /// with a search that forgets nothing.
     fn forget(&self, history: &Self::History, seen: &[&StateOf<Self>]) -> Option<Self::History> {
-        let _ = (history, seen);
         None
     }
 
@@ -204,7 +200,6 @@ pub trait System: Sized + Send + Sync + 'static {
     ///
     /// A message that is not irrelevant under the default history is never irrelevant.
     fn is_irrelevant(&self, history: &Self::History, envelope: &Envelope<MessageOf<Self>>) -> bool {
-        let _ = (history, envelope);
         false
     }
 
@@ -222,25 +217,21 @@ pub trait System: Sized + Send + Sync + 'static {
     /// a way that does not depend on the order of ids. The collapse engine verifies that every part
     /// looks the same from an id as its image does from the image of the id.
     fn relabel_state(&self, state: &StateOf<Self>, by: &Permutation) -> StateOf<Self> {
-        let _ = by;
         state.clone()
     }
 
     /// Returns a message with every actor id in it replaced.
     fn relabel_message(&self, message: &MessageOf<Self>, by: &Permutation) -> MessageOf<Self> {
-        let _ = by;
         message.clone()
     }
 
     /// Returns a saved state with every actor id in it replaced.
     fn relabel_storage(&self, storage: &StorageOf<Self>, by: &Permutation) -> StorageOf<Self> {
-        let _ = by;
         storage.clone()
     }
 
     /// Returns a record with every actor id in it replaced.
     fn relabel_history(&self, history: &Self::History, by: &Permutation) -> Self::History {
-        let _ = by;
         history.clone()
     }
 

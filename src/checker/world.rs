@@ -1,6 +1,6 @@
 //! Actors in a hostile world.
 
-use super::audit::{Audit, Claims};
+use super::audit::Audit;
 use super::call::{Call, Caller, Event};
 use super::options::Options;
 use super::part::{At, Part};
@@ -32,6 +32,7 @@ pub struct World<S: System> {
     pub(super) audit: Audit<StateOf<S>, MessageOf<S>>,
     pub(super) caller: Caller<S::Actor>,
     pub(super) steps: Vec<StepProperty<S>>,
+    /// Ends a search: once it is set, states have no successors any more.
     pub(super) stop: Arc<AtomicBool>,
     pub(super) focus: Option<&'static str>,
     title: String,
@@ -111,11 +112,6 @@ impl<S: System> World<S> {
         &self.system
     }
 
-    /// Returns the faults that may occur here, and the reductions that apply.
-    pub(super) fn options(&self) -> Options {
-        self.options
-    }
-
     /// Returns the same world, in which hidden steps are steps like others.
     #[must_use]
     pub fn unfolded(mut self) -> Self {
@@ -129,28 +125,12 @@ impl<S: System> World<S> {
         &self.group
     }
 
-    /// Returns a switch that ends a search: once it is set, states have no successors any more.
-    #[must_use]
-    pub fn stop_switch(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.stop)
-    }
-
     /// Returns the reason why a reduction is unsound, if a claim of the system turned out false:
     /// for example, it calls a message stale that is not. A verdict reached with such a claim is
     /// worth nothing.
     #[must_use]
     pub fn unsoundness(&self) -> Option<&str> {
         self.audit.refuted()
-    }
-
-    /// Notes that a claim of the system turned out false.
-    pub(super) fn refute(&self, reason: String) {
-        self.audit.refute(reason);
-    }
-
-    /// Returns the step properties.
-    pub(super) fn steps(&self) -> &[StepProperty<S>] {
-        &self.steps
     }
 
     /// Returns whether claims about stale messages are to be examined.
@@ -163,26 +143,44 @@ impl<S: System> World<S> {
         &self,
         envelope: Envelope<MessageOf<S>>,
     ) -> Part<Envelope<MessageOf<S>>> {
-        let (envelope, is_new) = self.interners.envelope(envelope);
+        let (envelope, is_new) = self.interners.network.find_or_add(envelope);
         if is_new && self.audits() {
-            self.audit.message(self, &envelope);
+            self.audit.message(&envelope, |before, after, it| {
+                self.examine(before, after, it)
+            });
         }
         envelope
     }
-}
 
-impl<S: System> Claims<StateOf<S>, MessageOf<S>> for World<S> {
-    fn is_stale(&self, local: &At<StateOf<S>>, message: &Envelope<MessageOf<S>>) -> bool {
-        self.system
-            .is_stale(local.id, &local.value, message.src, &message.msg)
-    }
-
-    fn is_ignored(&self, local: &At<StateOf<S>>, message: &Envelope<MessageOf<S>>) -> bool {
-        let Some(actor) = self.system.actors().get(usize::from(local.id)) else {
-            return true;
+    /// Examines the claim about a message in a step from one local state to another. Returns the
+    /// complaint if it is false.
+    pub(super) fn examine(
+        &self,
+        before: &At<StateOf<S>>,
+        after: &At<StateOf<S>>,
+        message: &Envelope<MessageOf<S>>,
+    ) -> Option<String> {
+        let is_stale = |local: &At<_>| {
+            let (src, msg) = (message.src, &message.msg);
+            self.system.is_stale(local.id, &local.value, src, msg)
         };
-        let event = Event::Message(message.src, &message.msg);
-        let (after, commands) = self.caller.call(actor, local.id, &local.value, event);
-        commands.is_empty() && *after == local.value
+        let is_ignored = |local: &At<_>| {
+            let Some(actor) = self.system.actors().get(usize::from(local.id)) else {
+                return true;
+            };
+            let event = Event::Message(message.src, &message.msg);
+            let (after, commands) = self.caller.call(actor, local.id, &local.value, event);
+            commands.is_empty() && *after == local.value
+        };
+        let end = &after.value;
+        if is_stale(before) && !is_stale(after) {
+            Some(format!("is stale before but not after the step to {end:?}"))
+        } else if is_stale(before) && !is_ignored(before) {
+            Some("is called stale, but it is not ignored".to_owned())
+        } else if is_stale(after) && !is_ignored(after) {
+            Some(format!("is called stale in {end:?}, but it is not ignored"))
+        } else {
+            None
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `synod certify`: the verdicts on a recorded run.
 
-use crate::console::output::{Output, bad, bold, dim, good, grouped, warn};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, mark, warn};
 use crate::console::{Error, Exit};
 use clap::Args;
 use serde_json::json;
@@ -74,11 +74,7 @@ pub(super) fn run(args: &CertifyArgs, output: &mut Output) -> Result<Exit, Error
     } else {
         judgement.print(output)?;
     }
-    Ok(if judgement.is_certified() {
-        Exit::Success
-    } else {
-        Exit::Violated
-    })
+    Ok(Exit::of(judgement.is_certified()))
 }
 
 /// Reads a trace, or all traces in a directory.
@@ -106,31 +102,21 @@ fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
 fn ours(report: &Report) -> Vec<Verdict> {
     let of_nodes = report.contents.iter().filter(|it| !it.is_client);
     let steps = of_nodes.map(|it| it.steps).sum();
-    let verdict = |judge, certifies, rejection: &Option<Rejection>| Verdict {
+    let (steps, events) = (grouped(steps), grouped(report.events.len()));
+    let sent = "every received message was sent before".to_owned();
+    let steps = format!("{steps} steps of nodes are steps of the actors");
+    let events = format!("{events} events are a run of the proved protocol");
+    let verdicts = [
+        ("causality", sent, &report.causality),
+        ("model", steps, &report.model),
+        ("protocol", events, &report.protocol),
+    ];
+    let verdicts = verdicts.map(|(judge, certifies, rejection)| Verdict {
         judge,
         certifies,
         rejection: rejection.clone(),
-    };
-    vec![
-        verdict(
-            "causality",
-            "every received message was sent before".to_owned(),
-            &report.causality,
-        ),
-        verdict(
-            "model",
-            format!("{} steps of nodes are steps of the actors", grouped(steps)),
-            &report.model,
-        ),
-        verdict(
-            "protocol",
-            format!(
-                "{} events are a run of the proved protocol",
-                grouped(report.events.len())
-            ),
-            &report.protocol,
-        ),
-    ]
+    });
+    verdicts.into()
 }
 
 /// Asks the program to judge the run, and returns the rejection with its place.
@@ -177,6 +163,13 @@ impl Judgement {
             .all(|verdict| verdict.rejection.is_none())
     }
 
+    fn verdict(&self) -> &'static str {
+        match self.is_certified() {
+            true => "certified",
+            false => "rejected",
+        }
+    }
+
     fn print(&self, output: &mut Output) -> Result<(), Error> {
         let report = &self.report;
         let width = report.contents.iter().map(|it| it.file.len()).max();
@@ -193,15 +186,12 @@ impl Judgement {
         }
         for verdict in &self.verdicts {
             let judge = bold(format!("{:<10}", verdict.judge));
+            let sign = mark(verdict.rejection.is_none());
             match &verdict.rejection {
-                None => output.line(format_args!("{judge} {} {}", good("✓"), verdict.certifies))?,
+                None => output.line(format_args!("{judge} {sign} {}", verdict.certifies))?,
                 Some(it) => {
-                    output.line(format_args!(
-                        "{judge} {} {}, line {}",
-                        bad("✗"),
-                        it.file,
-                        it.line
-                    ))?;
+                    let (file, line) = (&it.file, it.line);
+                    output.line(format_args!("{judge} {sign} {file}, line {line}"))?;
                     output.line(format_args!("           rule      {}", it.reason))?;
                     output.line(format_args!("           recorded  {}", it.recorded))?;
                     explain(report, it, output)?;
@@ -209,12 +199,11 @@ impl Judgement {
             }
         }
         let time = dim(format!("in {:.2} s", self.seconds));
-        if self.is_certified() {
-            output.line(format_args!("{} {time}", good("certified")))?;
-        } else {
-            output.line(format_args!("{} {time}", bad("rejected")))?;
-        }
-        Ok(())
+        let verdict = match self.is_certified() {
+            true => good(self.verdict()),
+            false => bad(self.verdict()),
+        };
+        output.line(format_args!("{verdict} {time}"))
     }
 
     fn print_json(&self, output: &mut Output) -> Result<(), Error> {
@@ -232,19 +221,13 @@ impl Judgement {
                 "rejection": verdict.rejection,
             }))?;
         }
-        let verdict = if self.is_certified() {
-            "certified"
-        } else {
-            "rejected"
-        };
         output.line(json!({
             "type": "result",
-            "verdict": verdict,
+            "verdict": self.verdict(),
             "events": report.events.len(),
             "untraced": report.untraced,
             "seconds": self.seconds,
-        }))?;
-        Ok(())
+        }))
     }
 }
 
@@ -257,17 +240,14 @@ fn explain(report: &Report, rejection: &Rejection, output: &mut Output) -> Resul
         ["voted", _, _, _, value] => value,
         _ => return Ok(()),
     };
-    let value = value
-        .parse()
-        .ok()
-        .and_then(|number: usize| report.values.get(number));
-    if let Some(value) = value {
-        output.line(dim(format_args!(
+    let number = value.parse().ok();
+    match number.and_then(|number: usize| report.values.get(number)) {
+        Some(value) => output.line(dim(format_args!(
             "           where {} is {value}",
             words.join(" ")
-        )))?;
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn describe(contents: &Contents) -> String {

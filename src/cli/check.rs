@@ -1,14 +1,15 @@
 //! `synod check`.
 
-use super::model::{ModelArgs, introduce};
+use super::model::{ADDRESS, ModelArgs, introduce, link};
 use super::page;
-use crate::console::output::{Output, bad, bold, dim, good, grouped, warn};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, mark, warn};
 use crate::console::{Error, Exit};
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args};
 use serde_json::json;
 use std::fmt::Write;
 use std::fs::File;
 use std::io::BufWriter;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use synod::checker::search::{
     Bound, Engine, Finding, Limits, Outcome, Progress, Report, Trace, Verdict,
 };
 use synod::models::calls::{self, Calls};
-use synod::models::config::switch;
+use synod::models::config::{number, switch};
 use synod::models::expected::{self, Pinned};
 use synod::models::protocol::{self, Model};
 
@@ -50,11 +51,11 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     all: bool,
     /// The search engine.
-    #[arg(long, global = true, value_enum, default_value_t = EngineArg::Collapse)]
-    engine: EngineArg,
+    #[arg(long, global = true, value_enum, default_value_t)]
+    engine: Engine,
     /// Threads to search with. By default as many as there are processors, or with stateright one:
     /// with more, the depth that it reports may exceed the true one.
-    #[arg(long, global = true, value_name = "N", value_parser = threads)]
+    #[arg(long, global = true, value_name = "N", value_parser = number(1..=THREADS_MAX))]
     threads: Option<usize>,
     /// Take independent steps in one order only (collapse engine); changes no count.
     #[arg(long, global = true, action = ArgAction::Set, value_parser = switch())]
@@ -62,11 +63,11 @@ pub(super) struct CheckArgs {
     commute: bool,
     /// Stop, with exit status 3, after about so many unique states.
     #[arg(long, global = true, value_name = "N", value_parser = positive)]
-    max_states: Option<usize>,
+    max_states: Option<NonZeroUsize>,
     /// Stop, with exit status 3, before the process takes more memory than this (collapse engine).
     /// By default nine tenths of what is free.
     #[arg(long, global = true, value_name = "GIB", value_parser = positive)]
-    max_memory_gib: Option<usize>,
+    max_memory_gib: Option<NonZeroUsize>,
     /// Stop, with exit status 3, after so many seconds.
     #[arg(long, global = true, value_name = "S")]
     timeout_s: Option<u64>,
@@ -96,13 +97,15 @@ pub(super) struct CheckArgs {
 
 impl CheckArgs {
     fn limits(&self) -> Limits {
-        let most = self.max_memory_gib.map(|gib| gib.saturating_mul(1 << 30));
+        let most = self
+            .max_memory_gib
+            .map(|gib| gib.get().saturating_mul(1 << 30));
         let free = || available_memory().map(|free| free / 10 * 9);
         Limits {
-            engine: self.engine.engine(),
+            engine: self.engine,
             threads: self.threads(),
             commutes: self.commute,
-            states_max: self.max_states,
+            states_max: self.max_states.map(NonZeroUsize::get),
             bytes_max: most.or_else(free),
             timeout: self.timeout_s.map(Duration::from_secs),
         }
@@ -110,8 +113,8 @@ impl CheckArgs {
 
     fn threads(&self) -> usize {
         self.threads.unwrap_or_else(|| match self.engine {
-            EngineArg::Collapse => processors(),
-            EngineArg::Stateright => 1,
+            Engine::Collapse => processors(),
+            Engine::Stateright => 1,
         })
     }
 }
@@ -121,43 +124,9 @@ pub(super) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, |it| it.get().min(THREADS_MAX))
 }
 
-/// The engine that searches for violations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum EngineArg {
-    /// Our own: exhaustive, breadth-first, with states that are a few numbers each.
-    Collapse,
-    /// stateright's breadth-first checker.
-    Stateright,
-}
-
-impl EngineArg {
-    /// Its name in results.
-    fn name(self) -> &'static str {
-        match self {
-            EngineArg::Collapse => "collapse",
-            EngineArg::Stateright => "stateright",
-        }
-    }
-
-    fn engine(self) -> Engine {
-        match self {
-            EngineArg::Collapse => Engine::Collapse,
-            EngineArg::Stateright => Engine::Stateright,
-        }
-    }
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok();
-    let number = number.filter(|number| (1..=THREADS_MAX).contains(number));
-    number.ok_or_else(|| format!("expected a number from 1 to {THREADS_MAX}"))
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("expected a number of at least 1".to_owned()),
-        Ok(number) => Ok(number),
-    }
+fn positive(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse();
+    number.map_err(|_| "expected a number of at least 1".to_owned())
 }
 
 pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> {
@@ -274,10 +243,7 @@ fn write_page(
 /// The shortest counterexample, and the property that it violates.
 pub(super) fn shortest(report: &Report) -> Option<(&'static str, &Trace)> {
     let findings = report.findings.iter();
-    let violations = findings.filter_map(|finding| match &finding.outcome {
-        Outcome::Violated(trace) => Some((finding.property, trace)),
-        Outcome::Holds | Outcome::Found | Outcome::NotFound => None,
-    });
+    let violations = findings.filter_map(|it| Some((it.property, it.violation()?)));
     violations.min_by_key(|(_, trace)| trace.steps.len())
 }
 
@@ -326,10 +292,7 @@ fn conclude(report: &Report, output: &mut Output) -> Result<(), Error> {
         Verdict::Bounded => (warn("stopped at a bound:"), bounded_scope(report)),
     };
     output.line(format_args!("{verdict} {scope}: {counts}"))?;
-    if let Some(remark) = remark(report) {
-        output.line(dim(remark))?;
-    }
-    Ok(())
+    remark(report).map_or(Ok(()), |remark| output.line(dim(remark)))
 }
 
 /// What a search that met a bound can say for itself.
@@ -374,8 +337,7 @@ fn print_survival(killer: &dyn Model, output: &mut Output) -> Result<(), Error> 
         "{} the mutant survives here; this kills it: synod check {}",
         warn("beware:"),
         killer.command()
-    ))?;
-    Ok(())
+    ))
 }
 
 /// The name and the sentence of a property.
@@ -387,18 +349,17 @@ fn print_finding(finding: &Finding, is_exhausted: bool, output: &mut Output) -> 
     let (name, statement) = split(finding.property);
     let word = outcome_name(&finding.outcome, is_exhausted);
     let (sign, kind) = match &finding.outcome {
-        Outcome::Violated(trace) if trace.steps.is_empty() => (bad("✗"), word.to_owned()),
-        Outcome::Violated(trace) => (bad("✗"), format!("step {}", trace.steps.len())),
-        Outcome::Found => (good("✓"), word.to_owned()),
-        Outcome::Holds if is_exhausted => (good("✓"), "always".to_owned()),
-        Outcome::NotFound if is_exhausted => (bad("✗"), word.to_owned()),
+        Outcome::Violated(trace) if trace.steps.is_empty() => (mark(false), word.to_owned()),
+        Outcome::Violated(trace) => (mark(false), format!("step {}", trace.steps.len())),
+        Outcome::Found => (mark(true), word.to_owned()),
+        Outcome::Holds if is_exhausted => (mark(true), "always".to_owned()),
+        Outcome::NotFound if is_exhausted => (mark(false), word.to_owned()),
         Outcome::Holds | Outcome::NotFound => (warn("?"), word.to_owned()),
     };
     output.line(format_args!(
         "  {sign} {kind:<10}{:<18} {statement}",
         bold(name)
-    ))?;
-    Ok(())
+    ))
 }
 
 /// What was found of a property, in a word or two.
@@ -421,11 +382,10 @@ fn print_trace(
 ) -> Result<(), Error> {
     let (name, _) = split(property);
     if trace.steps.is_empty() {
-        output.line(format_args!(
+        return output.line(format_args!(
             "\n{}; a bound was met before the run to it was rebuilt\n",
             bad(format_args!("{name} is violated"))
-        ))?;
-        return Ok(());
+        ));
     }
     output.line(format_args!(
         "\n{} after {} steps{}:",
@@ -437,12 +397,8 @@ fn print_trace(
             "; a shorter run may exist, but the search for it was stopped"
         }
     ))?;
-    let width = trace
-        .steps
-        .iter()
-        .map(|step| step.action.chars().count())
-        .max();
-    let width = width.unwrap_or(0);
+    let widths = trace.steps.iter().map(|step| step.action.chars().count());
+    let width = widths.max().unwrap_or(0);
     for (i, step) in trace.steps.iter().enumerate() {
         let after = format!("{}: {}", step.actor, step.after);
         output.line(format_args!(
@@ -455,17 +411,8 @@ fn print_trace(
     output.line(format_args!(
         "\nSee it in the browser: synod explore {}\nand open {}\n",
         model.command(),
-        explorer_link(trace)
-    ))?;
-    Ok(())
-}
-
-pub(super) fn explorer_link(trace: &Trace) -> String {
-    format!(
-        "http://{}/#/steps/{}",
-        super::explore::ADDRESS,
-        trace.explorer_path
-    )
+        link(ADDRESS, &trace.explorer_path)
+    ))
 }
 
 /// Prints the report; `pinned` and whether it is as expected, if it is one of `check --all`.
@@ -478,16 +425,11 @@ fn print_json(
 ) -> Result<(), Error> {
     for finding in &report.findings {
         let (name, statement) = split(finding.property);
-        let trace = match &finding.outcome {
-            Outcome::Violated(trace) => Some(trace),
-            Outcome::Holds | Outcome::Found | Outcome::NotFound => None,
-        };
+        let trace = finding.violation();
         let steps = |trace: &Trace| {
-            trace
-                .steps
-                .iter()
-                .map(|s| json!([s.action, s.actor, s.after]))
-                .collect::<Vec<_>>()
+            let steps = trace.steps.iter();
+            let steps = steps.map(|it| json!([it.action, it.actor, it.after]));
+            steps.collect::<Vec<_>>()
         };
         output.line(json!({
             "type": "property",
@@ -496,7 +438,7 @@ fn print_json(
             "outcome": outcome_name(&finding.outcome, report.is_exhausted),
             "trace": trace.map(steps),
             "is_shortest": trace.map(|trace| trace.is_shortest),
-            "explorer": trace.map(explorer_link),
+            "explorer": trace.map(|trace| link(ADDRESS, &trace.explorer_path)),
         }))?;
     }
     let reached = report.reached;
@@ -506,7 +448,7 @@ fn print_json(
         "name": pinned.map(|(pinned, _)| &pinned.name),
         "as_expected": pinned.map(|(_, is_as_expected)| is_as_expected),
         "flags": model.flags(),
-        "engine": args.engine.name(),
+        "engine": args.engine,
         "threads": args.threads(),
         "verdict": verdict_name(report.verdict),
         "unique_states": reached.unique_states,
@@ -517,18 +459,9 @@ fn print_json(
         "bytes": report.bytes,
         "concrete_states": report.concrete.map(|states| states as f64),
         "miss_odds": report.miss_odds(),
-        "bound": report.bound.map(bound_name),
+        "bound": report.bound,
         "complete_depth": report.complete_depth,
-    }))?;
-    Ok(())
-}
-
-fn bound_name(bound: Bound) -> &'static str {
-    match bound {
-        Bound::States => "states",
-        Bound::Memory => "memory",
-        Bound::Time => "time",
-    }
+    }))
 }
 
 pub(super) fn verdict_name(verdict: Verdict) -> &'static str {
@@ -572,7 +505,7 @@ fn check_all(
 fn matches(pinned: &Pinned, report: &Report, limits: Limits) -> bool {
     let is_depth_exact = limits.engine == Engine::Collapse || limits.threads == 1;
     let reached = report.reached;
-    verdict_name(report.verdict) == pinned.verdict
+    report.verdict == Verdict::Holds
         && reached.unique_states == pinned.unique_states
         && reached.transitions == pinned.transitions
         && (reached.depth == pinned.depth || !is_depth_exact)
@@ -586,10 +519,9 @@ fn print_pinned(
     output: &mut Output,
 ) -> Result<(), Error> {
     let reached = report.reached;
-    let sign = match (is_as_expected, report.verdict) {
-        (true, _) => good("✓"),
-        (false, Verdict::Bounded) => warn("?"),
-        (false, _) => bad("✗"),
+    let sign = match report.verdict {
+        Verdict::Bounded if !is_as_expected => warn("?"),
+        _ => mark(is_as_expected),
     };
     output.line(format_args!(
         "{sign} {} {:<44}{:<6} {:>10} states {:>11} transitions  depth {:>2} {:>7.2} s",
@@ -603,8 +535,7 @@ fn print_pinned(
     ))?;
     if !is_as_expected && report.verdict != Verdict::Bounded {
         output.line(format_args!(
-            "  expected {}: {} states, {} transitions, depth {} (synod check {})",
-            pinned.verdict,
+            "  expected holds: {} states, {} transitions, depth {} (synod check {})",
             grouped(pinned.unique_states),
             grouped(pinned.transitions),
             pinned.depth,

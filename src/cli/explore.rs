@@ -1,7 +1,7 @@
 //! `synod explore`.
 
-use super::model::{ModelArgs, introduce};
-use super::scenarios::{Staged, link, names};
+use super::model::{ADDRESS, ModelArgs, introduce, link};
+use super::scenarios::{Staged, names};
 use crate::console::output::{Output, bold};
 use crate::console::{Error, Exit};
 use clap::Args;
@@ -9,9 +9,6 @@ use clap::builder::PossibleValuesParser;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use synod::models::protocol::Model;
 use synod::models::scenarios::Run;
-
-/// The address where the Explorer is served unless another is given.
-pub(super) const ADDRESS: &str = "127.0.0.1:3000";
 
 /// Examples for the help.
 pub(super) const EXAMPLES: &str = "\
@@ -51,7 +48,7 @@ pub(super) fn run(args: &ExploreArgs, output: &mut Output) -> Result<Exit, Error
         bold(title)
     ))?;
     if let Some((staged, run)) = &scenario {
-        let (title, link) = (&staged.scenario.title, link(address, run));
+        let (title, link) = (&staged.scenario.title, link(address, &run.explorer_path));
         output.line(format_args!("{} {link}", bold(format_args!("{title}:"))))?;
     }
     model.serve(address).map_err(Error::failed)?;

@@ -4,6 +4,7 @@ use crate::console::Error;
 use crate::console::output::{Output, warn};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
+use std::fmt::Display;
 use synod::models::protocol::{self, AnyProtocol, Model};
 
 /// A protocol, and a configuration of its model.
@@ -48,6 +49,14 @@ pub(super) fn protocols() -> impl TypedValueParser<Value = &'static dyn AnyProto
     let names = names.map(|it| PossibleValue::new(it.name()).help(it.about()));
     let parser = PossibleValuesParser::new(names);
     parser.try_map(|name| protocol::named(&name).ok_or("there is no such protocol"))
+}
+
+/// The address where the Explorer is served unless another is given.
+pub(super) const ADDRESS: &str = "127.0.0.1:3000";
+
+/// The page on which the Explorer at an address shows a run.
+pub(super) fn link(address: impl Display, explorer_path: &str) -> String {
+    format!("http://{address}/#/steps/{explorer_path}")
 }
 
 /// Prints the rule that is broken, if one is.

@@ -1,7 +1,8 @@
 //! `synod mutants`: every rule broken once, and the invariant that must notice.
 
-use super::check::{explorer_link, shortest, split, verdict_name};
-use crate::console::output::{Output, bad, bold, dim, good, grouped};
+use super::check::{split, verdict_name};
+use super::model::{ADDRESS, link};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, mark};
 use crate::console::{Error, Exit};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
@@ -9,7 +10,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use synod::checker::available_memory;
-use synod::checker::search::{Limits, Report, Trace};
+use synod::checker::search::{Finding, Limits, Report, Trace};
 use synod::models::protocol::{self, Model, Rule};
 
 /// Examples for the help.
@@ -102,11 +103,9 @@ pub(super) fn run(args: &MutantsArgs, output: &mut Output) -> Result<Exit, Error
     } else {
         conclude(&tally, seconds, output)?;
     }
-    Ok(if tally.survived.is_empty() && tally.harmful.is_empty() {
-        Exit::Success
-    } else {
-        Exit::Violated
-    })
+    Ok(Exit::of(
+        tally.survived.is_empty() && tally.harmful.is_empty(),
+    ))
 }
 
 /// What became of the mutants so far.
@@ -143,7 +142,7 @@ fn is_as_expected(mutant: &Rule, report: &Report) -> bool {
 
 /// The run by which the mutant came to light, if it did.
 fn counterexample(report: &Report) -> Option<&Trace> {
-    shortest(report).map(|(_, trace)| trace)
+    report.findings.iter().find_map(Finding::violation)
 }
 
 /// Prints a line of the table; and what the mutant does and where to see it, if `in_full`.
@@ -155,10 +154,7 @@ fn print(
     output: &mut Output,
 ) -> Result<(), Error> {
     let found = counterexample(report);
-    let sign = match is_as_expected(mutant, report) {
-        true => good("✓"),
-        false => bad("✗"),
-    };
+    let sign = mark(is_as_expected(mutant, report));
     let steps = match found {
         Some(trace) => format!("{:>2} steps", trace.steps.len()),
         None if mutant.is_harmless() && report.is_exhausted => "all seen".to_owned(),
@@ -180,18 +176,15 @@ fn print(
     ))?;
     let command = model.command();
     if !in_full {
-        return Ok(output.line(dim(format_args!("    synod check {command}")))?);
+        return output.line(dim(format_args!("    synod check {command}")));
     }
     output.line(format_args!("    {}", bold(mutant.sentence)))?;
-    let (source, word) = (
-        mutant.source,
-        if mutant.is_harmless() { "for" } else { "seen:" },
-    );
-    output.line(format_args!("    {word} {source}"))?;
+    let word = if mutant.is_harmless() { "for" } else { "seen:" };
+    output.line(format_args!("    {word} {}", mutant.source))?;
     output.line(format_args!("    {}", model.settings().describe()))?;
     output.line(format_args!("    step by step: synod check {command}"))?;
     if let Some(trace) = found {
-        let link = explorer_link(trace);
+        let link = link(ADDRESS, &trace.explorer_path);
         output.line(format_args!("    in the browser: synod explore {command}"))?;
         output.line(format_args!("    and open {link}"))?;
     }
@@ -219,10 +212,9 @@ fn print_json(
         "unique_states": reached.unique_states,
         "steps": found.map(|trace| trace.steps.len()),
         "is_shortest": found.map(|trace| trace.is_shortest),
-        "explorer": found.map(explorer_link),
+        "explorer": found.map(|trace| link(ADDRESS, &trace.explorer_path)),
         "seconds": reached.elapsed.as_secs_f64(),
-    }))?;
-    Ok(())
+    }))
 }
 
 fn conclude(tally: &Tally, seconds: f64, output: &mut Output) -> Result<(), Error> {

@@ -1,14 +1,12 @@
-//! Runs as pages for a browser: a counterexample, or a scenario.
+//! Runs as pages for a browser.
 
-use super::check::explorer_link;
-use super::scenarios::Staged;
+use super::model::{ADDRESS, link};
 use crate::console::Error;
 use std::fs;
 use std::path::Path;
-use synod::checker::page::{PageStep, RunPage};
+use synod::checker::page::RunPage;
 use synod::checker::search::Trace;
 use synod::models::protocol::Model;
-use synod::models::scenarios::{Check, Run};
 
 /// The signs in the texts of steps and states.
 pub(super) const SIGNS: [(&str, &str); 9] = [
@@ -37,7 +35,7 @@ pub(super) fn signs() -> Vec<(String, String)> {
     terms(SIGNS)
 }
 
-fn terms<const N: usize>(terms: [(&str, impl ToString); N]) -> Vec<(String, String)> {
+pub(super) fn terms<const N: usize>(terms: [(&str, impl ToString); N]) -> Vec<(String, String)> {
     terms
         .map(|(term, text)| (term.to_owned(), text.to_string()))
         .into()
@@ -54,7 +52,10 @@ pub(super) fn of_trace(model: &dyn Model, trace: &Trace) -> Result<RunPage, Erro
         ("command", format!("synod check {command}")),
         (
             "Explorer",
-            format!("synod explore {command}, then {}", explorer_link(trace)),
+            format!(
+                "synod explore {command}, then {}",
+                link(ADDRESS, &trace.explorer_path)
+            ),
         ),
         (
             "length",
@@ -73,64 +74,11 @@ pub(super) fn of_trace(model: &dyn Model, trace: &Trace) -> Result<RunPage, Erro
     Ok(page)
 }
 
-/// The page of a scenario that was played.
-pub(super) fn of_scenario(staged: &Staged, run: &Run) -> Result<RunPage, Error> {
-    let scenario = &staged.scenario;
-    let mut page = staged
-        .model
-        .page(&run.explorer_path)
-        .map_err(Error::failed)?;
-    page.title.clone_from(&scenario.title);
-    page.facts = terms([
-        ("configuration", &staged.world),
-        ("command", &format!("synod scenarios {}", staged.asks)),
-        ("Explorer", &format!("synod explore {}", staged.command)),
-    ]);
-    page.facts.splice(..0, broken(staged.model.as_ref()));
-    tell(staged, run, &mut page.steps);
-    page.checks = run.checks.iter().map(told).collect();
-    page.moral.clone_from(&scenario.end.moral);
-    page.signs = signs();
-    Ok(page)
-}
-
 /// The fact that a rule is broken, if one is.
-fn broken(model: &dyn Model) -> Option<(String, String)> {
+pub(super) fn broken(model: &dyn Model) -> Option<(String, String)> {
     let mutant = model.mutant()?;
     let text = format!("{}: {}", mutant.name, mutant.sentence);
     Some(("mutant".to_owned(), text))
-}
-
-/// Puts the prose of a scenario beside its steps.
-fn tell(staged: &Staged, run: &Run, steps: &mut [PageStep]) {
-    let mut number = 0;
-    if let Some(start) = steps.first_mut() {
-        start.notes.push(staged.scenario.story.clone());
-    }
-    for (step, taken) in staged.scenario.steps.iter().zip(&run.taken) {
-        if let Some(first) = steps.get_mut(number + 1).filter(|_| step.part.is_some()) {
-            first.part.clone_from(&step.part);
-        }
-        number += taken.len();
-        let Some(last) = steps.get_mut(number) else {
-            return;
-        };
-        let rule = step.rule.as_ref().map(|rule| format!(" [{rule}]"));
-        last.notes
-            .push(step.why.trim().to_owned() + &rule.unwrap_or_default());
-        let idle = step.idle.iter();
-        last.notes
-            .extend(idle.map(|name| format!("`{name}` changes nothing.")));
-    }
-}
-
-fn told(check: &Check) -> (bool, String) {
-    let expected = check.expected.as_ref();
-    let expected = expected.map(|it| format!("; expected: {it}"));
-    (
-        check.is_met(),
-        check.is.clone() + &expected.unwrap_or_default(),
-    )
 }
 
 /// Writes a page to a file.

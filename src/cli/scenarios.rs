@@ -1,9 +1,8 @@
 //! `synod scenarios`: runs to learn from, told step by step.
 
-use super::explore::ADDRESS;
-use super::model::introduce;
-use super::{page, site};
-use crate::console::output::{Output, bad, bold, dim, good};
+use super::model::{ADDRESS, introduce, link};
+use super::page;
+use crate::console::output::{Output, bold, dim, mark};
 use crate::console::{Error, Exit};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -11,6 +10,7 @@ use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use synod::checker::Taken;
+use synod::checker::page::{PageStep, RunPage};
 use synod::models::protocol::{self, Model};
 use synod::models::scenarios::{self, Check, Run, Scenario, Step};
 
@@ -46,6 +46,13 @@ pub(super) struct ScenariosArgs {
     json: bool,
 }
 
+impl ScenariosArgs {
+    /// The folder for the pages of all.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.html.as_deref().filter(|_| self.all)
+    }
+}
+
 /// The names of the scenarios.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     scenarios::ALL.iter().map(|(name, _)| *name)
@@ -62,11 +69,11 @@ pub(super) struct Staged {
     pub(super) scenario: Scenario,
     pub(super) model: Box<dyn Model>,
     /// The model in words.
-    pub(super) world: String,
+    world: String,
     /// The arguments of `synod scenarios` that play it.
-    pub(super) asks: String,
+    asks: String,
     /// What asks for it in the Explorer.
-    pub(super) command: String,
+    command: String,
 }
 
 impl Staged {
@@ -111,31 +118,46 @@ impl Staged {
     pub(super) fn play(&self) -> Result<Run, Error> {
         self.model.play(&self.scenario).map_err(Error::failed)
     }
+
+    /// The page of its run.
+    pub(super) fn page(&self, run: &Run) -> Result<RunPage, Error> {
+        let scenario = &self.scenario;
+        let page = self.model.page(&run.explorer_path);
+        let mut page = page.map_err(Error::failed)?;
+        page.title.clone_from(&scenario.title);
+        page.facts = page::terms([
+            ("configuration", &self.world),
+            ("command", &format!("synod scenarios {}", self.asks)),
+            ("Explorer", &format!("synod explore {}", self.command)),
+        ]);
+        page.facts.splice(..0, page::broken(self.model.as_ref()));
+        tell(scenario, run, &mut page.steps);
+        page.checks = run.checks.iter().map(told).collect();
+        page.moral.clone_from(&scenario.end.moral);
+        page.signs = page::signs();
+        Ok(page)
+    }
 }
 
 pub(super) fn run(args: &ScenariosArgs, output: &mut Output) -> Result<Exit, Error> {
     let staged = match (&args.name, &args.file) {
         (Some(name), _) => Staged::named(name)?,
         (None, Some(path)) => Staged::read(path)?,
-        (None, None) => match &args.html {
-            Some(path) if args.all => return site::write(path, output),
-            Some(_) => return Err(Error::usage("--html takes a scenario, or --all")),
-            None => return list(args.json, output),
-        },
+        (None, None) if args.html.is_some() => {
+            return Err(Error::usage("--html takes a scenario, or --all"));
+        }
+        (None, None) => return list(args.json, output),
     };
     let run = staged.play()?;
     if let Some(path) = &args.html {
-        page::write(path, &page::of_scenario(&staged, &run)?.render())?;
+        page::write(path, &staged.page(&run)?.render())?;
         output.line(format_args!("the run as a page: {}", path.display()))?;
     } else if args.json {
         print_json(&staged, &run, output)?;
     } else {
         print(&staged, &run, output)?;
     }
-    Ok(match run.checks.iter().all(Check::is_met) {
-        true => Exit::Success,
-        false => Exit::Violated,
-    })
+    Ok(Exit::of(run.checks.iter().all(Check::is_met)))
 }
 
 fn list(as_json: bool, output: &mut Output) -> Result<Exit, Error> {
@@ -206,28 +228,50 @@ fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
     output.line(format_args!(
         "\nSee it in the browser: synod explore {}\nand open {}",
         staged.command,
-        link(ADDRESS, run)
-    ))?;
-    Ok(())
+        link(ADDRESS, &run.explorer_path)
+    ))
+}
+
+/// Puts the prose of a scenario beside its steps.
+fn tell(scenario: &Scenario, run: &Run, steps: &mut [PageStep]) {
+    let mut number = 0;
+    if let Some(start) = steps.first_mut() {
+        start.notes.push(scenario.story.clone());
+    }
+    for (step, taken) in scenario.steps.iter().zip(&run.taken) {
+        if let Some(first) = steps.get_mut(number + 1).filter(|_| step.part.is_some()) {
+            first.part.clone_from(&step.part);
+        }
+        number += taken.len();
+        let Some(last) = steps.get_mut(number) else {
+            return;
+        };
+        let rule = step.rule.as_ref().map(|rule| format!(" [{rule}]"));
+        last.notes
+            .push(step.why.trim().to_owned() + &rule.unwrap_or_default());
+        let idle = step.idle.iter();
+        last.notes
+            .extend(idle.map(|name| format!("`{name}` changes nothing.")));
+    }
+}
+
+fn told(check: &Check) -> (bool, String) {
+    let expected = check.expected.as_ref();
+    let expected = expected.map(|it| format!("; expected: {it}"));
+    (
+        check.is_met(),
+        check.is.clone() + &expected.unwrap_or_default(),
+    )
 }
 
 fn print_aside(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
-    for line in wrap(text, indent) {
-        output.line(dim(line))?;
-    }
-    Ok(())
+    let mut lines = wrap(text, indent).into_iter();
+    lines.try_for_each(|line| output.line(dim(line)))
 }
 
 fn print_prose(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
-    for line in wrap(text, indent) {
-        output.line(line)?;
-    }
-    Ok(())
-}
-
-/// Where the Explorer at an address shows a run.
-pub(super) fn link(address: impl std::fmt::Display, run: &Run) -> String {
-    format!("http://{address}/#/steps/{}", run.explorer_path)
+    let mut lines = wrap(text, indent).into_iter();
+    lines.try_for_each(|line| output.line(line))
 }
 
 /// Prints a step after `number` others, and says how many there are then.
@@ -262,11 +306,7 @@ fn print_step(
 }
 
 fn print_check(check: &Check, output: &mut Output) -> Result<(), Error> {
-    let sign = match check.is_met() {
-        true => good("✓"),
-        false => bad("✗"),
-    };
-    let is = wrap(&check.is, 4).join("\n");
+    let (sign, is) = (mark(check.is_met()), wrap(&check.is, 4).join("\n"));
     output.line(format_args!("  {sign} {}", is.trim_start()))?;
     match &check.expected {
         Some(expected) => print_prose(&format!("expected: {expected}"), 4, output),
@@ -296,6 +336,5 @@ fn print_json(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Err
         "model": staged.model.protocol().name(), "flags": staged.model.flags(),
         "as_expected": run.checks.iter().all(Check::is_met),
         "checks": checks.collect::<Vec<_>>(), "moral": scenario.end.moral.trim(),
-        "explorer": link(ADDRESS, run) }))?;
-    Ok(())
+        "explorer": link(ADDRESS, &run.explorer_path) }))
 }

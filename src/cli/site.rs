@@ -59,11 +59,7 @@ pub(super) fn write(folder: &Path, output: &mut Output) -> Result<Exit, Error> {
     }
     let pages = many((scenarios.len() + mutants.len()) as u64, "run");
     output.line(format_args!("{pages}: {}", folder.join(INDEX).display()))?;
-    Ok(if failed.is_empty() {
-        Exit::Success
-    } else {
-        Exit::Violated
-    })
+    Ok(Exit::of(failed.is_empty()))
 }
 
 fn scenario(name: &str, failed: &mut Vec<String>) -> Result<Entry, Error> {
@@ -78,7 +74,7 @@ fn scenario(name: &str, failed: &mut Vec<String>) -> Result<Entry, Error> {
         title: staged.scenario.title.clone(),
         about: staged.scenario.teaches.clone(),
         aside: many(run.taken.iter().flatten().count() as u64, "step"),
-        page: page::of_scenario(&staged, &run)?,
+        page: staged.page(&run)?,
     })
 }
 

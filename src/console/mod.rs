@@ -20,6 +20,17 @@ pub enum Exit {
     Bounded = 3,
 }
 
+impl Exit {
+    /// The exit status of a command that found all as it should be, or did not.
+    #[must_use]
+    pub fn of(is_fine: bool) -> Self {
+        match is_fine {
+            true => Exit::Success,
+            false => Exit::Violated,
+        }
+    }
+}
+
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

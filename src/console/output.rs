@@ -1,5 +1,6 @@
 //! Printing: results to standard output, progress and errors to standard error.
 
+use super::Error;
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use std::fmt;
@@ -28,10 +29,10 @@ impl Default for Output {
 
 impl Output {
     /// Prints a line of the result.
-    pub fn line(&mut self, line: impl fmt::Display) -> io::Result<()> {
+    pub fn line(&mut self, line: impl fmt::Display) -> Result<(), Error> {
         self.clear_progress();
         writeln!(self.results, "{line}")?;
-        self.results.flush()
+        Ok(self.results.flush()?)
     }
 
     /// Replaces the progress line. A failure to show progress is ignored.
@@ -96,6 +97,11 @@ pub fn good<T: fmt::Display>(text: T) -> Styled<T> {
 /// Text about a failure.
 pub fn bad<T: fmt::Display>(text: T) -> Styled<T> {
     coloured(AnsiColor::Red, text)
+}
+
+/// The mark of a success or a failure.
+pub fn mark(is_good: bool) -> Styled<&'static str> {
+    if is_good { good("✓") } else { bad("✗") }
 }
 
 /// Text about neither a success nor a failure.

@@ -40,15 +40,8 @@ pub fn now_us() -> u64 {
 /// Runs a step during which the clock shows these readings, one after the other. Also returns
 /// whether the step read exactly these.
 pub fn replay<T>(readings: &[u64], step: impl FnOnce() -> T) -> (T, bool) {
-    /// A guard that ends the replay, even if the step panics.
-    struct Back;
-    impl Drop for Back {
-        fn drop(&mut self) {
-            REPLAYED.set(None);
-        }
-    }
     REPLAYED.set(Some(readings.iter().copied().collect()));
-    let _back = Back;
+    let _end = AtLast(|| REPLAYED.set(None));
     let result = step();
     let is_exact = REPLAYED.take().is_some_and(|left| left.is_empty());
     (result, is_exact)
@@ -66,15 +59,18 @@ pub(super) fn noted() -> Vec<u64> {
 
 /// Runs a step during which the clock shows a time.
 pub(super) fn imagine<T>(shown: u64, step: impl FnOnce() -> T) -> T {
-    /// A guard that restores the clock, even if the step panics.
-    struct Back(Option<u64>);
-    impl Drop for Back {
-        fn drop(&mut self) {
-            IMAGINED.set(self.0);
-        }
-    }
-    let _back = Back(IMAGINED.replace(Some(shown)));
+    let before = IMAGINED.replace(Some(shown));
+    let _back = AtLast(|| IMAGINED.set(before));
     step()
+}
+
+/// A guard that calls a function when it goes out of scope, even if a step panics.
+struct AtLast<F: Fn()>(F);
+
+impl<F: Fn()> Drop for AtLast<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// Returns a duration in microseconds, of which 2⁶⁴ are 584,000 years.

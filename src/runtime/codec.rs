@@ -106,14 +106,18 @@ impl Codec {
         if datagram.len() > MAX_DATAGRAM {
             return Err(Refusal::Oversized);
         }
-        let header = Header::read(datagram).ok_or(Refusal::Short)?;
-        if header.magic != MAGIC {
+        let header = datagram.first_chunk::<HEADER>().ok_or(Refusal::Short)?;
+        let number = |at: usize| {
+            let bytes = header[at..].first_chunk().copied();
+            u64::from_le_bytes(bytes.unwrap_or_default())
+        };
+        if header[..4] != MAGIC {
             return Err(Refusal::Magic);
         }
-        if header.version != VERSION {
+        if header[4] != VERSION {
             return Err(Refusal::Version);
         }
-        if header.tag != u8::from(self.key.is_some()) {
+        if header[5] != u8::from(self.key.is_some()) {
             return Err(Refusal::Unauthenticated);
         }
         let end = datagram.len().saturating_sub(self.tag_length());
@@ -122,13 +126,13 @@ impl Codec {
         }
         let (content, tag) = datagram.split_at(end);
         self.check_tag(content, tag)?;
-        if header.cluster != self.cluster {
+        if number(6) != self.cluster {
             return Err(Refusal::Cluster);
         }
-        if header.destination != self.node {
+        if number(22) != self.node {
             return Err(Refusal::Destination);
         }
-        let source = usize::try_from(header.source).map_err(|_| Refusal::Stranger)?;
+        let source = usize::try_from(number(14)).map_err(|_| Refusal::Stranger)?;
         Ok((Id::from(source), &content[HEADER..]))
     }
 
@@ -201,9 +205,10 @@ pub(super) struct Lengths {
 
 /// A datagram that is being written: room for the header, and messages.
 pub(super) struct Frame {
-    to: Id,
+    pub(super) to: Id,
     messages: usize,
-    datagram: Vec<u8>,
+    /// The datagram, which is complete once it is [sealed](Codec::seal).
+    pub(super) datagram: Vec<u8>,
 }
 
 impl Frame {
@@ -241,19 +246,6 @@ impl Frame {
         self.messages += 1;
         Ok(())
     }
-
-    pub(super) fn to(&self) -> Id {
-        self.to
-    }
-
-    /// Returns the datagram, which is complete once it is [sealed](Codec::seal).
-    pub(super) fn datagram(&self) -> &[u8] {
-        &self.datagram
-    }
-
-    pub(super) fn into_datagram(self) -> Vec<u8> {
-        self.datagram
-    }
 }
 
 /// A writer to the end of a datagram, with a limit of at most [`MAX_DATAGRAM`].
@@ -283,34 +275,6 @@ impl postcard::ser_flavors::Flavor for Tail<'_> {
 
     fn finalize(self) -> postcard::Result<()> {
         Ok(())
-    }
-}
-
-struct Header {
-    magic: [u8; 4],
-    version: u8,
-    tag: u8,
-    cluster: u64,
-    source: u64,
-    destination: u64,
-}
-
-impl Header {
-    fn read(datagram: &[u8]) -> Option<Header> {
-        let (&magic, rest) = datagram.split_first_chunk()?;
-        let (&version, rest) = rest.split_first()?;
-        let (&tag, rest) = rest.split_first()?;
-        let (&cluster, rest) = rest.split_first_chunk()?;
-        let (&source, rest) = rest.split_first_chunk()?;
-        let (&destination, _) = rest.split_first_chunk()?;
-        Some(Header {
-            magic,
-            version,
-            tag,
-            cluster: u64::from_le_bytes(cluster),
-            source: u64::from_le_bytes(source),
-            destination: u64::from_le_bytes(destination),
-        })
     }
 }
 
@@ -346,7 +310,7 @@ impl Codec {
     pub(super) fn datagram<M: Serialize>(&self, to: usize, messages: &[M]) -> Vec<u8> {
         let mut frame = Frame::of(to, messages);
         self.seal(&mut frame);
-        frame.into_datagram()
+        frame.datagram
     }
 
     /// Reads a datagram.
@@ -495,7 +459,7 @@ mod tests {
         beyond.push(&message(2), &codec.lengths(1000)).unwrap();
         beyond.datagram[second] += 1;
         self::codec(1, None).seal(&mut beyond);
-        let (source, payload) = codec.open(beyond.datagram()).unwrap();
+        let (source, payload) = codec.open(&beyond.datagram).unwrap();
         let mut messages = vec![(Id::from(5), message(5))];
         assert_eq!(
             decode(source, payload, &mut messages),
@@ -542,7 +506,7 @@ mod tests {
                 frame.datagram[at] = rng.random();
             }
             self::codec(1, key(9)).seal(&mut frame);
-            refused += usize::from(codec.read::<Message>(frame.datagram()).is_err());
+            refused += usize::from(codec.read::<Message>(&frame.datagram).is_err());
         }
         assert!((5_000..20_000).contains(&refused), "{refused}");
     }
@@ -553,19 +517,12 @@ mod tests {
         let claim = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
         let mut payload = (claim.len() as u16).to_le_bytes().to_vec();
         payload.extend(claim);
-        let refusal = Err(Refusal::Message);
-        assert_eq!(
-            decode::<Vec<u64>>(Id::from(1), &payload, &mut Vec::new()),
-            refusal
-        );
-        assert_eq!(
-            decode::<String>(Id::from(1), &payload, &mut Vec::new()),
-            refusal
-        );
-        assert_eq!(
-            decode::<Vec<Vec<u64>>>(Id::from(1), &payload, &mut Vec::new()),
-            refusal
-        );
+        fn refusal<M: DeserializeOwned>(payload: &[u8]) -> Option<Refusal> {
+            decode::<M>(Id::from(1), payload, &mut Vec::new()).err()
+        }
+        assert_eq!(refusal::<Vec<u64>>(&payload), Some(Refusal::Message));
+        assert_eq!(refusal::<String>(&payload), Some(Refusal::Message));
+        assert_eq!(refusal::<Vec<Vec<u64>>>(&payload), Some(Refusal::Message));
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl<A: Runnable> Core<A> {
 
     /// Returns the counts of the actor's steps and of its messages.
     pub(super) fn counters(&self) -> Counters {
-        Counters::sum([&self.counters, self.outbox.counters()])
+        Counters::sum([&self.counters, &self.outbox.counters])
     }
 
     /// Handles the messages of the actor to itself, but not more than are left to the batch.

@@ -184,16 +184,10 @@ impl Inner {
     /// Counts an operation. Returns an error if it fails.
     fn count_operation(&mut self) -> io::Result<()> {
         self.operations += 1;
-        match &mut self.until_failure {
+        self.until_failure = self.until_failure.map(|left| left.saturating_sub(1));
+        match self.until_failure {
             Some(0) => Err(io::Error::other("the node crashes here")),
-            Some(left) => {
-                *left -= 1;
-                match left {
-                    0 => Err(io::Error::other("the node crashes here")),
-                    _ => Ok(()),
-                }
-            }
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 

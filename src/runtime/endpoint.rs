@@ -45,7 +45,7 @@ impl Endpoint {
 
     /// Returns the counts of the link and of its parts.
     pub(super) fn counters(&self) -> Counters {
-        let parts = [self.socket.counters(), self.injector.counters()];
+        let parts = [&self.socket.counters, &self.injector.dice.counters];
         Counters::sum(parts.into_iter().chain([&self.counters]))
     }
 
@@ -54,29 +54,29 @@ impl Endpoint {
     pub(super) fn send(&mut self, now: Duration, frames: &mut [Frame]) {
         self.due.clear();
         for (index, frame) in frames.iter_mut().enumerate() {
-            let Some(address) = self.addresses.address(frame.to()) else {
+            let Some(address) = self.addresses.address(frame.to) else {
                 self.counters.unaddressed += 1;
                 continue;
             };
             self.codec.seal(frame);
-            let copies = self.injector.admit(now, address, frame.datagram());
+            let copies = self.injector.admit(now, address, &frame.datagram);
             self.due.extend(repeat_n((index, address), copies));
         }
         let due = self.due.iter();
-        let due = due.map(|(index, to)| (*to, frames[*index].datagram()));
+        let due = due.map(|(index, to)| (*to, frames[*index].datagram.as_slice()));
         self.socket.send_all(due);
     }
 
     /// Sends the delayed datagrams that are due.
     pub(super) fn send_delayed(&mut self, now: Duration) {
-        while let Some((address, datagram)) = self.injector.pop_due(now) {
+        while let Some((address, datagram)) = self.injector.held.pop_due(now) {
             self.socket.send(address, &datagram);
         }
     }
 
     /// Returns the time at which the next delayed datagram is due.
     pub(super) fn next_delayed(&self) -> Option<Duration> {
-        self.injector.next()
+        self.injector.held.next()
     }
 
     /// Takes the messages of the datagrams that have arrived, but of at most [`BATCH_MAX`]. Does

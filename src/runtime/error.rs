@@ -1,7 +1,7 @@
 //! The errors that keep a node from starting, or stop it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error that keeps a node from starting, or stops it. A bad datagram is no error: see
 /// [`Dropped`](super::Dropped).
@@ -90,6 +90,17 @@ pub enum Error {
     /// The actor, or the observer, panicked on the node's thread.
     #[error("the node panicked: {0}")]
     Panicked(String),
+}
+
+impl Error {
+    /// Returns the error that the operating system refused an operation on a file.
+    pub(super) fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Error::File {
+            path: path.to_owned(),
+            action,
+            source,
+        }
+    }
 }
 
 /// A damage of a log's file.

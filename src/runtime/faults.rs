@@ -107,7 +107,7 @@ impl FromStr for Faults {
 pub(super) struct Dice {
     faults: Faults,
     rng: SmallRng,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 impl Dice {
@@ -117,10 +117,6 @@ impl Dice {
             rng,
             counters: Counters::default(),
         }
-    }
-
-    pub(super) fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     /// Draws the faults of a datagram. Returns the delay of each copy that is to be sent.
@@ -151,8 +147,9 @@ impl Dice {
 
 /// The faults of the datagrams that leave a socket.
 pub(super) struct Injector {
-    dice: Dice,
-    held: Schedule<(SocketAddr, Vec<u8>)>,
+    pub(super) dice: Dice,
+    /// The delayed datagrams.
+    pub(super) held: Schedule<(SocketAddr, Vec<u8>)>,
 }
 
 impl Injector {
@@ -163,12 +160,8 @@ impl Injector {
         }
     }
 
-    pub(super) fn counters(&self) -> &Counters {
-        self.dice.counters()
-    }
-
     /// Draws the faults of a datagram. Returns the number of copies that are to be sent at once.
-    /// Others may be delayed: see [`Injector::pop_due`].
+    /// Others may be delayed: see [`Injector::held`].
     pub(super) fn admit(&mut self, now: Duration, to: SocketAddr, datagram: &[u8]) -> usize {
         let mut at_once = 0;
         for delay in self.dice.roll().into_iter().flatten() {
@@ -182,16 +175,6 @@ impl Injector {
         }
         at_once
     }
-
-    /// Takes a delayed datagram that is due.
-    pub(super) fn pop_due(&mut self, now: Duration) -> Option<(SocketAddr, Vec<u8>)> {
-        self.held.pop_due(now)
-    }
-
-    /// Returns the time at which the next delayed datagram is due.
-    pub(super) fn next(&self) -> Option<Duration> {
-        self.held.next()
-    }
 }
 
 #[cfg(test)]
@@ -202,12 +185,16 @@ mod tests {
     const TO: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 
     /// Passes datagrams numbered from 0, one per millisecond. Returns them as they are sent.
-    fn pass(faults: Faults, seed: u64, count: u16) -> (Vec<u16>, Counters) {
+    fn pass(faults: &str, seed: u64, count: u16) -> (Vec<u16>, Counters) {
+        pass_with(faults.parse().unwrap(), seed, count)
+    }
+
+    fn pass_with(faults: Faults, seed: u64, count: u16) -> (Vec<u16>, Counters) {
         let mut injector = Injector::new(faults, SmallRng::seed_from_u64(seed));
         let mut sent = Vec::new();
         for number in 0..count + 10 {
             let now = Duration::from_millis(number.into());
-            while let Some((to, datagram)) = injector.pop_due(now) {
+            while let Some((to, datagram)) = injector.held.pop_due(now) {
                 assert_eq!(to, TO);
                 sent.push(u16::from_le_bytes([datagram[0], datagram[1]]));
             }
@@ -217,27 +204,23 @@ mod tests {
             }
         }
         assert_eq!(
-            injector.next(),
+            injector.held.next(),
             None,
             "every delayed datagram is sent in time"
         );
-        (sent, *injector.counters())
+        (sent, injector.dice.counters)
     }
 
     #[test]
     fn without_faults_every_datagram_is_sent_once_and_in_order() {
-        let (sent, counters) = pass(Faults::default(), 1, 100);
+        let (sent, counters) = pass("", 1, 100);
         assert!(sent.iter().copied().eq(0..100));
         assert_eq!(counters, Counters::default());
     }
 
     #[test]
     fn certain_loss_lets_nothing_through() {
-        let faults = Faults {
-            loss: 1.0,
-            duplicate: 1.0,
-            reorder: 1.0,
-        };
+        let faults = "loss=1,dup=1,reorder=1";
         let (sent, counters) = pass(faults, 1, 100);
         assert!(sent.is_empty());
         assert_eq!(counters.lost, 100);
@@ -245,10 +228,7 @@ mod tests {
 
     #[test]
     fn certain_duplication_sends_each_datagram_twice() {
-        let faults = Faults {
-            duplicate: 1.0,
-            ..Faults::default()
-        };
+        let faults = "dup=1";
         let (sent, counters) = pass(faults, 1, 100);
         assert!(sent.iter().copied().eq((0..100).flat_map(|n| [n, n])));
         assert_eq!(counters.duplicated, 100);
@@ -256,11 +236,7 @@ mod tests {
 
     #[test]
     fn certain_duplication_and_reordering_still_send_each_datagram_twice() {
-        let faults = Faults {
-            duplicate: 1.0,
-            reorder: 1.0,
-            ..Faults::default()
-        };
+        let faults = "dup=1,reorder=1";
         let (mut sent, counters) = pass(faults, 1, 100);
         assert!(!sent.is_sorted());
         sent.sort_unstable();
@@ -270,10 +246,7 @@ mod tests {
 
     #[test]
     fn reordering_lets_datagrams_be_overtaken_and_loses_none() {
-        let faults = Faults {
-            reorder: 0.3,
-            ..Faults::default()
-        };
+        let faults = "reorder=0.3";
         let (mut sent, counters) = pass(faults, 1, 1000);
         assert!(!sent.is_sorted());
         sent.sort_unstable();
@@ -283,7 +256,7 @@ mod tests {
 
     #[test]
     fn faults_happen_about_as_often_as_asked_and_by_seed() {
-        let faults: Faults = "loss=0.2,dup=0.2,reorder=0.2".parse().unwrap();
+        let faults = "loss=0.2,dup=0.2,reorder=0.2";
         let (sent, counters) = pass(faults, 1, 5000);
         assert!((900..1100).contains(&counters.lost), "{}", counters.lost);
         assert!((700..900).contains(&counters.duplicated));
@@ -303,7 +276,7 @@ mod tests {
             duplicate: 7.0,
             reorder: -1.0,
         };
-        let (sent, _) = pass(faults, 1, 10);
+        let (sent, _) = pass_with(faults, 1, 10);
         assert_eq!(sent.len(), 20);
     }
 

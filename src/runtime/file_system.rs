@@ -58,41 +58,35 @@ impl Directory {
     /// Opens and locks a directory. Creates it, but not its parent: a disk that is not mounted must
     /// not look like a fresh start.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let refused = |action: &'static str, path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::File {
-                path,
-                action,
-                source,
-            }
-        };
         match fs::create_dir(path) {
             Ok(()) => {
                 let parent = match path.parent() {
                     Some(parent) if !parent.as_os_str().is_empty() => parent,
                     _ => Path::new("."),
                 };
-                let parent_handle = File::open(parent).map_err(refused("open", parent))?;
-                parent_handle.sync_all().map_err(refused("sync", parent))?;
+                let parent_handle = File::open(parent).map_err(Error::file(parent, "open"))?;
+                parent_handle
+                    .sync_all()
+                    .map_err(Error::file(parent, "sync"))?;
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
-            Err(error) => return Err(refused("create", path)(error)),
+            Err(error) => return Err(Error::file(path, "create")(error)),
         }
         let name = path.join(LOCK);
         let mut options = File::options();
         let lock = options.write(true).create(true).truncate(false);
-        let lock = lock.open(&name).map_err(refused("open", &name))?;
+        let lock = lock.open(&name).map_err(Error::file(&name, "open"))?;
         match lock.try_lock() {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => {
                 let path = path.to_owned();
                 return Err(Error::Locked { path });
             }
-            Err(TryLockError::Error(error)) => return Err(refused("lock", &name)(error)),
+            Err(TryLockError::Error(error)) => return Err(Error::file(&name, "lock")(error)),
         }
         Ok(Directory {
             path: path.to_owned(),
-            handle: File::open(path).map_err(refused("open", path))?,
+            handle: File::open(path).map_err(Error::file(path, "open"))?,
             file: None,
             _lock: lock,
         })

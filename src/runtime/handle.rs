@@ -47,12 +47,7 @@ pub fn spawn<A>(
     observer: impl FnMut(&A::State) + Send + 'static,
 ) -> Result<Handle, Error>
 where
-    A: Runnable + Send,
-    A::Msg: Send,
-    A::Timer: Send,
-    A::State: Send + Sync,
-    A::Random: Send,
-    A::Storage: Send,
+    A: Runnable<Msg: Send, Timer: Send, State: Send + Sync, Random: Send, Storage: Send> + Send,
 {
     spawn_observed(actor, config, NoObserver, observer)
 }
@@ -69,12 +64,7 @@ pub fn spawn_observed<A, W>(
     mut observer: impl FnMut(&A::State) + Send + 'static,
 ) -> Result<Handle, Error>
 where
-    A: Runnable + Send,
-    A::Msg: Send,
-    A::Timer: Send,
-    A::State: Send + Sync,
-    A::Random: Send,
-    A::Storage: Send,
+    A: Runnable<Msg: Send, Timer: Send, State: Send + Sync, Random: Send, Storage: Send> + Send,
     W: StepObserver<A> + Send + 'static,
 {
     let name = format!("node-{}", usize::from(config.id));

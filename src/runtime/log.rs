@@ -83,12 +83,7 @@ pub struct TornTail {
 
 impl fmt::Display for TornTail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let TornTail {
-            path,
-            offset,
-            bytes,
-        } = self;
-        let path = path.display();
+        let (path, offset, bytes) = (self.path.display(), self.offset, self.bytes);
         write!(
             f,
             "{path}: {bytes} bytes cut off from byte {offset} on: a save that was not complete"
@@ -120,7 +115,7 @@ pub(super) struct Log<M> {
     /// The end of the zeros.
     zeros: u64,
     buffer: Vec<u8>,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 impl<M: FileSystem> Log<M> {
@@ -160,10 +155,8 @@ impl<M: FileSystem> Log<M> {
                 torn_tail: None,
             },
         };
-        log.counters.cut_bytes = recovered
-            .torn_tail
-            .as_ref()
-            .map_or(0, |torn_tail| torn_tail.bytes);
+        let torn_tail = recovered.torn_tail.as_ref();
+        log.counters.cut_bytes = torn_tail.map_or(0, |it| it.bytes);
         // The content may not be durable either, and a torn record must go. So a new file begins.
         log.file.generation = last.map_or(0, |last| last + 1);
         log.begin(recovered.state.as_ref())?;
@@ -210,10 +203,6 @@ impl<M: FileSystem> Log<M> {
         self.remove(&old)?;
         self.counters.compactions += 1;
         Ok(())
-    }
-
-    pub(super) fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     /// Begins the file of the current generation with the state, and makes it durable.
@@ -304,11 +293,7 @@ impl<M: FileSystem> Log<M> {
     }
 
     fn refused(&self, name: &str, action: &'static str, source: io::Error) -> Error {
-        Error::File {
-            path: self.files.path(name),
-            action,
-            source,
-        }
+        Error::file(&self.files.path(name), action)(source)
     }
 }
 

@@ -285,7 +285,7 @@ impl<A: Runnable, W: StepObserver<A>> Node<A, W> {
             let now = self.start.elapsed();
             self.endpoint.send(now, &mut self.frames);
             for frame in self.frames.drain(..) {
-                self.actor.recycle(frame.into_datagram());
+                self.actor.recycle(frame.datagram);
             }
         }
         self.actor.compact()

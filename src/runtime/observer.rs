@@ -35,18 +35,18 @@ pub type EventOf<'a, A> = Event<
 /// is lost. So an observer that acts on the state of a node, or judges it, must use
 /// [`durable`](StepObserver::durable). A closure that takes an id and a state observes the durable
 /// states.
+#[expect(
+    unused_variables,
+    reason = "a default ignores what its parameters name"
+)]
 pub trait StepObserver<A: Actor> {
     /// Observes an event that is about to be handled. The driver determines from when the time
     /// counts.
-    fn before(&mut self, node: Id, now: Duration, event: EventOf<'_, A>) {
-        let _ = (node, now, event);
-    }
+    fn before(&mut self, node: Id, now: Duration, event: EventOf<'_, A>) {}
 
     /// Observes the state and the commands that follow from the event. No command is executed yet,
     /// and nothing is durable.
-    fn after(&mut self, node: Id, state: &A::State, commands: &Out<A>) {
-        let _ = (node, state, commands);
-    }
+    fn after(&mut self, node: Id, state: &A::State, commands: &Out<A>) {}
 
     /// Observes a durable state whose messages are about to leave. Called after the start and after
     /// every batch of steps, even if they saved nothing.
@@ -55,7 +55,6 @@ pub trait StepObserver<A: Actor> {
     ///
     /// An error stops the node before any message leaves.
     fn durable(&mut self, node: Id, state: &A::State) -> Result<(), Error> {
-        let _ = (node, state);
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Outbox {
     /// The index of the datagram that is being filled, by destination.
     open: HashMap<Id, usize>,
     spare: Vec<Vec<u8>>,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 impl Outbox {
@@ -31,10 +31,6 @@ impl Outbox {
             spare: Vec::new(),
             counters: Counters::default(),
         }
-    }
-
-    pub(super) fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     /// Adds a message. A message that is too long for a shared datagram gets its own. One that is
@@ -53,7 +49,7 @@ impl Outbox {
                 self.frames.push(frame);
             }
             Err(error) => {
-                self.spare.push(frame.into_datagram());
+                self.spare.push(frame.datagram);
                 match error {
                     postcard::Error::SerializeBufferFull => self.counters.oversized += 1,
                     _ => self.counters.unencodable += 1,
@@ -94,7 +90,7 @@ mod tests {
         outbox.take(&mut frames);
         let contents = frames.into_iter().map(|frame| {
             let (to, messages) = frame.content();
-            let length = frame.datagram().len();
+            let length = frame.datagram.len();
             assert!(length <= outbox.lengths.limit || messages.len() == 1);
             assert!(length <= outbox.lengths.most);
             (to, messages)

@@ -142,7 +142,7 @@ impl<A: Runnable, M: FileSystem> Persistent<A, M> {
 
     pub(super) fn counters(&self) -> Counters {
         let log = match &self.saves {
-            Saves::Log(log) => Some(log.counters()),
+            Saves::Log(log) => Some(&log.counters),
             Saves::Dropped | Saves::Refused => None,
         };
         Counters::sum([&self.core.counters()].into_iter().chain(log))

@@ -70,21 +70,13 @@ impl<S> Recorder<S> {
     /// later, or if a step cannot be recorded ([`Error::Unrecordable`]).
     pub fn append_to(path: &Path) -> Result<Self, Error> {
         let file = File::options().append(true).create(true).open(path);
-        let path = path.to_owned();
-        match file {
-            Ok(file) => Ok(Recorder {
-                path,
-                file,
-                saved: None,
-                pending: Vec::new(),
-                failure: None,
-            }),
-            Err(source) => Err(Error::File {
-                path,
-                action: "open",
-                source,
-            }),
-        }
+        Ok(Recorder {
+            path: path.to_owned(),
+            file: file.map_err(Error::file(path, "open"))?,
+            saved: None,
+            pending: Vec::new(),
+            failure: None,
+        })
     }
 
     /// Writes a line `{"run":..}` before the next steps.
@@ -163,10 +155,6 @@ where
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        self.write_out().map_err(|source| Error::File {
-            path: self.path.clone(),
-            action: "write",
-            source,
-        })
+        self.write_out().map_err(Error::file(&self.path, "write"))
     }
 }

@@ -37,7 +37,7 @@ const TOGETHER_MIN: usize = 4;
 pub(super) struct Socket {
     socket: UdpSocket,
     buffer: Box<[u8; BUFFER]>,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 impl Socket {
@@ -52,10 +52,6 @@ impl Socket {
             buffer: Box::new([0; BUFFER]),
             counters: Counters::default(),
         })
-    }
-
-    pub(super) fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     /// Receives a datagram that has arrived. Does not wait.

@@ -13,3 +13,4 @@ mod scenarios;
 mod serve;
 #[path = "../support.rs"]
 mod support;
+mod transcripts;

@@ -215,19 +215,3 @@ fn a_scenario_opens_in_a_browser() {
         the_explorer_shows(&args, link.expect("a link is printed"), &actions, text);
     }
 }
-
-#[test]
-fn the_readme_shows_what_a_scenario_tells() {
-    let readme = folder("../README.md");
-    let readme = fs::read_to_string(readme).expect("there is a README");
-    let shown = readme.split("$ synod scenarios duel\n").nth(1);
-    let shown = shown.and_then(|rest| rest.split("```").next());
-    let told = synod(&["scenarios", "duel"]).stdout;
-    let parts: Vec<&str> = shown.expect("a run is shown").split("...\n").collect();
-    assert!(parts.len() > 2);
-    let count = format!("There are [{}]", scenarios::ALL.len());
-    assert!(readme.contains(&count), "{count} is missing");
-    for part in parts {
-        assert!(told.contains(part), "the README shows otherwise:\n{part}");
-    }
-}

@@ -1,9 +1,8 @@
 //! What the dependencies must be like: licences, and the version of Rust that they need.
 
+use super::Source;
 use serde::Deserialize;
 use serde_json::Value;
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 /// The part of `deny.toml` that is read here.
@@ -73,8 +72,7 @@ fn licences_are_read_as_they_are_meant() {
 
 #[test]
 fn every_dependency_has_a_licence_that_is_accepted() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deny.toml");
-    let deny: Deny = toml::from_str(&fs::read_to_string(path).expect("deny.toml")).expect("TOML");
+    let deny: Deny = toml::from_str(&Source::read("deny.toml").text).expect("TOML");
     for package in packages() {
         let licence = package["license"].as_str().unwrap_or_default();
         let is_fine = is_allowed(licence, &deny.licenses.allow);

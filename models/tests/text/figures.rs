@@ -1,10 +1,9 @@
 //! The figures in benches/README.md are those of runs whose output is kept.
 
-use super::grouped;
+use super::{Source, hold_tables};
 use serde_json::Value;
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
+use synod::console::output::grouped;
 
 /// A table, by the name that marks its place, and how it is made from the text of a file whose name
 /// begins with that name, and which is called as it is called.
@@ -22,22 +21,10 @@ const TABLES: [Table; 9] = [
     ("flood", flood),
 ];
 
-/// The file of a kind that was kept last: names end in a date.
-fn newest(kind: &str) -> PathBuf {
-    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results");
-    // What a restart takes is one of the parts.
+/// The file of a kind that was kept last. The times of a restart are one of the parts.
+fn newest(kind: &str) -> Source {
     let kind = if kind == "recovery" { "parts" } else { kind };
-    let is_of_kind = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| {
-            name.strip_prefix(kind)
-                .is_some_and(|it| it.starts_with("-2"))
-        })
-    };
-    let files = fs::read_dir(results).expect("there are results");
-    let files = files.map(|file| file.expect("a readable folder").path());
-    let of_kind = files.filter(is_of_kind).max();
-    of_kind.unwrap_or_else(|| panic!("no results of {kind}"))
+    super::newest("benches/results", kind)
 }
 
 fn figure(run: &Value, name: &str, digits: usize) -> String {
@@ -210,98 +197,34 @@ fn growth(text: &str, name: &str) -> String {
     table
 }
 
-/// A row about the checker: what, in which part of the output, by which name, and its target.
-type Row = (&'static str, &'static str, &'static str, Target);
+/// The rows about the checker: what, the part of the output, the beginning of the line in it, and
+/// the target.
+const CHECKER: &str = "\
+stateright BFS / collapse, 2 ballots, 1 thread | reduced | time of stateright BFS, threads: 1 | ≥ 6
+the same, 2 threads | reduced | time of stateright BFS, threads: 2 | ≥ 6
+the same, nothing postponed, 1 thread | unpostponed | time of stateright BFS, threads: 1 | ≥ 6
+the same, nothing postponed, 2 threads | unpostponed | time of stateright BFS, threads: 2 | ≥ 6
+stateright DFS / collapse, 2 ballots, 1 thread | reduced | time of stateright DFS, threads: 1 | ≥ 3
+the same, 2 threads | reduced | time of stateright DFS, threads: 2 | ≥ 3
+the same, nothing postponed, 1 thread | unpostponed | time of stateright DFS, threads: 1 | ≥ 3
+the same, nothing postponed, 2 threads | unpostponed | time of stateright DFS, threads: 2 | ≥ 3
+plain `ActorModel` / collapse, 4 acceptors, 1 ballot, 1 client | verdict | \
+time of plain ActorModel | ≥ 1000
+transitions/s, 3 proposers, 1 thread | pace | transitions, collapse, threads: 1 | ≥ 5 M
+collapse / probe floor, 3 proposers, 1 thread | pace | time of collapse / probe floor | ≤ 2.5
+1 thread / 2 threads, 3 proposers | pace | speed-up by a second thread, collapse | ≥ 1.7
+bytes per state, 3 proposers, 1 thread | memory | per unique state | ≤ 40";
 
-enum Target {
-    AtLeast(f64, &'static str),
-    AtMost(f64, &'static str),
+/// The heading of a part of the checker's output.
+fn part(name: &str) -> &'static str {
+    match name {
+        "reduced" => "clients 2\n  50801",
+        "unpostponed" => "nothing postponed",
+        "verdict" => "To the verdict",
+        "pace" => "Pace",
+        _ => "Memory",
+    }
 }
-
-const CHECKER: [Row; 13] = {
-    use Target::{AtLeast, AtMost};
-    let (same, unpostponed) = ("clients 2\n  50801", "nothing postponed");
-    [
-        (
-            "stateright BFS / collapse, 2 ballots, 1 thread",
-            same,
-            "time of stateright BFS, threads: 1",
-            AtLeast(6.0, ""),
-        ),
-        (
-            "the same, 2 threads",
-            same,
-            "time of stateright BFS, threads: 2",
-            AtLeast(6.0, ""),
-        ),
-        (
-            "the same, nothing postponed, 1 thread",
-            unpostponed,
-            "time of stateright BFS, threads: 1",
-            AtLeast(6.0, ""),
-        ),
-        (
-            "the same, nothing postponed, 2 threads",
-            unpostponed,
-            "time of stateright BFS, threads: 2",
-            AtLeast(6.0, ""),
-        ),
-        (
-            "stateright DFS / collapse, 2 ballots, 1 thread",
-            same,
-            "time of stateright DFS, threads: 1",
-            AtLeast(3.0, ""),
-        ),
-        (
-            "the same, 2 threads",
-            same,
-            "time of stateright DFS, threads: 2",
-            AtLeast(3.0, ""),
-        ),
-        (
-            "the same, nothing postponed, 1 thread",
-            unpostponed,
-            "time of stateright DFS, threads: 1",
-            AtLeast(3.0, ""),
-        ),
-        (
-            "the same, nothing postponed, 2 threads",
-            unpostponed,
-            "time of stateright DFS, threads: 2",
-            AtLeast(3.0, ""),
-        ),
-        (
-            "plain `ActorModel` / collapse, 4 acceptors, 1 ballot, 1 client",
-            "To the verdict",
-            "time of plain ActorModel",
-            AtLeast(1000.0, ""),
-        ),
-        (
-            "transitions/s, 3 proposers, 1 thread",
-            "Pace",
-            "transitions, collapse, threads: 1",
-            AtLeast(5.0, " M"),
-        ),
-        (
-            "collapse / probe floor, 3 proposers, 1 thread",
-            "Pace",
-            "time of collapse / probe floor",
-            AtMost(2.5, ""),
-        ),
-        (
-            "1 thread / 2 threads, 3 proposers",
-            "Pace",
-            "speed-up by a second thread, collapse",
-            AtLeast(1.7, ""),
-        ),
-        (
-            "bytes per state, 3 proposers, 1 thread",
-            "Memory",
-            "per unique state",
-            AtMost(40.0, ""),
-        ),
-    ]
-};
 
 /// What the benchmark of the checker printed, beside what was aimed at.
 fn checker(text: &str, name: &str) -> String {
@@ -309,8 +232,11 @@ fn checker(text: &str, name: &str) -> String {
         "In full: [{name}](results/{name}).\n\n\
          | what, and on what | target | median (least to greatest) | met |\n|---|---|---|---|\n"
     );
-    for (what, part, line, target) in CHECKER {
-        let (_, part) = text.split_once(part).expect("the part of the output");
+    for row in CHECKER.lines() {
+        let [what, name, line, target] = row.split(" | ").collect::<Vec<_>>()[..] else {
+            panic!("not a row: {row}");
+        };
+        let (_, part) = text.split_once(part(name)).expect("the part of the output");
         let line = part.lines().find(|it| it.trim_start().starts_with(line));
         let line = line.expect("the line of the output");
         let (line, range) = line.split_once('(').unwrap_or((line, ""));
@@ -321,12 +247,14 @@ fn checker(text: &str, name: &str) -> String {
             range => format!(" ({range}"),
         };
         let figure: f64 = median.parse().expect("a figure");
-        let (aim, is_met) = match target {
-            Target::AtLeast(aim, unit) => (format!("≥ {aim}{unit}"), figure >= aim),
-            Target::AtMost(aim, unit) => (format!("≤ {aim}{unit}"), figure <= aim),
+        let words: Vec<&str> = target.split(' ').collect();
+        let aim: f64 = words[1].parse().expect("a figure");
+        let is_met = match words[0] {
+            "≥" => figure >= aim,
+            _ => figure <= aim,
         };
         let met = if is_met { "yes" } else { "**no**" };
-        let _ = writeln!(table, "| {what} | {aim} | {median}{range} | {met} |");
+        let _ = writeln!(table, "| {what} | {target} | {median}{range} | {met} |");
     }
     table
 }
@@ -422,32 +350,18 @@ fn flood(text: &str, name: &str) -> String {
 /// Red if a figure was written by hand. `SYNOD_WRITE=1` writes them.
 #[test]
 fn the_tables_of_the_benchmarks_are_made_from_runs() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/README.md");
-    let mut text = fs::read_to_string(&path).expect("the benches have a README");
-    for (kind, table) in TABLES {
-        let start = format!("<!-- {kind}: made from results -->\n\n");
-        let end = "\n<!-- end -->";
-        let (before, rest) = text.split_once(&start).expect("the table begins");
-        let (found, after) = rest.split_once(end).expect("the table ends");
-        let file = newest(kind);
-        let name = file.file_name().expect("a name").to_string_lossy();
-        let table = table(&fs::read_to_string(&file).expect("a readable file"), &name);
-        let is_to_write = std::env::var_os("SYNOD_WRITE").is_some();
-        assert!(
-            is_to_write || found == table,
-            "write {kind} again: SYNOD_WRITE=1 cargo test the_table"
-        );
-        text = format!("{before}{start}{table}{end}{after}");
-    }
-    if std::env::var_os("SYNOD_WRITE").is_some() {
-        fs::write(&path, text).expect("the README can be written");
-    }
+    let tables = TABLES.map(|(kind, table)| {
+        let Source { path, text } = newest(kind);
+        let (_, name) = path.rsplit_once('/').expect("a name");
+        (format!("{kind}: made from results"), table(&text, name))
+    });
+    hold_tables("benches/README.md", tables);
 }
 
 /// Red if the README's front page says of a commit what no run has found.
 #[test]
 fn the_readme_says_what_a_commit_costs() {
-    let text = fs::read_to_string(newest("bench")).expect("a readable file");
+    let text = newest("bench").text;
     let result = results(&text).pop().expect("a result");
     let runs = result["runs"].as_array().expect("runs").iter();
     let alone = runs.filter(|run| {
@@ -466,7 +380,7 @@ fn the_readme_says_what_a_commit_costs() {
         })
         .collect();
     assert_eq!(costs.len(), 2, "in memory and on disk");
-    let readme = super::readme();
+    let readme = super::page("README.md");
     for cost in costs {
         assert!(readme.contains(&cost), "the README does not say: {cost}");
     }

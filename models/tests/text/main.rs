@@ -5,52 +5,35 @@
     reason = "what helps tests may fail as they do"
 )]
 
+mod circles;
 mod dependencies;
 mod figures;
 mod messages;
+mod pages;
 mod proofs;
 mod teeth;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use synod::models::expected;
+use synod::console::output::grouped;
+use synod::models::{expected, protocol};
 
 const COLUMNS_MAX: usize = 100;
 const FUNCTION_LINES_MAX: usize = 60;
 const ROLE_LINES_MAX: usize = 300;
 
-/// Basic Paxos without stateright: the roles, and the process that joins them.
-const BASIC: [&str; 5] = ["acceptor", "proposer", "learner", "node", "client"];
+/// The roles of a protocol, and what stands beside them: all its files but the one that knows
+/// stateright, and the one that hands them out.
+fn roles(protocol: &str) -> impl Iterator<Item = Source> {
+    let folder = format!("src/{protocol}");
+    let outside = [format!("{folder}/process"), format!("{folder}/mod.rs")];
+    let files = Source::all(&folder, ".rs").into_iter();
+    files.filter(move |file| !outside.iter().any(|it| file.path.starts_with(it)))
+}
 
-/// Fast Paxos without stateright: the roles, and the rule for picking a value.
-const FAST: [&str; 6] = [
-    "acceptor",
-    "coordinator",
-    "learner",
-    "poll",
-    "node",
-    "client",
-];
-
-/// Multi-Paxos without stateright: the roles, and what stands beside them.
-const MULTI: [&str; 15] = [
-    "acceptor",
-    "campaign",
-    "leader",
-    "leadership",
-    "learner",
-    "lease",
-    "log",
-    "session",
-    "snapshot",
-    "client",
-    "durable",
-    "stale",
-    "node",
-    "node/learning",
-    "node/reads",
-];
+/// The protocols, by the names of their folders.
+const PROTOCOLS: [&str; 3] = ["basic", "multi", "fast"];
 
 /// One file of the source tree.
 #[derive(Clone)]
@@ -69,22 +52,22 @@ impl Source {
         }
     }
 
-    /// All files in a folder and below it, of which there are some.
-    fn all(folder: &str) -> Vec<Self> {
-        let found = Self::below(folder);
-        assert!(!found.is_empty(), "nothing in {folder}");
+    /// All files of a kind in a folder and below it, of which there are some.
+    fn all(folder: &str, kind: &str) -> Vec<Self> {
+        let found = Self::below(folder, kind);
+        assert!(!found.is_empty(), "no {kind} in {folder}");
         found
     }
 
-    fn below(folder: &str) -> Vec<Self> {
+    fn below(folder: &str, kind: &str) -> Vec<Self> {
         let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
         let mut found = Vec::new();
         for entry in entries.unwrap_or_else(|error| panic!("{folder}: {error}")) {
             let entry = entry.expect("a readable folder");
             let path = format!("{folder}/{}", entry.file_name().display());
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                found.extend(Self::below(&path));
-            } else if path.ends_with(".rs") {
+                found.extend(Self::below(&path, kind));
+            } else if path.ends_with(kind) {
                 found.push(Self::read(&path));
             }
         }
@@ -180,26 +163,10 @@ fn expand(import: &str) -> Vec<String> {
         .collect()
 }
 
+/// All files in Rust.
 fn everything() -> Vec<Source> {
-    [Source::all("src"), Source::all("models")]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
-fn basic() -> impl Iterator<Item = Source> {
-    let read = |name| Source::read(&format!("src/basic/{name}.rs"));
-    BASIC.into_iter().map(read)
-}
-
-fn multi() -> impl Iterator<Item = Source> {
-    let read = |name| Source::read(&format!("src/multi/{name}.rs"));
-    MULTI.into_iter().map(read)
-}
-
-fn fast() -> impl Iterator<Item = Source> {
-    let read = |name| Source::read(&format!("src/fast/{name}.rs"));
-    FAST.into_iter().map(read)
+    let folders = ["src", "models", "benches"];
+    folders.map(|folder| Source::all(folder, ".rs")).concat()
 }
 
 fn assert_none(broken: &[String], rule: &str) {
@@ -270,14 +237,8 @@ fn roles_and_their_vocabulary_know_no_world_outside() {
         "rand",
         "stateright",
     ];
-    let broken = names(
-        vocabulary
-            .into_iter()
-            .chain(basic())
-            .chain(multi())
-            .chain(fast()),
-        &outside,
-    );
+    let roles = PROTOCOLS.into_iter().flat_map(roles);
+    let broken = names(vocabulary.into_iter().chain(roles), &outside);
     assert_none(&broken, "a role is a function of its state and a message");
 }
 
@@ -293,7 +254,7 @@ fn the_checker_and_the_runtime_know_no_protocol_and_not_each_other() {
     ];
     let forbidden = [protocols, vocabulary].concat();
     for (folder, other) in [("src/checker", "runtime"), ("src/runtime", "checker")] {
-        let sources = Source::all(folder);
+        let sources = Source::all(folder, ".rs");
         let code = sources.iter().map(|it| (&it.path, it.code()));
         let tells = |code: &str| {
             ["Paxos", "Ballot", "Acceptor"]
@@ -310,11 +271,11 @@ fn the_checker_and_the_runtime_know_no_protocol_and_not_each_other() {
 
 #[test]
 fn one_file_of_a_protocol_knows_stateright() {
-    for protocol in ["src/basic", "src/multi", "src/fast"] {
-        let sources = Source::all(protocol).into_iter();
+    for protocol in PROTOCOLS {
+        let sources = Source::all(&format!("src/{protocol}"), ".rs").into_iter();
         let knowing = sources.filter(|source| source.code().contains("stateright"));
         let knowing: Vec<String> = knowing.map(|source| source.path).collect();
-        assert_eq!(knowing, [format!("{protocol}/process.rs")]);
+        assert_eq!(knowing, [format!("src/{protocol}/process.rs")]);
     }
 }
 
@@ -346,7 +307,7 @@ fn lines_fit_on_a_page() {
 
 #[test]
 fn functions_and_roles_are_short() {
-    let sources = ["src", "models", "benches"].map(Source::all).concat();
+    let sources = everything();
     let long = |source: &Source| {
         let functions = source.functions().into_iter();
         let long = functions.filter(|(_, lines)| *lines > FUNCTION_LINES_MAX);
@@ -356,7 +317,7 @@ fn functions_and_roles_are_short() {
     };
     let broken: Vec<String> = sources.iter().flat_map(long).collect();
     assert_none(&broken, "functions that are too long");
-    let roles = basic().chain(multi()).chain(fast());
+    let roles = PROTOCOLS.into_iter().flat_map(roles);
     let roles = roles.filter(|source| !source.path.ends_with("/node.rs"));
     let roles = roles.map(|source| (source.lines().count(), source.path));
     let long = roles.filter(|(lines, _)| *lines > ROLE_LINES_MAX);
@@ -372,7 +333,7 @@ fn few_docs_begin_with_a_question() {
     const QUESTIONS: [&str; 10] = [
         "What", "Whether", "How", "Who", "Whom", "Whose", "Whoever", "Whatever", "Where", "Which",
     ];
-    let sources = ["src", "models", "benches"].map(Source::all).concat();
+    let sources = everything();
     let (mut docs, mut questions) = (0, Vec::new());
     for source in &sources {
         let mut is_in_doc = false;
@@ -406,21 +367,32 @@ fn doc_above(lines: &[&str], at: usize) -> String {
         .collect()
 }
 
-#[test]
-fn every_handler_names_its_source() {
-    let mut handlers = BTreeSet::new();
-    for source in basic().take(3) {
-        let lines: Vec<&str> = source.lines().collect();
+/// The handlers of messages of a protocol's roles, each of which names one of these sources.
+fn sourced_handlers(protocol: &str, sources: &[&str]) -> Vec<String> {
+    let mut handlers = Vec::new();
+    let is_role = |it: &Source| !it.path.contains("/node") && !it.path.contains("client");
+    for file in roles(protocol).filter(is_role) {
+        let lines: Vec<&str> = file.lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let name = function(line).filter(|_| line.trim_start().starts_with("pub fn"));
-            let Some(name) = name.filter(|it| it.starts_with("on_") || it == "prepare") else {
+            let is_rule =
+                |it: &String| it.starts_with("on_") || ["prepare", "pick"].contains(&it.as_str());
+            let Some(name) = name.filter(is_rule) else {
                 continue;
             };
-            let is_sourced = doc_above(&lines, at).contains("[PMS §");
-            assert!(is_sourced, "{} of {} has no source", name, source.path);
-            handlers.insert(name);
+            let doc = doc_above(&lines, at);
+            let is_sourced = sources.iter().any(|source| doc.contains(source));
+            assert!(is_sourced, "{name} of {} has no source", file.path);
+            handlers.push(name);
         }
     }
+    handlers
+}
+
+#[test]
+fn every_handler_names_its_source() {
+    let mut basic = sourced_handlers("basic", &["[PMS §"]);
+    basic.sort_unstable();
     let expected = [
         "on_accept",
         "on_accepted",
@@ -431,95 +403,38 @@ fn every_handler_names_its_source() {
         "on_propose",
         "prepare",
     ];
-    assert!(handlers.iter().eq(&expected), "{handlers:?}");
+    basic.dedup();
+    assert_eq!(basic, expected);
+    let of_logs = ["[PMS §", "[PMMC §", "[PML §", "[Raft thesis §"];
+    assert!(sourced_handlers("multi", &of_logs).len() >= 12);
+    assert!(sourced_handlers("fast", &["[Fast, "]).len() >= 11);
 }
 
 #[test]
-fn every_handler_of_the_log_names_its_source() {
-    let mut handlers = 0;
-    for source in multi().filter(|it| !it.path.contains("/node") && !it.path.contains("client")) {
-        let lines: Vec<&str> = source.lines().collect();
-        for (at, line) in lines.iter().enumerate() {
-            let name = function(line).filter(|_| line.trim_start().starts_with("pub fn"));
-            let Some(name) = name.filter(|it| it.starts_with("on_") || it == "prepare") else {
-                continue;
-            };
-            let doc = doc_above(&lines, at);
-            let is_sourced = ["[PMS §", "[PMMC §", "[PML §", "[Raft thesis §"]
-                .iter()
-                .any(|source| doc.contains(source));
-            assert!(is_sourced, "{} of {} has no source", name, source.path);
-            handlers += 1;
-        }
-    }
-    assert!(handlers >= 12, "{handlers}");
-}
-
-#[test]
-fn every_handler_of_fast_paxos_names_its_source() {
-    let mut handlers = 0;
-    for source in fast().filter(|it| !it.path.contains("/node") && !it.path.contains("client")) {
-        let lines: Vec<&str> = source.lines().collect();
-        for (at, line) in lines.iter().enumerate() {
-            let name = function(line).filter(|_| line.trim_start().starts_with("pub fn"));
-            let is_rule =
-                |it: &String| it.starts_with("on_") || ["prepare", "pick"].contains(&it.as_str());
-            let Some(name) = name.filter(is_rule) else {
-                continue;
-            };
-            let is_sourced = doc_above(&lines, at).contains("[Fast, ");
-            assert!(is_sourced, "{} of {} has no source", name, source.path);
-            handlers += 1;
-        }
-    }
-    assert!(handlers >= 11, "{handlers}");
-}
-
-#[test]
-fn the_readme_has_every_invariant_and_its_sentence() {
-    let readme = readme();
-    for invariant in synod::invariant::ALL
-        .iter()
-        .chain(synod::invariant::OF_LOGS)
-    {
+fn the_page_of_the_models_has_every_invariant_and_its_sentence() {
+    let page = page("models/README.md");
+    let invariants = synod::invariant::ALL.iter();
+    for invariant in invariants.chain(synod::invariant::OF_LOGS) {
         for text in [invariant.name, invariant.statement] {
-            assert!(readme.contains(text), "{text} is missing");
+            assert!(page.contains(text), "{text} is missing");
         }
     }
 }
 
 #[test]
 fn the_readme_has_the_counts_of_the_pinned_configurations() {
-    let readme = readme().replace(',', "");
-    let pinned = expected::load().expect("expected.toml is well-formed");
-    for (pinned, place) in [
-        (pinned.basic, "basic-paxos"),
-        (pinned.multi, "multi-paxos"),
-        (pinned.fast, "fast-paxos"),
-    ] {
-        let default = pinned.iter().find(|pinned| pinned.args.is_empty());
-        let default = default.expect("the default configuration is pinned");
-        let largest = pinned.iter().max_by_key(|pinned| pinned.unique_states);
-        let largest = largest.expect("some are pinned").unique_states;
+    let readme = page("README.md").replace(',', "");
+    let expected = expected::load().expect("expected.toml is well-formed");
+    for protocol in protocol::ALL {
+        let pinned = || expected.all().filter(|(name, _)| *name == protocol.name());
+        let largest = pinned().map(|(_, pinned)| pinned.unique_states).max();
+        let place = protocol.title().to_lowercase().replace(' ', "-");
         for text in [
-            format!(
-                "{} unique states {} transitions",
-                default.unique_states, default.transitions
-            ),
-            format!("depth {}", default.depth),
-            format!("{largest} states"),
-            format!("[{} more](models/README.md#{place})", pinned.len() - 1),
+            format!("{} states", largest.expect("some are pinned")),
+            format!("[{} more](models/README.md#{place})", pinned().count() - 1),
         ] {
             assert!(readme.contains(&text), "{text} is missing");
         }
-    }
-}
-
-/// A number with its thousands grouped.
-fn grouped(number: usize) -> String {
-    match number {
-        0..1000 => number.to_string(),
-        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
     }
 }
 
@@ -551,38 +466,57 @@ fn table(protocol: &str) -> String {
 /// Red if a table was written by hand, or not written again. `SYNOD_WRITE=1` writes them.
 #[test]
 fn the_table_of_the_models_is_made_from_what_is_pinned() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/README.md");
-    let mut text = fs::read_to_string(&path).expect("the models have a README");
+    let mark = |protocol| format!("{protocol}: made from expected.toml");
+    let tables = PROTOCOLS.map(|protocol| (mark(protocol), table(protocol)));
+    hold_tables("models/README.md", tables);
+}
+
+/// Holds the tables of a page to those that are made, each with the mark of its place; or writes
+/// them, with `SYNOD_WRITE=1`.
+fn hold_tables(page: &str, tables: impl IntoIterator<Item = (String, String)>) {
+    let mut text = Source::read(page).text;
     let is_to_write = std::env::var_os("SYNOD_WRITE").is_some();
-    for protocol in ["basic", "multi", "fast"] {
-        let start = format!("<!-- {protocol}: made from expected.toml -->\n\n");
-        let end = "\n<!-- end -->";
+    for (mark, table) in tables {
+        let (start, end) = (format!("<!-- {mark} -->\n\n"), "\n<!-- end -->");
         let (before, rest) = text.split_once(&start).expect("the table begins");
         let (found, after) = rest.split_once(end).expect("the table ends");
         assert!(
-            is_to_write || found == table(protocol),
-            "write it again: SYNOD_WRITE=1 cargo test the_table_of"
+            is_to_write || found == table,
+            "{mark}: write it again: SYNOD_WRITE=1 cargo test --test text the_table"
         );
-        text = format!("{before}{start}{}{end}{after}", table(protocol));
+        text = format!("{before}{start}{table}{end}{after}");
     }
     if is_to_write {
-        fs::write(&path, text).expect("the README can be written");
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        fs::write(page, text).expect("the page can be written");
     }
+}
+
+/// The file of a kind in a folder that was kept last: names end in a date.
+fn newest(folder: &str, kind: &str) -> Source {
+    let begins = format!("{folder}/{kind}-2");
+    let files = Source::all(folder, "").into_iter();
+    let of_kind = files.filter(|file| file.path.starts_with(&begins));
+    let newest = of_kind.max_by(|one, other| one.path.cmp(&other.path));
+    newest.unwrap_or_else(|| panic!("no results of {kind}"))
+}
+
+/// The parts of a text between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 /// Red if a test was renamed that the page for contributors promises to turn red.
 #[test]
 fn the_tests_that_contributors_are_told_of_are_there() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("CONTRIBUTING.md");
-    let page = fs::read_to_string(page).expect("there is a page for contributors");
-    let quoted = page.split('`').skip(1).step_by(2);
+    let page = Source::read("CONTRIBUTING.md").text;
     let is_test = |word: &&str| {
         let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
         word.chars().all(is_name) && word.matches('_').count() >= 3
     };
-    let named: BTreeSet<&str> = quoted.filter(is_test).collect();
+    let named: BTreeSet<&str> = quoted(&page).filter(is_test).collect();
     assert!(named.len() >= 10, "{named:?}");
-    let models = Source::all("models");
+    let models = Source::all("models", ".rs");
     for name in named {
         let begins = format!("fn {name}(");
         let is_there = models.iter().any(|source| source.text.contains(&begins));
@@ -590,9 +524,8 @@ fn the_tests_that_contributors_are_told_of_are_there() {
     }
 }
 
-/// The README on one line.
-fn readme() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(path).expect("there is a README");
-    readme.split_whitespace().collect::<Vec<_>>().join(" ")
+/// A page on one line.
+fn page(path: &str) -> String {
+    let text = Source::read(path).text;
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,6 +1,6 @@
 //! What the protocols' pages say of their messages must be so in the code and in the proofs.
 
-use super::{Source, function};
+use super::{Source, function, quoted};
 use std::fs;
 use std::path::Path;
 
@@ -17,15 +17,6 @@ struct Row {
     theorems: Vec<String>,
 }
 
-/// What stands between backquotes.
-fn quoted(text: &str) -> Vec<String> {
-    text.split('`')
-        .skip(1)
-        .step_by(2)
-        .map(String::from)
-        .collect()
-}
-
 /// The table on the page of a protocol, without its head.
 fn table(page: &Source) -> Vec<Row> {
     let (_, rest) = page.text.split_once("//! # Messages\n").expect("a table");
@@ -37,12 +28,12 @@ fn table(page: &Source) -> Vec<Row> {
             panic!("{}: {line}", page.path);
         };
         Row {
-            message: quoted(message).concat(),
+            message: quoted(message).collect(),
             from: from.to_owned(),
             to: to.to_owned(),
             phase: phase.to_owned(),
-            handlers: quoted(handlers),
-            theorems: quoted(theorems),
+            handlers: quoted(handlers).map(String::from).collect(),
+            theorems: quoted(theorems).map(String::from).collect(),
         }
     })
     .collect()

@@ -1,42 +1,17 @@
 //! Rules of the proofs' text: what their README says must be so.
 
-use super::{COLUMNS_MAX, Source, assert_none, function};
-use std::fs;
-use std::path::Path;
+use super::{COLUMNS_MAX, Source, assert_none, function, quoted};
+use synod::invariant;
 
-/// The files of the proofs of a kind, in all their folders.
+/// The files of the proofs of a kind, but for those that are built.
 fn files(kind: &str) -> Vec<Source> {
-    let mut found = Vec::new();
-    let folders = [
-        "proofs",
-        "proofs/basic",
-        "proofs/multi",
-        "proofs/fast",
-        "proofs/driver",
-        "proofs/driver/multi",
-        "proofs/driver/fast",
-    ];
-    for folder in folders {
-        let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
-        for entry in entries.unwrap_or_else(|error| panic!("{folder}: {error}")) {
-            let name = entry.expect("a readable folder").file_name();
-            let path = format!("{folder}/{}", name.display());
-            if path.ends_with(kind) {
-                found.push(Source::read(&path));
-            }
-        }
-    }
-    assert!(!found.is_empty(), "no {kind} among the proofs");
+    let mut found = Source::all("proofs", kind);
+    found.retain(|file| !file.path.starts_with("proofs/build/"));
     found
 }
 
 fn readme() -> String {
     Source::read("proofs/README.md").text
-}
-
-/// What stands between backquotes.
-fn quoted(text: &str) -> impl Iterator<Item = &str> {
-    text.split('`').skip(1).step_by(2)
 }
 
 /// Whether a theorem `File.name`, or `folder.File.name`, is there, and among those whose
@@ -69,27 +44,18 @@ fn the_proofs_have_every_invariant_its_sentence_theorem_and_handler() {
         let (_, rest) = readme
             .split_once(&format!("\n### {heading}\n"))
             .expect("a heading");
-        rest.split("\n#").next().unwrap_or_default().to_owned()
+        rest.split("\n#").next().unwrap_or_default()
     };
-    let (basic, multi, fast) = (
-        table("Basic Paxos"),
-        table("Multi-Paxos"),
-        table("Fast Paxos"),
-    );
-    let all = synod::invariant::ALL.iter();
-    let of_basic = all
-        .clone()
-        .map(|it| ("basic", &basic, it.name, it.statement));
-    let of_multi = all
-        .clone()
-        .map(|it| ("multi", &multi, it.name, it.statement));
-    let of_fast = all.map(|it| ("fast", &fast, it.name, it.statement));
-    let of_logs = [
-        &synod::invariant::SAME_STATE,
-        &synod::invariant::EXACTLY_ONCE,
+    let of_logs = [invariant::SAME_STATE, invariant::EXACTLY_ONCE];
+    let rows = [
+        ("basic", "Basic Paxos", &[][..]),
+        ("multi", "Multi-Paxos", &of_logs),
+        ("fast", "Fast Paxos", &[]),
     ];
-    let of_logs = of_logs.map(|it| ("multi", &multi, it.name, it.statement));
-    let rows = of_basic.chain(of_multi).chain(of_logs).chain(of_fast);
+    let rows = rows.into_iter().flat_map(|(protocol, heading, more)| {
+        let all = invariant::ALL.iter().chain(more);
+        all.map(move |it| (protocol, table(heading), it.name, it.statement))
+    });
     for (protocol, table, name, statement) in rows {
         let begins = format!("| {name} | {statement} |");
         let row = table.lines().find(|line| line.starts_with(&begins));

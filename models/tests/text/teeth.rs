@@ -1,25 +1,16 @@
 //! The tables of what was broken on purpose are those of runs.
 
-use super::grouped;
+use super::{Source, hold_tables, newest};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use synod::console::output::grouped;
 use synod::models::protocol;
-
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
 
 /// What `synod mutants --json` said when it was kept last.
 fn kept() -> Vec<Value> {
-    let files = fs::read_dir(path("models/results")).expect("there are results");
-    let files = files.map(|file| file.expect("a readable folder").path());
-    let newest = files.filter(|file| file.to_string_lossy().contains("/mutants-2"));
-    let newest = newest.max().expect("a run of the mutants was kept");
-    let text = fs::read_to_string(newest).expect("a readable file");
-    let lines = text.lines().map(serde_json::from_str);
+    let newest = newest("models/results", "mutants");
+    let lines = newest.text.lines().map(serde_json::from_str);
     let lines: Vec<Value> = lines.map(|line| line.expect("JSON")).collect();
     lines
 }
@@ -73,23 +64,9 @@ fn table(kind: &str) -> String {
 /// Red if a table was written by hand, or not written again. `SYNOD_WRITE=1` writes them.
 #[test]
 fn the_table_of_the_mutants_is_made_from_a_run() {
-    let readme = path("models/README.md");
-    let mut all = fs::read_to_string(&readme).expect("the models have a README");
-    let is_to_write = std::env::var_os("SYNOD_WRITE").is_some();
-    for kind in ["basic", "multi", "fast", "harmless"] {
-        let start = format!("<!-- mutants of {kind}: made from results -->\n\n");
-        let end = "\n<!-- end -->";
-        let (before, rest) = all.split_once(&start).expect("the table begins");
-        let (found, after) = rest.split_once(end).expect("the table ends");
-        assert!(
-            is_to_write || found == table(kind),
-            "write it again: SYNOD_WRITE=1 cargo test the_table_of"
-        );
-        all = format!("{before}{start}{}{end}{after}", table(kind));
-    }
-    if is_to_write {
-        fs::write(&readme, all).expect("the README can be written");
-    }
+    let mark = |kind| format!("mutants of {kind}: made from results");
+    let tables = ["basic", "multi", "fast", "harmless"].map(|kind| (mark(kind), table(kind)));
+    hold_tables("models/README.md", tables);
 }
 
 /// Red if a mutant was added or changed, and the run not made again.
@@ -135,8 +112,7 @@ struct Survivors {
 /// Red if a line was changed that a survivor was in: whether it still survives is to be seen.
 #[test]
 fn what_survives_is_explained_where_it_still_stands() {
-    let survivors = fs::read_to_string(path("models/mutation/survivors.toml"));
-    let survivors = survivors.expect("a list of survivors");
+    let survivors = Source::read("models/mutation/survivors.toml").text;
     let survivors: Survivors = toml::from_str(&survivors).expect("a well-formed list");
     for Survivor {
         file,
@@ -145,8 +121,8 @@ fn what_survives_is_explained_where_it_still_stands() {
         why,
     } in survivors.survivor
     {
-        let source = fs::read_to_string(path(&file)).expect("a source file");
-        let stands = source.lines().any(|it| it.trim() == line);
+        let source = Source::read(&file);
+        let stands = source.text.lines().any(|it| it.trim() == line);
         assert!(
             stands,
             "{file} has no line `{line}` to {change}: run models/mutation again"

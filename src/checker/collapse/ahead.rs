@@ -1,11 +1,11 @@
 //! The steps that lie ahead of a state.
 
 use super::commute::LastStep;
+use super::numbered::CELLS;
 use super::successors::{Effect, Successors};
 use super::symmetry::Signatures;
 use super::table::Index;
 use super::thread_cache::ThreadCache;
-use super::words::CELLS;
 
 /// The facts that the steps from a state have in common.
 #[derive(Clone, Default)]
@@ -39,7 +39,7 @@ impl<'a> Outlook<'a> {
             self.forget_input.push(facts.forget_input);
             self.shapes.push(facts.shape);
             self.successors.push(cache.successors(*cell));
-            if cache.has_clocks() {
+            if cache.has_clocks {
                 self.clocks.push(cache.clock(*cell));
             }
         }

@@ -2,11 +2,10 @@
 
 use super::commute::LastStep;
 use super::draft::Draft;
-use super::numbered::Setting;
+use super::numbered::{CELLS, Setting};
 use super::seen::Fingerprint;
 use super::table::fingerprint;
 use super::thread_cache::ThreadCache;
-use super::words::CELLS;
 
 /// Replaces states by their representatives.
 pub(super) struct Canon<'a> {

@@ -1,9 +1,9 @@
 //! The choice of one order of two independent steps.
 
 use super::super::permutation::Permutation;
+use super::numbered::CELLS;
 use super::successors::Effect;
 use super::table::{Index, NONE};
-use super::words::CELLS;
 
 /// An actor's last step before a state, as flags: whether it can be the very last step, that is,
 /// whether it leads to this state from another, and the facts on which that depends.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// The counts and flags that the threads of a search share.
+#[derive(Default)]
 pub(super) struct Shared {
     stop: AtomicBool,
     is_full: AtomicBool,
@@ -24,16 +25,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(limits: &Limits, model: &dyn Numbered) -> Self {
         Self {
-            stop: AtomicBool::new(false),
-            is_full: AtomicBool::new(false),
-            has_violation: AtomicBool::new(false),
-            unique: AtomicUsize::new(0),
-            transitions: AtomicUsize::new(0),
             states_max: limits.states_max.unwrap_or(usize::MAX),
             bytes_max: limits.bytes_max.unwrap_or(usize::MAX),
             // A step that advances a clock is enabled by others' steps: it may not come before.
             commutes: limits.commutes && model.setting().clocks.is_none(),
-            unsound: OnceLock::new(),
+            ..Self::default()
         }
     }
 

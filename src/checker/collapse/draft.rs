@@ -2,11 +2,11 @@
 
 use super::ahead::{Ahead, flag};
 use super::commute::LastStep;
+use super::numbered::CELLS;
 use super::successors::{Effect, Sent};
 use super::symmetry::Signatures;
 use super::table::{Index, NONE};
 use super::thread_cache::ThreadCache;
-use super::words::CELLS;
 
 /// A state in the making.
 pub(super) struct Draft {

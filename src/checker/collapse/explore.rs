@@ -3,9 +3,8 @@
 use super::super::report::{Bound, Error, Limits, Progress};
 use super::control::{Shared, Watch};
 use super::level::{CHUNK, Level};
-use super::numbered::Numbered;
+use super::numbered::{Numbered, bits};
 use super::seen::{Fingerprint, Seen};
-use super::words::bits;
 use super::worker::Worker;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -67,7 +66,7 @@ pub(super) fn explore(
     if let Some(reason) = shared.unsound().or(model.unsoundness()) {
         return Err(Error::Unsound(reason.to_owned()));
     }
-    let judges = || workers.iter().map(Worker::judge);
+    let judges = || workers.iter().map(|it| &it.inserter.judge);
     let mut violated: Vec<_> = judges().flat_map(|it| it.violated.clone()).collect();
     violated.sort_unstable();
     let end = violated.first().map(|(_, print)| *print);
@@ -76,7 +75,7 @@ pub(super) fn explore(
     let found = Found {
         bound: shared.bound(&reached),
         reached,
-        concrete: workers.iter().map(Worker::concrete).sum(),
+        concrete: workers.iter().map(|it| it.inserter.concrete).sum(),
         violated: violated.into_iter().map(|(property, _)| property).collect(),
         examples: bits(examples).collect(),
         bytes: watch.bytes(),

@@ -4,11 +4,10 @@ use super::control::Shared;
 use super::draft::Draft;
 use super::judge::Judge;
 use super::level::Finds;
-use super::numbered::Numbered;
+use super::numbered::{CELLS, Numbered};
 use super::seen::{self, Fingerprint, SHARDS, Seen};
 use super::table::fingerprint;
 use super::thread_cache::ThreadCache;
-use super::words::CELLS;
 
 /// The number of states that are inserted at a time: enough to hide that each insertion waits for
 /// memory, few enough for all batches of a thread to stay close at hand.

@@ -1,11 +1,10 @@
 //! The properties, and the states that they do not hold of.
 
 use super::control::Shared;
-use super::numbered::{Numbered, Properties};
+use super::numbered::{BROKEN, CELLS, Numbered, Properties, bits};
 use super::seen::Fingerprint;
 use super::table::{Cache, fingerprint};
 use super::thread_cache::ThreadCache;
-use super::words::{BROKEN, CELLS, bits};
 
 /// The number of states that each thread holds to the properties twice: as the properties see them,
 /// and whole.

@@ -1,6 +1,6 @@
 //! The states of one level of the search.
 
-use super::words::CELLS;
+use super::numbered::CELLS;
 
 /// The number of states per chunk of a level. A thread takes a chunk to expand at a time.
 pub(super) const CHUNK: usize = 256;

@@ -30,12 +30,11 @@ mod successors;
 mod symmetry;
 mod table;
 mod thread_cache;
-mod words;
 mod worker;
 
 use super::report::{Error, Limits, Progress};
-use super::state::{ActionOf, WorldState};
 use super::system::System;
+use super::trace::Run;
 use super::world::World;
 use canonical::Canon;
 use explore::{Found, explore};
@@ -45,9 +44,6 @@ pub(super) use seen::BITS;
 use seen::Seen;
 use stateright::{Model, Path};
 use thread_cache::ThreadCache;
-
-/// A run of a world.
-type Run<S> = Path<WorldState<S>, ActionOf<S>>;
 
 /// Visits all states of a world, or as many as the limits allow, up to the level of the first
 /// violation.

@@ -1,13 +1,31 @@
 //! A world in numbers, as the search sees it.
 //!
 //! The search knows no actor. It asks this trait, keeps most answers
-//! ([`notes`](super::thread_cache)), and is compiled once for all systems.
+//! ([`thread_cache`](super::thread_cache)), and is compiled once for all systems. A state is its
+//! history, its tally, and a cell per actor.
 
 use super::super::permutation::Permutation;
 use super::super::system::Clocks;
 use super::successors::Successors;
 use super::symmetry::{Signatures, Symmetry};
 use super::table::Index;
+
+/// The place of the first cell in a state.
+pub(super) const CELLS: usize = 2;
+
+/// The lowest bit of a tally that stands for a broken step property; the bits below it count
+/// crashes.
+pub(super) const BROKEN: u32 = 16;
+
+/// Returns the number of crashes in a tally.
+pub(super) fn crashes(tally: u32) -> u32 {
+    tally & ((1 << BROKEN) - 1)
+}
+
+/// Returns the places of the bits that are set.
+pub(super) fn bits(set: u32) -> impl Iterator<Item = usize> {
+    (0..32).filter(move |at| set & 1 << at != 0)
+}
 
 /// The facts that hold throughout a search.
 pub(super) struct Setting<'w> {

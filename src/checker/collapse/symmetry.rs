@@ -222,7 +222,7 @@ impl Symmetry {
             return visit(place);
         };
         let (mine, rest) = signatures.split_at(it.members.len());
-        it.sorting(mine, &mut |offset| {
+        it.sorting(mine, 0, 0, 1, 0, &mut |offset| {
             self.descend(class + 1, rest, place + offset, visit);
         });
     }
@@ -290,28 +290,10 @@ impl Class {
         self.offsets[code]
     }
 
-    /// Calls `visit` with the offset of each order of the members in which signatures rise.
-    fn sorting(&self, signatures: &[u32], visit: &mut impl FnMut(usize)) {
-        let count = signatures.len();
-        let (mut code, mut power, mut has_ties) = (0, 1, false);
-        for (i, signature) in signatures.iter().enumerate() {
-            let mut rank = 0;
-            for (j, other) in signatures.iter().enumerate() {
-                rank += usize::from(other < signature);
-                has_ties |= j < i && other == signature;
-            }
-            code += rank * power;
-            power *= count;
-        }
-        if has_ties {
-            self.break_ties(signatures, 0, 0, 1, 0, visit);
-        } else {
-            visit(self.offsets[code]);
-        }
-    }
-
-    /// Gives each member in turn any rank that its signature allows and that is still free.
-    fn break_ties(
+    /// Calls `visit` with the offset of each order of the members in which signatures rise: gives
+    /// each member in turn, from `member` on, any rank that its signature allows and that is still
+    /// free.
+    fn sorting(
         &self,
         signatures: &[u32],
         member: usize,
@@ -330,7 +312,7 @@ impl Class {
             .count();
         for rank in (lower..lower + equal).filter(|rank| taken & 1 << rank == 0) {
             let (code, taken) = (code + rank * power, taken | 1 << rank);
-            self.break_ties(
+            self.sorting(
                 signatures,
                 member + 1,
                 code,

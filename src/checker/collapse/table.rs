@@ -31,11 +31,6 @@ impl<T> Table<T> {
         }
     }
 
-    /// Returns the value of a number that this table gave out.
-    pub(super) fn get(&self, index: Index) -> &T {
-        &self.values[index as usize]
-    }
-
     #[cfg(test)]
     fn len(&self) -> usize {
         self.values.count()
@@ -55,7 +50,7 @@ impl<T> Table<T> {
         let shard = &self.shards[(hash >> 58) as usize % SHARDS];
         // A panic of another thread cannot leave the table half-changed, so that it stays usable.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = |(other, index): &(u64, Index)| *other == hash && is_it(self.get(*index));
+        let is_same = |(other, index): &(u64, Index)| *other == hash && is_it(&self[*index]);
         if let Some((_, index)) = shard.find(hash, is_same) {
             return *index;
         }
@@ -63,6 +58,15 @@ impl<T> Table<T> {
         assert_ne!(index, NONE, "more distinct parts than numbers for them");
         shard.insert_unique(hash, (hash, index), |(hash, _)| *hash);
         index
+    }
+}
+
+impl<T> std::ops::Index<Index> for Table<T> {
+    type Output = T;
+
+    /// The value of a number that this table gave out.
+    fn index(&self, index: Index) -> &T {
+        &self.values[index as usize]
     }
 }
 
@@ -202,7 +206,7 @@ mod tests {
         });
         assert_eq!(table.len(), 1000);
         for value in 0..1000 {
-            assert_eq!(*table.get(intern(value)), value);
+            assert_eq!(table[intern(value)], value);
         }
     }
 

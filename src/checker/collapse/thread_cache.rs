@@ -41,7 +41,7 @@ pub(super) struct ThreadCache<'a> {
     /// The numbers of permutations and of projections, and whether there are clocks.
     order: usize,
     aspects_count: usize,
-    has_clocks: bool,
+    pub(super) has_clocks: bool,
     cells: Vec<CachedCell<'a>>,
     /// The messages that arrived in each cell, and the cells that it becomes.
     arrivals: Vec<Vec<(Index, Index)>>,
@@ -217,11 +217,6 @@ impl<'a> ThreadCache<'a> {
         let model = self.model;
         self.cleared
             .get(pair(cell, history_id), || model.clear(cell, history_id))
-    }
-
-    /// Returns whether actors have clocks.
-    pub(super) fn has_clocks(&self) -> bool {
-        self.has_clocks
     }
 
     /// Returns the time that the clock of a cell's actor shows.

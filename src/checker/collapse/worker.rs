@@ -6,13 +6,11 @@ use super::commute::LastStep;
 use super::control::Shared;
 use super::draft::Draft;
 use super::insert::Inserter;
-use super::judge::Judge;
 use super::level::Level;
-use super::numbered::{Numbered, Setting};
+use super::numbered::{BROKEN, CELLS, Numbered, Setting, crashes};
 use super::seen::{Fingerprint, Seen};
 use super::table::NONE;
 use super::thread_cache::ThreadCache;
-use super::words::{BROKEN, CELLS, crashes};
 use std::cmp::Ordering;
 
 /// The number of states that are looked at before the first of them is expanded. Each must wait for
@@ -25,7 +23,7 @@ pub(super) struct Worker<'a> {
     shared: &'a Shared,
     cache: ThreadCache<'a>,
     canon: Canon<'a>,
-    inserter: Inserter<'a>,
+    pub(super) inserter: Inserter<'a>,
     /// Scratch: the state that a step leads to.
     draft: Draft,
     /// Scratch: the steps that can be the last before the state that is expanded, by actor.
@@ -61,16 +59,6 @@ impl<'a> Worker<'a> {
     pub(super) fn finish_level(&mut self) {
         self.inserter.flush_all(&mut self.cache);
         self.inserter.next.sort();
-    }
-
-    /// Returns the number of concrete states that the states inserted here stand for.
-    pub(super) fn concrete(&self) -> u128 {
-        self.inserter.concrete
-    }
-
-    /// Returns the judge of the states inserted here.
-    pub(super) fn judge(&self) -> &Judge<'a> {
-        &self.inserter.judge
     }
 
     /// Inserts the initial state.

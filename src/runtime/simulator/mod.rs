@@ -259,7 +259,7 @@ impl<A: Runnable> Simulation<A> {
         Counters::sum(
             processes
                 .iter()
-                .chain([&self.counters, self.dice.counters()]),
+                .chain([&self.counters, &self.dice.counters]),
         )
     }
 
@@ -341,7 +341,7 @@ impl<A: Runnable> Simulation<A> {
         process.take(&mut self.frames);
         let mut frames = std::mem::take(&mut self.frames);
         for mut frame in frames.drain(..) {
-            let to = usize::from(frame.to());
+            let to = usize::from(frame.to);
             if to >= self.processes.len() {
                 self.counters.unaddressed += 1;
                 continue;
@@ -350,7 +350,7 @@ impl<A: Runnable> Simulation<A> {
                 continue;
             }
             self.processes[node].codec.seal(&mut frame);
-            let bytes = frame.into_datagram();
+            let bytes = frame.datagram;
             let [first, second] = self.dice.roll();
             if let Some(delay) = second {
                 self.dispatch(node, to, delay, bytes.clone());

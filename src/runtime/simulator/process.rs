@@ -29,7 +29,9 @@ const WAITING_MAX: usize = 4096;
 
 /// An actor, up or down.
 pub(super) struct Process<A: Runnable> {
-    body: Body<A>,
+    /// The actor while it is down.
+    down: Option<A>,
+    up: Option<Box<Persistent<A, Disk>>>,
     pub(super) disk: Disk,
     pub(super) codec: Codec,
     lengths: Lengths,
@@ -43,7 +45,7 @@ pub(super) struct Process<A: Runnable> {
     wake: Option<Duration>,
     /// The encoded state that must be on the disk, if it is known.
     durable: Option<Vec<u8>>,
-    /// The counts of the process, and of the bodies that it has lost.
+    /// The counts of the process, and of its actor before the last crash.
     counters: Counters,
 }
 
@@ -78,18 +80,12 @@ impl Clock {
     }
 }
 
-enum Body<A: Runnable> {
-    Up(Box<Persistent<A, Disk>>),
-    Down(A),
-    /// A body that is being exchanged.
-    Gone,
-}
-
 impl<A: Runnable> Process<A> {
     /// Creates a process whose actor is down.
     pub(super) fn new(actor: A, codec: Codec, datagram_max: usize, clock: Clock) -> Self {
         Process {
-            body: Body::Down(actor),
+            down: Some(actor),
+            up: None,
             disk: Disk::default(),
             lengths: codec.lengths(datagram_max),
             codec,
@@ -105,10 +101,7 @@ impl<A: Runnable> Process<A> {
     }
 
     pub(super) fn actor(&self) -> Option<&Persistent<A, Disk>> {
-        match &self.body {
-            Body::Up(actor) => Some(actor),
-            Body::Down(_) | Body::Gone => None,
-        }
+        self.up.as_deref()
     }
 
     /// Starts the actor, which is down, from its disk. It stays down if the disk fails.
@@ -130,7 +123,7 @@ impl<A: Runnable> Process<A> {
         if self.durable.is_some() && self.durable != content::<A>(recovered.state.as_ref()) {
             return Err(Error::Forgotten { node });
         }
-        let Body::Down(actor) = std::mem::replace(&mut self.body, Body::Gone) else {
+        let Some(actor) = self.down.take() else {
             return Ok(());
         };
         self.clock.reset(now);
@@ -144,7 +137,7 @@ impl<A: Runnable> Process<A> {
         let shown = self.clock.read(now);
         let saves = Saves::Log(Box::new(log));
         let start = || Persistent::start(setup, saves, now, step_observer);
-        self.body = Body::Up(Box::new(clock::imagine(shown, start)?));
+        self.up = Some(Box::new(clock::imagine(shown, start)?));
         self.life += 1;
         self.write(step_observer)
     }
@@ -162,15 +155,12 @@ impl<A: Runnable> Process<A> {
         self.messages.clear();
         self.wake = None;
         self.begins_sync = false;
-        self.body = match std::mem::replace(&mut self.body, Body::Gone) {
-            Body::Up(actor) => {
-                let saved = actor.is_released().then(|| content::<A>(actor.saved()));
-                // A record that is not synced may be on the disk or not.
-                self.durable = saved.flatten();
-                Body::Down(actor.into_actor())
-            }
-            down => down,
-        };
+        if let Some(actor) = self.up.take() {
+            let saved = actor.is_released().then(|| content::<A>(actor.saved()));
+            // A record that is not synced may be on the disk or not.
+            self.durable = saved.flatten();
+            self.down = Some(actor.into_actor());
+        }
         self.disk.crash(kind, rng);
     }
 
@@ -229,7 +219,7 @@ impl<A: Runnable> Process<A> {
         if self.is_syncing() || (self.waiting.is_empty() && !self.is_due(now)) {
             return Ok(());
         }
-        let Body::Up(actor) = &mut self.body else {
+        let Some(actor) = &mut self.up else {
             return Ok(());
         };
         let batch = self.waiting.len().min(BATCH_MAX);
@@ -248,7 +238,7 @@ impl<A: Runnable> Process<A> {
 
     /// Writes the save of the last batch. Releases its messages if nothing must be synced.
     fn write(&mut self, step_observer: &mut impl StepObserver<A>) -> Result<(), Error> {
-        let Body::Up(actor) = &mut self.body else {
+        let Some(actor) = &mut self.up else {
             return Ok(());
         };
         match forgive(actor.write(), &self.disk)? {
@@ -261,7 +251,7 @@ impl<A: Runnable> Process<A> {
 
     /// Ends a sync: the messages of the last batch are released.
     pub(super) fn sync(&mut self, step_observer: &mut impl StepObserver<A>) -> Result<(), Error> {
-        let Body::Up(actor) = &mut self.body else {
+        let Some(actor) = &mut self.up else {
             return Ok(());
         };
         forgive(actor.release(step_observer), &self.disk).map(drop)
@@ -269,7 +259,7 @@ impl<A: Runnable> Process<A> {
 
     /// Shortens the log if it has outgrown the state.
     pub(super) fn compact(&mut self) -> Result<(), Error> {
-        let Body::Up(actor) = &mut self.body else {
+        let Some(actor) = &mut self.up else {
             return Ok(());
         };
         forgive(actor.compact(), &self.disk).map(drop)
@@ -277,7 +267,7 @@ impl<A: Runnable> Process<A> {
 
     /// Takes the messages that are released.
     pub(super) fn take(&mut self, frames: &mut Vec<Frame>) {
-        if let Body::Up(actor) = &mut self.body {
+        if let Some(actor) = &mut self.up {
             actor.take(frames);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::global::Plain;
 use super::reductions::{compare, reductions, verify_symmetry};
-use super::{UNREDUCED, by_actor_model, by_world};
+use super::{UNREDUCED, by_actor_model, by_world, faults};
 use std::collections::HashSet;
 use synod::checker::{Options, StorageMode};
 use synod::fast::Process;
@@ -28,11 +28,6 @@ fn config(flags: &str) -> Config {
 }
 
 fn cases() -> Vec<(&'static str, Config, Options)> {
-    let crash = |storage| Options {
-        crashes: 1,
-        storage,
-        ..UNREDUCED
-    };
     let refusing =
         config("--acceptors 1 --coordinators 2 --ballots 1 --clients 1 --nacks on --replies on");
     let nodes = config("--acceptors 2 --coordinators 1 --ballots 2 --clients 2 --layout colocated");
@@ -42,11 +37,15 @@ fn cases() -> Vec<(&'static str, Config, Options)> {
         ("two coordinators", separated(2, 2, 1, 1), UNREDUCED),
         ("refusals and a client", refusing, UNREDUCED),
         ("nodes that collide", nodes, UNREDUCED),
-        ("a crash", separated(2, 1, 1, 2), crash(StorageMode::Atomic)),
+        (
+            "a crash",
+            separated(2, 1, 1, 2),
+            faults(1, StorageMode::Atomic),
+        ),
         (
             "a slow disk and a crash",
             separated(2, 1, 1, 1),
-            crash(StorageMode::Split),
+            faults(1, StorageMode::Split),
         ),
     ]
 }

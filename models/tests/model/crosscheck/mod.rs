@@ -36,6 +36,21 @@ const UNREDUCED: Options = Options {
     symmetry: false,
 };
 
+/// Every permutation of interchangeable actors is merged, and nothing else.
+const MERGED: Options = Options {
+    symmetry: true,
+    ..UNREDUCED
+};
+
+/// A number of crashes and a disk, and no reductions.
+fn faults(crashes: usize, storage: StorageMode) -> Options {
+    Options {
+        crashes,
+        storage,
+        ..UNREDUCED
+    }
+}
+
 /// The configuration of these flags.
 fn config(flags: &str) -> Config {
     Config::from_flags(flags).expect("well-formed flags")
@@ -152,11 +167,6 @@ fn the_world_reaches_what_plain_actor_model_reaches() {
 
 /// The same, and configurations with faults.
 fn faulty() -> Vec<(&'static str, Config, Options)> {
-    let faults = |crashes, storage| Options {
-        crashes,
-        storage,
-        ..UNREDUCED
-    };
     use StorageMode::{Atomic, Split};
     let plain = configurations().into_iter();
     let mut cases: Vec<(&str, Config, Options)> = plain

@@ -2,7 +2,10 @@
 //! would lose some is noticed.
 
 use super::global::{Observed, Plain, observed, of_world};
-use super::{Paxos, UNREDUCED, by_world, colocated, config, reach, separated, successors, system};
+use super::{
+    MERGED, Paxos, UNREDUCED, by_world, colocated, config, faults, reach, separated, successors,
+    system,
+};
 use stateright::actor::{Envelope, Id};
 use stateright::{Checker, Model, Property};
 use std::collections::HashSet;
@@ -119,11 +122,6 @@ pub(super) fn verify_symmetry<S: System>(system: S, options: Options) -> Result<
 }
 
 fn cases() -> Vec<(&'static str, Config, Options)> {
-    let faults = |crashes, storage| Options {
-        crashes,
-        storage,
-        ..UNREDUCED
-    };
     use StorageMode::{Atomic, Split};
     let refusing =
         config("--acceptors 2 --proposers 2 --ballots 1 --clients 1 --nacks on --replies on");
@@ -407,15 +405,11 @@ fn a_property_that_looks_at_hidden_parts_is_noticed() {
 fn actors_wrongly_called_interchangeable_are_noticed() {
     // Two acceptors, then two proposers, then the learner.
     let config = separated(2, 2, 1, 1);
-    let symmetric = Options {
-        symmetry: true,
-        ..UNREDUCED
-    };
     let both = |new: &dyn Fn() -> Declared| {
         let unreduced = by_world(new(), UNREDUCED);
         (
-            compare(&unreduced, new, symmetric).is_ok(),
-            verify_symmetry(new(), symmetric).is_ok(),
+            compare(&unreduced, new, MERGED).is_ok(),
+            verify_symmetry(new(), MERGED).is_ok(),
         )
     };
     assert_eq!(both(&|| Declared::truly(&config)), (true, true));

@@ -1,7 +1,7 @@
 //! The world over actors that are no Paxos: timers, random choices and disks, one at a time.
 
 use super::brute::explore;
-use super::{UNREDUCED, by_actor_model, by_world};
+use super::{MERGED, UNREDUCED, by_actor_model, by_world, faults};
 use stateright::actor::{Actor, ActorModel, Envelope, Id, Network, Out, model_timeout};
 use stateright::{Checker, Expectation, Model, Property};
 use std::borrow::Cow;
@@ -147,11 +147,7 @@ fn the_world_tells_apart_whose_timer_is_set() {
     let found = model.checker().spawn_bfs().join().unique_state_count();
     // With 4, a reason for having a world of our own is gone.
     assert_eq!(found, 3, "stateright's hash is mended");
-    let merged = Options {
-        symmetry: true,
-        ..UNREDUCED
-    };
-    assert_eq!(count(&toys(3), merged), 4, "0, 1, 2 or 3 alarms are set");
+    assert_eq!(count(&toys(3), MERGED), 4, "0, 1, 2 or 3 alarms are set");
 }
 
 /// Red if a choice stays open once made, is not withdrawn when the actor says so or crashes, or
@@ -163,16 +159,8 @@ fn the_world_makes_random_choices() {
     assert_eq!(count(&toys(1), UNREDUCED), 6);
     assert_eq!(count(&toys(2), UNREDUCED), 6 * 6);
     assert!(equals_actor_model(&toys(2)));
-    let merged = Options {
-        symmetry: true,
-        ..UNREDUCED
-    };
-    assert_eq!(count(&toys(2), merged), 6 * 7 / 2);
-    let restarted = Options {
-        crashes: 1,
-        ..UNREDUCED
-    };
-    assert_eq!(count(&toys(1), restarted), 6 + 6);
+    assert_eq!(count(&toys(2), MERGED), 6 * 7 / 2);
+    assert_eq!(count(&toys(1), faults(1, StorageMode::Atomic)), 6 + 6);
 }
 
 /// Red if a save on a slow disk takes effect at once, if what follows it does not wait, or if
@@ -186,12 +174,7 @@ fn only_a_slow_disk_shows_that_a_message_left_before_its_save() {
             storage,
             ..Options::default()
         };
-        let unreduced = Options {
-            crashes: 1,
-            storage,
-            ..UNREDUCED
-        };
-        count(&toys, unreduced);
+        count(&toys, faults(1, storage));
         let new = || World::new(toys.clone(), options);
         search::run(new, Limits::default(), |_| {}).expect("nothing is called stale")
     };

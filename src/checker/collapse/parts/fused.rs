@@ -3,9 +3,9 @@
 use super::super::super::part::Part;
 use super::super::super::state::{Action, ActionOf};
 use super::super::super::system::System;
-use super::super::successors::{Effect, Sending, Sent, Successors};
+use super::super::numbered::{BROKEN, crashes};
+use super::super::successors::{Effect, Sending, Sent};
 use super::super::table::{Index, NONE};
-use super::super::words::{BROKEN, crashes};
 use super::{Core, Parts, Reaction};
 use hashbrown::HashMap;
 use stateright::actor::Envelope;
@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError};
 impl<S: System> Parts<'_, S> {
     /// Runs a handler, or another step, in the actor's own world.
     fn react(&self, from: Index, action: &ActionOf<S>) -> Reaction {
-        let Core { alone, id, .. } = self.core(from);
+        let Core { alone, id, .. } = &self.cores[from];
         let acted = self.world.act(alone, action);
         let index = usize::from(*id);
         if self.world.audits() {
@@ -29,7 +29,7 @@ impl<S: System> Parts<'_, S> {
         sent.dedup();
         let visible = [&alone.visible[index], &acted.state.visible[index]];
         let core = self.intern_core(&acted.state, *id);
-        let projection = |core| self.core(core).projections[S::RECORD_PROJECTION];
+        let projection = |core| self.cores[core].projections[S::RECORD_PROJECTION];
         let is_seen = projection(core) != projection(from);
         let change = is_seen.then(|| self.intern_change(visible.map(Part::clone)));
         let broken = u32::from(self.world.broken(visible[0], visible[1]));
@@ -44,7 +44,7 @@ impl<S: System> Parts<'_, S> {
 
     /// Returns the reactions of an actor that need no message.
     fn moves(&self, core: Index) -> &[Reaction] {
-        let it = self.core(core);
+        let it = &self.cores[core];
         it.moves.get_or_init(|| {
             let mut moves = Vec::new();
             self.world.moves(&it.alone, it.id, &mut moves);
@@ -65,20 +65,14 @@ impl<S: System> Parts<'_, S> {
         if let Some(known) = lock().get(&(core, message)) {
             return Arc::clone(known);
         }
-        let envelope = self.message(message).envelope.clone();
+        let envelope = self.messages[message].envelope.clone();
         let reaction = Arc::new(self.react(core, &Action::Deliver(envelope)));
         Arc::clone(lock().entry((core, message)).or_insert(reaction))
     }
 
-    /// Returns the menu of a cell: the bursts that its actor may take.
-    pub(super) fn successors_of(&self, cell: Index) -> &Successors {
-        let make = || Successors::arrange(self.sendings(cell), |message| self.send(message));
-        self.cell(cell).successors.get_or_init(make)
-    }
-
     /// Gives a message its rank when it is first sent.
-    fn send(&self, message: Index) -> Sent {
-        let it = self.message(message);
+    pub(super) fn send(&self, message: Index) -> Sent {
+        let it = &self.messages[message];
         let to = usize::from(it.envelope.dst);
         let next = || self.ranks[to].fetch_add(1, Ordering::Relaxed);
         Sent {
@@ -89,8 +83,8 @@ impl<S: System> Parts<'_, S> {
     }
 
     /// Returns each burst from a cell: steps that nobody sees, and one that others may see.
-    fn sendings(&self, cell: Index) -> Vec<Sending> {
-        let options = self.world.options();
+    pub(super) fn sendings(&self, cell: Index) -> Vec<Sending> {
+        let options = self.world.options;
         let mut all: Vec<Sending> = Vec::new();
         let mut places = HashMap::new();
         let mut hidden = vec![(cell, 0, Vec::new())];
@@ -147,7 +141,7 @@ impl<S: System> Parts<'_, S> {
     /// Returns the number of a message's content and sender, whatever its receiver: that of the
     /// message by which its sender would say it to itself.
     fn saying(&self, message: Index) -> Index {
-        let it = self.message(message);
+        let it = &self.messages[message];
         let known = it.saying.load(Ordering::Acquire);
         if known != NONE {
             return known;
@@ -181,25 +175,25 @@ impl<S: System> Parts<'_, S> {
             change: reaction.change,
             forget_input: self.core_of(after).projections[S::FORGET_PROJECTION],
             says: self.says(&reaction.sent),
-            shape: self.cell(after).shape,
-            moves: self.cell(after).core != self.cell(from).core,
+            shape: self.cells[after].shape,
+            moves: self.cells[after].core != self.cells[from].core,
             tally: reaction.tally,
-            may_be_irrelevant: self.cell(after).may_be_irrelevant,
+            may_be_irrelevant: self.cells[after].may_be_irrelevant,
         }
     }
 
     /// Visits every single step from a cell, with the cell that it leads to, and the message that
     /// it takes.
     fn reactions(&self, cell: Index, visit: &mut dyn FnMut(&Reaction, Index, Option<Index>)) {
-        let it = self.cell(cell);
+        let it = &self.cells[cell];
         let mut take = |reaction: &Reaction, message: Option<Index>| {
-            let alone = &self.core(reaction.core).alone;
-            let envelope = |message: &Index| &self.message(*message).envelope;
+            let alone = &self.cores[reaction.core].alone;
+            let envelope = |message: &Index| &self.messages[*message].envelope;
             let mut inbox = it.inbox.to_vec();
             inbox.retain(|message| !self.world.is_dropped(alone, envelope(message)));
             visit(reaction, self.intern_cell(reaction.core, inbox), message);
         };
-        let core = self.core(it.core);
+        let core = &self.cores[it.core];
         for reaction in self.moves(it.core) {
             take(reaction, None);
         }

@@ -8,18 +8,16 @@
 
 mod answers;
 mod fused;
-mod images;
 
 use super::super::options::StorageMode;
 use super::super::part::{At, Part};
 use super::super::state::WorldState;
 use super::super::system::{MessageOf, StateOf, System};
 use super::super::world::World;
-use super::numbered::{Properties, Setting};
+use super::numbered::{BROKEN, CELLS, Properties, Setting, crashes};
 use super::successors::Successors;
 use super::symmetry::{Signatures, Symmetry};
 use super::table::{Images, Index, Memo, NONE, Table, fingerprint};
-use super::words::{BROKEN, CELLS, crashes};
 use hashbrown::HashMap;
 use stateright::actor::{Envelope, Id};
 use stateright::{Expectation, Model, Property};
@@ -126,7 +124,7 @@ fn divide<S: System>(world: &World<S>, all: &[Property<World<S>>]) -> Properties
     let mut properties = Properties {
         by_aspect: vec![0; S::PROJECTIONS],
         examples: 0,
-        steps: world.steps().iter().map(|step| place(step.name)).collect(),
+        steps: world.steps.iter().map(|step| place(step.name)).collect(),
     };
     for (at, property) in all.iter().enumerate() {
         if properties.steps.contains(&Some(at)) {
@@ -149,7 +147,7 @@ impl<'w, S: System> Parts<'w, S> {
             network: Vec::new(),
             ..start.clone()
         };
-        let (options, properties) = (world.options(), world.properties());
+        let (options, properties) = (world.options, world.properties());
         let symmetry = Symmetry::new(world.symmetries());
         let ids = (0..blank.locals.len()).map(Id::from);
         let setting = Setting {
@@ -184,25 +182,9 @@ impl<'w, S: System> Parts<'w, S> {
         (parts, words)
     }
 
-    fn cell(&self, index: Index) -> &Cell {
-        self.cells.get(index)
-    }
-
-    fn message(&self, index: Index) -> &Message<S> {
-        self.messages.get(index)
-    }
-
-    fn history(&self, index: Index) -> &HistoryEntry<S> {
-        self.histories.get(index)
-    }
-
-    fn core(&self, index: Index) -> &Core<S> {
-        self.cores.get(index)
-    }
-
     /// Returns the core of a cell.
     fn core_of(&self, cell: Index) -> &Core<S> {
-        self.core(self.cell(cell).core)
+        &self.cores[self.cells[cell].core]
     }
 
     /// Returns a global state as numbers.
@@ -220,13 +202,13 @@ impl<'w, S: System> Parts<'w, S> {
     /// Returns the global state of these numbers, without its identity.
     fn state(&self, words: &[u32]) -> WorldState<S> {
         let mut state = self.blank.clone();
-        state.history = self.history(words[0]).history.clone();
+        state.history = self.histories[words[0]].history.clone();
         state.crashes = crashes(words[1]) as usize;
         state.broken = (words[1] >> BROKEN) as u16;
-        for cell in words[CELLS..].iter().map(|cell| self.cell(*cell)) {
-            let core = self.core(cell.core);
+        for cell in words[CELLS..].iter().map(|cell| &self.cells[*cell]) {
+            let core = &self.cores[cell.core];
             Self::place(&mut state, &core.alone, core.id);
-            let inbox = cell.inbox.iter().map(|message| self.message(*message));
+            let inbox = cell.inbox.iter().map(|message| &self.messages[*message]);
             state
                 .network
                 .extend(inbox.map(|message| message.envelope.clone()));
@@ -239,11 +221,9 @@ impl<'w, S: System> Parts<'w, S> {
     /// actor nothing but the part that is seen.
     fn seen_state(&self, words: &[u32], projection: usize) -> WorldState<S> {
         let mut state = self.blank.clone();
-        state.history = self.history(words[0]).history.clone();
+        state.history = self.histories[words[0]].history.clone();
         for (index, cell) in words[CELLS..].iter().enumerate() {
-            let seen = self
-                .projections
-                .get(self.core_of(*cell).projections[projection]);
+            let seen = &self.projections[self.core_of(*cell).projections[projection]];
             state.visible[index] = seen.clone();
             state.locals[index] = seen.clone();
             state.storages[index] = None;
@@ -296,7 +276,7 @@ impl<'w, S: System> Parts<'w, S> {
     fn projections_of(&self, visible: &Part<At<StateOf<S>>>) -> Box<[Index]> {
         let number = |projection| {
             let value = self.world.system().projection(projection, &visible.value);
-            let part = self.world.interners.visible(At {
+            let part = self.world.interners.visible.intern(At {
                 id: visible.id,
                 value,
             });
@@ -348,16 +328,19 @@ impl<'w, S: System> Parts<'w, S> {
         inbox.pop();
         let is_it = |cell: &Cell| cell.core == core && *cell.inbox == inbox;
         self.cells.intern(hash, is_it, || {
-            let mut signatures = self.core(core).signatures;
+            let mut signatures = self.cores[core].signatures;
             for message in &inbox {
-                signatures = signatures.plus(self.message(*message).signatures);
+                signatures = signatures.plus(self.messages[*message].signatures);
             }
             Cell {
                 core,
                 inbox: inbox.clone().into_boxed_slice(),
-                shape: self.setting.symmetry.shape(&signatures, self.core(core).id),
+                shape: self
+                    .setting
+                    .symmetry
+                    .shape(&signatures, self.cores[core].id),
                 signatures,
-                may_be_irrelevant: inbox.iter().any(|it| self.message(*it).may_be_irrelevant),
+                may_be_irrelevant: inbox.iter().any(|it| self.messages[*it].may_be_irrelevant),
                 successors: OnceLock::new(),
             }
         })
