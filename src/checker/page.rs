@@ -101,7 +101,7 @@ const MARKS: [(&str, &str); 5] = [
 pub struct RunPage {
     /// The title.
     pub title: String,
-    /// What there is to know of the run, each with its name: the configuration, for example.
+    /// Facts about the run, each after its name: the configuration, for example.
     pub facts: Vec<(String, String)>,
     /// The start, and each step.
     pub steps: Vec<PageStep>,

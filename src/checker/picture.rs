@@ -265,10 +265,10 @@ impl<S: System> World<S> {
         }
         let picture = Picture::new(self.names(), steps, 0);
         let width = picture.width + TEXT;
-        let title = lines(self.title(), width / CHARACTER);
+        let title = lines(&self.title, width / CHARACTER);
         let above = (title.len() + 1) * LINE;
         let top = above + NAMES;
-        begin(svg, (width, top + picture.end()), width, self.title())?;
+        begin(svg, (width, top + picture.end()), width, &self.title)?;
         svg.push_str(EXPLORER_STYLE);
         for (line, part) in title.iter().enumerate() {
             text(svg, "text", 0, (line + 1) * LINE, part)?;

@@ -35,7 +35,7 @@ pub struct World<S: System> {
     /// Ends a search: once it is set, states have no successors any more.
     pub(super) stop: Arc<AtomicBool>,
     pub(super) focus: Option<&'static str>,
-    title: String,
+    pub(super) title: String,
 }
 
 /// The number of step properties that a system has at most.
@@ -100,10 +100,6 @@ impl<S: System> World<S> {
     pub fn titled(mut self, title: String) -> Self {
         self.title = title;
         self
-    }
-
-    pub(super) fn title(&self) -> &str {
-        &self.title
     }
 
     /// Returns the system.

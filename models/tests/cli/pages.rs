@@ -90,10 +90,11 @@ fn a_page_is_read_by_keyboard() {
         );
         assert!(!seen.contains(" & "), "one step at a time: {seen}");
     }
-    let seen = drive(&dir, &["scenarios", "leader-change"], &["End", "ArrowLeft"]);
+    let keys = ["End", "ArrowLeft", "ArrowLeft", "ArrowLeft"];
+    let seen = drive(&dir, &["scenarios", "leader-change"], &keys);
     assert!(seen[0].contains("27 4→3 Entries [0] [no-op]") && seen[0].contains("✓ Filled: "));
     assert!(
-        seen[1].contains("observer was chosen: [0] no-op and [1] 6#0 y is"),
+        seen[3].contains("observer was chosen: [0] no-op and [1] 6#0 y is"),
         "{seen:?}"
     );
 }
