@@ -303,42 +303,22 @@ impl RunPage {
             html,
             "<h2><a href='#{number}'>{number}</a> <code>{text}</code></h2>"
         )?;
-        for (property, since) in &step.violated {
-            let (name, sentence) = property.split_once(": ").unwrap_or((property, ""));
-            let (name, sentence) = (Escaped(name), Escaped(sentence));
-            let since = match *since == number {
-                true => String::new(),
-                false => format!(" since step {since}"),
-            };
-            write!(
-                html,
-                "<p class='violated'>✗ <strong>{name}</strong> is violated{since}: {sentence}</p>"
-            )?;
-        }
+        write_violated(html, number, &step.violated)?;
         for Change { subject, says } in &step.changes {
             write!(html, "<dl><dt>{}</dt>", Escaped(subject))?;
             for (verb, said) in says {
-                write!(
-                    html,
-                    "<dd><i>{verb}</i> <code>{}</code></dd>",
-                    Escaped(said)
-                )?;
+                let said = Escaped(said);
+                write!(html, "<dd><i>{verb}</i> <code>{said}</code></dd>")?;
             }
             html.push_str("</dl>");
         }
-        match step.notes.split_first() {
-            Some((first, others)) => {
-                write_prose(html, "note", first)?;
-                for note in others {
-                    write_prose(html, "note", note)?;
-                }
-            }
-            None => {
-                let ahead = self.steps[number..]
-                    .iter()
-                    .find_map(|step| step.notes.first());
-                write_prose(html, "note again", ahead.map_or("", |note| note))?;
-            }
+        if step.notes.is_empty() {
+            let ahead = self.steps[number..].iter();
+            let note = ahead.flat_map(|step| &step.notes).next();
+            write_prose(html, "note again", note.map_or("", |note| note))?;
+        }
+        for note in &step.notes {
+            write_prose(html, "note", note)?;
         }
         if number + 1 == self.steps.len() {
             self.write_end(html)?;
@@ -358,6 +338,27 @@ impl RunPage {
         }
         write_prose(html, "moral", &self.moral)
     }
+}
+
+/// Writes what is violated after a step.
+fn write_violated(
+    html: &mut String,
+    number: usize,
+    violated: &[(&'static str, usize)],
+) -> fmt::Result {
+    for (property, since) in violated {
+        let (name, sentence) = property.split_once(": ").unwrap_or((property, ""));
+        let (name, sentence) = (Escaped(name), Escaped(sentence));
+        let since = match *since == number {
+            true => String::new(),
+            false => format!(" since step {since}"),
+        };
+        write!(
+            html,
+            "<p class='violated'>✗ <strong>{name}</strong> is violated{since}: {sentence}</p>"
+        )?;
+    }
+    Ok(())
 }
 
 /// Walks to the end of a path of places in lists of steps.
