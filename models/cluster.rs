@@ -3,7 +3,7 @@
 use super::decree::Decree;
 use crate::console::output::{Output, bad, bold, dim, good, warn};
 use crate::console::store::storage;
-use crate::console::{Error, Exit};
+use crate::console::{Error, Exit, temporary};
 use clap::Args;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -77,7 +77,7 @@ impl Place {
         args.trace.as_deref().map_or(Ok(()), create)?;
         let temporary = match &args.dir {
             Some(directory) => create(directory).map(|()| None)?,
-            None => Some(tempfile::tempdir().map_err(Error::failed)?),
+            None => Some(temporary::directory()?),
         };
         let directory = temporary.as_ref().map(|it| it.path().to_owned());
         let directory = directory.or_else(|| args.dir.clone()).unwrap_or_default();

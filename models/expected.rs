@@ -1,6 +1,6 @@
 //! The pinned configurations: what each was found to have, to be found again.
 
-use super::protocol;
+use super::protocol::{self, Model};
 use serde::Deserialize;
 use serde::de::Error as _;
 use std::collections::BTreeMap;
@@ -20,6 +20,18 @@ impl Expected {
             let pinned = self.0.get(protocol.name()).into_iter().flatten();
             pinned.map(|pinned| (protocol.name(), pinned))
         })
+    }
+
+    /// The configuration that this model is of, if it is pinned.
+    #[must_use]
+    pub fn find(&self, model: &dyn Model) -> Option<&Pinned> {
+        let (name, command) = (model.protocol().name(), model.command());
+        let mut alike = self.all().filter(|(protocol, _)| *protocol == name);
+        let is_it = |pinned: &Pinned| {
+            let model = protocol::parse(&format!("{name} {}", pinned.args));
+            model.is_ok_and(|model| model.command() == command)
+        };
+        alike.find_map(|(_, pinned)| is_it(pinned).then_some(pinned))
     }
 }
 

@@ -15,7 +15,7 @@ mod worker;
 
 use crate::console::output::{Output, bold, dim, many};
 use crate::console::store::ClusterFile;
-use crate::console::{Error, Exit};
+use crate::console::{Error, Exit, temporary};
 use args::System;
 use load::Work;
 use rand::Rng;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &BenchArgs, output: &mut Output) -> Result<Exit, Error> 
         // The clients read the file, but an error in it should end the benchmark at once.
         ClusterFile::read(path)?;
     }
-    let temporary = tempfile::tempdir().map_err(Error::failed)?;
+    let temporary = temporary::directory()?;
     let directory = args.dir.as_deref().unwrap_or(temporary.path());
     fs::create_dir_all(directory).map_err(|error| Error::path("create", directory, error))?;
     let write = |path: &Path, text: &str| {

@@ -202,14 +202,9 @@ impl Summary<'_> {
         self.ratio(&floor, Round::rate)
     }
 
-    /// The rate relative to the floor with one message per datagram.
-    fn to_plain_floor(&self) -> Option<Estimate> {
-        self.ratio(&self.run.other(System::Floor, false), Round::rate)
-    }
-
-    /// The rate relative to `spawn`.
-    fn to_stateright(&self) -> Option<Estimate> {
-        self.ratio(&self.run.other(System::Stateright, false), Round::rate)
+    /// The rate relative to another system with one message per datagram.
+    fn to_plain(&self, system: System) -> Option<Estimate> {
+        self.ratio(&self.run.other(system, false), Round::rate)
     }
 
     fn json(&self) -> Value {
@@ -233,9 +228,9 @@ impl Summary<'_> {
         let p50_to_plain_floor = self.ratio(&plain_floor, |round| round.quantile_us(0.5));
         for (name, ratio) in [
             ("ratio_to_floor", self.to_floor()),
-            ("ratio_to_plain_floor", self.to_plain_floor()),
+            ("ratio_to_plain_floor", self.to_plain(System::Floor)),
             ("p50_ratio_to_plain_floor", p50_to_plain_floor),
-            ("ratio_to_stateright", self.to_stateright()),
+            ("ratio_to_stateright", self.to_plain(System::Stateright)),
         ] {
             line[name] = ratio.map_or(Value::Null, |it| rounded(it.median));
             if let Some(Estimate { low, high, .. }) = ratio {
@@ -260,8 +255,10 @@ pub(super) const COLUMNS: [Column; 15] = [
     ("×floor", 14, |it| {
         known(it.to_floor(), |it| it.to_string())
     }),
-    ("×plain", 8, |it| known(it.to_plain_floor(), times)),
-    ("×spawn", 8, |it| known(it.to_stateright(), times)),
+    ("×plain", 8, |it| known(it.to_plain(System::Floor), times)),
+    ("×spawn", 8, |it| {
+        known(it.to_plain(System::Stateright), times)
+    }),
     ("p50 µs", 11, |it| tenths(it.quantile_us(0.5))),
     ("p90 µs", 0, |it| tenths(it.quantile_us(0.9))),
     ("p99 µs", 11, |it| tenths(it.quantile_us(0.99))),

@@ -25,7 +25,7 @@ impl<S: System> World<S> {
         image.history = self
             .interners
             .histories
-            .intern(self.image_of_history(&state.history, by));
+            .intern(self.system.relabel_history(&state.history, by));
         image.identity = self.identity(&image);
         image
     }
@@ -113,10 +113,6 @@ impl<S: System> World<S> {
         }
     }
 
-    pub(super) fn image_of_history(&self, history: &S::History, by: &Permutation) -> S::History {
-        self.system.relabel_history(history, by)
-    }
-
     /// Returns the identity of a state: the least sum, over all permutations, of the hashes of its
     /// parts.
     pub(super) fn identity(&self, state: &WorldState<S>) -> u128 {
@@ -152,7 +148,7 @@ impl<S: System> World<S> {
         }
         add(state
             .history
-            .hashes(group, |it, by| self.image_of_history(it, by)));
+            .hashes(group, |it, by| self.system.relabel_history(it, by)));
         let least = sums.into_iter().min().unwrap_or_default();
         fingerprint(u8::MAX, &(least, state.crashes, state.broken))
     }

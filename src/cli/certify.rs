@@ -1,6 +1,6 @@
 //! `synod certify`: the verdicts on a recorded run.
 
-use crate::console::output::{Output, bad, bold, dim, good, grouped, mark, warn};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, many, mark, warn};
 use crate::console::{Error, Exit};
 use clap::Args;
 use serde_json::json;
@@ -101,11 +101,14 @@ fn read(path: &Path, files: &mut Vec<File>) -> Result<(), Error> {
 
 fn ours(report: &Report) -> Vec<Verdict> {
     let of_nodes = report.contents.iter().filter(|it| !it.is_client);
-    let steps = of_nodes.map(|it| it.steps).sum();
-    let (steps, events) = (grouped(steps), grouped(report.events.len()));
+    let steps: usize = of_nodes.map(|it| it.steps).sum();
+    let (steps, events) = (
+        many(steps as u64, "step"),
+        many(report.events.len() as u64, "event"),
+    );
     let sent = "every received message was sent before".to_owned();
-    let steps = format!("{steps} steps of nodes are steps of the actors");
-    let events = format!("{events} events are a run of the proved protocol");
+    let steps = format!("{steps} of nodes, taken by the actors again");
+    let events = format!("{events} of a run of the proved protocol");
     let verdicts = [
         ("causality", sent, &report.causality),
         ("model", steps, &report.model),
@@ -260,8 +263,8 @@ fn describe(contents: &Contents) -> String {
         .torn
         .map(|line| format!("; line {line}, the last, is torn, as by a kill, and is not counted"));
     format!(
-        "{who}, {} steps{}",
-        grouped(contents.steps),
+        "{who}, {}{}",
+        many(contents.steps as u64, "step"),
         torn.unwrap_or_default()
     )
 }

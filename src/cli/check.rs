@@ -164,6 +164,9 @@ fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> R
         }
         (None, false) => return Err(Error::usage("name a protocol to check, or pass --all")),
     };
+    if !args.json {
+        print_header(model, output)?;
+    }
     let report = search(model, args.limits(), calls, output)?;
     if args.json {
         print_json(args, model, None, &report, output)?;
@@ -186,37 +189,45 @@ fn search(
     calls: Option<&Arc<Calls>>,
     output: &mut Output,
 ) -> Result<Report, Error> {
+    let expected = expected::load().ok();
+    let pinned = expected.as_ref().and_then(|it| it.find(model));
+    let states = pinned.map(|pinned| pinned.unique_states);
     let mut last: Option<(Instant, Progress)> = None;
     let report = model.search(limits, calls, None, &mut |now: Progress| {
         let is_due = last.is_none_or(|(shown, _)| shown.elapsed() >= PROGRESS_EVERY);
         if is_due {
-            output.progress(progress_line(now, last.map(|(_, before)| before)));
+            output.progress(progress_line(now, last.map(|(_, before)| before), states));
             last = Some((Instant::now(), now));
         }
     });
     report.map_err(Error::failed)
 }
 
-fn progress_line(now: Progress, before: Option<Progress>) -> String {
+/// The progress, with the most important first: a narrow terminal cuts the line. The share that is
+/// done is known if the number of states is.
+fn progress_line(now: Progress, before: Option<Progress>, states: Option<usize>) -> String {
     let (taken, time) = before.map_or((0, Duration::ZERO), |b| (b.transitions, b.elapsed));
     let seconds = now.elapsed.saturating_sub(time).as_secs_f64();
     let rate = now.transitions.saturating_sub(taken) as f64 / seconds.max(1e-3);
-    let (seconds, frontier) = (now.elapsed.as_secs_f64(), now.frontier);
-    let mut line = format!(
-        "{} unique states, {} transitions ({}/s), depth {}",
+    let mut line = format!("{:.0} s", now.elapsed.as_secs_f64());
+    // Writing to a string cannot fail.
+    if let Some(states) = states {
+        let _ = write!(line, ", {} %", 100 * now.unique_states / states.max(1));
+    }
+    let _ = write!(
+        line,
+        ": {} states, {} transitions ({}/s), depth {}",
         grouped(now.unique_states),
         grouped(now.transitions),
         grouped(rate as usize),
         now.depth,
     );
-    // Writing to a string cannot fail.
-    if frontier > 0 {
-        let _ = write!(line, ", frontier {}", grouped(frontier));
-    }
     if let Some(bytes) = now.bytes {
         let _ = write!(line, ", {:.1} GiB", bytes as f64 / GIB);
     }
-    let _ = write!(line, ", {seconds:.0} s");
+    if now.frontier > 0 {
+        let _ = write!(line, ", frontier {}", grouped(now.frontier));
+    }
     line
 }
 
@@ -247,14 +258,14 @@ pub(super) fn shortest(report: &Report) -> Option<(&'static str, &Trace)> {
     violations.min_by_key(|(_, trace)| trace.steps.len())
 }
 
-fn print(model: &dyn Model, report: &Report, output: &mut Output) -> Result<(), Error> {
+fn print_header(model: &dyn Model, output: &mut Output) -> Result<(), Error> {
     let title = format!("{}:", model.protocol().title());
-    output.line(format_args!(
-        "{} {}",
-        bold(title),
-        model.settings().describe()
-    ))?;
-    introduce(model, output)?;
+    let description = model.settings().describe();
+    output.line(format_args!("{} {description}", bold(title)))?;
+    introduce(model, output)
+}
+
+fn print(model: &dyn Model, report: &Report, output: &mut Output) -> Result<(), Error> {
     for finding in &report.findings {
         print_finding(finding, report.is_exhausted, output)?;
     }

@@ -3,6 +3,8 @@
 use crate::console::output::Output;
 use crate::console::{Error, Exit};
 use clap::{Args, Command};
+use clap_complete::Shell;
+use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
@@ -15,7 +17,7 @@ Examples:
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
     /// The shell.
-    shell: clap_complete::Shell,
+    shell: Shell,
 }
 
 #[derive(Debug, Args)]
@@ -34,7 +36,28 @@ pub(super) fn completions(
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut synod, "synod", &mut script);
     output.line(String::from_utf8_lossy(&script).trim_end())?;
+    if args.shell == Shell::Fish {
+        output.line(fish_positionals(&synod).trim_end())?;
+    }
     Ok(Exit::Success)
+}
+
+/// The lines that complete the values of positional arguments, which clap leaves out for fish.
+fn fish_positionals(synod: &Command) -> String {
+    let mut lines = String::new();
+    for command in synod.get_subcommands() {
+        let values = command.get_positionals();
+        let values = values.flat_map(|it| it.get_value_parser().possible_values());
+        for value in values.flatten() {
+            let (name, value) = (command.get_name(), value.get_name());
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                lines,
+                "complete -c synod -n \"__fish_synod_using_subcommand {name}\" -f -a {value}"
+            );
+        }
+    }
+    lines
 }
 
 /// Writes a manual page per command.

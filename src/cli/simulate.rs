@@ -1,7 +1,7 @@
 //! `synod simulate`: a protocol on a simulated network, in many runs, each determined by a seed.
 
 use super::model::protocols;
-use crate::console::output::{Output, bad, bold, dim, good, grouped, warn};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, many, warn};
 use crate::console::{Error, Exit};
 use clap::Args;
 use std::collections::BTreeMap;
@@ -104,7 +104,8 @@ pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Erro
     say(args, output, &sum, seeds, start, Exit::Success)?;
     if !args.json {
         let (agreed, title) = (good("agreed"), args.protocol.title());
-        output.line(format_args!("{agreed} in all {seeds} runs of {title}"))?;
+        let runs = many(seeds, "run");
+        output.line(format_args!("{agreed} in {runs} of {title}"))?;
     }
     Ok(Exit::Success)
 }
@@ -148,22 +149,23 @@ fn say(
         return Ok(());
     }
     output.line(format_args!(
-        "{} {runs} runs from seed {}: {} messages, {} datagrams lost, {} crashes, {} partitions, \
-         {} saves, {virtual_s:.1} s of simulated time in {seconds:.2} s",
+        "{} {} from seed {}: {}, {} lost, {}, {}, {}, {virtual_s:.1} s of simulated time in \
+         {seconds:.2} s",
         bold("Simulated:"),
+        many(runs, "run"),
         args.seed.unwrap_or(0),
-        grouped(messages as usize),
-        grouped(sum.counters.lost as usize),
-        grouped(sum.crashes as usize),
-        grouped(sum.partitions as usize),
-        grouped(sum.counters.saves as usize),
+        many(messages, "message"),
+        many(sum.counters.lost, "datagram"),
+        many(sum.crashes, "crash"),
+        many(sum.partitions, "partition"),
+        many(sum.counters.saves, "save"),
     ))?;
     if !sum.notes.is_empty() {
         let notes = sum.notes.iter();
         let notes = notes.map(|(what, count)| format!("{} {what}", grouped(*count as usize)));
         output.line(format_args!("  {}", notes.collect::<Vec<_>>().join(", ")))?;
     }
-    let hash = format_args!("all that happened, as one number: {:016x}", sum.hash).to_string();
+    let hash = format_args!("hash of all that happened: {:016x}", sum.hash).to_string();
     output.line(dim(hash))?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 pub mod output;
 pub(crate) mod store;
+pub(crate) mod temporary;
 
 use std::fmt::Display;
 use std::io::ErrorKind;

@@ -5,6 +5,7 @@ use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use terminal_size::terminal_size_of;
 
 /// The streams of a command. Colours are printed only on a terminal and without `NO_COLOR`,
 /// progress only on a terminal.
@@ -12,7 +13,8 @@ pub struct Output {
     results: AutoStream<io::Stdout>,
     progress: AutoStream<io::Stderr>,
     shows_progress: bool,
-    has_progress: bool,
+    /// The columns that the progress line takes at present.
+    shown: usize,
 }
 
 impl Default for Output {
@@ -22,7 +24,7 @@ impl Default for Output {
             results: AutoStream::auto(io::stdout()),
             progress: AutoStream::auto(io::stderr()),
             shows_progress: io::stderr().is_terminal(),
-            has_progress: false,
+            shown: 0,
         }
     }
 }
@@ -35,20 +37,29 @@ impl Output {
         Ok(self.results.flush()?)
     }
 
-    /// Replaces the progress line. A failure to show progress is ignored.
+    /// Replaces the progress line, which is cut to the width of the terminal. A failure to show
+    /// progress is ignored.
     pub fn progress(&mut self, line: impl fmt::Display) {
         if self.shows_progress {
-            let _ = write!(self.progress, "\r\x1b[2K{line}");
-            let _ = self.progress.flush();
-            self.has_progress = true;
+            let columns = terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0.into());
+            self.overwrite(&fitted(&line.to_string(), columns));
         }
     }
 
     fn clear_progress(&mut self) {
-        if std::mem::take(&mut self.has_progress) {
-            let _ = write!(self.progress, "\r\x1b[2K");
-            let _ = self.progress.flush();
+        if self.shown > 0 {
+            self.overwrite("");
+            let _ = write!(self.progress, "\r");
         }
+    }
+
+    /// Writes over the progress line. Blanks and a return do it on every terminal, where an escape
+    /// sequence may be unknown or stripped.
+    fn overwrite(&mut self, line: &str) {
+        let blanks = self.shown;
+        let _ = write!(self.progress, "\r{line:<blanks$}");
+        let _ = self.progress.flush();
+        self.shown = line.chars().count();
     }
 
     /// Prints a remark that is not part of the result.
@@ -62,6 +73,11 @@ impl Output {
         self.clear_progress();
         let _ = writeln!(self.progress, "{} {error}", bad("error:"));
     }
+}
+
+/// A line cut so that it leaves the last column free: some terminals wrap a line that fills it.
+fn fitted(line: &str, columns: usize) -> String {
+    line.chars().take(columns.saturating_sub(1)).collect()
 }
 
 /// Text with a style, which [`Output`] removes where it cannot be shown.

@@ -215,7 +215,7 @@ impl<A: Runnable, W: StepObserver<A>> Node<A, W> {
         observer: &mut impl FnMut(&A::State),
         mut publish: impl FnMut(&Counters),
     ) -> Result<Counters, Error> {
-        observer(self.actor.state());
+        observer(self.actor.core().state());
         let mut published = Duration::ZERO;
         while !stop.is_stopped() {
             self.receive();
@@ -240,20 +240,20 @@ impl<A: Runnable, W: StepObserver<A>> Node<A, W> {
     fn handle(&mut self, observer: &mut impl FnMut(&A::State)) -> Result<bool, Error> {
         let now = self.start.elapsed();
         self.endpoint.send_delayed(now);
-        let is_due = self.actor.next().is_some_and(|next| next <= now);
+        let is_due = self.actor.core().next().is_some_and(|next| next <= now);
         if self.messages.is_empty() && !is_due {
             return Ok(false);
         }
         self.actor
             .step(now, &mut self.messages, &mut self.step_observer)?;
         self.commit()?;
-        observer(self.actor.state());
+        observer(self.actor.core().state());
         Ok(true)
     }
 
     /// Returns the time until which the node only has to receive.
     fn next(&self, now: Duration) -> Duration {
-        let next = [self.actor.next(), self.endpoint.next_delayed()];
+        let next = [self.actor.core().next(), self.endpoint.next_delayed()];
         let next = next.into_iter().flatten().min();
         next.unwrap_or(now + 2 * LONGEST_WAIT)
     }
@@ -308,7 +308,7 @@ pub fn run_together<A: Runnable, W: StepObserver<A>>(
     mut observer: impl FnMut(Id, &A::State),
 ) -> Result<Vec<Counters>, Error> {
     for node in &nodes {
-        observer(node.id, node.actor.state());
+        observer(node.id, node.actor.core().state());
     }
     while !stop.is_stopped() {
         let mut is_busy = false;

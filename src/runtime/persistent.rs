@@ -126,18 +126,9 @@ impl<A: Runnable, M: FileSystem> Persistent<A, M> {
         }
     }
 
-    /// Returns the time of the next event, even if no message arrives.
-    pub(super) fn next(&self) -> Option<Duration> {
-        self.core.next()
-    }
-
-    pub(super) fn state(&self) -> &A::State {
-        self.core.state()
-    }
-
-    /// Returns the last save, which is durable if the last batch is released.
-    pub(super) fn saved(&self) -> Option<&A::Storage> {
-        self.core.saved()
+    /// Returns the core. Its last save is durable if the last batch is released.
+    pub(super) fn core(&self) -> &Core<A> {
+        &self.core
     }
 
     pub(super) fn counters(&self) -> Counters {

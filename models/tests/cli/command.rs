@@ -200,6 +200,9 @@ fn shells_and_man_know_every_command() {
             assert!(script.contains(name), "{shell} does not complete {name}");
         }
     }
+    // clap leaves the values of positional arguments out for fish.
+    let fish = synod(&["completions", "fish"]).stdout;
+    assert!(fish.contains("__fish_synod_using_subcommand scenarios\" -f -a duel"));
     let denied = synod(&["man", "--dir", "/proc/synod"]);
     assert_eq!(denied.code, Some(2));
     assert!(denied.stderr.contains("/proc/synod"), "{}", denied.stderr);

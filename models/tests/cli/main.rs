@@ -13,4 +13,5 @@ mod scenarios;
 mod serve;
 #[path = "../support.rs"]
 mod support;
+mod terminal;
 mod transcripts;

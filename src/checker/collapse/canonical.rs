@@ -18,12 +18,11 @@ pub(super) struct Canon<'a> {
 
 impl<'a> Canon<'a> {
     pub(super) fn new(setting: &'a Setting<'a>) -> Self {
-        let width = setting.actors + CELLS;
         Self {
             setting,
-            best: Vec::with_capacity(width),
-            image: Vec::with_capacity(width),
-            turned: Vec::with_capacity(width),
+            best: Vec::new(),
+            image: Vec::new(),
+            turned: Vec::new(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::table::{Index, NONE};
 use super::thread_cache::ThreadCache;
 
 /// A state in the making.
+#[derive(Default)]
 pub(super) struct Draft {
     actors: usize,
     pub(super) words: Vec<u32>,
@@ -26,11 +27,7 @@ impl Draft {
     pub(super) fn new(actors: usize) -> Self {
         Self {
             actors,
-            words: Vec::with_capacity(actors + CELLS),
-            last_steps: Vec::with_capacity(actors),
-            signatures: Signatures::default(),
-            irrelevant: 0,
-            has_cleared: false,
+            ..Self::default()
         }
     }
 

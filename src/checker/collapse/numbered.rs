@@ -127,7 +127,7 @@ pub(super) trait Numbered: Sync {
     /// Returns a record's image under the permutation at `place` in the group.
     fn history_image(&self, history_id: Index, place: usize) -> Index;
 
-    /// Returns those of the `asked` properties, as bits, that hold of what is seen of a state in an
+    /// Returns those of the `asked` properties, as bits, that hold of what is seen of a state in a
     /// projection.
     fn holding(&self, state: &[u32], projection: usize, asked: u32) -> u32;
 

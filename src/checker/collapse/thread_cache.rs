@@ -16,7 +16,7 @@ const ORDER_MAX: usize = 24;
 
 /// The notes on a cell: one line of the processor's cache, with the answers that nearly all steps
 /// need.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 #[repr(align(64))]
 struct CachedCell<'a> {
     successors: Option<&'a Successors>,
@@ -28,6 +28,7 @@ struct CachedCell<'a> {
 const _: () = assert!(size_of::<CachedCell<'_>>() == 64);
 
 /// The notes on a record.
+#[derive(Default)]
 struct CachedHistory {
     is_known: bool,
     signatures: Signatures,
@@ -35,7 +36,7 @@ struct CachedHistory {
     changes: HashMap<Index, Index>,
 }
 
-/// A thread's cache.
+/// A thread's cache of the answers of [`Numbered`], by the same names.
 pub(super) struct ThreadCache<'a> {
     model: &'a dyn Numbered,
     /// The numbers of permutations and of projections, and whether there are clocks.
@@ -90,12 +91,7 @@ impl<'a> ThreadCache<'a> {
     fn cell(&mut self, cell: Index) -> &mut CachedCell<'a> {
         let at = cell as usize;
         if at >= self.cells.len() {
-            let unknown = CachedCell {
-                successors: None,
-                deaf: [0; 3],
-                facts: CellFacts::default(),
-            };
-            self.cells.resize(at + 1 + at / 4, unknown);
+            self.cells.resize(at + 1 + at / 4, CachedCell::default());
         }
         let (model, cached) = (self.model, &mut self.cells[at]);
         if !cached.facts.is_known {
@@ -108,16 +104,11 @@ impl<'a> ThreadCache<'a> {
         let at = history_id as usize;
         if at >= self.histories.len() {
             self.histories
-                .resize_with(at + 1 + at / 4, || CachedHistory {
-                    is_known: false,
-                    signatures: Signatures::default(),
-                    changes: HashMap::new(),
-                });
+                .resize_with(at + 1 + at / 4, CachedHistory::default);
         }
         &mut self.histories[at]
     }
 
-    /// Returns the menu of a cell.
     pub(super) fn successors(&mut self, cell: Index) -> &'a Successors {
         let model = self.model;
         self.cell(cell)
@@ -129,7 +120,6 @@ impl<'a> ThreadCache<'a> {
         self.cell(cell).facts
     }
 
-    /// Returns the part of a cell that is seen in a projection.
     pub(super) fn projection(&mut self, cell: Index, projection: usize) -> Index {
         let (model, at) = (self.model, cell as usize * self.aspects_count + projection);
         look_up(&mut self.projections, at, || {
@@ -186,7 +176,6 @@ impl<'a> ThreadCache<'a> {
         cached.signatures
     }
 
-    /// Returns the history after the observer has seen a change.
     pub(super) fn observe(&mut self, history_id: Index, change: Index) -> Index {
         let model = self.model;
         let changes = &mut self.history(history_id).changes;
@@ -212,19 +201,16 @@ impl<'a> ThreadCache<'a> {
         self.forgotten.get(key, || model.forget(history_id, cells))
     }
 
-    /// Returns the cell without irrelevant messages, given the history.
     pub(super) fn clear(&mut self, cell: Index, history_id: Index) -> Index {
         let model = self.model;
         self.cleared
             .get(pair(cell, history_id), || model.clear(cell, history_id))
     }
 
-    /// Returns the time that the clock of a cell's actor shows.
     pub(super) fn clock(&self, cell: Index) -> Option<u64> {
         self.model.clock(cell)
     }
 
-    /// Returns a cell's image under the permutation at `place` in the group.
     pub(super) fn cell_image(&mut self, cell: Index, place: usize) -> Index {
         let (model, order) = (self.model, self.order);
         let make = || model.cell_image(cell, place);
@@ -234,7 +220,6 @@ impl<'a> ThreadCache<'a> {
         look_up(&mut self.cell_images, cell as usize * order + place, make)
     }
 
-    /// Returns the image of a saying under the permutation at `place` in the group.
     pub(super) fn saying_image(&mut self, saying: Index, place: usize) -> Index {
         let (model, order) = (self.model, self.order);
         let make = || model.saying_image(saying, place);
@@ -248,7 +233,6 @@ impl<'a> ThreadCache<'a> {
         )
     }
 
-    /// Returns a record's image under the permutation at `place` in the group.
     pub(super) fn history_image(&mut self, history_id: Index, place: usize) -> Index {
         let (model, order) = (self.model, self.order);
         let make = || model.history_image(history_id, place);

@@ -198,7 +198,7 @@ impl<A: Runnable> Simulation<A> {
     ///
     /// Panics if there is no actor with this id, like the methods below.
     pub fn state(&self, id: usize) -> Option<&A::State> {
-        self.processes[id].actor().map(|actor| actor.state())
+        self.processes[id].actor().map(|actor| actor.core().state())
     }
 
     /// Returns whether an actor is up.

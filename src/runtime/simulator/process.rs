@@ -156,7 +156,9 @@ impl<A: Runnable> Process<A> {
         self.wake = None;
         self.begins_sync = false;
         if let Some(actor) = self.up.take() {
-            let saved = actor.is_released().then(|| content::<A>(actor.saved()));
+            let saved = actor
+                .is_released()
+                .then(|| content::<A>(actor.core().saved()));
             // A record that is not synced may be on the disk or not.
             self.durable = saved.flatten();
             self.down = Some(actor.into_actor());
@@ -176,7 +178,7 @@ impl<A: Runnable> Process<A> {
     }
 
     pub(super) fn is_due(&self, now: Duration) -> bool {
-        let next = self.actor().and_then(Persistent::next);
+        let next = self.actor().and_then(|actor| actor.core().next());
         next.is_some_and(|next| next <= now)
     }
 
@@ -194,7 +196,7 @@ impl<A: Runnable> Process<A> {
         if self.is_syncing() {
             return None;
         }
-        let next = self.actor()?.next()?.max(now);
+        let next = self.actor()?.core().next()?.max(now);
         let is_sooner = self.wake.is_none_or(|wake| next < wake);
         is_sooner.then(|| *self.wake.insert(next))
     }

@@ -123,7 +123,7 @@ impl<S: System> Numbered for Parts<'_, S> {
     fn history_image(&self, history_id: Index, place: usize) -> Index {
         self.history_images.get(history_id, place as Index, || {
             let (by, of) = (&self.setting.group[place], &self.histories[history_id]);
-            let history = self.world.image_of_history(&of.history, by);
+            let history = self.world.system.relabel_history(&of.history, by);
             let image = self.intern_history(self.world.interners.histories.intern(history));
             self.hold_to_signatures(
                 &of.signatures,

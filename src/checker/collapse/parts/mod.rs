@@ -308,7 +308,8 @@ impl<'w, S: System> Parts<'w, S> {
         let is_it = |history_id: &HistoryEntry<S>| history_id.history.address() == address;
         self.histories
             .intern(spread(address), is_it, || HistoryEntry {
-                signatures: self.signatures(&history, |it, by| self.world.image_of_history(it, by)),
+                signatures: self
+                    .signatures(&history, |it, by| self.world.system.relabel_history(it, by)),
                 history,
             })
     }
