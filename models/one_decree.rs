@@ -11,6 +11,7 @@ use super::observer::{
 };
 use super::protocol::Protocol;
 use super::relabel::{Relabel, Relabelled};
+use super::scenarios::told;
 use super::simulate::{self, Plan, Simulated};
 use crate::console::output::Output;
 use crate::console::{Error, Exit};
@@ -479,6 +480,10 @@ impl<P: OneDecree> System for Closed<P> {
 
     fn relabel_history(&self, history: &History, by: &Permutation) -> History {
         self.relabel(by).image(history)
+    }
+
+    fn summary(&self, state: &WorldState<Self>) -> String {
+        told(&<P as Protocol>::chosen(self, state))
     }
 
     fn label(&self, id: Id) -> String {

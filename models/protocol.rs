@@ -21,6 +21,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use synod::checker::page::RunPage;
 use synod::checker::search::{self, Limits, Progress, Report};
 use synod::checker::{Options, System, World, WorldState, explorer};
 
@@ -245,6 +246,9 @@ pub enum Error {
     /// The scenario cannot be played.
     #[error(transparent)]
     Scenario(#[from] scenarios::Error),
+    /// The path leads to no state.
+    #[error("there is no run of this path")]
+    NoRun,
     /// The calls cannot be written.
     #[error(transparent)]
     Calls(#[from] io::Error),
@@ -295,6 +299,11 @@ pub trait Model: fmt::Debug + Send + Sync {
     /// # Errors
     /// If the configuration makes no system.
     fn serve(&self, address: SocketAddr) -> Result<(), Error>;
+    /// Returns the page of a run, by its path in the Explorer.
+    ///
+    /// # Errors
+    /// If the configuration makes no system, or there is no such run.
+    fn page(&self, explorer_path: &str) -> Result<RunPage, Error>;
     /// Plays a scenario in the world that the Explorer shows.
     ///
     /// # Errors
@@ -303,6 +312,13 @@ pub trait Model: fmt::Debug + Send + Sync {
 }
 
 impl dyn Model + '_ {
+    /// The protocol and its configuration in words.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let (protocol, settings) = (self.protocol().title(), self.settings().describe());
+        format!("{protocol}: {settings}")
+    }
+
     /// The words that ask for the model again: protocol, flags, mutant.
     #[must_use]
     pub fn command(&self) -> String {
@@ -406,11 +422,22 @@ impl<P: Protocol> Model for Configured<P> {
     }
 
     fn serve(&self, address: SocketAddr) -> Result<(), Error> {
+        let model: &dyn Model = self;
+        let mutant = self
+            .mutant
+            .map(|it| format!("; mutant {}: {}", it.name, it.sentence));
+        let title = model.title() + &mutant.unwrap_or_default();
         let system = self.system()?;
         explorer::serve(address, || {
-            World::new(system.clone(), self.options()).unfolded()
+            let world = World::new(system.clone(), self.options());
+            world.unfolded().titled(title.clone())
         });
         Ok(())
+    }
+
+    fn page(&self, explorer_path: &str) -> Result<RunPage, Error> {
+        let world = World::new(self.system()?, self.options()).unfolded();
+        RunPage::new(&world, explorer_path).ok_or(Error::NoRun)
     }
 
     fn play(&self, scenario: &Scenario) -> Result<scenarios::Run, Error> {

@@ -204,6 +204,12 @@ fn all_of(words: &[String], none: &str) -> String {
     }
 }
 
+/// Returns the words for the values that are chosen.
+#[must_use]
+pub fn told(chosen: &[String]) -> String {
+    format!("chosen: {}", all_of(chosen, "nothing"))
+}
+
 fn examine<S: System>(
     scenario: &Scenario,
     world: &World<S>,
@@ -215,7 +221,6 @@ fn examine<S: System>(
         return checks;
     };
     let chosen = chosen(world.system(), last);
-    let told = |chosen: &[String]| format!("chosen: {}", all_of(chosen, "nothing"));
     checks.push(Check::new(told(&end.chosen), told(&chosen)));
     for (id, state) in &end.states {
         let local = id.parse().ok().and_then(|id: usize| last.locals.get(id));

@@ -27,6 +27,7 @@ use crate::models::observer::{
 };
 use crate::models::protocol::Protocol;
 use crate::models::relabel::Relabel;
+use crate::models::scenarios;
 use crate::models::simulate::{Plan, Simulated};
 use stateright::Property;
 use stateright::actor::{Envelope, Id};
@@ -632,6 +633,10 @@ impl System for Multi {
 
     fn relabel_history(&self, history: &History, by: &Permutation) -> History {
         Relabel::from(by).image(history)
+    }
+
+    fn summary(&self, state: &WorldState<Self>) -> String {
+        scenarios::told(&<Process<Register> as Protocol>::chosen(self, state))
     }
 
     fn label(&self, id: Id) -> String {

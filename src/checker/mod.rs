@@ -5,7 +5,7 @@
 //! stateright's checkers and its Explorer run it. [`search`] visits every state, within bounds, and
 //! finds the shortest counterexample: with stateright's checker, or with the engine in `collapse`,
 //! for which a state is a handful of numbers. [`Replay`] takes a run step by step, by the text of
-//! each step. Nothing here names a protocol.
+//! each step, and [`page`] writes a run as a page for a browser. Nothing here names a protocol.
 //!
 //! # Checking your own actors
 //!
@@ -103,8 +103,10 @@ mod land;
 mod memory;
 mod model;
 mod options;
+pub mod page;
 mod part;
 mod permutation;
+mod picture;
 mod plain;
 mod replay;
 mod report;
@@ -123,6 +125,7 @@ pub use options::{Options, StorageMode};
 pub use part::{At, Part};
 pub use permutation::Permutation;
 pub use replay::{Refusal, Replay, Taken};
+pub use show::{Change, Escaped};
 pub use state::{Action, ActionOf, Choice, Unsaved, UnsavedOf, WorldState};
 pub use system::{
     Clocks, HistoryOf, MessageOf, RandomOf, StateOf, StepProperty, StorageOf, System, TimerOf,

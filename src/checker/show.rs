@@ -1,10 +1,10 @@
-//! The text and the pictures of states, steps and runs, for the terminal and for the Explorer.
+//! The texts of states and steps, for the terminal, the Explorer and pages.
 
 use super::state::{Action, ActionOf, WorldState};
 use super::system::System;
 use super::world::World;
-use stateright::Model;
 use stateright::actor::{Envelope, Id};
+use stateright::{Expectation, Model};
 use std::fmt::{self, Write};
 
 /// `1→2 Promise 3.1 ∅`.
@@ -49,9 +49,9 @@ impl<M, T, R> Action<M, T, R> {
     }
 }
 
-impl<S: System> fmt::Debug for WorldState<S> {
-    /// One line per actor, then the network, one line per message.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<S: System> WorldState<S> {
+    /// Writes a line per actor and per open choice.
+    fn write_actors(&self, f: &mut impl Write) -> fmt::Result {
         for (index, local) in self.locals.iter().enumerate() {
             write!(f, "{index:>2}  {:?}", local.value)?;
             let timers = self.timers.iter().filter(|timer| timer.id == local.id);
@@ -70,7 +70,7 @@ impl<S: System> fmt::Debug for WorldState<S> {
                     write_envelope(f, envelope)?;
                 }
             }
-            f.write_str("\n")?;
+            f.write_char('\n')?;
         }
         for open in &self.choices {
             let (key, options) = &open.value;
@@ -83,7 +83,11 @@ impl<S: System> fmt::Debug for WorldState<S> {
         if self.crashes > 0 {
             writeln!(f, "crashes so far: {}", self.crashes)?;
         }
-        writeln!(f, "recorded: {:?}", *self.history)?;
+        Ok(())
+    }
+
+    /// Writes a line per message.
+    fn write_network(&self, f: &mut impl Write) -> fmt::Result {
         f.write_str("network:")?;
         for envelope in &self.network {
             f.write_str("\n    ")?;
@@ -93,8 +97,17 @@ impl<S: System> fmt::Debug for WorldState<S> {
     }
 }
 
+impl<S: System> fmt::Debug for WorldState<S> {
+    /// A line per actor, what the observer has not forgotten, then the network, a line per message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_actors(f)?;
+        writeln!(f, "remembered: {:?}", *self.history)?;
+        self.write_network(f)
+    }
+}
+
 /// Text that is safe inside XML and HTML.
-struct Escaped<T>(T);
+pub struct Escaped<T>(pub T);
 
 impl<T: fmt::Display> fmt::Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,259 +131,116 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
     }
 }
 
-/// The least number of pixels between two actors' lines.
-const LANE_MIN: usize = 64;
-/// The pixels that a character of an actor's name takes, and those between two names.
-const CHARACTER: usize = 7;
-const GAP: usize = 12;
-/// The number of pixels above the first step.
-const TOP: usize = 46;
-/// The number of pixels between two lines of text.
-const LINE: usize = 15;
-/// The number of characters in a line of text, and the pixels for them.
-const COLUMNS: usize = 56;
-const TEXT: usize = COLUMNS * 15 / 2;
-
-/// Breaks a text into lines of at most [`COLUMNS`] characters, unless a word alone has more.
-fn lines(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        let has_room = |line: &&mut String| line.chars().count() + word.chars().count() < COLUMNS;
-        match lines.last_mut().filter(has_room) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// Returns the heights of the start and of each step, given the lines of text that each step takes,
-/// and the height at which the last text ends.
-fn rows(heights: impl IntoIterator<Item = usize>) -> Vec<usize> {
-    let mut rows = vec![TOP, TOP + 2 * LINE];
-    for lines in heights {
-        rows.push(rows[rows.len() - 1] + (2 * lines + 1) * LINE / 2);
-    }
-    rows
+/// A subject that a step changes, and what there is to say of it: each time a verb and a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// An actor, the observer, or the network.
+    pub subject: String,
+    /// The verbs, such as `was` and `is`, with their texts.
+    pub says: Vec<(&'static str, String)>,
 }
 
 impl<S: System> World<S> {
-    /// Describes a step: the actors that change, and the messages that are sent. `None` if it
-    /// changes nothing.
+    /// Describes a step: what is violated after it, what it changes, and the state after it. `None`
+    /// if it changes nothing.
     pub(super) fn describe_step(
         &self,
         last: &WorldState<S>,
         action: ActionOf<S>,
     ) -> Option<String> {
-        let mut text = format!("{action:?}\n");
+        let step = format!("{action:?}");
         let next = self.next_state(last, action)?;
+        let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = self.write_changes(&mut text, last, &next);
-        let _ = write!(text, "\n{next:?}");
+        let _ = self.write_step(&mut text, &step, last, &next);
         Some(text)
     }
 
-    fn write_changes(
+    fn write_step(
         &self,
         text: &mut String,
+        step: &str,
         last: &WorldState<S>,
         next: &WorldState<S>,
     ) -> fmt::Result {
-        for (before, after) in last.locals.iter().zip(&next.locals) {
-            if before != after {
-                writeln!(text, "\n{}", self.system().label(after.id))?;
-                writeln!(text, "  was  {:?}", before.value)?;
-                writeln!(text, "  is   {:?}", after.value)?;
+        for property in self.violated(next) {
+            writeln!(text, "✗ violated: {property}")?;
+        }
+        writeln!(text, "{step}")?;
+        for Change { subject, says } in self.changes(last, next) {
+            writeln!(text, "\n{subject}")?;
+            for (verb, said) in says {
+                writeln!(text, "  {verb:<7}  {said}")?;
             }
         }
-        for (index, (before, after)) in last.storages.iter().zip(&next.storages).enumerate() {
-            if let Some(at) = after.as_ref().filter(|_| before != after) {
-                let label = self.system().label(Id::from(index));
-                writeln!(text, "\n{label} has on disk\n       {:?}", at.value)?;
+        writeln!(text)?;
+        next.write_actors(text)?;
+        writeln!(text, "{}", self.system().summary(next))?;
+        next.write_network(text)
+    }
+
+    /// Returns the properties that must always hold, and do not in a state.
+    pub(super) fn violated(&self, state: &WorldState<S>) -> Vec<&'static str> {
+        let always = self.properties().into_iter();
+        let always = always.filter(|it| it.expectation == Expectation::Always);
+        let violated = always.filter(|it| !(it.condition)(self, state));
+        violated.map(|it| it.name).collect()
+    }
+
+    /// Returns the difference between two states: the actors that change, the messages that are
+    /// sent, and what the observer says.
+    pub(super) fn changes(&self, last: &WorldState<S>, next: &WorldState<S>) -> Vec<Change> {
+        let (mut changes, system) = (Vec::new(), self.system());
+        for (index, (before, after)) in last.locals.iter().zip(&next.locals).enumerate() {
+            let mut says = Vec::new();
+            if before != after {
+                says.push(("was", format!("{:?}", before.value)));
+                says.push(("is", format!("{:?}", after.value)));
             }
+            let (before, after) = (&last.storages[index], &next.storages[index]);
+            if let Some(at) = after.as_ref().filter(|_| before != after) {
+                says.push(("on disk", format!("{:?}", at.value)));
+            }
+            let (before, after) = (&last.unsaved[index], &next.unsaved[index]);
+            if let Some(at) = after.as_ref().filter(|_| before != after) {
+                says.push(("to save", format!("{:?}", at.value.storage)));
+                says.extend(at.value.held.iter().map(|it| ("holds", told(it))));
+            }
+            let subject = system.label(index.into());
+            changes.extend((!says.is_empty()).then_some(Change { subject, says }));
         }
         let is_new = |envelope: &&_| !last.network.contains(envelope);
-        for (i, envelope) in next.network.iter().filter(is_new).enumerate() {
-            text.push_str(if i == 0 { "\nsent\n       " } else { "       " });
-            write_envelope(text, envelope)?;
-            text.push('\n');
-        }
-        Ok(())
-    }
-
-    /// Draws a sequence diagram: a line per actor, an arrow per message from where it was sent to
-    /// where it arrives, and beside each step its text and the actor's state after it.
-    pub(super) fn draw(&self, path: &[(WorldState<S>, Option<ActionOf<S>>)]) -> String {
-        let mut svg = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_svg(&mut svg, path);
-        svg
-    }
-
-    /// Returns the number of lines to draw: one per actor, and one per id that speaks from outside.
-    fn lanes(&self) -> usize {
-        let outside = self.system().outside();
-        let last = outside
-            .iter()
-            .map(|envelope| usize::from(envelope.src) + 1)
-            .max();
-        self.system().actors().len().max(last.unwrap_or(0))
-    }
-
-    fn write_svg(
-        &self,
-        svg: &mut String,
-        path: &[(WorldState<S>, Option<ActionOf<S>>)],
-    ) -> fmt::Result {
-        let states = path.iter().skip(1).map(|(state, _)| state);
-        let steps = path.iter().filter_map(|(_, action)| action.as_ref());
-        let steps: Vec<_> = steps.zip(states).collect();
-        let told = steps.iter().map(|(action, after)| {
-            let state = &after.locals[usize::from(action.actor())].value;
-            lines(&format!("{state:?}"))
-        });
-        let told: Vec<Vec<String>> = told.collect();
-        let rows = rows(told.iter().map(|state| 1 + state.len()));
-        let end = rows[rows.len() - 1] - LINE;
-        self.write_svg_frame(svg, end)?;
-        for (index, ((action, _), state)) in steps.iter().zip(&told).enumerate() {
-            self.write_svg_step(svg, path, &rows, index + 1, action)?;
-            self.write_svg_text(svg, rows[index + 1], index + 1, action, state)?;
-        }
-        svg.write_str("</svg>")
-    }
-
-    /// Returns the number of pixels between two actors' lines: enough for their names.
-    fn lane_width(&self) -> usize {
-        let ids = (0..self.lanes()).map(Id::from);
-        let labels = ids.map(|id| self.system().label(id));
-        let parts = labels.map(|label| label.splitn(2, ' ').map(str::len).max());
-        let longest = parts.flatten().max().unwrap_or_default();
-        LANE_MIN.max(longest * CHARACTER + GAP)
-    }
-
-    fn lane(&self, id: Id) -> usize {
-        let width = self.lane_width();
-        width / 2 + usize::from(id) * width
-    }
-
-    /// Draws the lines of the actors, down to `end`, and their names.
-    fn write_svg_frame(&self, svg: &mut String, end: usize) -> fmt::Result {
-        let lanes = self.lanes();
-        let (width, height) = (lanes * self.lane_width() + TEXT, end + LINE);
-        write!(
-            svg,
-            "<svg xmlns='http://www.w3.org/2000/svg' width='100%' \
-             viewBox='0 0 {width} {height}' style='max-width: {width}px' \
-             font-size='12' role='img'>\
-             <defs><marker id='arrow' class='svg-event-shape' markerWidth='12' markerHeight='10' \
-             refX='12' refY='5' orient='auto' markerUnits='userSpaceOnUse'>\
-             <polygon points='0 0, 12 5, 0 10'/></marker></defs>"
-        )?;
-        for id in (0..lanes).map(Id::from) {
-            let x = self.lane(id);
-            write!(
-                svg,
-                "<line class='svg-actor-timeline' x1='{x}' y1='{TOP}' x2='{x}' y2='{end}'/>"
-            )?;
-            // The number above the role, so that neighbours do not touch.
-            let label = self.system().label(id);
-            for (line, part) in label.splitn(2, ' ').enumerate() {
-                let (part, y) = (Escaped(part), TOP - 2 * LINE + 4 + line * LINE);
-                write!(
-                    svg,
-                    "<text class='svg-actor-label' x='{x}' y='{y}' text-anchor='middle'>\
-                     {part}</text>"
-                )?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Draws an arrow for a message that arrives, a dot for a step that an actor takes by itself.
-    fn write_svg_step(
-        &self,
-        svg: &mut String,
-        path: &[(WorldState<S>, Option<ActionOf<S>>)],
-        rows: &[usize],
-        step: usize,
-        action: &ActionOf<S>,
-    ) -> fmt::Result {
-        let (x, y) = (self.lane(action.actor()), rows[step]);
-        let Action::Deliver(envelope) = action else {
-            return write!(
-                svg,
-                "<circle class='svg-event-shape' cx='{x}' cy='{y}' r='6'/>"
-            );
+        let sent = next.network.iter().filter(is_new);
+        let sent: Vec<_> = sent.map(|it| ("sent", told(it))).collect();
+        let (before, after) = (system.summary(last), system.summary(next));
+        let summary = match before == after {
+            true => Vec::new(),
+            false => vec![("was", before), ("is", after)],
         };
-        let sent = path
-            .iter()
-            .position(|(state, _)| state.network.contains(envelope));
-        let (from, sent) = (self.lane(envelope.src), rows[sent.unwrap_or(step)]);
-        write!(
-            svg,
-            "<line class='svg-event-line' x1='{from}' y1='{sent}' x2='{x}' y2='{y}' \
-             marker-end='url(#arrow)'/>"
-        )
-    }
-
-    /// Writes the step and the actor's state after it, to the right of the lines.
-    fn write_svg_text(
-        &self,
-        svg: &mut String,
-        y: usize,
-        step: usize,
-        action: &ActionOf<S>,
-        state: &[String],
-    ) -> fmt::Result {
-        let x = self.lanes() * self.lane_width();
-        let caption = format!("{step}. {action:?}");
-        let caption = Escaped(caption);
-        write!(
-            svg,
-            "<text class='svg-event-label' x='{x}' y='{}'>{caption}</text>",
-            y + 4
-        )?;
-        for (line, part) in state.iter().enumerate() {
-            let (x, y) = (x + LINE, y + 4 + (line + 1) * LINE);
-            let part = Escaped(part);
-            write!(
-                svg,
-                "<text class='svg-actor-label' x='{x}' y='{y}'>{part}</text>"
-            )?;
+        for (subject, says) in [("network", sent), ("observer", summary)] {
+            let subject = subject.to_owned();
+            changes.extend((!says.is_empty()).then_some(Change { subject, says }));
         }
-        Ok(())
+        changes
     }
+}
+
+/// The text of a message with its sender and receiver.
+fn told<M: fmt::Debug>(envelope: &Envelope<M>) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_envelope(&mut text, envelope);
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{COLUMNS, Escaped, LINE, lines, rows};
+    use super::Escaped;
 
     #[test]
     fn text_cannot_break_out_of_a_picture() {
         let shown = Escaped("<b onclick='x'>\"&\"</b> ∅").to_string();
         let safe = "&lt;b onclick=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/b&gt; ∅";
         assert_eq!(shown, safe);
-    }
-    #[test]
-    fn a_step_begins_below_what_is_told_of_the_one_before() {
-        let heights = [2, 5, 1];
-        let rows = rows(heights);
-        assert_eq!(rows.len(), heights.len() + 2);
-        for (step, lines) in heights.iter().enumerate() {
-            assert!(rows[step + 1] + lines * LINE < rows[step + 2]);
-        }
-    }
-
-    #[test]
-    fn a_long_state_takes_several_lines_and_loses_no_word() {
-        let text = "promised 1.0 voted ∅ · ".repeat(20);
-        let lines = lines(&text);
-        assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
-        assert!(lines.len() > 5 && lines.join(" ") == text.trim());
     }
 }

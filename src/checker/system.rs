@@ -1,6 +1,7 @@
 //! A system to check: actors, and claims about them.
 
 use super::permutation::Permutation;
+use super::state::WorldState;
 use super::world::World;
 use stateright::Property;
 use stateright::actor::{Actor, Envelope, Id};
@@ -232,6 +233,11 @@ pub trait System: Sized + Send + Sync + 'static {
     /// Returns a record with every actor id in it replaced.
     fn relabel_history(&self, history: &Self::History, by: &Permutation) -> Self::History {
         history.clone()
+    }
+
+    /// Returns a line about a state for its readers; by default the observer's history.
+    fn summary(&self, state: &WorldState<Self>) -> String {
+        format!("recorded: {:?}", *state.history)
     }
 
     /// Returns the name of an actor, or of a client outside, in pictures.

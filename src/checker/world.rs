@@ -35,6 +35,7 @@ pub struct World<S: System> {
     /// Ends a search: once it is set, states have no successors any more.
     pub(super) stop: Arc<AtomicBool>,
     pub(super) focus: Option<&'static str>,
+    pub(super) title: String,
 }
 
 /// The number of step properties that a system has at most.
@@ -68,6 +69,7 @@ impl<S: System> World<S> {
             caller: Caller::unobserved(),
             stop: Arc::default(),
             focus: None,
+            title: String::new(),
         }
     }
 
@@ -90,6 +92,13 @@ impl<S: System> World<S> {
         hook: impl Fn(&Call<'_, S::Actor>) + Send + Sync + 'static,
     ) -> Self {
         self.caller = Caller::observed_by(hook);
+        self
+    }
+
+    /// Returns the world with words that name it in the Explorer.
+    #[must_use]
+    pub fn titled(mut self, title: String) -> Self {
+        self.title = title;
         self
     }
 

@@ -1,6 +1,7 @@
 //! `synod check`.
 
 use super::model::{ADDRESS, ModelArgs, introduce, link};
+use super::page;
 use crate::console::output::{Output, bad, bold, dim, good, grouped, mark, warn};
 use crate::console::{Error, Exit};
 use clap::{ArgAction, Args};
@@ -9,7 +10,7 @@ use std::fmt::Write;
 use std::fs::File;
 use std::io::BufWriter;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use synod::checker::available_memory;
@@ -73,6 +74,9 @@ pub(super) struct CheckArgs {
     /// Print one JSON object per line.
     #[arg(long, global = true)]
     json: bool,
+    /// Write the shortest counterexample, if there is one, to FILE: a page for a browser.
+    #[arg(long, global = true, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write to FILE each distinct call of a node's handlers that the search makes, and what came
     /// of it: `proofs/` compares them with the handlers that are proved.
     #[arg(long, global = true, value_name = "FILE")]
@@ -108,12 +112,16 @@ impl CheckArgs {
     }
 
     fn threads(&self) -> usize {
-        let all = || std::thread::available_parallelism().map_or(1, |it| it.get());
         self.threads.unwrap_or_else(|| match self.engine {
-            Engine::Collapse => all().min(THREADS_MAX),
+            Engine::Collapse => processors(),
             Engine::Stateright => 1,
         })
     }
+}
+
+/// The number of threads that search at the same time.
+pub(super) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |it| it.get().min(THREADS_MAX))
 }
 
 fn positive(text: &str) -> Result<NonZeroUsize, String> {
@@ -143,6 +151,11 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> 
 fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> Result<Exit, Error> {
     let model = match (&args.model, args.all) {
         (Some(ModelArgs(model)), false) => model.as_ref(),
+        (None, true) if args.html.is_some() => {
+            return Err(Error::usage(
+                "--html takes a protocol to check, and not --all",
+            ));
+        }
         (None, true) => return check_all(args, calls, output),
         (Some(_), true) => {
             return Err(Error::usage(
@@ -159,6 +172,9 @@ fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> R
         print_json(args, model, None, &report, output)?;
     } else {
         print(model, &report, output)?;
+    }
+    if let Some(path) = &args.html {
+        write_page(model, &report, path, output)?;
     }
     Ok(match report.verdict {
         Verdict::Holds => Exit::Success,
@@ -215,6 +231,33 @@ fn progress_line(now: Progress, before: Option<Progress>, states: Option<usize>)
     line
 }
 
+/// Writes the page of the shortest counterexample, if there is one.
+fn write_page(
+    model: &dyn Model,
+    report: &Report,
+    path: &Path,
+    output: &mut Output,
+) -> Result<(), Error> {
+    let found = shortest(report).filter(|(_, trace)| !trace.steps.is_empty());
+    let Some((_, trace)) = found else {
+        output.note(&format_args!(
+            "no counterexample: {} is not written",
+            path.display()
+        ));
+        return Ok(());
+    };
+    page::write(path, &page::of_trace(model, trace)?.render())?;
+    output.note(&format_args!("the run as a page: {}", path.display()));
+    Ok(())
+}
+
+/// The shortest counterexample, and the property that it violates.
+pub(super) fn shortest(report: &Report) -> Option<(&'static str, &Trace)> {
+    let findings = report.findings.iter();
+    let violations = findings.filter_map(|it| Some((it.property, it.violation()?)));
+    violations.min_by_key(|(_, trace)| trace.steps.len())
+}
+
 fn print_header(model: &dyn Model, output: &mut Output) -> Result<(), Error> {
     let title = format!("{}:", model.protocol().title());
     let description = model.settings().describe();
@@ -226,9 +269,7 @@ fn print(model: &dyn Model, report: &Report, output: &mut Output) -> Result<(), 
     for finding in &report.findings {
         print_finding(finding, report.is_exhausted, output)?;
     }
-    let findings = report.findings.iter();
-    let violations = findings.filter_map(|it| Some((it.property, it.violation()?)));
-    if let Some((property, trace)) = violations.min_by_key(|(_, trace)| trace.steps.len()) {
+    if let Some((property, trace)) = shortest(report) {
         print_trace(property, trace, model, output)?;
     }
     conclude(report, output)?;

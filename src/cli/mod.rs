@@ -9,9 +9,11 @@ mod kv;
 mod manual;
 mod model;
 mod mutants;
+mod page;
 mod scenarios;
 mod serve;
 mod simulate;
+mod site;
 
 use crate::bench;
 use crate::console::output::{self, Output};
@@ -92,7 +94,10 @@ pub fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(&args, &mut output),
         Command::Simulate(args) => simulate::run(&args, &mut output),
         Command::Mutants(args) => mutants::run(&args, &mut output),
-        Command::Scenarios(args) => scenarios::run(&args, &mut output),
+        Command::Scenarios(args) => match args.folder() {
+            Some(folder) => site::write(folder, &mut output),
+            None => scenarios::run(&args, &mut output),
+        },
         Command::Certify(args) => certify::run(&args, &mut output),
         Command::Serve(args) => serve::run(&args, &mut output),
         Command::Kv(args) => kv::run(&args, &mut output),

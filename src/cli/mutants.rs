@@ -41,7 +41,7 @@ fn names() -> PossibleValuesParser {
 
 /// The bounds of a search. One thread is enough: most searches end before a second would help. A
 /// mutant that survives is given up when the memory is full.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         bytes_max: available_memory().map(|free| free / 10 * 9),
         ..Limits::default()
@@ -49,11 +49,11 @@ fn limits() -> Limits {
 }
 
 /// A mutant, and the smallest model that is known to kill it.
-type Killer = (Rule, Box<dyn Model>);
+pub(super) type Killer = (Rule, Box<dyn Model>);
 
 /// The mutants of this name, or all of them, each in the smallest configuration that is known to
 /// kill it; the harmless ones last.
-fn models(name: Option<&str>) -> Result<Vec<Killer>, Error> {
+pub(super) fn models(name: Option<&str>) -> Result<Vec<Killer>, Error> {
     let of = |is_harmless: bool| {
         protocol::ALL.iter().flat_map(move |protocol| {
             let mutants = protocol.mutants().into_iter();

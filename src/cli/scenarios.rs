@@ -1,6 +1,7 @@
 //! `synod scenarios`: runs to learn from, told step by step.
 
 use super::model::{ADDRESS, introduce, link};
+use super::page;
 use crate::console::output::{Output, bold, dim, mark};
 use crate::console::{Error, Exit};
 use clap::Args;
@@ -9,6 +10,7 @@ use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use synod::checker::Taken;
+use synod::checker::page::{PageStep, RunPage};
 use synod::models::protocol::{self, Model};
 use synod::models::scenarios::{self, Check, Run, Scenario, Step};
 
@@ -17,6 +19,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   synod scenarios                          what there is, in the order in which to read it
   synod scenarios duel                     how two proposers keep each other from deciding
+  synod scenarios duel --html duel.html    the same, as a page for a browser
+  synod scenarios --all --html site        all of them, and a run of each mutant, as a course
   synod scenarios --file mine.toml         one of your own: copy one from models/scenarios/
 
 Exit status: 0 it ends as it should; 1 it ends otherwise; 2 wrong usage, a step that is not
@@ -30,9 +34,23 @@ pub(super) struct ScenariosArgs {
     /// A scenario of your own, in a file like those in models/scenarios/.
     #[arg(long, value_name = "FILE", conflicts_with = "name")]
     file: Option<PathBuf>,
+    /// Write the run to PATH: a page for a browser. With --all a folder.
+    #[arg(long, value_name = "PATH", conflicts_with = "json")]
+    html: Option<PathBuf>,
+    /// All scenarios as pages, and the shortest counterexample of each mutant: a course. The
+    /// searches take two minutes on two processors.
+    #[arg(long, requires = "html", conflicts_with_all = ["name", "file"])]
+    all: bool,
     /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
+}
+
+impl ScenariosArgs {
+    /// The folder for the pages of all.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.html.as_deref().filter(|_| self.all)
+    }
 }
 
 /// The names of the scenarios.
@@ -52,6 +70,8 @@ pub(super) struct Staged {
     pub(super) model: Box<dyn Model>,
     /// The model in words.
     world: String,
+    /// The arguments of `synod scenarios` that play it.
+    asks: String,
     /// What asks for it in the Explorer.
     command: String,
 }
@@ -64,6 +84,7 @@ impl Staged {
         let mut staged =
             Self::parse(text).map_err(|error| Error::Failed(format!("{name}: {error}")))?;
         staged.command = format!("{} --scenario {name}", staged.model.protocol().name());
+        staged.asks = name.to_owned();
         Ok(staged)
     }
 
@@ -73,7 +94,9 @@ impl Staged {
             Error::Failed(format!("--file {}: {error}", path.display()))
         };
         let text = fs::read_to_string(path).map_err(|error| failed(&error))?;
-        Self::parse(&text).map_err(|error| failed(&error))
+        let mut staged = Self::parse(&text).map_err(|error| failed(&error))?;
+        staged.asks = format!("--file {}", path.display());
+        Ok(staged)
     }
 
     /// All messages are kept, so that those which come too late can be shown to change nothing.
@@ -81,14 +104,10 @@ impl Staged {
         let scenario = scenarios::parse(text).map_err(|error| error.to_string())?;
         let parse = |words: &str| protocol::parse(words).map_err(|error| format!("check: {error}"));
         let plain = parse(&scenario.check)?;
-        let world = format!(
-            "{}: {}",
-            plain.protocol().title(),
-            plain.settings().describe()
-        );
         let model = parse(&format!("{} {ALL_MESSAGES}", scenario.check))?;
         Ok(Self {
-            world,
+            world: plain.title(),
+            asks: String::new(),
             command: model.command(),
             model,
             scenario,
@@ -99,16 +118,41 @@ impl Staged {
     pub(super) fn play(&self) -> Result<Run, Error> {
         self.model.play(&self.scenario).map_err(Error::failed)
     }
+
+    /// The page of its run.
+    pub(super) fn page(&self, run: &Run) -> Result<RunPage, Error> {
+        let scenario = &self.scenario;
+        let page = self.model.page(&run.explorer_path);
+        let mut page = page.map_err(Error::failed)?;
+        page.title.clone_from(&scenario.title);
+        page.facts = page::terms([
+            ("configuration", &self.world),
+            ("command", &format!("synod scenarios {}", self.asks)),
+            ("Explorer", &format!("synod explore {}", self.command)),
+        ]);
+        page.facts.splice(..0, page::broken(self.model.as_ref()));
+        tell(scenario, run, &mut page.steps);
+        page.checks = run.checks.iter().map(told).collect();
+        page.moral.clone_from(&scenario.end.moral);
+        page.signs = page::signs();
+        Ok(page)
+    }
 }
 
 pub(super) fn run(args: &ScenariosArgs, output: &mut Output) -> Result<Exit, Error> {
     let staged = match (&args.name, &args.file) {
         (Some(name), _) => Staged::named(name)?,
         (None, Some(path)) => Staged::read(path)?,
+        (None, None) if args.html.is_some() => {
+            return Err(Error::usage("--html takes a scenario, or --all"));
+        }
         (None, None) => return list(args.json, output),
     };
     let run = staged.play()?;
-    if args.json {
+    if let Some(path) = &args.html {
+        page::write(path, &staged.page(&run)?.render())?;
+        output.line(format_args!("the run as a page: {}", path.display()))?;
+    } else if args.json {
         print_json(&staged, &run, output)?;
     } else {
         print(&staged, &run, output)?;
@@ -186,6 +230,38 @@ fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
         staged.command,
         link(ADDRESS, &run.explorer_path)
     ))
+}
+
+/// Puts the prose of a scenario beside its steps.
+fn tell(scenario: &Scenario, run: &Run, steps: &mut [PageStep]) {
+    let mut number = 0;
+    if let Some(start) = steps.first_mut() {
+        start.notes.push(scenario.story.clone());
+    }
+    for (step, taken) in scenario.steps.iter().zip(&run.taken) {
+        if let Some(first) = steps.get_mut(number + 1).filter(|_| step.part.is_some()) {
+            first.part.clone_from(&step.part);
+        }
+        number += taken.len();
+        let Some(last) = steps.get_mut(number) else {
+            return;
+        };
+        let rule = step.rule.as_ref().map(|rule| format!(" [{rule}]"));
+        last.notes
+            .push(step.why.trim().to_owned() + &rule.unwrap_or_default());
+        let idle = step.idle.iter();
+        last.notes
+            .extend(idle.map(|name| format!("`{name}` changes nothing.")));
+    }
+}
+
+fn told(check: &Check) -> (bool, String) {
+    let expected = check.expected.as_ref();
+    let expected = expected.map(|it| format!("; expected: {it}"));
+    (
+        check.is_met(),
+        check.is.clone() + &expected.unwrap_or_default(),
+    )
 }
 
 fn print_aside(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {

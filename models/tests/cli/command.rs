@@ -288,7 +288,7 @@ fn a_busy_port_is_an_error_that_names_it() {
 }
 
 /// The Explorer on a free port, and the address it says it serves.
-fn explorer(args: &[&str]) -> (Running, String) {
+pub(crate) fn explorer(args: &[&str]) -> (Running, String) {
     let args = [&["explore", "--address", "127.0.0.1:0"], args].concat();
     let mut child = command(&args)
         .stdout(Stdio::piped())
@@ -307,7 +307,7 @@ fn explorer(args: &[&str]) -> (Running, String) {
 }
 
 /// The page at `url` once its scripts have run, as headless Chromium has it.
-fn page(url: &str) -> String {
+pub(crate) fn page(url: &str) -> String {
     let profile = tempfile::tempdir().expect("a temporary directory");
     let output = Command::new("chromium")
         .args([
@@ -390,15 +390,20 @@ fn the_explorer_survives_browsers_that_hang_up_and_requests_that_make_no_sense()
         let mut stream = connect(&address);
         stream.write_all(request.as_bytes()).expect("sent");
     }
-    let mut answer = String::new();
-    let request = b"GET /.states/0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    for _ in 0..20 {
-        let mut stream = connect(&address);
-        if stream.write_all(request).is_ok() && stream.read_to_string(&mut answer).is_ok() {
-            break;
-        }
-    }
+    let answer = request(&address, "GET /.states/0");
     assert!(answer.contains("Propose x"), "{answer}");
+}
+
+/// The answer to a request, such as `GET /.status`, of a server that may be about to begin again.
+pub(crate) fn request(address: &str, asked: &str) -> String {
+    let request = format!("{asked} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let answers = (0..20).find_map(|_| {
+        let (mut stream, mut answer) = (connect(address), String::new());
+        stream.write_all(request.as_bytes()).ok()?;
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    });
+    answers.expect("it answers")
 }
 
 /// A connection to a server that may be about to begin again.

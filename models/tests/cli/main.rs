@@ -8,6 +8,7 @@
 mod certify;
 mod command;
 mod kill;
+mod pages;
 mod run;
 mod scenarios;
 mod serve;
