@@ -5,6 +5,7 @@
     reason = "what helps tests may fail as they do"
 )]
 
+mod browser;
 mod certify;
 mod command;
 mod kill;
