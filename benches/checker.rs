@@ -15,7 +15,6 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use synod::basic::Process;
 use synod::checker::search::{Engine, Limits, Report, Verdict, run};
 use synod::checker::{System, World};
 use synod::models::basic::{Basic, Config};
@@ -162,8 +161,11 @@ fn millions(count: usize, seconds: f64) -> f64 {
     count as f64 / seconds / 1e6
 }
 
-fn world(config: &Config) -> Result<World<Basic<Process<char>>>> {
-    Ok(World::new(config.system()?, config.shared.world.options()))
+fn world(config: &Config) -> Result<World<Basic>> {
+    Ok(World::new(
+        config.system(None)?,
+        config.shared.world.options(),
+    ))
 }
 
 /// The collapse engine with its default settings.
@@ -176,7 +178,7 @@ fn collapse(threads: usize) -> Limits {
 
 /// Searches a configuration, which must hold.
 fn search(config: &Config, limits: Limits) -> Result<Report> {
-    let (system, options) = (config.system()?, config.shared.world.options());
+    let (system, options) = (config.system(None)?, config.shared.world.options());
     let report = run(|| World::new(system.clone(), options), limits, |_| {})?;
     // The smallest configurations lack some examples, but nothing is wrong with them.
     if !report.is_exhausted || (report.verdict == Verdict::Violated && config.ballots > 1) {
@@ -202,8 +204,8 @@ fn by_dfs(config: &Config, threads: usize) -> Result<(usize, usize)> {
 
 /// Searches stateright's own model of the same actors, with a property that always holds.
 fn by_actor_model(config: &Config, threads: usize, max: Duration) -> Result<(usize, usize)> {
-    let (system, begun) = (config.system()?, Instant::now());
-    let model = ActorModel::<Process<char>>::new((), ())
+    let (system, begun) = (config.system(None)?, Instant::now());
+    let model = ActorModel::<<Basic as System>::Actor>::new((), ())
         .actors(system.actors().to_vec())
         .init_network(Network::new_unordered_duplicating(system.outside()))
         .property(Expectation::Always, "nothing in particular", |_, _| true);
