@@ -2,7 +2,7 @@
 
 use super::decree::Decree;
 use super::local::{Local, Stop};
-use crate::console::output::{Output, bad, bold, good, warn};
+use crate::console::output::{Output, bad, bold, good, many, warn};
 use crate::console::store::storage;
 use crate::console::{Error, Exit, temporary};
 use clap::Args;
@@ -113,10 +113,10 @@ pub fn one_decree<P: PaxosActor>(
     let local = Local::bind(args, &place, processes.len())?;
     let mut play = Play { local, processes };
     output.line(format_args!(
-        "{} {} nodes and {} clients on loopback, which propose {}; seed {}, faults {}",
+        "{} {} and {} on loopback, which propose {}; seed {}, faults {}",
         bold(format_args!("{} over UDP:", P::TITLE)),
-        args.nodes,
-        VALUES.len(),
+        many(args.nodes.into(), "node"),
+        many(VALUES.len() as u64, "client"),
         VALUES.join(" and "),
         place.seed,
         faults(args),
@@ -351,10 +351,10 @@ impl<P: PaxosActor> Play<'_, P> {
             return Ok(Exit::Bounded);
         }
         output.line(format_args!(
-            "{} all {} nodes and {} clients decided {}",
+            "{} {} and {} decided {}",
             good("agreed:"),
-            self.local.nodes(),
-            VALUES.len(),
+            many(self.local.nodes() as u64, "node"),
+            many(VALUES.len() as u64, "client"),
             seen.values.first().map_or("", String::as_str),
         ))?;
         Ok(Exit::Success)

@@ -38,23 +38,23 @@ pub struct Shared {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Assumptions {
     /// Crashes with recovery in one run, of any nodes but clients.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(help_heading = "World", long, value_name = "N", default_value_t = 0)]
     #[arg(value_parser = number(0..=usize::from(u16::MAX)))]
     pub crashes: usize,
     /// When a save takes effect: within its step, or at a later step that a crash may forestall.
-    #[arg(long, value_enum, default_value_t = Storage::Atomic)]
+    #[arg(help_heading = "World", long, value_enum, default_value_t = Storage::Atomic)]
     pub storage: Storage,
     /// Treat interchangeable acceptors, clients and learners as the same.
-    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
+    #[arg(help_heading = "Reductions", long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
     pub symmetry: bool,
     /// Leave out messages that can never matter again.
-    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
+    #[arg(help_heading = "Reductions", long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
     pub drop_stale: bool,
     /// Forget votes that can never matter again, and leave out the messages about them.
-    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
+    #[arg(help_heading = "Reductions", long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
     pub forget: bool,
     /// Postpone steps that nobody sees until the next step of the same process.
-    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
+    #[arg(help_heading = "Reductions", long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
     pub postpone: bool,
 }
 

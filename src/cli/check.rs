@@ -2,7 +2,7 @@
 
 use super::model::{ADDRESS, ModelArgs, introduce, link};
 use super::page;
-use crate::console::output::{Output, bad, bold, dim, good, grouped, mark, warn};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, many, mark, warn, wrap};
 use crate::console::{Error, Exit};
 use clap::{ArgAction, Args};
 use serde_json::json;
@@ -33,6 +33,10 @@ Examples:
 Exit status: 0 everything was visited and holds; 1 a counterexample, or an expected example was
 not found; 2 wrong usage or failed input or output; 3 stopped at a bound.";
 
+/// The columns of `check --all` before the name of a configuration, and those of the name.
+const TABLE_COLUMNS: usize = 47;
+const NAME_COLUMNS: usize = 33;
+
 /// The number of threads that may search; few machines have more.
 const THREADS_MAX: usize = 256;
 
@@ -51,38 +55,45 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     all: bool,
     /// The search engine.
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(
+        help_heading = "Search",
+        long,
+        global = true,
+        value_enum,
+        default_value_t
+    )]
     engine: Engine,
     /// Threads to search with. By default as many as there are processors, or with stateright one:
     /// with more, the depth that it reports may exceed the true one.
-    #[arg(long, global = true, value_name = "N", value_parser = number(1..=THREADS_MAX))]
+    #[arg(help_heading = "Search", long, global = true, value_name = "N", value_parser = number(1..=THREADS_MAX))]
     threads: Option<usize>,
     /// Take independent steps in one order only (collapse engine); changes no count.
-    #[arg(long, global = true, action = ArgAction::Set, value_parser = switch())]
+    #[arg(help_heading = "Reductions", long, global = true, action = ArgAction::Set, value_parser = switch())]
     #[arg(default_value = "on")]
     commute: bool,
     /// Stop, with exit status 3, after about so many unique states.
-    #[arg(long, global = true, value_name = "N", value_parser = positive)]
+    #[arg(help_heading = "Search", long, global = true, value_name = "N", value_parser = positive)]
     max_states: Option<NonZeroUsize>,
     /// Stop, with exit status 3, before the process takes more memory than this (collapse engine).
     /// By default nine tenths of what is free.
-    #[arg(long, global = true, value_name = "GIB", value_parser = positive)]
+    #[arg(help_heading = "Search", long, global = true, value_name = "GIB", value_parser = positive)]
     max_memory_gib: Option<NonZeroUsize>,
     /// Stop, with exit status 3, after so many seconds.
-    #[arg(long, global = true, value_name = "S")]
+    #[arg(help_heading = "Search", long, global = true, value_name = "S")]
     timeout_s: Option<u64>,
     /// Print one JSON object per line.
-    #[arg(long, global = true)]
+    #[arg(help_heading = "Output", long, global = true)]
     json: bool,
     /// Write the shortest counterexample, if there is one, to FILE: a page for a browser.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(help_heading = "Output", long, global = true, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Write to FILE each distinct call of a node's handlers that the search makes, and what came
     /// of it: `proofs/` compares them with the handlers that are proved.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(help_heading = "Output", long, global = true, value_name = "FILE")]
     dump_steps: Option<PathBuf>,
     /// Also N random calls per protocol, in random states or random walks of a cluster.
     #[arg(
+        help_heading = "Output",
         long,
         global = true,
         value_name = "N",
@@ -491,24 +502,38 @@ fn check_all(
 ) -> Result<Exit, Error> {
     let expected = expected::load()
         .map_err(|error| Error::Failed(format!("models/expected.toml is damaged: {error}")))?;
-    let mut exit = Exit::Success;
-    for (protocol, pinned) in expected.all().filter(|(_, pinned)| pinned.small) {
+    let small: Vec<_> = expected.all().filter(|(_, pinned)| pinned.small).collect();
+    let (start, mut met, mut exit) = (Instant::now(), 0, Exit::Success);
+    if !args.json {
+        output.line(dim(
+            "  model     states transitions depth    time  configuration",
+        ))?;
+    }
+    for (protocol, pinned) in &small {
         let model = protocol::parse(&format!("{protocol} {}", pinned.args))
             .map_err(|error| Error::Failed(format!("{}: {error}", pinned.name)))?;
         let model = model.as_ref();
         let report = search(model, args.limits(), calls, output)?;
         let is_as_expected = matches(pinned, &report, args.limits());
+        met += u64::from(is_as_expected);
         match report.verdict {
             Verdict::Bounded if exit == Exit::Success => exit = Exit::Bounded,
             Verdict::Holds | Verdict::Violated if !is_as_expected => exit = Exit::Violated,
             Verdict::Holds | Verdict::Violated | Verdict::Bounded => {}
         }
         if args.json {
-            let pinned = Some((pinned, is_as_expected));
+            let pinned = Some((*pinned, is_as_expected));
             print_json(args, model, pinned, &report, output)?;
         } else {
             print_pinned(model, pinned, &report, is_as_expected, output)?;
         }
+    }
+    if !args.json {
+        let (all, seconds) = (many(small.len() as u64, "configuration"), start.elapsed());
+        output.line(format_args!(
+            "{met} of {all} as expected, {:.1} s",
+            seconds.as_secs_f64()
+        ))?;
     }
     Ok(exit)
 }
@@ -534,16 +559,19 @@ fn print_pinned(
         Verdict::Bounded if !is_as_expected => warn("?"),
         _ => mark(is_as_expected),
     };
+    let protocol = model.protocol().name();
+    let mut name = wrap(&pinned.name, 0, NAME_COLUMNS).into_iter();
     output.line(format_args!(
-        "{sign} {} {:<44}{:<6} {:>10} states {:>11} transitions  depth {:>2} {:>7.2} s",
-        model.protocol().name(),
-        pinned.name,
-        verdict_name(report.verdict),
+        "{sign} {protocol:<6}{:>10} {:>11} {:>4} {:>7.2} s  {}",
         grouped(reached.unique_states),
         grouped(reached.transitions),
         reached.depth,
-        reached.elapsed.as_secs_f64()
+        reached.elapsed.as_secs_f64(),
+        name.next().unwrap_or_default(),
     ))?;
+    for rest in name {
+        output.line(format_args!("{:TABLE_COLUMNS$}{rest}", ""))?;
+    }
     if !is_as_expected && report.verdict != Verdict::Bounded {
         output.line(format_args!(
             "  expected holds: {} states, {} transitions, depth {} (synod check {})",

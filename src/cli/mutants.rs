@@ -2,7 +2,7 @@
 
 use super::check::{split, verdict_name};
 use super::model::{ADDRESS, link};
-use crate::console::output::{Output, bad, bold, dim, good, grouped, mark};
+use crate::console::output::{Output, bad, bold, dim, good, grouped, many, mark};
 use crate::console::{Error, Exit};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
@@ -229,8 +229,8 @@ fn conclude(tally: &Tally, seconds: f64, output: &mut Output) -> Result<(), Erro
         all => format!("; {} of {all} do no harm", all - tally.harmful.len()),
     };
     output.line(format_args!(
-        "{verdict} {killed} of {count} mutants were caught by their invariants{harmless}, \
-         {seconds:.1} s"
+        "{verdict} the invariants caught {killed} of {}{harmless}, {seconds:.1} s",
+        many(count as u64, "mutant")
     ))?;
     for (what, names) in [("caught", &tally.survived), ("harmless", &tally.harmful)] {
         if !names.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::model::{ADDRESS, introduce, link};
 use super::page;
-use crate::console::output::{Output, bold, dim, mark};
+use crate::console::output::{Output, bold, dim, mark, wrap};
 use crate::console::{Error, Exit};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -190,24 +190,6 @@ fn list(as_json: bool, output: &mut Output) -> Result<Exit, Error> {
     Ok(Exit::Success)
 }
 
-/// Prose in lines of `COLUMNS`, each after `indent` spaces.
-fn wrap(text: &str, indent: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for paragraph in text.trim().split("\n\n") {
-        let mut line = " ".repeat(indent);
-        for word in paragraph.split_whitespace() {
-            let is_full = line.chars().count() + 1 + word.chars().count() > COLUMNS;
-            if is_full && line.trim() != "" {
-                lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
-            }
-            let separator = if line.trim() == "" { "" } else { " " };
-            line = line + separator + word;
-        }
-        lines.push(line);
-    }
-    lines
-}
-
 fn print(staged: &Staged, run: &Run, output: &mut Output) -> Result<(), Error> {
     let scenario = &staged.scenario;
     output.line(bold(&scenario.title))?;
@@ -265,12 +247,12 @@ fn told(check: &Check) -> (bool, String) {
 }
 
 fn print_aside(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
-    let mut lines = wrap(text, indent).into_iter();
+    let mut lines = wrap(text, indent, COLUMNS).into_iter();
     lines.try_for_each(|line| output.line(dim(line)))
 }
 
 fn print_prose(text: &str, indent: usize, output: &mut Output) -> Result<(), Error> {
-    let mut lines = wrap(text, indent).into_iter();
+    let mut lines = wrap(text, indent, COLUMNS).into_iter();
     lines.try_for_each(|line| output.line(line))
 }
 
@@ -306,7 +288,7 @@ fn print_step(
 }
 
 fn print_check(check: &Check, output: &mut Output) -> Result<(), Error> {
-    let (sign, is) = (mark(check.is_met()), wrap(&check.is, 4).join("\n"));
+    let (sign, is) = (mark(check.is_met()), wrap(&check.is, 4, COLUMNS).join("\n"));
     output.line(format_args!("  {sign} {}", is.trim_start()))?;
     match &check.expected {
         Some(expected) => print_prose(&format!("expected: {expected}"), 4, output),

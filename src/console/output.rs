@@ -125,6 +125,24 @@ pub fn warn<T: fmt::Display>(text: T) -> Styled<T> {
     coloured(AnsiColor::Yellow, text)
 }
 
+/// Prose in lines of at most so many columns, each after `indent` spaces.
+pub fn wrap(text: &str, indent: usize, columns: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.trim().split("\n\n") {
+        let mut line = " ".repeat(indent);
+        for word in paragraph.split_whitespace() {
+            let is_full = line.chars().count() + 1 + word.chars().count() > columns;
+            if is_full && line.trim() != "" {
+                lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+            }
+            let separator = if line.trim() == "" { "" } else { " " };
+            line = line + separator + word;
+        }
+        lines.push(line);
+    }
+    lines
+}
+
 /// A number with its thousands grouped: `1,234,567`.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
