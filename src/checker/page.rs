@@ -230,7 +230,7 @@ impl RunPage {
         write!(
             html,
             "</ol></section><section class='lanes' aria-label='Picture' tabindex='0'>{picture}\
-             </section></main><footer><h2>Signs</h2>"
+             </section></main><footer><h2>Notation</h2>"
         )?;
         let marks = MARKS.map(|(mark, meaning)| (mark.to_owned(), meaning.to_owned()));
         write_terms(html, "signs", marks.iter().chain(&self.signs))?;

@@ -134,10 +134,10 @@ fn index(scenarios: &[Entry], mutants: &[Entry]) -> String {
 fn write_index(html: &mut String, scenarios: &[Entry], mutants: &[Entry]) -> fmt::Result {
     html.push_str(
         "<h1>Paxos, run by run</h1>\
-         <p>Each page is a run of a protocol, step by step: who says what to whom, what each step \
-         changes, and why the rules have it so. Read in this order, the scenarios are an \
-         introduction to Paxos. In the runs after them one rule is broken: each is the shortest \
-         that shows why the rule is there.</p><h2>Signs</h2>",
+         <p>Paxos lets machines agree although they crash and messages are lost. Each page is a \
+         run of a protocol, step by step: the messages, what each step changes, and the reason. \
+         In this order the scenarios are a course. The runs after them break one rule each, and \
+         show in as few steps as possible what the rule is for.</p><h2>Notation</h2>",
     );
     write_terms(html, "signs", &page::signs())?;
     write_list(html, "", scenarios)?;

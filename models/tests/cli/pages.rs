@@ -79,7 +79,7 @@ fn a_page_is_read_by_keyboard() {
         ("#47 And once more 47 0→4 Nack 6.3", "preempted by 6.3"),
         (
             "#0 0 the start",
-            "Two proposers, 3 with x and 4 with y, in bad step",
+            "Two proposers, 3 with x and 4 with y, out of step",
         ),
         ("#0 ", ""),
         (

@@ -131,7 +131,7 @@ fn the_pages_count_as_the_program_does() {
     for (name, claim) in [
         (
             "README.md",
-            format!("breaks {harmful} rules in turn, and finds {harmful}"),
+            format!("breaks {harmful} rules in turn, and the invariants catch all {harmful}"),
         ),
         (
             "README.md",
