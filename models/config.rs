@@ -45,16 +45,20 @@ pub struct Assumptions {
     #[arg(help_heading = "World", long, value_enum, default_value_t = Storage::Atomic)]
     pub storage: Storage,
     /// Treat interchangeable acceptors, clients and learners as the same.
-    #[arg(help_heading = "Reductions", long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
+    #[arg(help_heading = "Reductions")]
+    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
     pub symmetry: bool,
     /// Leave out messages that can never matter again.
-    #[arg(help_heading = "Reductions", long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
+    #[arg(help_heading = "Reductions")]
+    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
     pub drop_stale: bool,
     /// Forget votes that can never matter again, and leave out the messages about them.
-    #[arg(help_heading = "Reductions", long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
+    #[arg(help_heading = "Reductions")]
+    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
     pub forget: bool,
     /// Postpone steps that nobody sees until the next step of the same process.
-    #[arg(help_heading = "Reductions", long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
+    #[arg(help_heading = "Reductions")]
+    #[arg(long, action = ArgAction::Set, value_parser = switch(), default_value = "on")]
     pub postpone: bool,
 }
 

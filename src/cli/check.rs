@@ -65,10 +65,12 @@ pub(super) struct CheckArgs {
     engine: Engine,
     /// Threads to search with. By default as many as there are processors, or with stateright one:
     /// with more, the depth that it reports may exceed the true one.
-    #[arg(help_heading = "Search", long, global = true, value_name = "N", value_parser = number(1..=THREADS_MAX))]
+    #[arg(help_heading = "Search")]
+    #[arg(long, global = true, value_name = "N", value_parser = number(1..=THREADS_MAX))]
     threads: Option<usize>,
     /// Take independent steps in one order only (collapse engine); changes no count.
-    #[arg(help_heading = "Reductions", long, global = true, action = ArgAction::Set, value_parser = switch())]
+    #[arg(help_heading = "Reductions")]
+    #[arg(long, global = true, action = ArgAction::Set, value_parser = switch())]
     #[arg(default_value = "on")]
     commute: bool,
     /// Stop, with exit status 3, after about so many unique states.
@@ -76,7 +78,8 @@ pub(super) struct CheckArgs {
     max_states: Option<NonZeroUsize>,
     /// Stop, with exit status 3, before the process takes more memory than this (collapse engine).
     /// By default nine tenths of what is free.
-    #[arg(help_heading = "Search", long, global = true, value_name = "GIB", value_parser = positive)]
+    #[arg(help_heading = "Search")]
+    #[arg(long, global = true, value_name = "GIB", value_parser = positive)]
     max_memory_gib: Option<NonZeroUsize>,
     /// Stop, with exit status 3, after so many seconds.
     #[arg(help_heading = "Search", long, global = true, value_name = "S")]
