@@ -15,10 +15,10 @@ Examples:
   synod simulate basic --seeds 1000
   synod simulate multi --seeds 1000              five nodes, three clients, a store
   synod simulate basic --seed 7                  one run, the same every time
-  synod simulate basic --mutant forget-promise   break a rule, see which seed shows it
+  synod simulate basic --mutant forget-vote --seeds 1000   break a rule, see which seed shows it
 
-Exit status: 0 all runs ended well; 1 something is wrong in one; 2 wrong usage or failed input or
-output; 3 a run was not over at its time limit.";
+Exit status: 0 all runs ended well; 1 something is wrong in one, or no run showed the mutant; 2 wrong
+usage or failed input or output; 3 a run was not over at its time limit.";
 
 #[derive(Args)]
 pub(super) struct SimulateArgs {
@@ -79,18 +79,19 @@ pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Erro
             .simulate(&args.plan(), args.mutant.as_deref(), seed);
         let Simulated { tally, end } = run.map_err(Error::Usage)?;
         sum.add(&tally);
-        let (exit, what) = match end {
+        let (exit, verdict, what) = match end {
             End::Over => {
                 output.progress(format_args!("{} of {seeds} runs", count + 1));
                 continue;
             }
             End::Late => (
                 Exit::Bounded,
+                "bounded",
                 warn("not over at the time limit").to_string(),
             ),
-            End::Wrong(what) => (Exit::Violated, what),
+            End::Wrong(what) => (Exit::Violated, "violated", what),
         };
-        say(args, output, &sum, count + 1, start, exit)?;
+        say(args, output, &sum, count + 1, start, verdict)?;
         if !args.json {
             output.line(format_args!(
                 "{} {what}, within {:.2} s of simulated time\nSee it again: {}",
@@ -101,13 +102,25 @@ pub(super) fn run(args: &SimulateArgs, output: &mut Output) -> Result<Exit, Erro
         }
         return Ok(exit);
     }
-    say(args, output, &sum, seeds, start, Exit::Success)?;
+    let exit = Exit::of(args.mutant.is_none());
+    let verdict = if args.mutant.is_some() {
+        "not seen"
+    } else {
+        "holds"
+    };
+    say(args, output, &sum, seeds, start, verdict)?;
     if !args.json {
-        let (agreed, title) = (good("agreed"), args.protocol.title());
-        let runs = many(seeds, "run");
-        output.line(format_args!("{agreed} in {runs} of {title}"))?;
+        let (runs, title) = (many(seeds, "run"), args.protocol.title());
+        match &args.mutant {
+            Some(mutant) => output.line(format_args!(
+                "{} {mutant} breaks a rule of {title}, and {runs} did not show it; try more seeds, \
+                 or synod mutants {mutant}",
+                warn("not seen:")
+            ))?,
+            None => output.line(format_args!("{} in {runs} of {title}", good("agreed")))?,
+        }
     }
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
 /// Prints the sums over all runs.
@@ -117,7 +130,7 @@ fn say(
     sum: &Tally,
     runs: u64,
     start: Instant,
-    exit: Exit,
+    verdict: &str,
 ) -> Result<(), Error> {
     let seconds = start.elapsed().as_secs_f64();
     let (messages, virtual_s) = (sum.counters.messages_received, sum.time.as_secs_f64());
@@ -126,11 +139,6 @@ fn say(
             .notes
             .iter()
             .map(|(what, count)| (what.replace(' ', "_"), count));
-        let verdict = match exit {
-            Exit::Violated => "violated",
-            Exit::Bounded => "bounded",
-            Exit::Success | Exit::Failure => "holds",
-        };
         let result = serde_json::json!({
             "type": "result",
             "protocol": args.protocol.name(),

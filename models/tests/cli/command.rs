@@ -493,6 +493,8 @@ fn a_store_is_simulated_and_judged() {
         r#""protocol":"multi""#,
         r#""operations":"#,
     ]);
+    // A mutant that no run shows is not one that "agreed".
+    run(1, "simulate basic --mutant forget-promise").prints(&["not seen: forget-promise"]);
     run(2, "simulate multi --mutant ignore-vote").complains(&["--mutant"]);
     run(2, "simulate basic --clients 2").complains(&["--clients"]);
 }
