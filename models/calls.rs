@@ -2,7 +2,7 @@
 //!
 //! [`Calls::record`] writes a line for each call that it has not seen before. The checker's
 //! collapse engine runs a handler once per local state and message, so a search with recorders
-//! writes all calls that are possible in a configuration. [`random`] goes beyond.
+//! writes all calls that are possible in a configuration. Random calls go beyond.
 //!
 //! The line `cluster basic …` begins the calls of a cluster. The line of a call has the checksums
 //! that the call may need, the process, the input with the state before, `=>`, the state after, and
@@ -11,7 +11,7 @@
 mod basic;
 mod dice;
 mod fast;
-mod multi;
+pub(super) mod multi;
 mod words;
 
 use super::one_decree::OneDecree;
@@ -187,16 +187,8 @@ fn line<A: Recorded>(
     Ok(words.0)
 }
 
-/// Writes down `count` calls of each protocol with messages that are drawn at random, whether they
-/// can be sent or not. The same seed gives the same calls.
-pub fn random(calls: &Arc<Calls>, count: usize, seed: u64) {
-    one_decree::<synod::basic::Process<char>>(calls, count, &mut Dice::new(seed));
-    multi::random(calls, count, &mut Dice::new(seed));
-    one_decree::<synod::fast::Process<char>>(calls, count, &mut Dice::new(seed));
-}
-
 /// A node of a protocol for one value, of which random calls can be made in random states.
-trait Scattered:
+pub(super) trait Scattered:
     OneDecree<Roles: Drawn, Msg: Drawn, Timer: Drawn, Storage: Drawn, State: Drawn>
 {
     /// Draws the id of a node.
@@ -214,8 +206,10 @@ trait Scattered:
 /// How many random calls are made in one random cluster.
 const CALLS_PER_CLUSTER: usize = 2_000;
 
-/// Makes random calls in random states, whether they can be reached or not.
-fn one_decree<A: Scattered>(calls: &Arc<Calls>, count: usize, d: &mut Dice) {
+/// Writes down `count` random calls, in states and with messages that may be unreachable. The same
+/// seed gives the same calls.
+pub(super) fn one_decree<A: Scattered>(calls: &Arc<Calls>, count: usize, seed: u64) {
+    let d = &mut Dice::new(seed);
     let caller = calls.caller();
     for made in (0..count).step_by(CALLS_PER_CLUSTER) {
         let cluster = Arc::new(d.draw::<A::Roles>());

@@ -89,6 +89,8 @@ pub trait OneDecree:
     /// # Errors
     /// If a count is out of range, or the quorums do not intersect.
     fn closed(config: &Self::Config, mutant: Broken<Self>) -> Result<Closed<Self>, ConfigError>;
+    /// Writes down `count` random calls of the handlers. The same seed gives the same calls.
+    fn random_calls(calls: &Arc<Calls>, count: usize, seed: u64);
     /// The settings that all protocols share.
     fn shared(config: &Self::Config) -> &Shared;
 
@@ -139,6 +141,10 @@ macro_rules! alike {
 
         fn closed(config: &Config, mutant: Broken<Self>) -> Result<Closed<Self>, ConfigError> {
             config.system(mutant)
+        }
+
+        fn random_calls(calls: &std::sync::Arc<Calls>, count: usize, seed: u64) {
+            calls::one_decree::<Self>(calls, count, seed);
         }
 
         fn shared(config: &Config) -> &Shared {
@@ -549,6 +555,10 @@ impl<P: OneDecree> Protocol for P {
 
     fn observe(world: World<Closed<P>>, calls: &Arc<Calls>) -> World<Closed<P>> {
         calls.observe(world)
+    }
+
+    fn random_calls(calls: &Arc<Calls>, count: usize, seed: u64) {
+        <P as OneDecree>::random_calls(calls, count, seed);
     }
 
     fn cluster(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {

@@ -80,6 +80,9 @@ pub trait Protocol: Breakable {
         world
     }
 
+    /// Writes down `count` random calls of the handlers. The same seed gives the same calls.
+    fn random_calls(_calls: &Arc<Calls>, _count: usize, _seed: u64) {}
+
     /// Runs a cluster on this machine over UDP.
     ///
     /// # Errors
@@ -123,6 +126,8 @@ pub trait AnyProtocol: Sync {
     /// # Errors
     /// If the plan makes no cluster, or there is no such mutant.
     fn simulate(&self, plan: &Plan, mutant: Option<&str>, seed: u64) -> Result<Simulated, String>;
+    /// Writes down `count` random calls of the handlers. The same seed gives the same calls.
+    fn random_calls(&self, calls: &Arc<Calls>, count: usize, seed: u64);
     /// Runs a cluster on this machine over UDP.
     ///
     /// # Errors
@@ -206,6 +211,10 @@ impl<P: Protocol> AnyProtocol for PhantomData<P> {
         let unknown = |name| format!("--mutant: {} has no mutant {name}", P::NAME);
         let mutant = mutant.map(|name| find::<P>(name).ok_or_else(|| unknown(name)));
         P::simulate(plan, mutant.transpose()?, seed)
+    }
+
+    fn random_calls(&self, calls: &Arc<Calls>, count: usize, seed: u64) {
+        P::random_calls(calls, count, seed);
     }
 
     fn cluster(&self, args: &ClusterArgs, output: &mut Output) -> Result<Exit, console::Error> {

@@ -9,6 +9,7 @@ pub mod mutants;
 
 pub use config::{Asks, Config};
 
+use crate::models::calls::{self, Calls};
 use crate::models::config::{ConfigError, Shared};
 use crate::models::mutant::{Broken, Mutant};
 use crate::models::one_decree::{

@@ -57,8 +57,10 @@ const CALLS_PER_CLUSTER: usize = 1_000;
 const WIRE: usize = 50;
 
 /// Makes random calls in states to which calls with messages that nobody sent have led: walks of a
-/// random cluster, in which most messages are some that were sent, and the others are made up.
-pub(super) fn random(calls: &Arc<Calls>, count: usize, d: &mut Dice) {
+/// random cluster, in which most messages are some that were sent, and the others are made up. The
+/// same seed gives the same calls.
+pub(crate) fn random(calls: &Arc<Calls>, count: usize, seed: u64) {
+    let d = &mut Dice::new(seed);
     for made in (0..count).step_by(CALLS_PER_CLUSTER) {
         let cluster = Arc::new(d.draw::<Cluster<Register>>());
         calls.begin("multi", &*cluster);

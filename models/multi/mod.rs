@@ -17,7 +17,7 @@ pub use machine::{Command, OneRegister, Register, Reply};
 
 use crate::console::output::Output;
 use crate::console::{Error, Exit};
-use crate::models::calls::Calls;
+use crate::models::calls::{self, Calls};
 use crate::models::cluster::ClusterArgs;
 use crate::models::config::{Assumptions, ConfigError};
 use crate::models::mutant::{Broken, Mutant, Mutated};
@@ -139,6 +139,10 @@ impl Protocol for Process<Register> {
 
     fn observe(world: World<Self::System>, calls: &Arc<Calls>) -> World<Self::System> {
         calls.observe(world)
+    }
+
+    fn random_calls(calls: &Arc<Calls>, count: usize, seed: u64) {
+        calls::multi::random(calls, count, seed);
     }
 
     fn cluster(args: &ClusterArgs, output: &mut Output) -> Result<Exit, Error> {

@@ -17,7 +17,7 @@ use synod::checker::available_memory;
 use synod::checker::search::{
     Bound, Engine, Finding, Limits, Outcome, Progress, Report, Trace, Verdict,
 };
-use synod::models::calls::{self, Calls};
+use synod::models::calls::Calls;
 use synod::models::config::{number, switch};
 use synod::models::expected::{self, Pinned};
 use synod::models::protocol::{self, Model};
@@ -151,7 +151,9 @@ pub(super) fn run(args: &CheckArgs, output: &mut Output) -> Result<Exit, Error> 
     let file = File::create(path).map_err(failed)?;
     let calls = Calls::new(BufWriter::new(file));
     let exit = check(args, Some(&calls), output)?;
-    calls::random(&calls, args.random_steps, RANDOM_SEED);
+    for protocol in protocol::ALL {
+        protocol.random_calls(&calls, args.random_steps, RANDOM_SEED);
+    }
     let count = calls.finish().map_err(failed)?;
     if !args.json {
         let (count, path) = (grouped(count), path.display());
