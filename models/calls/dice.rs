@@ -9,10 +9,10 @@ use synod::quorum::{AcceptorSet, QuorumSystem};
 use synod::vote::Vote;
 
 /// A source of random values: few of each kind, so that they meet.
-pub(super) struct Dice(pub(super) SmallRng);
+pub(in crate::models) struct Dice(pub(super) SmallRng);
 
 /// A type of which values are drawn at random.
-pub(super) trait Drawn: Sized {
+pub(in crate::models) trait Drawn: Sized {
     /// Draws a value.
     fn drawn(d: &mut Dice) -> Self;
 }
