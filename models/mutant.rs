@@ -8,6 +8,10 @@ use stateright::actor::{Actor, Command, Id, Out};
 use std::borrow::Cow;
 use std::fmt;
 use synod::ballot::NodeId;
+use synod::invariant::{
+    Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
+    VotesSafe,
+};
 use synod::quorum::AcceptorSet;
 
 /// An actor whose nodes can break a rule.
@@ -135,6 +139,102 @@ impl<A: Breakable> Mutant<A> {
             smallest: self.smallest,
         }
     }
+}
+
+/// The source of a mistake in counting.
+const COUNTER: &str =
+    "a counter in the place of a set; stateright's paxos example survives it in its tests";
+
+/// The mistakes that can be made in several protocols. How, and the flags that show it, each
+/// protocol adds.
+impl<A: Breakable> Mutant<A> {
+    /// A mistake that shows after a restart.
+    pub const OF_RESTARTS: Self = Self {
+        needs: "--crashes 1 --drop-stale off --forget off",
+        ..Self::NONE
+    };
+    /// A vote below a promise.
+    pub const VOTE_BELOW_PROMISE: Self = Self {
+        name: "vote-below-promise",
+        sentence: "An acceptor votes although it promised a higher ballot.",
+        breaks: PromiseKept::PROPERTY,
+        source: "a classic: phase 2b without its guard; `Phase2b` of Paxos.tla",
+        ..Self::NONE
+    };
+    /// A vote that is no promise.
+    pub const KEEP_PROMISE: Self = Self {
+        name: "keep-promise",
+        sentence: "An acceptor that votes does not raise its promise to the ballot of its vote.",
+        breaks: VotesSafe::PROPERTY,
+        source: "Brooker, The Bug in Paxos Made Simple: the paper's wording allows it",
+        ..Self::NONE
+    };
+    /// A promise counted twice.
+    pub const COUNT_PROMISE_TWICE: Self = Self {
+        name: "count-promise-twice",
+        sentence: "A proposer counts a promise that comes again as another acceptor's.",
+        breaks: VotesSafe::PROPERTY,
+        source: COUNTER,
+        ..Self::NONE
+    };
+    /// A vote counted twice.
+    pub const COUNT_VOTE_TWICE: Self = Self {
+        name: "count-vote-twice",
+        sentence: "A learner counts a vote that comes again as another acceptor's.",
+        breaks: DecidedIsChosen::PROPERTY,
+        source: COUNTER,
+        ..Self::NONE
+    };
+    /// Votes of several ballots added up.
+    pub const ADD_ACROSS_BALLOTS: Self = Self {
+        name: "add-across-ballots",
+        sentence: "A learner adds up votes for one value from several ballots.",
+        breaks: DecidedIsChosen::PROPERTY,
+        source: "counting values, not proposals; what chosen means in Voting.tla",
+        ..Self::NONE
+    };
+    /// A promise lost in a restart.
+    pub const FORGET_PROMISE: Self = Self {
+        name: "forget-promise",
+        sentence: "An acceptor that restarts has lost its promise.",
+        breaks: PromiseKept::PROPERTY,
+        source: "akka-raft issue 62 and stateright's own raft example, whose votes are not saved",
+        ..Self::OF_RESTARTS
+    };
+    /// A vote lost in a restart.
+    pub const FORGET_VOTE: Self = Self {
+        name: "forget-vote",
+        sentence: "An acceptor that restarts has lost its vote.",
+        breaks: Agreement::PROPERTY,
+        source: "Paxos Made Live, section 5.1: disks that come back empty",
+        ..Self::OF_RESTARTS
+    };
+    /// A decision lost in a restart.
+    pub const FORGET_DECISION: Self = Self {
+        name: "forget-decision",
+        sentence: "A node that restarts has lost its decision.",
+        breaks: DecisionStands::PROPERTY,
+        source: "a decision that is kept in memory alone",
+        ..Self::OF_RESTARTS
+    };
+    /// A ballot used again after a restart.
+    pub const REUSE_BALLOT: Self = Self {
+        name: "reuse-ballot",
+        sentence: "A proposer that restarts begins again with its first ballot.",
+        breaks: OneValuePerBallot::PROPERTY,
+        source: "phxpaxos issue 145: what makes ballots unique after a restart",
+        ..Self::OF_RESTARTS
+    };
+    /// A message ahead of its save.
+    pub const SEND_BEFORE_SAVE: Self = Self {
+        name: "send-before-save",
+        sentence: "A node sends its messages before what it saves is on disk.",
+        breaks: Agreement::PROPERTY,
+        source: "ZooKeeper issues 3911, 4643 and 4646; stateright's `Save` is synced by nobody",
+        needs: "--crashes 1 --storage split --drop-stale off --forget off",
+        saves_late: true,
+        ..Self::NONE
+    };
 }
 
 impl<A: Breakable> fmt::Debug for Mutant<A> {

@@ -95,9 +95,4 @@ mod tests {
     fn rounds_that_are_used_up_do_not_wrap_around() {
         assert_eq!(Ballot::above(Some(ballot(u64::MAX, 0)), NodeId(1)), None);
     }
-
-    #[test]
-    fn a_ballot_reads_round_dot_node() {
-        assert_eq!(format!("{} {:?}", ballot(3, 1), ballot(3, 1)), "3.1 3.1");
-    }
 }

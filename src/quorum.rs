@@ -604,6 +604,10 @@ mod tests {
         ids.iter().copied().map(NodeId).collect()
     }
 
+    fn first(count: u32) -> AcceptorSet {
+        AcceptorSet::first(count)
+    }
+
     fn subsets(count: u32) -> impl Iterator<Item = AcceptorSet> {
         (0..1u64 << count).map(AcceptorSet)
     }
@@ -620,10 +624,12 @@ mod tests {
     #[test]
     fn a_threshold_is_accepted_exactly_if_all_its_quorums_intersect() {
         for count in 1..=7 {
-            for (q1, q2) in
-                (1..=count as usize).flat_map(|a| (1..=count as usize).map(move |b| (a, b)))
+            let sizes = 1..=count as usize;
+            for (q1, q2) in sizes
+                .clone()
+                .flat_map(|a| sizes.clone().map(move |b| (a, b)))
             {
-                let built = QuorumSystem::flexible(AcceptorSet::first(count), q1, q2);
+                let built = QuorumSystem::flexible(first(count), q1, q2);
                 let law = obeys_the_law(count, &Quorums::AtLeast(q1), &Quorums::AtLeast(q2));
                 assert_eq!(built.is_ok(), law, "{count} acceptors, sizes {q1} and {q2}");
             }
@@ -642,7 +648,7 @@ mod tests {
             .collect();
         for q1 in &families {
             for q2 in &families {
-                let built = QuorumSystem::new(AcceptorSet::first(4), q1.clone(), q2.clone());
+                let built = QuorumSystem::new(first(4), q1.clone(), q2.clone());
                 assert_eq!(built.is_ok(), obeys_the_law(4, q1, q2), "{q1:?} and {q2:?}");
             }
         }
@@ -660,23 +666,18 @@ mod tests {
         };
         let rounds = Rounds { fast: 1 };
         for count in 1..=5 {
-            let all = AcceptorSet::first(count);
-            let families = (1..=count as usize).map(Quorums::AtLeast).chain(
-                subsets(count)
-                    .filter(|set| !set.is_empty())
-                    .map(|set| Quorums::AnyOf(vec![all, set])),
-            );
-            for q1 in families {
+            let all = first(count);
+            let sets = subsets(count).filter(|set| !set.is_empty());
+            let families = sets.map(|set| Quorums::AnyOf(vec![all, set]));
+            for q1 in families.chain((1..=count as usize).map(Quorums::AtLeast)) {
                 let classic = QuorumSystem::new(all, q1.clone(), Quorums::AtLeast(count as usize));
                 let classic = classic.expect("phase 2 is everyone");
                 for fast in 1..=count as usize {
                     let law = meet(count, &q1, fast);
                     match classic.clone().with_fast(fast, rounds) {
                         Ok(_) => assert!(law, "{q1:?}, {fast} of {count}"),
-                        Err(QuorumError::FastDisjoint {
-                            phase1,
-                            fast: [a, b],
-                        }) => {
+                        Err(QuorumError::FastDisjoint { phase1, fast: sets }) => {
+                            let [a, b] = sets;
                             assert!(!law, "{q1:?}, {fast} of {count}");
                             assert!(q1.is_met_by(phase1) && a.len() >= fast && b.len() >= fast);
                             let common = phase1.intersection(a).intersection(b);
@@ -694,60 +695,55 @@ mod tests {
         // The table of Fast Paxos for as many failures as majorities bear: N, classic and fast.
         for (count, classic, fast) in [(1, 1, 1), (3, 2, 3), (4, 3, 3), (5, 3, 4), (7, 4, 6)] {
             let spec = FastSpec::majority(count as usize);
-            assert_eq!(
-                (spec.phase1, spec.phase2, spec.fast),
-                (classic, classic, fast)
-            );
-            let all = AcceptorSet::first(count);
-            assert!(spec.over(all, Rounds { fast: 1 }).is_ok());
-            let smaller = FastSpec {
-                fast: fast - 1,
-                ..spec
-            };
-            assert!(smaller.over(all, Rounds { fast: 1 }).is_err());
+            let sizes = (spec.phase1, spec.phase2, spec.fast);
+            assert_eq!(sizes, (classic, classic, fast));
+            let built = |fast| FastSpec { fast, ..spec }.over(first(count), Rounds { fast: 1 });
+            assert!(built(fast).is_ok() && built(fast - 1).is_err());
         }
     }
 
     #[test]
     fn a_ballot_takes_a_quorum_of_its_kind() {
         let spec: FastSpec = "fast:2,3".parse().expect("well-formed");
-        let system = spec.over(AcceptorSet::first(3), Rounds { fast: 1 });
+        let system = spec.over(first(3), Rounds { fast: 1 });
         let system = system.expect("2 + 2 * 3 > 6");
-        let ballot = |round| Ballot {
-            round,
-            node: NodeId(9),
-        };
+        let ballot = |round| crate::vote::testing::ballot(round, 9);
         let two = set(&[0, 1]);
         assert!(!system.chooses(ballot(1), two) && system.chooses(ballot(2), two));
         assert!(system.blocks(ballot(1), set(&[2])) && !system.blocks(ballot(2), set(&[2])));
         assert!(system.blocks_all(two) && !system.blocks_all(set(&[2])));
-        let classic = QuorumSystem::majority(AcceptorSet::first(3)).expect("a majority");
+        let classic = QuorumSystem::majority(first(3)).expect("a majority");
         assert!(classic.chooses(ballot(1), two));
     }
 
+    fn read_back<S: FromStr<Err: fmt::Debug> + fmt::Display>(names: &[&str], others: &[&str]) {
+        for text in names {
+            let spec: S = text.parse().expect("well-formed");
+            assert_eq!(spec.to_string(), *text);
+        }
+        for text in others {
+            assert!(text.parse::<S>().is_err(), "{text}");
+        }
+    }
+
     #[test]
-    fn a_fast_spec_reads_back_as_it_prints() {
-        for text in ["fast:2,3", "fast:3,2,3"] {
-            let spec: FastSpec = text.parse().expect("well-formed");
-            assert_eq!(spec.to_string(), text);
-        }
-        for text in ["", "fast", "fast:1", "fast:1,2,3,4", "fast:a,b", "majority"] {
-            assert!(text.parse::<FastSpec>().is_err(), "{text}");
-        }
+    fn the_name_of_a_quorum_system_reads_back_as_it_prints() {
+        let others = ["", "fast", "fast:1", "fast:1,2,3,4", "fast:a,b", "majority"];
+        read_back::<FastSpec>(&["fast:2,3", "fast:3,2,3"], &others);
+        let others = ["", "flexible", "flexible:1", "flexible:a,b", "minority"];
+        read_back::<QuorumSpec>(&["majority", "flexible:4,2"], &others);
     }
 
     #[test]
     fn a_set_blocks_phase_2_exactly_if_its_complement_holds_no_quorum() {
         for count in 1..=7 {
-            let all = AcceptorSet::first(count);
+            let all = first(count);
             for q2 in 1..=count as usize {
-                let system =
-                    QuorumSystem::flexible(all, count as usize, q2).expect("q1 is everyone");
+                let system = QuorumSystem::flexible(all, count as usize, q2);
+                let system = system.expect("q1 is everyone");
                 for set in subsets(count) {
-                    assert_eq!(
-                        system.blocks_phase2(set),
-                        !system.is_phase2(all.difference(set))
-                    );
+                    let is_enough = system.is_phase2(all.difference(set));
+                    assert_eq!(system.blocks_phase2(set), !is_enough);
                 }
             }
         }
@@ -755,10 +751,8 @@ mod tests {
 
     #[test]
     fn a_majority_is_more_than_half() {
-        let sizes = [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)];
-        for (count, size) in sizes {
-            let all = AcceptorSet::first(count);
-            let system = QuorumSystem::majority(all).expect("majorities intersect");
+        for (count, size) in [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (6, 4), (7, 4)] {
+            let system = QuorumSystem::majority(first(count)).expect("majorities intersect");
             for set in subsets(count) {
                 assert_eq!(system.is_phase1(set), set.len() >= size);
                 assert_eq!(system.is_phase2(set), set.len() >= size);
@@ -771,17 +765,12 @@ mod tests {
         // Howard, *Distributed consensus revised*, §4.1: rows prepare, columns choose.
         let rows = Quorums::AnyOf(vec![set(&[0, 1]), set(&[2, 3])]);
         let columns = Quorums::AnyOf(vec![set(&[0, 2]), set(&[1, 3])]);
-        let system = QuorumSystem::new(AcceptorSet::first(4), rows.clone(), columns)
-            .expect("each row meets each column");
+        let system = QuorumSystem::new(first(4), rows.clone(), columns);
+        let system = system.expect("each row meets each column");
         assert!(system.is_phase1(set(&[0, 1, 2])) && !system.is_phase1(set(&[0, 2])));
-        let twice = QuorumSystem::new(AcceptorSet::first(4), rows.clone(), rows);
-        assert_eq!(
-            twice,
-            Err(QuorumError::Disjoint {
-                phase1: set(&[2, 3]),
-                phase2: set(&[0, 1])
-            })
-        );
+        let twice = QuorumSystem::new(first(4), rows.clone(), rows);
+        let (phase1, phase2) = (set(&[2, 3]), set(&[0, 1]));
+        assert_eq!(twice, Err(QuorumError::Disjoint { phase1, phase2 }));
     }
 
     #[test]
@@ -804,7 +793,7 @@ mod tests {
 
     #[test]
     fn acceptors_are_alike_only_if_numbers_alone_count() {
-        let three = AcceptorSet::first(3);
+        let three = first(3);
         let pairs = Quorums::AnyOf(vec![set(&[0, 1]), set(&[1, 2]), set(&[0, 2])]);
         for (q1, q2, is_symmetric) in [
             (Quorums::AtLeast(2), Quorums::AtLeast(2), true),
@@ -818,35 +807,20 @@ mod tests {
 
     #[test]
     fn impossible_systems_are_refused_with_the_reason() {
-        let three = AcceptorSet::first(3);
-        let refused = |q1, q2| QuorumSystem::new(three, q1, q2).expect_err("must be refused");
-        assert_eq!(
-            QuorumSystem::majority(AcceptorSet::new()),
-            Err(QuorumError::NoAcceptors)
-        );
-        let error = refused(Quorums::AtLeast(1), Quorums::AtLeast(2)).to_string();
-        assert!(error.contains("{0}") && error.contains("{1,2}"), "{error}");
-        let error = refused(Quorums::AtLeast(0), Quorums::AtLeast(3)).to_string();
-        assert!(error.contains("1 to 3"), "{error}");
-        let error = refused(Quorums::AtLeast(4), Quorums::AtLeast(3)).to_string();
-        assert!(error.contains("1 to 3"), "{error}");
-        let error = refused(Quorums::AnyOf(vec![]), Quorums::AtLeast(3)).to_string();
-        assert!(error.contains("phase 1"), "{error}");
-        let error = refused(Quorums::AtLeast(3), Quorums::AnyOf(vec![set(&[1, 7])])).to_string();
-        assert!(
-            error.contains("{1,7}") && error.contains("{0,1,2}"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_quorum_spec_reads_back_as_it_prints() {
-        for text in ["majority", "flexible:4,2"] {
-            let spec: QuorumSpec = text.parse().expect("well-formed");
-            assert_eq!(spec.to_string(), text);
-        }
-        for text in ["", "flexible", "flexible:1", "flexible:a,b", "minority"] {
-            assert!(text.parse::<QuorumSpec>().is_err(), "{text}");
+        use Quorums::{AnyOf, AtLeast};
+        let nobody = QuorumSystem::majority(AcceptorSet::new());
+        assert_eq!(nobody, Err(QuorumError::NoAcceptors));
+        let stranger = AnyOf(vec![set(&[1, 7])]);
+        for (phase1, phase2, [one, other]) in [
+            (AtLeast(1), AtLeast(2), ["{0}", "{1,2}"]),
+            (AtLeast(0), AtLeast(3), ["1 to 3"; 2]),
+            (AtLeast(4), AtLeast(3), ["1 to 3"; 2]),
+            (AnyOf(vec![]), AtLeast(3), ["phase 1"; 2]),
+            (AtLeast(3), stranger, ["{1,7}", "{0,1,2}"]),
+        ] {
+            let refused = QuorumSystem::new(first(3), phase1, phase2);
+            let error = refused.expect_err("must be refused").to_string();
+            assert!(error.contains(one) && error.contains(other), "{error}");
         }
     }
 }

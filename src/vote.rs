@@ -52,20 +52,13 @@ impl<T: fmt::Display> fmt::Display for OrNone<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ballot::NodeId;
 
     #[test]
     fn a_vote_looks_the_same_wherever_it_is_shown() {
-        let (round, node) = (3, NodeId(1));
-        let vote = Vote {
-            ballot: Ballot { round, node },
-            value: 'x',
-        };
+        let vote = testing::vote(3, 1, 'x');
         assert_eq!(format!("{vote} {vote:?}"), "3.1:x 3.1:x");
-        assert_eq!(
-            format!("{} {}", OrNone(&Some(vote)), OrNone::<u8>(&None)),
-            "3.1:x ∅"
-        );
+        let shown = [OrNone(&Some(vote)), OrNone(&None)].map(|it| it.to_string());
+        assert_eq!(shown, ["3.1:x", "∅"]);
     }
 }
 

@@ -4,8 +4,7 @@ use crate::models::mutant::{self, Step, uncounted};
 use synod::ballot::{Ballot, NodeId};
 use synod::basic::{Cluster, Message, NodeState, Phase, Process, Tally};
 use synod::invariant::{
-    Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
-    Validity, VotesSafe,
+    Agreement, DecidedIsChosen, Invariant, OneValuePerBallot, PromiseKept, Validity, VotesSafe,
 };
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
@@ -16,10 +15,6 @@ pub type Mutant = mutant::Mutant<Process<char>>;
 /// Every mutant; together they break every invariant.
 pub static ALL: &[Mutant] = &[
     Mutant {
-        name: "vote-below-promise",
-        sentence: "An acceptor votes although it promised a higher ballot.",
-        breaks: PromiseKept::PROPERTY,
-        source: "a classic: phase 2b without its guard; `Phase2b` of Paxos.tla",
         smallest: "--acceptors 1 --proposers 2 --ballots 1",
         alter_input: |_, node, _, message| {
             if let (Message::Accept { .. }, Some(acceptor)) = (message, &mut node.acceptor) {
@@ -27,21 +22,16 @@ pub static ALL: &[Mutant] = &[
             }
         },
         after: keep_higher_promise,
-        ..Mutant::NONE
+        ..Mutant::VOTE_BELOW_PROMISE
     },
     Mutant {
-        name: "forget-promise",
-        sentence: "An acceptor that restarts has lost its promise.",
-        breaks: PromiseKept::PROPERTY,
-        source: "akka-raft issue 62 and stateright's own raft example, whose votes are not saved",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 2 --ballots 1",
         restore: |durable| {
             if let Some(acceptor) = &mut durable.acceptor {
                 acceptor.promised = None;
             }
         },
-        ..Mutant::NONE
+        ..Mutant::FORGET_PROMISE
     },
     Mutant {
         name: "ignore-vote",
@@ -80,14 +70,9 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "reuse-ballot",
-        sentence: "A proposer that restarts begins again with its first ballot.",
-        breaks: OneValuePerBallot::PROPERTY,
-        source: "phxpaxos issue 145: what makes ballots unique after a restart",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 1 --ballots 1",
         restore: |durable| durable.ballot = None,
-        ..Mutant::NONE
+        ..Mutant::REUSE_BALLOT
     },
     Mutant {
         name: "minority-decides",
@@ -116,38 +101,22 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "forget-decision",
-        sentence: "A node that restarts has lost its decision.",
-        breaks: DecisionStands::PROPERTY,
-        source: "a decision that is kept in memory alone",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 1 --ballots 1",
         restore: |durable| durable.decided = None,
-        ..Mutant::NONE
+        ..Mutant::FORGET_DECISION
     },
     Mutant {
-        name: "send-before-save",
-        sentence: "A node sends its messages before what it saves is on disk.",
-        breaks: Agreement::PROPERTY,
-        source: "ZooKeeper issues 3911, 4643 and 4646; stateright's `Save` is synced by nobody",
-        needs: "--crashes 1 --storage split --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 2 --ballots 1",
-        saves_late: true,
-        ..Mutant::NONE
+        ..Mutant::SEND_BEFORE_SAVE
     },
     Mutant {
-        name: "forget-vote",
-        sentence: "An acceptor that restarts has lost its vote.",
-        breaks: Agreement::PROPERTY,
-        source: "Paxos Made Live, section 5.1: disks that come back empty",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 2 --ballots 1",
         restore: |durable| {
             if let Some(acceptor) = &mut durable.acceptor {
                 acceptor.vote = None;
             }
         },
-        ..Mutant::NONE
+        ..Mutant::FORGET_VOTE
     },
     Mutant {
         name: "promise-below",
@@ -163,10 +132,6 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "keep-promise",
-        sentence: "An acceptor that votes does not raise its promise to the ballot of its vote.",
-        breaks: VotesSafe::PROPERTY,
-        source: "Brooker, The Bug in Paxos Made Simple: the paper's wording allows it",
         smallest: "--acceptors 3 --proposers 3 --ballots 1",
         after: |step, node| {
             if let (Some(before), Some(after)) = (&step.before.acceptor, &mut node.acceptor)
@@ -175,7 +140,7 @@ pub static ALL: &[Mutant] = &[
                 after.promised = before.promised;
             }
         },
-        ..Mutant::NONE
+        ..Mutant::KEEP_PROMISE
     },
     Mutant {
         name: "retag-vote",
@@ -208,11 +173,6 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "count-promise-twice",
-        sentence: "A proposer counts a promise that comes again as another acceptor's.",
-        breaks: VotesSafe::PROPERTY,
-        source: "a counter in the place of a set; stateright's paxos example survives it in its \
-                 tests",
         smallest: "--acceptors 3 --proposers 2 --ballots 1",
         alter_sender: |cluster, node, src, message| match (phase(node), message) {
             (
@@ -225,7 +185,7 @@ pub static ALL: &[Mutant] = &[
             }
             _ => src,
         },
-        ..Mutant::NONE
+        ..Mutant::COUNT_PROMISE_TWICE
     },
     Mutant {
         name: "half-is-enough",
@@ -307,11 +267,6 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "count-vote-twice",
-        sentence: "A learner counts a vote that comes again as another acceptor's.",
-        breaks: DecidedIsChosen::PROPERTY,
-        source: "a counter in the place of a set; stateright's paxos example survives it in its \
-                 tests",
         smallest: "--acceptors 2 --proposers 1 --ballots 1",
         alter_sender: |cluster, node, src, message| match (tally(node), message) {
             (Some(tally), Message::Accepted { vote }) if tally.proposal == *vote => {
@@ -319,13 +274,9 @@ pub static ALL: &[Mutant] = &[
             }
             _ => src,
         },
-        ..Mutant::NONE
+        ..Mutant::COUNT_VOTE_TWICE
     },
     Mutant {
-        name: "add-across-ballots",
-        sentence: "A learner adds up votes for one value from several ballots.",
-        breaks: DecidedIsChosen::PROPERTY,
-        source: "counting values, not proposals; what chosen means in Voting.tla",
         smallest: "--acceptors 3 --proposers 2 --ballots 1",
         alter_input: |_, node, _, message| {
             if let (Message::Accepted { vote }, Some(tally)) = (message, tally(node))
@@ -334,7 +285,7 @@ pub static ALL: &[Mutant] = &[
                 *vote = tally.proposal.clone();
             }
         },
-        ..Mutant::NONE
+        ..Mutant::ADD_ACROSS_BALLOTS
     },
 ];
 

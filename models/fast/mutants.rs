@@ -7,10 +7,7 @@ use crate::models::mutant::{self, Step, uncounted};
 use std::cmp::Ordering;
 use synod::ballot::{Ballot, NodeId};
 use synod::fast::{Cluster, Message, NodeState, Phase, Poll, Process};
-use synod::invariant::{
-    Agreement, DecidedIsChosen, DecisionStands, Invariant, OneValuePerBallot, PromiseKept,
-    Validity, VotesSafe,
-};
+use synod::invariant::{Agreement, DecidedIsChosen, Invariant, PromiseKept, Validity, VotesSafe};
 use synod::quorum::AcceptorSet;
 use synod::vote::Vote;
 
@@ -199,61 +196,36 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "forget-promise",
-        sentence: "An acceptor that restarts has lost its promise.",
-        breaks: PromiseKept::PROPERTY,
-        source: "akka-raft issue 62 and stateright's own raft example, whose votes are not saved",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --coordinators 2 --ballots 1 --fast-rounds 1",
         restore: |durable| {
             let acceptor = durable.acceptor.get_or_insert_default();
             (acceptor.promised, acceptor.open) = (None, false);
         },
-        ..Mutant::NONE
+        ..Mutant::FORGET_PROMISE
     },
     Mutant {
-        name: "forget-vote",
-        sentence: "An acceptor that restarts has lost its vote.",
-        breaks: Agreement::PROPERTY,
-        source: "Paxos Made Live, section 5.1: disks that come back empty",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --coordinators 1 --ballots 3 --fast-rounds 1",
         restore: |durable| {
             if let Some(acceptor) = &mut durable.acceptor {
                 acceptor.vote = None;
             }
         },
-        ..Mutant::NONE
+        ..Mutant::FORGET_VOTE
     },
     Mutant {
-        name: "forget-decision",
-        sentence: "A node that restarts has lost its decision.",
-        breaks: DecisionStands::PROPERTY,
-        source: "a decision that is kept in memory alone",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --coordinators 1 --ballots 1 --fast-rounds 1",
         restore: |durable| durable.decided = None,
-        ..Mutant::NONE
+        ..Mutant::FORGET_DECISION
     },
     Mutant {
-        name: "send-before-save",
-        sentence: "A node sends its messages before what it saves is on disk.",
-        breaks: Agreement::PROPERTY,
-        source: "ZooKeeper issues 3911, 4643 and 4646; stateright's `Save` is synced by nobody",
-        needs: "--crashes 1 --storage split --drop-stale off --forget off",
         smallest: "--acceptors 1 --coordinators 1 --ballots 3 --fast-rounds 1",
-        saves_late: true,
-        ..Mutant::NONE
+        ..Mutant::SEND_BEFORE_SAVE
     },
     Mutant {
-        name: "reuse-ballot",
         sentence: "A coordinator that restarts begins again with its first ballot.",
-        breaks: OneValuePerBallot::PROPERTY,
-        source: "phxpaxos issue 145: what makes ballots unique after a restart",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --coordinators 1 --ballots 1 --fast-rounds 0",
         restore: |durable| durable.ballot = None,
-        ..Mutant::NONE
+        ..Mutant::REUSE_BALLOT
     },
     Mutant {
         name: "ignore-vote",
@@ -294,9 +266,6 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "vote-below-promise",
-        sentence: "An acceptor votes although it promised a higher ballot.",
-        breaks: PromiseKept::PROPERTY,
         source: "a classic: phase 2b without its guard",
         smallest: "--acceptors 1 --coordinators 2 --ballots 1 --fast-rounds 0",
         alter_input: |_, node, _, message| {
@@ -310,14 +279,10 @@ pub static ALL: &[Mutant] = &[
                 after.promised = after.promised.max(before.promised);
             }
         },
-        ..Mutant::NONE
+        ..Mutant::VOTE_BELOW_PROMISE
     },
     Mutant {
-        name: "count-promise-twice",
         sentence: "A coordinator counts a promise that comes again as another acceptor's.",
-        breaks: VotesSafe::PROPERTY,
-        source: "a counter in the place of a set; stateright's paxos example survives it in its \
-                 tests",
         smallest: "--acceptors 3 --coordinators 2 --ballots 2 --fast-rounds 1",
         alter_sender: |cluster, node, src, message| {
             if let (Some(coordinator), Message::Promise { ballot, .. }) =
@@ -329,14 +294,9 @@ pub static ALL: &[Mutant] = &[
             }
             src
         },
-        ..Mutant::NONE
+        ..Mutant::COUNT_PROMISE_TWICE
     },
     Mutant {
-        name: "count-vote-twice",
-        sentence: "A learner counts a vote that comes again as another acceptor's.",
-        breaks: DecidedIsChosen::PROPERTY,
-        source: "a counter in the place of a set; stateright's paxos example survives it in its \
-                 tests",
         smallest: "--acceptors 2 --coordinators 1 --ballots 1 --fast-rounds 1",
         alter_sender: |cluster, node, src, message| match (followed(node), message) {
             (Some(poll), Message::Accepted { vote }) if poll.ballot == Some(vote.ballot) => {
@@ -344,13 +304,9 @@ pub static ALL: &[Mutant] = &[
             }
             _ => src,
         },
-        ..Mutant::NONE
+        ..Mutant::COUNT_VOTE_TWICE
     },
     Mutant {
-        name: "add-across-ballots",
-        sentence: "A learner adds up votes for one value from several ballots.",
-        breaks: DecidedIsChosen::PROPERTY,
-        source: "counting values, not proposals; what chosen means in Voting.tla",
         smallest: "--acceptors 2 --coordinators 1 --ballots 3 --fast-rounds 1",
         alter_input: |_, node, _, message| {
             if let (Message::Accepted { vote }, Some(poll)) = (message, followed(node))
@@ -359,7 +315,7 @@ pub static ALL: &[Mutant] = &[
                 vote.ballot = poll.ballot.unwrap_or(vote.ballot);
             }
         },
-        ..Mutant::NONE
+        ..Mutant::ADD_ACROSS_BALLOTS
     },
     Mutant {
         name: "invent-value",

@@ -5,8 +5,8 @@ use crate::models::mutant::{self, Breakable, Step, uncounted};
 use std::sync::Arc;
 use synod::ballot::{Ballot, NodeId};
 use synod::invariant::{
-    Agreement, DecidedIsChosen, DecisionStands, EXACTLY_ONCE, Invariant, LINEARIZABLE,
-    OneValuePerBallot, PromiseKept, SAME_STATE, Validity, VotesSafe,
+    Agreement, DecidedIsChosen, DecisionStands, EXACTLY_ONCE, Invariant, LINEARIZABLE, PromiseKept,
+    SAME_STATE, Validity, VotesSafe,
 };
 use synod::machine::Machine;
 use synod::multi::lease::{HeartbeatId, Time};
@@ -23,10 +23,6 @@ type Node = NodeState<Register>;
 /// Every mutant; together they break every invariant.
 pub static ALL: &[Mutant] = &[
     Mutant {
-        name: "vote-below-promise",
-        sentence: "An acceptor votes although it promised a higher ballot.",
-        breaks: PromiseKept::PROPERTY,
-        source: "a classic: phase 2b without its guard; `Phase2b` of Paxos.tla",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1",
         alter_input: |_, node, _, message| {
             if let (Message::Accept { .. }, Some(acceptor)) = (message, &mut node.acceptor) {
@@ -34,45 +30,32 @@ pub static ALL: &[Mutant] = &[
             }
         },
         after: keep_higher_promise,
-        ..Mutant::NONE
+        ..Mutant::VOTE_BELOW_PROMISE
     },
     Mutant {
-        name: "forget-promise",
-        sentence: "An acceptor that restarts has lost its promise.",
-        breaks: PromiseKept::PROPERTY,
-        source: "akka-raft issue 62 and stateright's own raft example, whose votes are not saved",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 1",
         restore: |durable| {
             if let Some(acceptor) = &mut durable.acceptor {
                 acceptor.promised = None;
             }
         },
-        ..Mutant::NONE
+        ..Mutant::FORGET_PROMISE
     },
     Mutant {
         name: "forget-votes",
         sentence: "An acceptor that restarts has lost its votes.",
-        breaks: Agreement::PROPERTY,
-        source: "Paxos Made Live, section 5.1: disks that come back empty",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 2 --slots 1 --clients 2",
         restore: |durable| {
             if let Some(acceptor) = &mut durable.acceptor {
                 acceptor.votes.clear();
             }
         },
-        ..Mutant::NONE
+        ..Mutant::FORGET_VOTE
     },
     Mutant {
-        name: "reuse-ballot",
-        sentence: "A proposer that restarts begins again with its first ballot.",
-        breaks: OneValuePerBallot::PROPERTY,
-        source: "phxpaxos issue 145: what makes ballots unique after a restart",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 1 --slots 1 --clients 2",
         restore: |durable| durable.ballot = None,
-        ..Mutant::NONE
+        ..Mutant::REUSE_BALLOT
     },
     Mutant {
         name: "ignore-votes",
@@ -190,10 +173,9 @@ pub static ALL: &[Mutant] = &[
         sentence: "A node that restarts has lost what it decided.",
         breaks: DecisionStands::PROPERTY,
         source: "ZooKeeper issue 4925: a hole in the log of what was committed",
-        needs: "--crashes 1 --drop-stale off --forget off",
         smallest: "--acceptors 1 --proposers 1 --slots 1 --clients 1",
         restore: |durable| durable.log = Log::from(Slot(0)),
-        ..Mutant::NONE
+        ..Mutant::OF_RESTARTS
     },
     Mutant {
         name: "reverse-batch",
@@ -331,10 +313,6 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "keep-promise",
-        sentence: "An acceptor that votes does not raise its promise to the ballot of its vote.",
-        breaks: VotesSafe::PROPERTY,
-        source: "Brooker, The Bug in Paxos Made Simple: the paper's wording allows it",
         smallest: "--acceptors 3 --proposers 3 --slots 1 --clients 2",
         after: |step, node| {
             if let (Some(before), Some(after)) = (&step.before.acceptor, &mut node.acceptor)
@@ -343,7 +321,7 @@ pub static ALL: &[Mutant] = &[
                 after.promised = before.promised;
             }
         },
-        ..Mutant::NONE
+        ..Mutant::KEEP_PROMISE
     },
     Mutant {
         name: "retag-votes",
@@ -372,11 +350,7 @@ pub static ALL: &[Mutant] = &[
         ..Mutant::NONE
     },
     Mutant {
-        name: "count-promise-twice",
         sentence: "A candidate counts a promise that comes again as another acceptor's.",
-        breaks: VotesSafe::PROPERTY,
-        source: "a counter in the place of a set; stateright's paxos example survives it in its \
-                 tests",
         smallest: "--acceptors 3 --proposers 2 --slots 1 --clients 2",
         alter_sender: |cluster, node, src, message| match (phase(node), message) {
             (
@@ -389,14 +363,10 @@ pub static ALL: &[Mutant] = &[
             }
             _ => src,
         },
-        ..Mutant::NONE
+        ..Mutant::COUNT_PROMISE_TWICE
     },
     Mutant {
-        name: "count-vote-twice",
         sentence: "A leader counts a vote that comes again as another acceptor's.",
-        breaks: DecidedIsChosen::PROPERTY,
-        source: "a counter in the place of a set; stateright's paxos example survives it in its \
-                 tests",
         smallest: "--acceptors 2 --proposers 1 --slots 1 --clients 1",
         alter_sender: |cluster, node, src, message| {
             if let (Some(Phase::Leading(leadership)), Message::Accepted { slot, .. }) =
@@ -407,7 +377,7 @@ pub static ALL: &[Mutant] = &[
             }
             src
         },
-        ..Mutant::NONE
+        ..Mutant::COUNT_VOTE_TWICE
     },
     Mutant {
         name: "old-vote",

@@ -1,5 +1,6 @@
 //! The `synod` command, as tests run it.
 
+use std::ffi::OsStr;
 use std::process::Command;
 
 /// The output of a run of the command, and its exit status.
@@ -10,7 +11,7 @@ pub(crate) struct Output {
 }
 
 /// Runs `synod` to its end.
-pub(crate) fn synod(args: &[&str]) -> Output {
+pub(crate) fn synod<S: AsRef<OsStr>>(args: &[S]) -> Output {
     let output = command(args).output().expect("synod runs");
     Output {
         code: output.status.code(),
@@ -19,7 +20,7 @@ pub(crate) fn synod(args: &[&str]) -> Output {
     }
 }
 
-pub(crate) fn command(args: &[&str]) -> Command {
+pub(crate) fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_synod"));
     command.args(args);
     command

@@ -94,8 +94,8 @@ impl<V: fmt::Display> fmt::Debug for Acceptor<V> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::*;
     use super::*;
-    use crate::vote::testing::{ballot, vote};
 
     fn promised(round: u64, node: u32) -> Acceptor<char> {
         let mut acceptor = Acceptor::default();
@@ -107,26 +107,24 @@ mod tests {
     fn a_higher_prepare_is_answered_with_the_highest_vote() {
         let mut acceptor = promised(1, 0);
         acceptor.on_accept(vote(1, 0, 'x'));
-        let answer = acceptor.on_prepare(ballot(2, 1));
-        let (ballot, vote) = (ballot(2, 1), Some(vote(1, 0, 'x')));
-        assert_eq!(answer, Some(Message::Promise { ballot, vote }));
+        let answer = promise(2, 1, Some(vote(1, 0, 'x')));
+        assert_eq!(acceptor.on_prepare(ballot(2, 1)), Some(answer));
     }
 
     #[test]
-    fn a_prepare_is_answered_once() {
+    fn a_request_is_answered_once() {
         let mut acceptor = promised(1, 0);
         assert_eq!(acceptor.on_prepare(ballot(1, 0)), None);
+        acceptor.on_accept(vote(1, 0, 'x'));
+        assert_eq!(acceptor.on_accept(vote(1, 0, 'x')), None);
     }
 
     #[test]
-    fn a_lower_prepare_is_refused_and_changes_nothing() {
+    fn what_is_below_the_promise_is_refused_and_changes_nothing() {
         let mut acceptor = promised(2, 1);
         let before = acceptor.clone();
-        let promised = ballot(2, 1);
-        assert_eq!(
-            acceptor.on_prepare(ballot(1, 0)),
-            Some(Message::Nack { promised })
-        );
+        assert_eq!(acceptor.on_prepare(ballot(1, 0)), Some(nack(2, 1)));
+        assert_eq!(acceptor.on_accept(vote(1, 0, 'x')), Some(nack(2, 1)));
         assert_eq!(acceptor, before);
     }
 
@@ -138,30 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn a_proposal_below_the_promise_is_refused_and_changes_nothing() {
-        let mut acceptor = promised(2, 1);
-        let before = acceptor.clone();
-        let promised = ballot(2, 1);
-        assert_eq!(
-            acceptor.on_accept(vote(1, 0, 'x')),
-            Some(Message::Nack { promised })
-        );
-        assert_eq!(acceptor, before);
-    }
-
-    #[test]
     fn a_proposal_at_or_above_the_promise_is_voted_for() {
         for round in [2, 3] {
             let mut acceptor = promised(2, 1);
-            let proposal = vote(round, 1, 'x');
-            let answer = acceptor.on_accept(proposal.clone());
-            assert_eq!(
-                answer,
-                Some(Message::Accepted {
-                    vote: proposal.clone()
-                })
-            );
-            assert_eq!(acceptor.vote, Some(proposal));
+            let answer = acceptor.on_accept(vote(round, 1, 'x'));
+            assert_eq!(answer, Some(accepted(round, 1, 'x')));
+            assert_eq!(acceptor.vote, Some(vote(round, 1, 'x')));
         }
     }
 
@@ -170,17 +150,6 @@ mod tests {
         let mut acceptor = promised(1, 0);
         acceptor.on_accept(vote(3, 1, 'x'));
         assert_eq!(acceptor.promised, Some(ballot(3, 1)));
-        let promised = ballot(3, 1);
-        assert_eq!(
-            acceptor.on_prepare(ballot(2, 0)),
-            Some(Message::Nack { promised })
-        );
-    }
-
-    #[test]
-    fn a_repeated_proposal_is_not_voted_for_twice() {
-        let mut acceptor = promised(1, 0);
-        acceptor.on_accept(vote(1, 0, 'x'));
-        assert_eq!(acceptor.on_accept(vote(1, 0, 'x')), None);
+        assert_eq!(acceptor.on_prepare(ballot(2, 0)), Some(nack(3, 1)));
     }
 }

@@ -114,30 +114,25 @@ mod tests {
 
     #[test]
     fn a_quorum_in_one_ballot_decides() {
-        assert_eq!(
-            hear(&[(0, vote(1, 3, 'x')), (2, vote(1, 3, 'x'))]),
-            Some('x')
-        );
+        let votes = [0, 2].map(|from| (from, vote(1, 3, 'x')));
+        assert_eq!(hear(&votes), Some('x'));
     }
 
     #[test]
-    fn one_acceptor_is_no_quorum_however_often_it_is_heard() {
-        assert_eq!(hear(&[(0, vote(1, 3, 'x')), (0, vote(1, 3, 'x'))]), None);
-    }
-
-    #[test]
-    fn votes_of_two_ballots_do_not_add_up() {
-        assert_eq!(hear(&[(0, vote(1, 3, 'x')), (1, vote(2, 4, 'x'))]), None);
+    fn votes_of_two_ballots_a_vote_heard_twice_and_a_strangers_do_not_add_up() {
+        for other in [
+            (1, vote(2, 4, 'x')),
+            (0, vote(1, 3, 'x')),
+            (7, vote(1, 3, 'x')),
+        ] {
+            assert_eq!(hear(&[(0, vote(1, 3, 'x')), other]), None);
+        }
     }
 
     #[test]
     fn a_higher_ballot_is_followed_and_a_lower_vote_that_arrives_late_ignored() {
-        let votes = [
-            (0, vote(2, 4, 'x')),
-            (0, vote(1, 3, 'y')),
-            (1, vote(2, 4, 'x')),
-        ];
-        assert_eq!(hear(&votes), Some('x'));
+        let (high, low) = (vote(2, 4, 'x'), vote(1, 3, 'y'));
+        assert_eq!(hear(&[(0, high.clone()), (0, low), (1, high)]), Some('x'));
     }
 
     #[test]
@@ -150,11 +145,6 @@ mod tests {
             let decided_at = (0..3).position(|from| hear(from).is_some());
             assert_eq!(decided_at, Some(votes - 1));
         }
-    }
-
-    #[test]
-    fn strangers_have_no_vote() {
-        assert_eq!(hear(&[(0, vote(1, 3, 'x')), (7, vote(1, 3, 'x'))]), None);
     }
 
     #[test]

@@ -169,3 +169,44 @@ impl Cluster {
         self.learners.contains(&node) || self.proposers.contains(&node)
     }
 }
+
+#[cfg(test)]
+mod testing {
+    //! Messages, written short.
+
+    use super::{Message, Vote};
+    pub(super) use crate::vote::testing::{ballot, vote};
+
+    pub(super) fn propose(value: char) -> Message<char> {
+        Message::Propose { value }
+    }
+
+    pub(super) fn prepare(round: u64, node: u32) -> Message<char> {
+        let ballot = ballot(round, node);
+        Message::Prepare { ballot }
+    }
+
+    pub(super) fn promise(round: u64, node: u32, vote: Option<Vote<char>>) -> Message<char> {
+        let ballot = ballot(round, node);
+        Message::Promise { ballot, vote }
+    }
+
+    pub(super) fn accept(round: u64, node: u32, value: char) -> Message<char> {
+        let vote = vote(round, node, value);
+        Message::Accept { vote }
+    }
+
+    pub(super) fn accepted(round: u64, node: u32, value: char) -> Message<char> {
+        let vote = vote(round, node, value);
+        Message::Accepted { vote }
+    }
+
+    pub(super) fn nack(round: u64, node: u32) -> Message<char> {
+        let promised = ballot(round, node);
+        Message::Nack { promised }
+    }
+
+    pub(super) fn decided(value: char) -> Message<char> {
+        Message::Decided { value }
+    }
+}

@@ -210,8 +210,8 @@ impl<V: fmt::Display> fmt::Debug for Proposer<V> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{ballot, prepare, vote};
     use super::*;
-    use crate::vote::testing::{ballot, vote};
 
     const ME: NodeId = NodeId(3);
 
@@ -225,10 +225,12 @@ mod tests {
         if let Some(value) = own {
             proposer.on_propose(NodeId(9), value);
         }
+        assert_eq!(next(&mut proposer, None), Some(prepare(1, 3)));
         proposer
-            .prepare(ME, None, u64::MAX)
-            .expect("the first round");
-        proposer
+    }
+
+    fn next(proposer: &mut Proposer<char>, heard: Option<Ballot>) -> Option<Message<char>> {
+        proposer.prepare(ME, heard, u64::MAX)
     }
 
     /// Feeds promises for ballot 1.3 and returns what the last one led to.
@@ -238,12 +240,8 @@ mod tests {
     ) -> Option<Message<char>> {
         let mut last = None;
         for (from, vote) in answers {
-            last = proposer.on_promise(
-                NodeId(*from),
-                ballot(1, 3),
-                vote.clone(),
-                &majority_of_three(),
-            );
+            let (from, vote) = (NodeId(*from), vote.clone());
+            last = proposer.on_promise(from, ballot(1, 3), vote, &majority_of_three());
         }
         last
     }
@@ -276,32 +274,19 @@ mod tests {
     #[test]
     fn every_attempt_takes_a_higher_ballot() {
         let mut proposer = preparing(Some('x'));
-        let next = proposer.prepare(ME, None, u64::MAX);
-        let ballot = ballot(2, 3);
-        assert_eq!(next, Some(Message::Prepare { ballot }));
-    }
-
-    #[test]
-    fn an_outbid_proposer_goes_above_what_outbid_it() {
-        let mut proposer = preparing(Some('x'));
+        assert_eq!(next(&mut proposer, None), Some(prepare(2, 3)));
+        // Above what outbid it, and above what the node heard of.
         assert!(proposer.on_nack(ballot(7, 4)));
-        let next = proposer.prepare(ME, None, u64::MAX);
-        let ballot = ballot(8, 3);
-        assert_eq!(next, Some(Message::Prepare { ballot }));
-    }
-
-    #[test]
-    fn a_ballot_is_above_what_the_node_heard_of() {
-        let mut proposer: Proposer<char> = Proposer::restart(None);
-        let next = proposer.prepare(ME, Some(ballot(4, 5)), u64::MAX);
-        let ballot = ballot(5, 3);
-        assert_eq!(next, Some(Message::Prepare { ballot }));
+        assert_eq!(next(&mut proposer, None), Some(prepare(8, 3)));
+        let mut proposer = Proposer::restart(None);
+        let heard = Some(ballot(4, 5));
+        assert_eq!(next(&mut proposer, heard), Some(prepare(5, 3)));
     }
 
     #[test]
     fn an_old_refusal_is_ignored() {
         let mut proposer = preparing(Some('x'));
-        proposer.prepare(ME, None, u64::MAX);
+        next(&mut proposer, None);
         assert!(!proposer.on_nack(ballot(1, 4)));
         assert!(matches!(proposer.phase, Phase::Preparing { .. }));
     }
@@ -317,7 +302,8 @@ mod tests {
     #[test]
     fn without_votes_the_own_value_is_proposed_once_a_quorum_promised() {
         let mut proposer = preparing(Some('x'));
-        assert_eq!(promise(&mut proposer, &[(0, None)]), None);
+        let twice = [(0, None), (0, None)];
+        assert_eq!(promise(&mut proposer, &twice), None);
         assert_eq!(promise(&mut proposer, &[(1, None)]), accept('x'));
         assert_eq!(promise(&mut proposer, &[(2, None)]), None);
     }
@@ -340,12 +326,6 @@ mod tests {
     }
 
     #[test]
-    fn an_acceptor_that_promises_twice_counts_once() {
-        let mut proposer = preparing(Some('x'));
-        assert_eq!(promise(&mut proposer, &[(0, None), (0, None)]), None);
-    }
-
-    #[test]
     fn what_a_stranger_promises_or_reports_does_not_count() {
         let mut proposer = preparing(Some('x'));
         let answers = [(7, Some(vote(1, 2, 'y'))), (0, None), (1, None)];
@@ -355,7 +335,7 @@ mod tests {
     #[test]
     fn a_promise_for_another_ballot_does_not_count() {
         let mut proposer = preparing(Some('x'));
-        proposer.prepare(ME, None, u64::MAX);
+        next(&mut proposer, None);
         assert_eq!(promise(&mut proposer, &[(0, None), (1, None)]), None);
     }
 
@@ -364,11 +344,7 @@ mod tests {
         let before = preparing(Some('x'));
         let mut proposer = Proposer::restart(before.ballot);
         assert_eq!(promise(&mut proposer, &[(0, None), (1, None)]), None);
-        let ballot = ballot(2, 3);
-        assert_eq!(
-            proposer.prepare(ME, None, u64::MAX),
-            Some(Message::Prepare { ballot })
-        );
+        assert_eq!(next(&mut proposer, None), Some(prepare(2, 3)));
     }
 
     #[test]

@@ -280,11 +280,8 @@ mod tests {
             assert!(places.is_sorted() && places[0] >= 10.0 && places[3] <= 110.0);
             let ticks = scale.ticks();
             assert!((3..=7).contains(&ticks.len()), "{ticks:?}");
-            assert!(
-                ticks
-                    .iter()
-                    .all(|tick| (scale.from..=scale.to).contains(tick))
-            );
+            let range = scale.from..=scale.to;
+            assert!(ticks.iter().all(|tick| range.contains(tick)));
         }
         let scale = Scale::new(LOG, values.into_iter(), (0.0, 3.0)).expect("values");
         let [one, ten, hundred] = [2.0, 20.0, 200.0].map(|value| scale.place(value));

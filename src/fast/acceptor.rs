@@ -134,7 +134,7 @@ impl<V: fmt::Display> fmt::Debug for Acceptor<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ballot, vote};
+    use super::super::testing::{ballot, nack, vote};
     use super::*;
 
     /// Round 1 is fast.
@@ -161,16 +161,13 @@ mod tests {
     fn a_higher_prepare_is_answered_with_the_highest_vote_and_a_lower_refused() {
         let mut acceptor = promised(2, 0);
         acceptor.on_accept(vote(2, 0, 'x'), ROUNDS);
-        let (higher, vote) = (ballot(3, 1), Some(vote(2, 0, 'x')));
-        let promise = Message::Promise {
-            ballot: higher,
-            vote,
-        };
-        assert_eq!(acceptor.on_prepare(higher), Some(promise));
+        let (lower, ballot) = (ballot(2, 0), ballot(3, 1));
+        let vote = Some(vote(2, 0, 'x'));
+        let promise = Message::Promise { ballot, vote };
+        assert_eq!(acceptor.on_prepare(ballot), Some(promise));
         let before = acceptor.clone();
-        let nack = Message::Nack { promised: higher };
-        assert_eq!(acceptor.on_prepare(ballot(2, 0)), Some(nack));
-        assert_eq!(acceptor.on_prepare(higher), None);
+        assert_eq!(acceptor.on_prepare(lower), Some(nack(3, 1)));
+        assert_eq!(acceptor.on_prepare(ballot), None);
         assert_eq!(acceptor, before);
     }
 
@@ -198,23 +195,17 @@ mod tests {
         acceptor.on_propose('x', ROUNDS);
         assert_eq!(acceptor.promised, Some(ballot(2, 0)));
         // So no ballot of another coordinator comes in between.
-        let promised = ballot(2, 0);
-        let nack = Some(Message::Nack { promised });
-        assert_eq!(acceptor.on_prepare(ballot(1, 1)), nack);
-        assert_eq!(
-            acceptor.on_accept(vote(2, 0, 'y'), ROUNDS),
-            accepted(2, 0, 'y')
-        );
+        assert_eq!(acceptor.on_prepare(ballot(1, 1)), Some(nack(2, 0)));
+        let answer = acceptor.on_accept(vote(2, 0, 'y'), ROUNDS);
+        assert_eq!(answer, accepted(2, 0, 'y'));
         assert_eq!(acceptor.promised, Some(ballot(2, 0)));
     }
 
     #[test]
     fn a_value_proposed_in_a_fast_ballot_is_a_vote_like_any_other() {
         let mut acceptor = promised(1, 0);
-        assert_eq!(
-            acceptor.on_accept(vote(1, 0, 'x'), ROUNDS),
-            accepted(1, 0, 'x')
-        );
+        let answer = acceptor.on_accept(vote(1, 0, 'x'), ROUNDS);
+        assert_eq!(answer, accepted(1, 0, 'x'));
         assert_eq!(acceptor.promised, Some(ballot(2, 0)));
     }
 
@@ -223,11 +214,7 @@ mod tests {
         let mut acceptor = open(1, 0);
         acceptor.on_prepare(ballot(1, 1));
         assert_eq!(acceptor.on_propose('x', ROUNDS), None);
-        let promised = ballot(1, 1);
-        assert_eq!(
-            acceptor.on_any(ballot(1, 0)),
-            Some(Message::Nack { promised })
-        );
+        assert_eq!(acceptor.on_any(ballot(1, 0)), Some(nack(1, 1)));
         assert_eq!(acceptor.on_propose('x', ROUNDS), None);
     }
 
@@ -235,24 +222,19 @@ mod tests {
     fn any_counts_as_a_promise() {
         let mut acceptor = Acceptor::default();
         acceptor.on_any(ballot(1, 1));
-        let promised = ballot(1, 1);
-        let nack = Some(Message::Nack { promised });
-        assert_eq!(acceptor.on_prepare(ballot(1, 0)), nack);
+        assert_eq!(acceptor.on_prepare(ballot(1, 0)), Some(nack(1, 1)));
         assert_eq!(acceptor.on_propose('x', ROUNDS), accepted(1, 1, 'x'));
     }
 
     #[test]
     fn a_vote_in_a_classic_ballot_promises_that_ballot_and_is_not_cast_twice() {
         let mut acceptor = promised(1, 0);
-        assert_eq!(
-            acceptor.on_accept(vote(3, 1, 'x'), ROUNDS),
-            accepted(3, 1, 'x')
-        );
+        let answer = acceptor.on_accept(vote(3, 1, 'x'), ROUNDS);
+        assert_eq!(answer, accepted(3, 1, 'x'));
         assert_eq!(acceptor.promised, Some(ballot(3, 1)));
         assert_eq!(acceptor.on_accept(vote(3, 1, 'x'), ROUNDS), None);
-        let promised = ballot(3, 1);
-        let nack = Some(Message::Nack { promised });
-        assert_eq!(acceptor.on_accept(vote(2, 0, 'y'), ROUNDS), nack);
+        let answer = acceptor.on_accept(vote(2, 0, 'y'), ROUNDS);
+        assert_eq!(answer, Some(nack(3, 1)));
     }
 
     #[test]

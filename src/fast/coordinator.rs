@@ -273,10 +273,14 @@ impl<V: fmt::Display> fmt::Debug for Coordinator<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ballot, system, vote};
+    use super::super::testing::{any, ballot, prepare, system, vote};
     use super::*;
 
     const ME: NodeId = NodeId(9);
+
+    /// A coordinator, and the quorums of its cluster.
+    #[derive(Clone)]
+    struct Rig(Coordinator<char>, QuorumSystem);
 
     /// Of four acceptors any three are a quorum, classic or fast; rounds up to `fast` are fast.
     fn quorums(fast: u64) -> QuorumSystem {
@@ -284,59 +288,52 @@ mod tests {
     }
 
     /// A coordinator of a client's `own` that has just sent *prepare* for ballot 1.9.
-    fn preparing(own: Option<char>, quorums: &QuorumSystem) -> Coordinator<char> {
-        let mut coordinator = Coordinator::restart(None);
+    fn preparing(own: Option<char>, quorums: QuorumSystem) -> Rig {
+        let mut rig = Rig(Coordinator::restart(None), quorums);
         if let Some(value) = own {
-            coordinator.on_propose(NodeId(20), value);
+            rig.0.on_propose(NodeId(20), value);
         }
-        coordinator
-            .prepare(ME, None, quorums, u64::MAX)
-            .expect("the first round");
-        coordinator
+        assert_eq!(rig.prepare(None), Some(prepare(1, 9)));
+        rig
     }
 
-    /// Feeds promises for ballot 1.9 and returns what the last one led to.
-    fn promise(
-        coordinator: &mut Coordinator<char>,
-        answers: &[(u32, Option<Vote<char>>)],
-        quorums: &QuorumSystem,
-    ) -> Option<Message<char>> {
-        let mut last = None;
-        for (from, vote) in answers {
-            last = coordinator.on_promise(NodeId(*from), ballot(1, 9), vote.clone(), quorums);
-        }
-        last
+    /// A coordinator whose ballot 1.9 is open; rounds up to `fast` are fast.
+    fn watching(fast: u64) -> Rig {
+        let mut rig = preparing(Some('o'), quorums(fast));
+        assert_eq!(rig.promise(&NO_VOTES), Some(any(1, 9)));
+        rig
     }
 
-    /// A coordinator whose ballot 1.9 is open.
-    fn watching(quorums: &QuorumSystem) -> Coordinator<char> {
-        let mut coordinator = preparing(Some('o'), quorums);
-        let open = promise(
-            &mut coordinator,
-            &[(0, None), (1, None), (2, None)],
-            quorums,
-        );
-        let any = Message::Any {
-            ballot: ballot(1, 9),
-        };
-        assert_eq!(open, Some(any));
-        coordinator
+    impl Rig {
+        fn prepare(&mut self, heard: Option<Ballot>) -> Option<Message<char>> {
+            self.0.prepare(ME, heard, &self.1, u64::MAX)
+        }
+
+        /// Feeds promises for ballot 1.9 and returns what the last one led to.
+        fn promise(&mut self, answers: &[(u32, Option<Vote<char>>)]) -> Option<Message<char>> {
+            let hear = |(from, vote): &(u32, Option<Vote<char>>)| {
+                let (from, ballot) = (NodeId(*from), ballot(1, 9));
+                self.0.on_promise(from, ballot, vote.clone(), &self.1)
+            };
+            answers.iter().map(hear).last()?
+        }
+
+        /// Feeds votes in ballot 1.9 and returns what the last one led to.
+        fn votes(&mut self, votes: &[(u32, char)]) -> Option<Message<char>> {
+            self.votes_until(votes, u64::MAX)
+        }
+
+        fn votes_until(&mut self, votes: &[(u32, char)], round_max: u64) -> Option<Message<char>> {
+            let hear = |(from, value): &(u32, char)| {
+                let (from, vote) = (NodeId(*from), vote(1, 9, *value));
+                self.0.on_accepted(from, vote, &self.1, round_max)
+            };
+            votes.iter().map(hear).last()?
+        }
     }
 
-    /// Feeds votes in ballot 1.9 and returns what the last one led to.
-    fn votes(
-        coordinator: &mut Coordinator<char>,
-        votes: &[(u32, char)],
-        quorums: &QuorumSystem,
-        round_max: u64,
-    ) -> Option<Message<char>> {
-        let mut last = None;
-        for (from, value) in votes {
-            let vote = vote(1, 9, *value);
-            last = coordinator.on_accepted(NodeId(*from), vote, quorums, round_max);
-        }
-        last
-    }
+    /// Promises of a quorum that has not voted.
+    const NO_VOTES: [(u32, Option<Vote<char>>); 3] = [(0, None), (1, None), (2, None)];
 
     fn accept(round: u64, value: char) -> Option<Message<char>> {
         let vote = vote(round, 9, value);
@@ -347,44 +344,33 @@ mod tests {
 
     #[test]
     fn a_fast_ballot_is_opened_once_a_quorum_promised_and_none_reported_a_vote() {
-        let quorums = quorums(1);
-        let mut coordinator = preparing(None, &quorums);
+        let mut rig = preparing(None, quorums(1));
         let two = [(0, None), (1, None)];
-        assert_eq!(promise(&mut coordinator, &two, &quorums), None);
-        assert!(matches!(
-            promise(&mut coordinator, &[(2, None)], &quorums),
-            Some(Message::Any { .. })
-        ));
-        assert_eq!(promise(&mut coordinator, &[(3, None)], &quorums), None);
+        assert_eq!(rig.promise(&two), None);
+        assert_eq!(rig.promise(&[(2, None)]), Some(any(1, 9)));
+        assert_eq!(rig.promise(&[(3, None)]), None);
     }
 
     #[test]
     fn a_classic_ballot_is_for_the_own_value_or_for_nothing() {
-        let quorums = quorums(0);
-        let answers = [(0, None), (1, None), (2, None)];
-        let mut coordinator = preparing(Some('x'), &quorums);
-        let proposed = promise(&mut coordinator, &answers, &quorums);
-        assert_eq!(proposed, accept(1, 'x'));
-        let mut coordinator = preparing(None, &quorums);
-        assert_eq!(promise(&mut coordinator, &answers, &quorums), None);
-        assert!(coordinator.phase == Phase::Idle);
+        let mut rig = preparing(Some('x'), quorums(0));
+        assert_eq!(rig.promise(&NO_VOTES), accept(1, 'x'));
+        let mut rig = preparing(None, quorums(0));
+        assert_eq!(rig.promise(&NO_VOTES), None);
+        assert!(rig.0.phase == Phase::Idle);
     }
 
     #[test]
     fn a_fast_ballot_with_a_vote_reported_is_for_that_value_and_not_open() {
-        let quorums = quorums(1);
-        let mut coordinator = preparing(Some('o'), &quorums);
+        let mut rig = preparing(Some('o'), quorums(1));
         let answers = [(0, None), (1, Some(vote(1, 3, 'y'))), (2, None)];
-        let proposed = promise(&mut coordinator, &answers, &quorums);
-        assert_eq!(proposed, accept(1, 'y'));
-        assert!(matches!(coordinator.phase, Phase::Watching { .. }));
+        assert_eq!(rig.promise(&answers), accept(1, 'y'));
+        assert!(matches!(rig.0.phase, Phase::Watching { .. }));
     }
 
     #[test]
     fn of_several_values_that_are_reported_the_one_that_may_be_chosen_is_proposed() {
-        let quorums = quorums(1);
-        let mut coordinator = Coordinator::restart(Some(ballot(1, 9)));
-        coordinator.on_propose(NodeId(20), 'o');
+        let Rig(mut coordinator, quorums) = watching(1);
         coordinator.prepare(ME, None, &quorums, u64::MAX);
         let answers = [('y', 0), ('x', 1), ('x', 2)].map(|(value, from)| {
             let vote = Some(vote(1, 3, value));
@@ -395,48 +381,41 @@ mod tests {
 
     #[test]
     fn it_takes_a_phase_1_quorum_of_distinct_acceptors_that_promised_this_ballot() {
-        let quorums = quorums(1);
-        let mut coordinator = preparing(Some('x'), &quorums);
+        let mut rig = preparing(Some('x'), quorums(1));
         let answers = [(0, None), (0, None), (1, None), (7, None)];
-        assert_eq!(promise(&mut coordinator, &answers, &quorums), None);
-        let other = coordinator.on_promise(NodeId(2), ballot(2, 9), None, &quorums);
+        assert_eq!(rig.promise(&answers), None);
+        let Rig(coordinator, quorums) = &mut rig;
+        let other = coordinator.on_promise(NodeId(2), ballot(2, 9), None, quorums);
         assert_eq!(other, None);
-        assert!(promise(&mut coordinator, &[(2, None)], &quorums).is_some());
+        assert!(rig.promise(&[(2, None)]).is_some());
     }
 
     #[test]
     fn a_collision_is_resolved_in_the_next_ballot_without_asking_for_promises() {
-        let quorums = quorums(1);
-        let mut coordinator = watching(&quorums);
+        let mut rig = watching(1);
         // While one of the values may still be chosen there is nothing to resolve.
-        let before = votes(&mut coordinator, &COLLISION[..3], &quorums, u64::MAX);
-        assert_eq!(before, None);
-        let last = votes(&mut coordinator, &COLLISION[3..], &quorums, u64::MAX);
-        assert_eq!(last, accept(2, 'x'));
-        assert_eq!(coordinator.ballot, Some(ballot(2, 9)));
-        assert!(coordinator.phase == Phase::Accepting { value: 'x' });
+        assert_eq!(rig.votes(&COLLISION[..3]), None);
+        assert_eq!(rig.votes(&COLLISION[3..]), accept(2, 'x'));
+        assert_eq!(rig.0.ballot, Some(ballot(2, 9)));
+        assert!(rig.0.phase == Phase::Accepting { value: 'x' });
         // And once.
-        let again = votes(&mut coordinator, &COLLISION, &quorums, u64::MAX);
-        assert_eq!(again, None);
+        assert_eq!(rig.votes(&COLLISION), None);
     }
 
     #[test]
     fn the_next_ballot_may_be_fast_and_is_not_open() {
-        let quorums = quorums(2);
-        let mut coordinator = watching(&quorums);
-        let last = votes(&mut coordinator, &COLLISION, &quorums, u64::MAX);
-        assert_eq!(last, accept(2, 'x'));
-        assert!(matches!(coordinator.phase, Phase::Watching { .. }));
+        let mut rig = watching(2);
+        assert_eq!(rig.votes(&COLLISION), accept(2, 'x'));
+        assert!(matches!(rig.0.phase, Phase::Watching { .. }));
     }
 
     #[test]
     fn a_vote_that_is_heard_twice_a_strangers_or_of_another_ballot_does_not_collide() {
-        let quorums = quorums(1);
-        let mut coordinator = watching(&quorums);
+        let mut rig = watching(1);
         let heard = [(0, 'x'), (1, 'y'), (2, 'x'), (1, 'y'), (7, 'y')];
-        assert_eq!(votes(&mut coordinator, &heard, &quorums, u64::MAX), None);
-        let other = vote(2, 8, 'y');
-        let other = coordinator.on_accepted(NodeId(3), other, &quorums, u64::MAX);
+        assert_eq!(rig.votes(&heard), None);
+        let Rig(mut coordinator, quorums) = rig;
+        let other = coordinator.on_accepted(NodeId(3), vote(2, 8, 'y'), &quorums, u64::MAX);
         assert_eq!(other, None);
         let heard = "ballot 1.9 watching 1.9 x from {0,2} y from {1} for 20→o";
         assert_eq!(format!("{coordinator:?}"), heard);
@@ -445,22 +424,19 @@ mod tests {
     #[test]
     fn a_collision_without_a_phase_1_quorum_waits_for_one() {
         // It takes all five to prepare, and four to choose, which three values rule out.
-        let quorums = system(5, "fast:5,1,4", 1);
-        let mut coordinator = preparing(None, &quorums);
+        let mut rig = preparing(None, system(5, "fast:5,1,4", 1));
         let promises = [0, 1, 2, 3, 4].map(|from| (from, None));
-        assert!(promise(&mut coordinator, &promises, &quorums).is_some());
+        assert!(rig.promise(&promises).is_some());
         let four = [(0, 'x'), (1, 'y'), (2, 'z'), (3, 'x')];
-        let heard = votes(&mut coordinator, &four, &quorums, u64::MAX);
-        assert_eq!(heard, None);
-        let heard = votes(&mut coordinator, &[(4, 'y')], &quorums, u64::MAX);
-        assert_eq!(heard, accept(2, 'x'));
+        assert_eq!(rig.votes(&four), None);
+        assert_eq!(rig.votes(&[(4, 'y')]), accept(2, 'x'));
     }
 
     #[test]
     fn no_ballot_is_started_above_the_last_round() {
-        let quorums = quorums(1);
-        let mut coordinator = watching(&quorums);
-        assert_eq!(votes(&mut coordinator, &COLLISION, &quorums, 1), None);
+        let mut rig = watching(1);
+        assert_eq!(rig.votes_until(&COLLISION, 1), None);
+        let Rig(mut coordinator, quorums) = rig;
         assert_eq!(coordinator.ballot, Some(ballot(1, 9)));
         assert_eq!(coordinator.prepare(ME, None, &quorums, 2), None);
         assert!(coordinator.prepare(ME, None, &quorums, 3).is_some());
@@ -468,70 +444,45 @@ mod tests {
 
     #[test]
     fn a_new_ballot_is_above_the_one_that_would_resolve_the_last() {
-        let quorums = quorums(1);
-        let mut coordinator = watching(&quorums);
-        let next = coordinator.prepare(ME, None, &quorums, u64::MAX);
-        let ballot = ballot(3, 9);
-        assert_eq!(next, Some(Message::Prepare { ballot }));
+        let mut rig = watching(1);
+        assert_eq!(rig.prepare(None), Some(prepare(3, 9)));
     }
 
     #[test]
     fn a_new_ballot_is_above_what_outbid_the_last_and_what_the_node_heard_of() {
-        let quorums = quorums(1);
-        let mut coordinator = preparing(Some('x'), &quorums);
-        assert!(!coordinator.on_nack(ballot(1, 8)) && !coordinator.on_nack(ballot(1, 9)));
-        assert!(coordinator.on_nack(ballot(7, 3)));
-        assert!(!coordinator.on_nack(ballot(8, 3)));
-        let mut heard = coordinator.clone();
-        let next = coordinator.prepare(ME, None, &quorums, u64::MAX);
-        let above = Message::Prepare {
-            ballot: ballot(8, 9),
-        };
-        assert_eq!(next, Some(above));
-        let next = heard.prepare(ME, Some(ballot(9, 1)), &quorums, u64::MAX);
-        let above = Message::Prepare {
-            ballot: ballot(10, 9),
-        };
-        assert_eq!(next, Some(above));
+        let mut rig = preparing(Some('x'), quorums(1));
+        let mut outbid = |round, node| rig.0.on_nack(ballot(round, node));
+        assert!(!outbid(1, 8) && !outbid(1, 9) && outbid(7, 3) && !outbid(8, 3));
+        assert_eq!(rig.clone().prepare(None), Some(prepare(8, 9)));
+        let heard = Some(ballot(9, 1));
+        assert_eq!(rig.prepare(heard), Some(prepare(10, 9)));
     }
 
     #[test]
     fn a_restarted_coordinator_resumes_nothing() {
-        let quorums = quorums(1);
-        let before = watching(&quorums);
-        let mut coordinator = Coordinator::restart(before.ballot);
-        assert_eq!(
-            votes(&mut coordinator, &COLLISION, &quorums, u64::MAX),
-            None
-        );
-        let answers = [(0, None), (1, None), (2, None)];
-        assert_eq!(promise(&mut coordinator, &answers, &quorums), None);
+        let mut rig = watching(1);
+        rig.0 = Coordinator::restart(rig.0.ballot);
+        assert_eq!(rig.votes(&COLLISION), None);
+        assert_eq!(rig.promise(&NO_VOTES), None);
     }
 
     #[test]
     fn a_promise_is_past_once_it_is_counted_or_its_ballot_is_over() {
-        let quorums = quorums(1);
-        let mut coordinator = preparing(None, &quorums);
-        promise(&mut coordinator, &[(0, None)], &quorums);
-        let is_past = |it: &Coordinator<char>, from, round| {
-            it.is_past_promise(NodeId(from), ballot(round, 9))
-        };
-        assert!(is_past(&coordinator, 0, 1) && !is_past(&coordinator, 1, 1));
-        assert!(is_past(&coordinator, 1, 0) && !is_past(&coordinator, 0, 2));
-        promise(&mut coordinator, &[(1, None), (2, None)], &quorums);
-        assert!(is_past(&coordinator, 3, 1) && !is_past(&coordinator, 3, 2));
+        let mut rig = preparing(None, quorums(1));
+        rig.promise(&[(0, None)]);
+        let is_past = |it: &Rig, from, round| it.0.is_past_promise(NodeId(from), ballot(round, 9));
+        assert!(is_past(&rig, 0, 1) && !is_past(&rig, 1, 1));
+        assert!(is_past(&rig, 1, 0) && !is_past(&rig, 0, 2));
+        rig.promise(&[(1, None), (2, None)]);
+        assert!(is_past(&rig, 3, 1) && !is_past(&rig, 3, 2));
     }
 
     #[test]
     fn a_retired_coordinator_names_its_client_and_ignores_late_answers() {
-        let quorums = quorums(1);
-        let mut coordinator = watching(&quorums);
-        assert!(!coordinator.on_propose(NodeId(21), 'y'));
-        assert_eq!(coordinator.retire(), Some(NodeId(20)));
-        assert_eq!(
-            votes(&mut coordinator, &COLLISION, &quorums, u64::MAX),
-            None
-        );
-        assert!(!coordinator.on_nack(ballot(7, 4)));
+        let mut rig = watching(1);
+        assert!(!rig.0.on_propose(NodeId(21), 'y'));
+        assert_eq!(rig.0.retire(), Some(NodeId(20)));
+        assert_eq!(rig.votes(&COLLISION), None);
+        assert!(!rig.0.on_nack(ballot(7, 4)));
     }
 }

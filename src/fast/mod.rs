@@ -198,9 +198,9 @@ impl Cluster {
 
 #[cfg(test)]
 mod testing {
-    //! Ballots, votes and quorums, written short.
+    //! Messages and quorums, written short.
 
-    use super::QuorumSystem;
+    use super::{Message, QuorumSystem};
     use crate::quorum::{AcceptorSet, FastSpec};
     use crate::rounds::Rounds;
     pub(super) use crate::vote::testing::{ballot, vote};
@@ -210,5 +210,43 @@ mod testing {
         let spec: FastSpec = spec.parse().expect("well-formed");
         let acceptors = AcceptorSet::first(acceptors);
         spec.over(acceptors, Rounds { fast }).expect("lawful")
+    }
+
+    pub(super) fn propose(value: char) -> Message<char> {
+        Message::Propose { value }
+    }
+
+    pub(super) fn any(round: u64, node: u32) -> Message<char> {
+        let ballot = ballot(round, node);
+        Message::Any { ballot }
+    }
+
+    pub(super) fn prepare(round: u64, node: u32) -> Message<char> {
+        let ballot = ballot(round, node);
+        Message::Prepare { ballot }
+    }
+
+    pub(super) fn promise(round: u64, node: u32) -> Message<char> {
+        let (ballot, vote) = (ballot(round, node), None);
+        Message::Promise { ballot, vote }
+    }
+
+    pub(super) fn nack(round: u64, node: u32) -> Message<char> {
+        let promised = ballot(round, node);
+        Message::Nack { promised }
+    }
+
+    pub(super) fn accept(round: u64, node: u32, value: char) -> Message<char> {
+        let vote = vote(round, node, value);
+        Message::Accept { vote }
+    }
+
+    pub(super) fn accepted(round: u64, node: u32, value: char) -> Message<char> {
+        let vote = vote(round, node, value);
+        Message::Accepted { vote }
+    }
+
+    pub(super) fn decided(value: char) -> Message<char> {
+        Message::Decided { value }
     }
 }

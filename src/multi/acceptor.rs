@@ -248,12 +248,14 @@ mod tests {
     /// A time, where none matters.
     const NOW: Time = Time(7);
 
-    fn prepare(acceptor: &mut Acceptor<char>, round: u64, node: u32, from: u64) -> Said {
-        acceptor.on_prepare(ballot(round, node), Slot(from), 1_000, NOW)
-    }
+    impl Acceptor<char> {
+        fn prepare(&mut self, round: u64, from: u64) -> Said {
+            self.on_prepare(ballot(round, 0), Slot(from), 1_000, NOW)
+        }
 
-    fn accept(acceptor: &mut Acceptor<char>, slot: u64, vote: Vote<Entry<char>>) -> Said {
-        acceptor.on_accept(Slot(slot), vote, NOW)
+        fn accept(&mut self, slot: u64, vote: Vote<Entry<char>>) -> Said {
+            self.on_accept(Slot(slot), vote, NOW)
+        }
     }
 
     fn promise(round: u64, votes: &[(u64, Vote<Entry<char>>)], decided: u64) -> Said {
@@ -270,22 +272,15 @@ mod tests {
         let mut acceptor = Acceptor::default();
         let votes = [0, 1, 2].map(|slot| (slot, vote(1, 1, "x")));
         for (slot, vote) in &votes {
-            accept(&mut acceptor, *slot, vote.clone());
+            acceptor.accept(*slot, vote.clone());
         }
         let size = votes[0].1.value.bytes();
-        let part = |votes, more: Option<u64>| match promise(2, votes, 0) {
-            Some(Message::Promise {
-                ballot,
-                votes,
-                decided,
-                ..
-            }) => Some(Message::Promise {
-                ballot,
-                votes,
-                decided,
-                more: more.map(Slot),
-            }),
-            other => other,
+        let part = |votes, rest: Option<u64>| {
+            let mut part = promise(2, votes, 0);
+            if let Some(Message::Promise { more, .. }) = &mut part {
+                *more = rest.map(Slot);
+            }
+            part
         };
         let ballot = ballot(2, 0);
         let first: Said = acceptor.on_prepare(ballot, Slot(0), 2 * size, NOW);
@@ -296,7 +291,7 @@ mod tests {
         let rest: Said = acceptor.on_continue(ballot, Slot(1), 1);
         assert_eq!(rest, part(&votes[1..2], Some(2)));
         // Once another ballot is promised there is no more of this promise.
-        prepare(&mut acceptor, 3, 0, 0);
+        acceptor.prepare(3, 0);
         let rest: Said = acceptor.on_continue(ballot, Slot(2), 2 * size);
         assert_eq!(rest, None);
     }
@@ -311,20 +306,20 @@ mod tests {
     #[test]
     fn only_a_higher_ballot_is_promised() {
         let mut acceptor = Acceptor::default();
-        assert_eq!(prepare(&mut acceptor, 2, 0, 0), promise(2, &[], 0));
+        assert_eq!(acceptor.prepare(2, 0), promise(2, &[], 0));
         let before = acceptor.clone();
-        assert_eq!(prepare(&mut acceptor, 2, 0, 0), None);
-        assert_eq!(prepare(&mut acceptor, 1, 0, 0), nack(2, 0));
+        assert_eq!(acceptor.prepare(2, 0), None);
+        assert_eq!(acceptor.prepare(1, 0), nack(2, 0));
         assert_eq!(acceptor, before);
-        assert_eq!(prepare(&mut acceptor, 3, 0, 0), promise(3, &[], 0));
+        assert_eq!(acceptor.prepare(3, 0), promise(3, &[], 0));
     }
 
     #[test]
     fn one_promise_covers_every_slot() {
         let mut acceptor = Acceptor::default();
-        prepare(&mut acceptor, 2, 0, 5);
+        acceptor.prepare(2, 5);
         for slot in [0, 5, 6, 1_000_000] {
-            assert_eq!(accept(&mut acceptor, slot, vote(1, 1, "x")), nack(2, 0));
+            assert_eq!(acceptor.accept(slot, vote(1, 1, "x")), nack(2, 0));
         }
         assert!(acceptor.votes.is_empty());
     }
@@ -333,24 +328,23 @@ mod tests {
     fn a_promise_tells_the_votes_from_the_slot_on_and_how_far_all_is_decided() {
         let mut acceptor = Acceptor::default();
         for (slot, letters) in [(2, "a"), (3, "b"), (7, "c")] {
-            accept(&mut acceptor, slot, vote(1, 1, letters));
+            acceptor.accept(slot, vote(1, 1, letters));
         }
         acceptor.trim(Slot(2));
         let votes = [(3, vote(1, 1, "b")), (7, vote(1, 1, "c"))];
-        assert_eq!(prepare(&mut acceptor, 2, 0, 3), promise(2, &votes, 2));
+        assert_eq!(acceptor.prepare(2, 3), promise(2, &votes, 2));
         acceptor.trim(Slot(7));
-        assert_eq!(prepare(&mut acceptor, 3, 0, 3), promise(3, &votes[1..], 7));
+        assert_eq!(acceptor.prepare(3, 3), promise(3, &votes[1..], 7));
     }
 
     #[test]
     fn a_vote_raises_the_promise() {
         let mut acceptor = Acceptor::default();
-        accept(&mut acceptor, 0, vote(3, 1, "x"));
+        acceptor.accept(0, vote(3, 1, "x"));
         assert_eq!(acceptor.promised, Some(ballot(3, 1)));
-        assert_eq!(accept(&mut acceptor, 1, vote(2, 1, "y")), {
-            let (promised, decided) = (ballot(3, 1), Slot(0));
-            Some(Message::Nack { promised, decided })
-        });
+        let (promised, decided) = (ballot(3, 1), Slot(0));
+        let nack = Some(Message::Nack { promised, decided });
+        assert_eq!(acceptor.accept(1, vote(2, 1, "y")), nack);
     }
 
     #[test]
@@ -358,18 +352,18 @@ mod tests {
         let mut acceptor = Acceptor::default();
         let (ballot, slot) = (ballot(1, 1), Slot(4));
         let expected = Some(Message::Accepted { ballot, slot });
-        assert_eq!(accept(&mut acceptor, 4, vote(1, 1, "x")), expected);
+        assert_eq!(acceptor.accept(4, vote(1, 1, "x")), expected);
         let before = acceptor.clone();
-        assert_eq!(accept(&mut acceptor, 4, vote(1, 1, "x")), expected);
+        assert_eq!(acceptor.accept(4, vote(1, 1, "x")), expected);
         assert_eq!(acceptor, before);
     }
 
     #[test]
     fn a_higher_ballot_replaces_the_vote_of_its_slot_alone() {
         let mut acceptor = Acceptor::default();
-        accept(&mut acceptor, 0, vote(1, 1, "x"));
-        accept(&mut acceptor, 1, vote(1, 1, "y"));
-        accept(&mut acceptor, 1, vote(2, 2, "z"));
+        acceptor.accept(0, vote(1, 1, "x"));
+        acceptor.accept(1, vote(1, 1, "y"));
+        acceptor.accept(1, vote(2, 2, "z"));
         let votes: Vec<_> = acceptor.votes.values().cloned().collect();
         assert_eq!(votes, [vote(1, 1, "x"), vote(2, 2, "z")]);
     }
@@ -377,11 +371,11 @@ mod tests {
     #[test]
     fn below_the_base_there_is_nothing_to_vote_on() {
         let mut acceptor = Acceptor::default();
-        accept(&mut acceptor, 1, vote(1, 1, "x"));
+        acceptor.accept(1, vote(1, 1, "x"));
         acceptor.trim(Slot(2));
         assert!(acceptor.votes.is_empty());
         let before = acceptor.clone();
-        assert_eq!(accept(&mut acceptor, 1, vote(5, 1, "y")), None);
+        assert_eq!(acceptor.accept(1, vote(5, 1, "y")), None);
         assert_eq!(acceptor, before);
         acceptor.trim(Slot(1));
         assert_eq!(acceptor.base, Slot(2), "the base never falls");
@@ -390,7 +384,7 @@ mod tests {
     #[test]
     fn a_vote_in_another_ballot_is_not_the_one_asked_for() {
         let mut acceptor = Acceptor::default();
-        accept(&mut acceptor, 0, vote(2, 1, "x"));
+        acceptor.accept(0, vote(2, 1, "x"));
         let voted = |round| acceptor.voted_in(ballot(round, 1), Slot(0)).is_some();
         assert_eq!([1, 2, 3].map(voted), [false, true, false]);
     }
@@ -398,37 +392,30 @@ mod tests {
     #[test]
     fn a_leader_that_is_followed_is_promised_its_ballot() {
         let mut acceptor = Acceptor::default();
-        let mut hear = |ballot| -> Said {
-            let heartbeat = HeartbeatId::default();
-            acceptor.on_heartbeat(ballot, heartbeat, None, NOW)
-        };
-        let (ballot, heartbeat) = (ballot(2, 0), HeartbeatId::default());
+        let (ballot, lower, heartbeat) = (ballot(2, 0), ballot(1, 2), HeartbeatId::default());
+        let mut hear = |ballot| -> Said { acceptor.on_heartbeat(ballot, heartbeat, None, NOW) };
         let follows = Some(Message::HeartbeatAck { ballot, heartbeat });
         assert_eq!([hear(ballot), hear(ballot)], [follows.clone(), follows]);
-        assert_eq!(hear(super::super::testing::ballot(1, 2)), nack(2, 0));
+        assert_eq!(hear(lower), nack(2, 0));
         assert_eq!((acceptor.promised, acceptor.grant), (Some(ballot), None));
-        assert_eq!(accept(&mut acceptor, 0, vote(1, 2, "x")), nack(2, 0));
+        assert_eq!(acceptor.accept(0, vote(1, 2, "x")), nack(2, 0));
     }
 
     #[test]
     fn as_long_as_a_lease_lasts_nobody_but_its_holder_is_let_in_or_refused() {
-        let times = LeaseTimes {
-            duration: 10,
-            margin: 0,
-        };
+        let (duration, margin, heartbeat) = (10, 0, HeartbeatId::default());
+        let times = Some(LeaseTimes { duration, margin });
         let mut acceptor = Acceptor::default();
-        let follows: Said =
-            acceptor.on_heartbeat(ballot(2, 0), HeartbeatId::default(), Some(times), Time(100));
+        let follows: Said = acceptor.on_heartbeat(ballot(2, 0), heartbeat, times, Time(100));
         assert!(follows.is_some());
         let before = acceptor.clone();
         for (round, now) in [(3, 100), (3, 109), (1, 109)] {
             let (ballot, now) = (ballot(round, 1), Time(now));
             assert!(!acceptor.admits(ballot, now));
-            let heartbeat = HeartbeatId::default();
             let answers: [Said; 3] = [
                 acceptor.on_prepare(ballot, Slot(0), 1_000, now),
                 acceptor.on_accept(Slot(0), vote(round, 1, "x"), now),
-                acceptor.on_heartbeat(ballot, heartbeat, Some(times), now),
+                acceptor.on_heartbeat(ballot, heartbeat, times, now),
             ];
             assert_eq!(answers, [None, None, None]);
         }

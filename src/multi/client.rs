@@ -166,12 +166,9 @@ mod tests {
     const ME: NodeId = NodeId(9);
 
     fn client(session: Option<u64>, is_loyal: bool) -> Client<char> {
+        let read = Task::Read('?', ReadMode::Index);
         Client {
-            tasks: vec![
-                Task::Do('x'),
-                Task::Read('?', ReadMode::Index),
-                Task::Do('y'),
-            ],
+            tasks: vec![Task::Do('x'), read, Task::Do('y')],
             session,
             leaders: vec![NodeId(0), NodeId(1)],
             is_loyal,
@@ -179,16 +176,17 @@ mod tests {
         }
     }
 
+    fn request(operation: Operation<char>) -> Message<char, char> {
+        let client = ME;
+        Message::Request(Request { client, operation })
+    }
+
     fn say(seq: u64, session: u64, command: char) -> Message<char, char> {
-        let operation = Operation::Do {
+        request(Operation::Do {
             session,
             seq,
             acked: seq,
             command,
-        };
-        Message::Request(Request {
-            client: ME,
-            operation,
         })
     }
 
@@ -200,19 +198,13 @@ mod tests {
     fn a_client_opens_a_session_before_it_does_anything() {
         let client = client(None, false);
         let mut state = client.start();
-        let operation = Operation::Open { seq: 0 };
-        let open = Message::Request(Request {
-            client: ME,
-            operation,
-        });
+        let open = request(Operation::Open { seq: 0 });
         let asked = client.ask(ME, &state);
         assert_eq!(asked, [(NodeId(0), open.clone()), (NodeId(1), open)]);
         let opened = |session| Outcome::Opened { session };
         assert!(client.on_reply(&mut state, NodeId(0), 0, opened(5)));
-        assert!(
-            !client.on_reply(&mut state, NodeId(0), 0, opened(6)),
-            "it has one"
-        );
+        let is_news = client.on_reply(&mut state, NodeId(0), 0, opened(6));
+        assert!(!is_news, "it has one");
         assert_eq!(client.ask(ME, &state)[0].1, say(0, 5, 'x'));
     }
 

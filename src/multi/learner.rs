@@ -184,40 +184,43 @@ mod tests {
         Learner::restart(&journal(), None, Log::from(Slot(0))).expect("nothing is amiss")
     }
 
-    /// What requests were carried out by an entry.
-    fn learn(learner: &mut Learner<Journal>, slot: u64, letters: &str) -> usize {
-        learner.learn(Slot(slot), entry(letters)).len()
-    }
+    impl Learner<Journal> {
+        /// The number of requests that entries carried out.
+        fn told<const N: usize>(&mut self, entries: [(u64, &str); N]) -> usize {
+            let told = entries.map(|(slot, letters)| self.learn(Slot(slot), entry(letters)).len());
+            told.iter().sum()
+        }
 
-    fn written(learner: &Learner<Journal>) -> &str {
-        &learner.sessions.machine().0
+        /// The slots that are decided, and what was written.
+        fn known(&self) -> (Slot, &str) {
+            (self.decided(), &self.sessions.machine().0)
+        }
     }
 
     /// Every piece of a snapshot, of six bytes each.
     fn chunks(snapshot: &Snapshot) -> Vec<Chunk> {
-        let offsets = (0..snapshot.bytes.len()).step_by(6);
-        offsets
-            .filter_map(|offset| snapshot.chunk(offset as u64, 6))
-            .collect()
+        let offsets = (0..snapshot.bytes.len() as u64).step_by(6);
+        let chunk = |offset| snapshot.chunk(offset, 6);
+        offsets.filter_map(chunk).collect()
     }
 
     #[test]
     fn entries_are_applied_in_the_order_of_slots() {
         let mut learner = learner();
-        assert_eq!(learn(&mut learner, 2, "d"), 0);
-        assert_eq!(learn(&mut learner, 1, "bc"), 0);
-        assert_eq!((learner.decided(), written(&learner)), (Slot(0), ""));
-        assert_eq!(learn(&mut learner, 0, "a"), 4);
-        assert_eq!((learner.decided(), written(&learner)), (Slot(3), "abcd"));
+        assert_eq!(learner.told([(2, "d")]), 0);
+        assert_eq!(learner.told([(1, "bc")]), 0);
+        assert_eq!(learner.known(), (Slot(0), ""));
+        assert_eq!(learner.told([(0, "a")]), 4);
+        assert_eq!(learner.known(), (Slot(3), "abcd"));
         assert!(learner.ahead.is_empty());
     }
 
     #[test]
     fn what_is_known_is_not_applied_again() {
         let mut learner = learner();
-        learn(&mut learner, 0, "a");
+        learner.told([(0, "a")]);
         let before = learner.clone();
-        assert_eq!(learn(&mut learner, 0, "a"), 0);
+        assert_eq!(learner.told([(0, "a")]), 0);
         assert_eq!(learner, before);
     }
 
@@ -225,16 +228,16 @@ mod tests {
     fn a_no_op_takes_a_slot_and_does_nothing() {
         let mut learner = learner();
         assert!(learner.learn(Slot(0), Entry::Noop).is_empty());
-        assert_eq!((learner.decided(), written(&learner)), (Slot(1), ""));
+        assert_eq!(learner.known(), (Slot(1), ""));
     }
 
     #[test]
     fn a_log_is_truncated_only_once_it_is_long_enough() {
         let mut learner = learner();
-        learn(&mut learner, 0, "a");
+        learner.told([(0, "a")]);
         learner.compact(2);
         assert_eq!(learner.snapshot, None);
-        learn(&mut learner, 1, "b");
+        learner.told([(1, "b")]);
         learner.compact(2);
         assert_eq!(learner.snapshot.as_ref().map(|it| it.upto), Some(Slot(2)));
         assert_eq!((learner.log.start(), learner.decided()), (Slot(2), Slot(2)));
@@ -244,27 +247,21 @@ mod tests {
     #[test]
     fn snapshot_and_log_lead_to_the_same_machine_after_a_restart() {
         let mut learner = learner();
-        for (slot, letters) in [(0, "a"), (1, "bc"), (2, "d"), (4, "z")] {
-            learn(&mut learner, slot, letters);
-            if slot == 1 {
-                learner.compact(2);
-            }
-        }
+        learner.told([(0, "a"), (1, "bc")]);
+        learner.compact(2);
+        learner.told([(2, "d"), (4, "z")]);
         let (snapshot, log) = (learner.snapshot.clone(), learner.log.clone());
         let restarted = Learner::restart(&journal(), snapshot, log).expect("nothing is amiss");
-        assert_eq!(written(&restarted), "abcd");
+        assert_eq!(restarted.known(), (Slot(3), "abcd"));
         assert_eq!(restarted.sessions, learner.sessions);
-        assert_eq!(restarted.decided(), Slot(3));
-        assert!(
-            restarted.ahead.is_empty(),
-            "not durable, and asked for again"
-        );
+        let is_asked_for_again = restarted.ahead.is_empty();
+        assert!(is_asked_for_again, "it is not durable");
     }
 
     #[test]
     fn a_log_that_does_not_continue_the_snapshot_is_refused() {
         let mut other = learner();
-        learn(&mut other, 0, "a");
+        other.told([(0, "a")]);
         other.compact(1);
         let snapshot = other.snapshot;
         let restart = |snapshot: &Option<Snapshot>, start| {
@@ -283,9 +280,7 @@ mod tests {
     /// A learner whose snapshot speaks for slots 0 to 2, and the pieces of it.
     fn provider() -> (Learner<Journal>, Vec<Chunk>) {
         let mut provider = learner();
-        for (slot, letters) in [(0, "a"), (1, "b"), (2, "c")] {
-            learn(&mut provider, slot, letters);
-        }
+        provider.told([(0, "a"), (1, "b"), (2, "c")]);
         provider.compact(3);
         let chunks = chunks(provider.snapshot.as_ref().expect("a snapshot"));
         (provider, chunks)
@@ -295,9 +290,7 @@ mod tests {
     fn a_snapshot_takes_the_place_of_all_below_and_what_was_ahead_follows() {
         let (provider, chunks) = provider();
         let mut learner = learner();
-        learn(&mut learner, 0, "a");
-        learn(&mut learner, 2, "c");
-        learn(&mut learner, 3, "d");
+        learner.told([(0, "a"), (2, "c"), (3, "d")]);
         let (last, first) = chunks.split_last().expect("some pieces");
         for chunk in first {
             let end = chunk.offset + chunk.bytes.len() as u64;
@@ -308,7 +301,7 @@ mod tests {
             panic!("the snapshot is whole");
         };
         assert_eq!(applied.len(), 1);
-        assert_eq!((learner.decided(), written(&learner)), (Slot(4), "abcd"));
+        assert_eq!(learner.known(), (Slot(4), "abcd"));
         assert_eq!(learner.log.start(), Slot(3));
         assert_eq!(learner.snapshot, provider.snapshot);
         assert!(learner.ahead.is_empty() && learner.transfer.is_none());
@@ -326,9 +319,7 @@ mod tests {
         let mut learner = learner();
         learner.on_chunk(chunks[0].clone());
         assert!(learner.transfer.is_some());
-        for (slot, letters) in [(0, "a"), (1, "b"), (2, "c")] {
-            learn(&mut learner, slot, letters);
-        }
+        learner.told([(0, "a"), (1, "b"), (2, "c")]);
         assert_eq!(learner.transfer, None);
     }
 }

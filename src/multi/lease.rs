@@ -154,16 +154,12 @@ mod tests {
     #[test]
     fn a_lease_holds_off_all_but_its_holder_until_it_ends() {
         let grant = LeaseGrant::new(NodeId(1), Time(5), TIMES);
-        for (node, now, is_held_off) in [
-            (2, 5, true),
-            (2, 14, true),
-            (2, 15, false),
-            (1, 5, false),
-            (1, 14, false),
-        ] {
-            let held_off = grant.holds_off(ballot(9, node), Time(now));
-            assert_eq!(held_off, is_held_off, "node {node} at {now}");
-        }
+        let holds_off = |node, now| grant.holds_off(ballot(9, node), Time(now));
+        assert_eq!(
+            [5, 14, 15].map(|now| holds_off(2, now)),
+            [true, true, false]
+        );
+        assert_eq!([5, 14].map(|now| holds_off(1, now)), [false; 2]);
     }
 
     #[test]
@@ -175,13 +171,10 @@ mod tests {
     }
 
     fn end(heartbeats: &[(u32, u64)]) -> Option<u64> {
-        let heartbeat = |sent| HeartbeatId {
-            round: 0,
-            sent: Time(sent),
-        };
-        let acks = heartbeats
-            .iter()
-            .map(|(from, sent)| (NodeId(*from), heartbeat(*sent)));
+        let acks = heartbeats.iter().map(|(from, sent)| {
+            let (round, sent) = (0, Time(*sent));
+            (NodeId(*from), HeartbeatId { round, sent })
+        });
         lease_end(&acks.collect(), &majority_of_three(), TIMES).map(|end| end.0)
     }
 
@@ -212,10 +205,8 @@ mod tests {
 
     #[test]
     fn absurd_terms_give_no_lease() {
-        let times = LeaseTimes {
-            duration: 1,
-            margin: u64::MAX,
-        };
+        let (duration, margin) = (1, u64::MAX);
+        let times = LeaseTimes { duration, margin };
         let acks = [0, 1].map(|from| (NodeId(from), HeartbeatId::default()));
         let ends = lease_end(&acks.into(), &majority_of_three(), times);
         assert_eq!(ends, Some(Time(0)));

@@ -232,16 +232,25 @@ mod tests {
         sessions
     }
 
+    type Answer = Option<Outcome<String>>;
+
+    fn done(written: &str) -> Answer {
+        Some(Outcome::Done(written.to_owned()))
+    }
+
+    impl Sessions<Journal> {
+        fn write(&mut self, session: u64, seq: u64, letter: char) -> Answer {
+            self.apply_operation(&operation(session, seq, letter))
+        }
+    }
+
     #[test]
     fn a_repeated_command_is_applied_once_and_answered_alike() {
         let mut sessions = sessions(1);
-        let first = sessions.apply_operation(&operation(0, 1, 'x'));
-        assert_eq!(first, Some(Outcome::Done("x".to_owned())));
-        assert_eq!(
-            sessions.apply_operation(&operation(0, 2, 'y')),
-            Some(Outcome::Done("xy".to_owned()))
-        );
-        assert_eq!(sessions.apply_operation(&operation(0, 1, 'x')), first);
+        let first = sessions.write(0, 1, 'x');
+        assert_eq!(first, done("x"));
+        assert_eq!(sessions.write(0, 2, 'y'), done("xy"));
+        assert_eq!(sessions.write(0, 1, 'x'), first);
         assert_eq!(sessions.cached_reply(&operation(0, 1, 'x')), first);
         assert_eq!(sessions.machine().0, "xy");
     }
@@ -249,15 +258,15 @@ mod tests {
     #[test]
     fn commands_may_overtake_each_other() {
         let mut sessions = sessions(1);
-        sessions.apply_operation(&operation(0, 2, 'y'));
-        let reply = sessions.apply_operation(&operation(0, 1, 'x'));
-        assert_eq!(reply, Some(Outcome::Done("yx".to_owned())));
+        sessions.write(0, 2, 'y');
+        let reply = sessions.write(0, 1, 'x');
+        assert_eq!(reply, done("yx"));
     }
 
     #[test]
     fn what_the_client_acknowledged_is_forgotten_and_never_done_again() {
         let mut sessions = sessions(1);
-        sessions.apply_operation(&operation(0, 1, 'x'));
+        sessions.write(0, 1, 'x');
         let later = Operation::Do {
             session: 0,
             seq: 2,
@@ -266,7 +275,7 @@ mod tests {
         };
         sessions.apply_operation(&later);
         assert!(sessions.is_past(&operation(0, 1, 'x')));
-        assert_eq!(sessions.apply_operation(&operation(0, 1, 'x')), None);
+        assert_eq!(sessions.write(0, 1, 'x'), None);
         assert_eq!(sessions.cached_reply(&operation(0, 1, 'x')), None);
         assert_eq!(sessions.machine().0, "xy");
     }
@@ -276,24 +285,21 @@ mod tests {
         let mut sessions = sessions(1);
         let all = 1..=REPLIES_MAX as u64;
         assert!(all.clone().all(|seq| {
-            let reply = sessions.apply_operation(&operation(0, seq, 'x'));
+            let reply = sessions.write(0, seq, 'x');
             matches!(reply, Some(Outcome::Done(_)))
         }));
-        let again = sessions.apply_operation(&operation(0, 1, 'x'));
-        assert_eq!(again, Some(Outcome::Done("x".to_owned())), "it has all");
-        let more = sessions.apply_operation(&operation(0, all.end() + 1, 'x'));
+        let again = sessions.write(0, 1, 'x');
+        assert_eq!(again, done("x"), "it has all");
+        let more = sessions.write(0, all.end() + 1, 'x');
         assert!(matches!(more, Some(Outcome::Done(_))), "this is done still");
-        let then = sessions.apply_operation(&operation(0, all.end() + 2, 'x'));
+        let then = sessions.write(0, all.end() + 2, 'x');
         assert_eq!(then, Some(Outcome::Expired));
     }
 
     #[test]
     fn an_unknown_session_is_told_so_and_nothing_is_done() {
         let mut sessions = sessions(1);
-        assert_eq!(
-            sessions.apply_operation(&operation(7, 1, 'x')),
-            Some(Outcome::Expired)
-        );
+        assert_eq!(sessions.write(7, 1, 'x'), Some(Outcome::Expired));
         assert_eq!(sessions.machine().0, "");
     }
 
@@ -301,16 +307,10 @@ mod tests {
     fn the_session_unused_for_longest_expires_first() {
         let mut sessions = sessions(2);
         sessions.apply_operation(&Operation::Open { seq: 0 });
-        sessions.apply_operation(&operation(0, 1, 'x'));
+        sessions.write(0, 1, 'x');
         let third = sessions.apply_operation(&Operation::Open { seq: 0 });
         assert_eq!(third, Some(Outcome::Opened { session: 2 }));
-        assert_eq!(
-            sessions.apply_operation(&operation(1, 1, 'y')),
-            Some(Outcome::Expired)
-        );
-        assert_eq!(
-            sessions.cached_reply(&operation(0, 1, 'x')),
-            Some(Outcome::Done("x".to_owned()))
-        );
+        assert_eq!(sessions.write(1, 1, 'y'), Some(Outcome::Expired));
+        assert_eq!(sessions.cached_reply(&operation(0, 1, 'x')), done("x"));
     }
 }

@@ -195,11 +195,8 @@ mod tests {
 
     #[test]
     fn a_snapshot_opens_to_the_machine_it_was_taken_of() {
-        let sessions = snapshot(3, "xyz").open::<Journal>();
-        assert_eq!(
-            sessions.map(|it| it.machine().0.clone()),
-            Some("xyz".to_owned())
-        );
+        let sessions = snapshot(3, "xyz").open::<Journal>().expect("it is one");
+        assert_eq!(sessions.machine().0, "xyz");
     }
 
     #[test]
@@ -245,14 +242,13 @@ mod tests {
         let chunks = chunks(&snapshot);
         assert!(chunks.len() > 2, "{} pieces", chunks.len());
         let mut transfer = None;
-        for (index, chunk) in chunks[..chunks.len() - 1].iter().enumerate() {
+        let (last, first) = chunks.split_last().expect("some pieces");
+        for (index, chunk) in (1..).zip(first) {
             let more = add(&mut transfer, std::slice::from_ref(chunk));
-            assert_eq!(more, Ok(Some(4 * (index as u64 + 1))));
+            assert_eq!(more, Ok(Some(4 * index)));
         }
-        assert_eq!(
-            add(&mut transfer, &chunks[chunks.len() - 1..]),
-            Err(snapshot)
-        );
+        let whole = add(&mut transfer, std::slice::from_ref(last));
+        assert_eq!(whole, Err(snapshot));
         assert_eq!(transfer, None);
     }
 
@@ -321,21 +317,16 @@ mod tests {
             bytes: vec![1, 2],
         };
         let mut transfer = None;
-        assert_eq!(
-            add(&mut transfer, std::slice::from_ref(&chunk)),
-            Ok(Some(2))
-        );
-        let offset = u64::MAX;
-        let beyond = Chunk { offset, ..chunk };
-        assert_eq!(add(&mut transfer, std::slice::from_ref(&beyond)), Ok(None));
-        assert!(!format!("{beyond:?}").is_empty());
+        let pieces = [0, u64::MAX].map(|offset| Chunk {
+            offset,
+            ..chunk.clone()
+        });
+        assert_eq!(add(&mut transfer, &pieces[..1]), Ok(Some(2)));
+        assert_eq!(add(&mut transfer, &pieces[1..]), Ok(None));
+        assert!(!format!("{pieces:?}").is_empty());
         // More than was announced is not taken.
         let mut transfer = None;
-        let short = Chunk {
-            total: 1,
-            offset: 0,
-            ..beyond
-        };
+        let short = Chunk { total: 1, ..chunk };
         assert_eq!(add(&mut transfer, &[short]), Ok(Some(0)));
     }
 }

@@ -431,10 +431,8 @@ mod tests {
         let ours = codec(2, key(9));
         for theirs in [None, key(8)] {
             let datagram = codec(1, theirs).datagram(2, &[message(1)]);
-            assert_eq!(
-                ours.read::<Message>(&datagram),
-                Err(Refusal::Unauthenticated)
-            );
+            let heard = ours.read::<Message>(&datagram);
+            assert_eq!(heard, Err(Refusal::Unauthenticated));
         }
         // A replay from a cluster that shares the key is not of this cluster.
         let replayed = Codec::new(8, Id::from(1), key(9)).datagram(2, &[message(1)]);
@@ -461,10 +459,8 @@ mod tests {
         self::codec(1, None).seal(&mut beyond);
         let (source, payload) = codec.open(&beyond.datagram).unwrap();
         let mut messages = vec![(Id::from(5), message(5))];
-        assert_eq!(
-            decode(source, payload, &mut messages),
-            Err(Refusal::Message)
-        );
+        let decoded = decode(source, payload, &mut messages);
+        assert_eq!(decoded, Err(Refusal::Message));
         assert_eq!(messages, [(Id::from(5), message(5))]);
     }
 

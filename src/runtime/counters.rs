@@ -198,10 +198,8 @@ mod tests {
             ..Counters::default()
         };
         counters.dropped.count(Refusal::Checksum);
-        assert_eq!(
-            counters.to_string(),
-            "received=7 sent=0 saves=2 dropped_checksum=1"
-        );
+        let line = "received=7 sent=0 saves=2 dropped_checksum=1";
+        assert_eq!(counters.to_string(), line);
     }
 
     #[test]
@@ -213,15 +211,9 @@ mod tests {
         counters.dropped.count(Refusal::Short);
         let mut sum = counters;
         sum.add(&counters);
-        assert_eq!(
-            (sum.held, sum.dropped.short, sum.dropped.total()),
-            (6, 2, 2)
-        );
-        let doubled = sum.by_name().into_iter();
-        assert!(
-            doubled
-                .zip(counters.by_name())
-                .all(|(two, one)| two.1 == 2 * one.1)
-        );
+        let dropped = sum.dropped;
+        assert_eq!((sum.held, dropped.short, dropped.total()), (6, 2, 2));
+        let mut both = sum.by_name().into_iter().zip(counters.by_name());
+        assert!(both.all(|(two, one)| two.1 == 2 * one.1));
     }
 }

@@ -112,6 +112,8 @@ mod observer;
 mod outbox;
 mod persistent;
 mod recorder;
+#[cfg(test)]
+mod scripted;
 pub mod simulator;
 mod socket;
 mod stop;

@@ -77,11 +77,11 @@ mod tests {
     use super::super::codec::{HEADER, LENGTH};
     use super::*;
 
-    fn outbox(limit: usize, most: usize) -> Outbox {
+    fn outbox(limit: usize, most: usize, messages: usize) -> Outbox {
         Outbox::new(Lengths {
             limit,
             most,
-            messages: usize::MAX,
+            messages,
         })
     }
 
@@ -102,15 +102,9 @@ mod tests {
     fn messages_to_one_destination_share_datagrams_and_keep_their_order() {
         // Three messages of two letters fit into one datagram.
         let limit = HEADER + 3 * (LENGTH + 1 + 2);
-        let mut outbox = outbox(limit, limit);
-        for (to, text) in [
-            (1, "aa"),
-            (2, "bb"),
-            (1, "cc"),
-            (1, "dd"),
-            (1, "ee"),
-            (1, "ff"),
-        ] {
+        let mut outbox = outbox(limit, limit, usize::MAX);
+        let sent = ["aa", "bb", "cc", "dd", "ee", "ff"];
+        for (to, text) in [1, 2, 1, 1, 1, 1].into_iter().zip(sent) {
             outbox.push(Id::from(to), &text);
         }
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -121,25 +115,20 @@ mod tests {
         ];
         assert_eq!(taken(&mut outbox), expected);
         outbox.push(Id::from(1), &"gg");
-        assert_eq!(
-            taken(&mut outbox),
-            [(1, texts(&["gg"]))],
-            "nothing is sent twice"
-        );
+        let rest = taken(&mut outbox);
+        assert_eq!(rest, [(1, texts(&["gg"]))], "nothing is sent twice");
         assert_eq!(outbox.counters.messages_sent, 7);
     }
 
     #[test]
     fn a_message_that_fits_into_no_datagram_is_counted_and_leaves_the_others_alone() {
         let limit = HEADER + LENGTH + 1 + 10;
-        let mut outbox = outbox(limit, limit);
+        let mut outbox = outbox(limit, limit, usize::MAX);
         for length in [10, 11, 3] {
             outbox.push(Id::from(1), &"x".repeat(length));
         }
-        let lengths: Vec<usize> = taken(&mut outbox)
-            .into_iter()
-            .flat_map(|(_, texts)| texts.into_iter().map(|text| text.len()))
-            .collect();
+        let texts = taken(&mut outbox).into_iter().flat_map(|(_, texts)| texts);
+        let lengths: Vec<usize> = texts.map(|text| text.len()).collect();
         assert_eq!(lengths, [10, 3]);
         let counters = outbox.counters;
         assert_eq!((counters.messages_sent, counters.oversized), (2, 1));
@@ -149,7 +138,7 @@ mod tests {
     fn a_message_that_is_too_long_to_share_a_datagram_gets_one_of_its_own() {
         let room = |letters| HEADER + LENGTH + 1 + letters;
         let (limit, most) = (room(10), room(20));
-        let mut outbox = outbox(limit, most);
+        let mut outbox = outbox(limit, most, usize::MAX);
         for length in [2, 20, 2, 2, 11, 2, 21] {
             outbox.push(Id::from(1), &"x".repeat(length));
         }
@@ -163,11 +152,7 @@ mod tests {
 
     #[test]
     fn no_more_messages_share_a_datagram_than_may() {
-        let mut outbox = Outbox::new(Lengths {
-            limit: 1000,
-            most: 1000,
-            messages: 2,
-        });
+        let mut outbox = outbox(1000, 1000, 2);
         for to in [1, 1, 2, 1, 1, 1] {
             outbox.push(Id::from(to), &"aa");
         }

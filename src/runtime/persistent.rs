@@ -152,41 +152,22 @@ mod tests {
     use super::super::disk::{Crash, Disk};
     use super::super::log::Sizes;
     use super::super::observer::NoObserver;
+    use super::super::scripted::{Number, Scripted, save_then_echo};
     use super::*;
-    use stateright::actor::{Actor, Out};
-    use std::borrow::Cow;
-
-    /// An actor that saves every number and returns it.
-    struct Saver;
-
-    impl Actor for Saver {
-        type Msg = u32;
-        type State = ();
-        type Timer = ();
-        type Random = ();
-        type Storage = u32;
-
-        fn on_start(&self, _: Id, _: &Option<u32>, _: &mut Out<Self>) {}
-
-        fn on_msg(&self, _: Id, _: &mut Cow<()>, from: Id, number: u32, out: &mut Out<Self>) {
-            out.save(number);
-            out.send(from, number);
-        }
-    }
 
     const NOW: Duration = Duration::ZERO;
     const ME: usize = 1;
 
-    fn open(disk: &Disk) -> (Log<Disk>, Option<u32>) {
+    fn open(disk: &Disk) -> (Log<Disk>, Option<Number>) {
         let opened = Log::open(disk.clone(), Sizes::default(), 7, Id::from(ME));
         let (log, recovered) = opened.unwrap();
         (log, recovered.state)
     }
 
-    fn start(disk: &Disk) -> Persistent<Saver, Disk> {
+    fn start(disk: &Disk) -> Persistent<Scripted, Disk> {
         let (log, saved) = open(disk);
         let setup = Setup {
-            actor: Saver,
+            actor: Scripted::new(save_then_echo),
             id: Id::from(ME),
             saved,
             lengths: Lengths {
@@ -203,7 +184,7 @@ mod tests {
     }
 
     /// Returns the numbers that leave.
-    fn taken(actor: &mut Persistent<Saver, Disk>) -> Vec<u32> {
+    fn taken(actor: &mut Persistent<Scripted, Disk>) -> Vec<u32> {
         let mut frames = Vec::new();
         actor.take(&mut frames);
         frames.iter().flat_map(|it| it.content().1).collect()
@@ -227,7 +208,7 @@ mod tests {
             }
             disk.crash(Crash::Lost, &mut rng);
             let last = number - number % 2;
-            assert_eq!(open(&disk).1, (last > 0).then_some(last));
+            assert_eq!(open(&disk).1, (last > 0).then_some(Number(last)));
         }
     }
 

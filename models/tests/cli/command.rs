@@ -2,13 +2,15 @@
 
 use super::browser::page;
 use super::run::{run, run_args, text};
-use super::support::{command, synod};
+use super::support::{Output, command, synod};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Ends a process when a test ends, however it ends.
 pub(crate) struct Running(pub(crate) Child);
@@ -22,11 +24,9 @@ impl Drop for Running {
 
 #[test]
 fn a_configuration_that_holds_exits_0_and_prints_its_counts() {
-    let output = run(0, "check basic --acceptors 2 --ballots 1").prints(&[
-        "every reachable state was visited",
-        "187 unique states",
-        "depth 15",
-    ]);
+    let output = run(0, "check basic --acceptors 2 --ballots 1");
+    let all = "every reachable state was visited";
+    let output = output.prints(&[all, "187 unique states", "depth 15"]);
     assert!(!output.stdout.contains('\x1b'), "colours in a pipe");
     assert_eq!(output.stderr, "", "progress in a pipe");
 }
@@ -76,12 +76,12 @@ fn the_real_protocol_holds_where_the_mutants_die() {
 fn the_edits_that_are_proposed_fail_as_the_page_says() {
     let page = text("models/README.md");
     let (_, section) = page.split_once("## Make it fail").expect("the section");
-    let (section, _) = section
-        .split_once("The rules of Multi-Paxos")
-        .expect("its end");
+    let section = section.split_once("The rules of Multi-Paxos");
+    let (section, _) = section.expect("its end");
     let roles = ["src/basic/acceptor.rs", "src/basic/proposer.rs"];
     let roles = roles.map(text).concat();
-    let edits: Vec<&str> = section.split("```diff\n").skip(1).collect();
+    let edits = section.split("```diff\n");
+    let edits: Vec<&str> = edits.skip(1).collect();
     assert_eq!(edits.len(), 3);
     for edit in edits {
         let (diff, told) = edit.split_once("```").expect("the end of a diff");
@@ -120,20 +120,17 @@ fn mutants_are_killed_by_their_invariants() {
 fn shells_and_man_know_every_command() {
     let help = synod(&["--help"]).stdout;
     let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let commands: Vec<&str> = commands
-        .map_while(|line| line.strip_prefix("  "))
-        .filter(|line| !line.starts_with(' '))
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
+    let lines = commands.map_while(|line| line.strip_prefix("  "));
+    let lines = lines.filter(|line| !line.starts_with(' '));
+    let first_words = lines.filter_map(|line| line.split_whitespace().next());
+    let commands: Vec<&str> = first_words.collect();
     assert!(commands.contains(&"check") && commands.contains(&"man"));
     let dir = tempfile::tempdir().expect("a directory");
-    run(
-        0,
-        &format!("man --dir {}", dir.path().join("man").display()),
-    );
+    let pages = dir.path().join("man");
+    run(0, &format!("man --dir {}", pages.display()));
     let script = run(0, "completions bash");
     for command in commands.into_iter().filter(|command| *command != "help") {
-        let page = dir.path().join(format!("man/synod-{command}.1"));
+        let page = pages.join(format!("synod-{command}.1"));
         let page = std::fs::read_to_string(page).expect("a page per command");
         assert!(page.contains(".TH"), "{page}");
         assert!(script.stdout.contains(&format!("__{command}")));
@@ -150,15 +147,22 @@ fn shells_and_man_know_every_command() {
     run(2, "man --dir /proc/synod").complains(&["/proc/synod"]);
 }
 
+/// Runs a benchmark, and reads the page that it writes.
+fn reported(words: &str) -> (Output, String) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let page = dir.path().join("page.html");
+    let output = run(0, &format!("{words} --report {}", page.display()));
+    (output, std::fs::read_to_string(page).expect("a page"))
+}
+
 /// Measurements of a fraction of a second each: that all is there, and no figure that a busy
 /// machine could spoil.
 #[test]
 fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let page = dir.path().join("page.html");
     let words = "bench --rounds=1 --duration-s=0.2 --warmup-s=0.05 --outstanding=1,16 \
                  --payload-bytes=16,64 --against=floor,stateright --failovers=1 --flood --json";
-    let mut lines = run(0, &format!("{words} --report {}", page.display())).json();
+    let (output, page) = reported(words);
+    let mut lines = output.json();
     let result = lines.pop().expect("a result");
     assert!(lines.iter().all(|line| line["type"] == "round"));
     // Ours and the floor, packed and not, and stateright's, each with 1 and 16 under way; and all
@@ -178,7 +182,6 @@ fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
     let flooded = |what: &str| result["flooded"][what].as_f64();
     assert!(flooded("datagrams_per_s") > Some(1000.0), "{result}");
     assert!(flooded("commands_per_s") > Some(0.0), "{result}");
-    let page = std::fs::read_to_string(page).expect("a page");
     assert_eq!(page.matches("<svg class=\"chart\"").count(), 6);
     assert!(page.contains("Flooded with"));
     assert!(!page.contains("NaN") && !page.contains("src=") && page.ends_with("</html>\n"));
@@ -186,19 +189,15 @@ fn a_benchmark_measures_all_that_it_is_asked_to_and_draws_it() {
 
 #[test]
 fn a_benchmark_at_a_fixed_rate_keeps_it() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let page = dir.path().join("page.html");
     let words = "bench --rounds=1 --duration-s=0.5 --rate=200 --durable=off --packed=on \
                  --failovers=0 --reads=50 --placement=together --processors=all";
-    let output = run(0, &format!("{words} --report {}", page.display()));
-    let page = std::fs::read_to_string(page).expect("a page");
+    let (output, page) = reported(words);
     assert!(page.contains("Distribution of latencies"));
     assert!(!page.contains("Durable and in memory"), "nothing is");
-    let table = output.stdout.lines();
-    let row = table
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .find(|row| row.first() == Some(&"200/s"))
-        .expect("a row of the table");
+    let rows = output.stdout.lines();
+    let mut rows = rows.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row.first() == Some(&"200/s"));
+    let row = row.expect("a row of the table");
     // What is due is sent, however late: the rate may lag by what is under way, no further.
     let rate: f64 = row[2].replace(',', "").parse().expect("a rate");
     assert!((150.0..250.0).contains(&rate), "{}", output.stdout);
@@ -257,12 +256,15 @@ fn bad_input_is_refused_with_what_to_do() {
     }
 }
 
+/// Starts `synod`, whose output can be read while it runs.
+pub(crate) fn piped<S: AsRef<OsStr>>(args: &[S]) -> Child {
+    let started = command(args).stdout(Stdio::piped()).spawn();
+    started.expect("synod runs")
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let mut child = command(&["invariants"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("synod runs");
+    let mut child = piped(&["invariants"]);
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
@@ -270,13 +272,9 @@ fn a_reader_that_goes_away_is_no_failure() {
 #[test]
 fn the_invariants_are_listed_with_their_sentences() {
     let output = synod(&["invariants"]);
-    let all = || {
-        synod::invariant::ALL
-            .iter()
-            .chain(synod::invariant::OF_LOGS)
-    };
-    assert_eq!(output.stdout.lines().count(), all().count());
-    for (line, invariant) in output.stdout.lines().zip(all()) {
+    let all = [synod::invariant::ALL, synod::invariant::OF_LOGS].concat();
+    assert_eq!(output.stdout.lines().count(), all.len());
+    for (line, invariant) in output.stdout.lines().zip(all) {
         assert!(line.starts_with(invariant.name) && line.contains(invariant.statement));
     }
 }
@@ -291,10 +289,7 @@ fn a_busy_port_is_an_error_that_names_it() {
 /// The Explorer on a free port, and the address it says it serves.
 pub(crate) fn explorer(args: &[&str]) -> (Running, String) {
     let args = [&["explore", "--address", "127.0.0.1:0"], args].concat();
-    let mut child = command(&args)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("synod runs");
+    let mut child = piped(&args);
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     let mut running = Running(child);
     let address = stdout.by_ref().lines().find_map(|line| {
@@ -321,11 +316,8 @@ fn opens_in_a_browser(mutant: &str, length: usize, end: &str) {
     let numbered = |line: &&str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
     let steps = output.stdout.lines().filter(numbered);
     let action = |step: &str| {
-        step.split_once(". ")?
-            .1
-            .split("  ")
-            .next()
-            .map(str::to_owned)
+        let (_, step) = step.split_once(". ")?;
+        step.split("  ").next().map(str::to_owned)
     };
     let actions: Vec<String> = steps.filter_map(action).collect();
     assert_eq!(actions.len(), length, "{}", output.stdout);
@@ -341,21 +333,15 @@ pub(crate) fn the_explorer_shows(args: &[&str], link: &str, actions: &[String], 
     let Some(page) = page(&format!("http://{address}/#/{path}")) else {
         return;
     };
-    let list = page
-        .split("path-list")
-        .nth(1)
-        .and_then(|rest| rest.split("</ol>").next());
-    let shown: Vec<&str> = list
-        .expect("the page lists the path")
-        .split("<li")
-        .filter_map(|item| item.split("</a>").next()?.rsplit('>').next())
-        .collect();
+    let list = page.split("path-list").nth(1);
+    let list = list.and_then(|rest| rest.split("</ol>").next());
+    let items = list.expect("the page lists the path").split("<li");
+    let shown = items.filter_map(|item| item.split("</a>").next()?.rsplit('>').next());
+    let shown: Vec<&str> = shown.collect();
     let shown = &shown[shown.len() - actions.len()..];
     assert_eq!(shown, actions, "the page shows another run");
-    assert!(
-        page.contains("<svg") && page.contains(text),
-        "the picture is missing"
-    );
+    let has_picture = page.contains("<svg") && page.contains(text);
+    assert!(has_picture, "the picture is missing");
 }
 
 #[test]
@@ -402,19 +388,23 @@ fn connect(address: &str) -> TcpStream {
 fn a_cluster_over_udp_decides_one_value_though_a_node_is_killed() {
     for faults in ["", "loss=0.2,dup=0.2,reorder=0.2"] {
         for (protocol, seed) in [("basic", "1"), ("basic", "2"), ("fast", "1"), ("fast", "2")] {
-            run_args(
-                0,
-                &["cluster", protocol, "--seed", seed, "--faults", faults],
-            )
-            .prints(&["3 nodes and 2 clients decided", "is killed"]);
+            let args = ["cluster", protocol, "--seed", seed, "--faults", faults];
+            let agreed = "3 nodes and 2 clients decided";
+            run_args(0, &args).prints(&[agreed, "is killed"]);
         }
     }
 }
 
-#[test]
-fn a_cluster_that_runs_again_in_its_directory_remembers() {
+/// A directory, and the words that run a cluster in it.
+fn in_directory() -> (TempDir, String) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let words = format!("cluster --dir {}", directory.path().display());
+    (directory, words)
+}
+
+#[test]
+fn a_cluster_that_runs_again_in_its_directory_remembers() {
+    let (_directory, words) = in_directory();
     let decision = || run(0, &words).line_after("agreed:").to_owned();
     let first = decision();
     for _ in 0..4 {
@@ -424,13 +414,12 @@ fn a_cluster_that_runs_again_in_its_directory_remembers() {
 
 #[test]
 fn a_cluster_of_another_size_does_not_take_over_a_directory() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let words = format!("cluster --dir {} --nodes", directory.path().display());
-    run(0, &format!("{words} 1"));
-    run(2, &format!("{words} 5")).complains(&["--nodes 1"]);
+    let (directory, words) = in_directory();
+    run(0, &format!("{words} --nodes 1"));
+    run(2, &format!("{words} --nodes 5")).complains(&["--nodes 1"]);
     // Nor does one that cannot know whose it is.
     std::fs::remove_file(directory.path().join("cluster.toml")).expect("it was written");
-    run(2, &format!("{words} 5")).complains(&["cluster.toml"]);
+    run(2, &format!("{words} --nodes 5")).complains(&["cluster.toml"]);
 }
 
 /// The log in the storage of a node.
@@ -441,15 +430,20 @@ pub(crate) fn log(storage: &Path) -> PathBuf {
     files.into_iter().find(is_log).expect("a log")
 }
 
+/// Changes what a file holds, and returns it.
+pub(crate) fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut content = std::fs::read(path).expect("it can be read");
+    change(&mut content);
+    std::fs::write(path, &content).expect("it can be written");
+    content
+}
+
 #[test]
 fn a_cluster_with_a_damaged_storage_refuses_to_start() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let words = format!("cluster --dir {}", directory.path().display());
+    let (directory, words) = in_directory();
     run(0, &words);
     let log = log(&directory.path().join("node-1.storage"));
-    let mut content = std::fs::read(&log).expect("it can be read");
-    content[20] ^= 1;
-    std::fs::write(&log, &content).expect("damaged");
+    let content = damage(&log, |content| content[20] ^= 1);
     run(2, &words).complains(&["node-1.storage"]);
     let after = std::fs::read(&log).expect("still there");
     assert_eq!(after, content, "a damaged file is left alone");
@@ -457,15 +451,14 @@ fn a_cluster_with_a_damaged_storage_refuses_to_start() {
 
 #[test]
 fn a_cluster_says_what_it_cuts_off_a_log() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let words = format!("cluster --dir {}", directory.path().display());
+    let (directory, words) = in_directory();
     run(0, &words);
     for id in 0..3 {
         let log = log(&directory.path().join(format!("node-{id}.storage")));
-        let mut content = std::fs::read(&log).expect("it can be read");
         // The last bytes are zeros for what is to come; half a record would begin before.
-        *content.last_mut().expect("it is not empty") = 1;
-        std::fs::write(&log, &content).expect("torn");
+        damage(&log, |content| {
+            *content.last_mut().expect("it is not empty") = 1
+        });
     }
     let output = run(0, &words);
     assert_eq!(output.stdout.matches("bytes cut off from byte").count(), 3);
@@ -488,11 +481,12 @@ fn simulations_agree_and_a_seed_tells_all_that_happens() {
 
 #[test]
 fn a_store_is_simulated_and_judged() {
-    run(0, "simulate multi --seeds 20 --json").prints(&[
+    let said = [
         r#""verdict":"holds""#,
         r#""protocol":"multi""#,
         r#""operations":"#,
-    ]);
+    ];
+    run(0, "simulate multi --seeds 20 --json").prints(&said);
     // A mutant that no run shows is not one that "agreed".
     run(1, "simulate basic --mutant forget-promise").prints(&["not seen: forget-promise"]);
     run(2, "simulate multi --mutant ignore-vote").complains(&["--mutant"]);
@@ -501,12 +495,8 @@ fn a_store_is_simulated_and_judged() {
 
 #[test]
 fn a_simulation_of_a_broken_rule_finds_a_seed_and_shows_it_again() {
-    for mutant in [
-        "minority-decides",
-        "ignore-vote",
-        "send-before-save",
-        "forget-decision",
-    ] {
+    let mutants = "minority-decides ignore-vote send-before-save forget-decision";
+    for mutant in mutants.split(' ') {
         let output = run(1, &format!("simulate basic --seeds 1000 --mutant {mutant}"));
         let again = output.stdout.lines().last().unwrap_or_default();
         let again = again.split_once("See it again: synod ").expect("how").1;

@@ -1,20 +1,15 @@
 //! Nodes that are killed without a warning, again and again, while clients are at work.
 
-use super::serve::{CLUSTER, KEY, PATIENCE, Store};
+use super::serve::{KEY, PATIENCE, Store, client, numbered};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use stateright::actor::Id;
-use std::collections::BTreeMap;
-use std::net::UdpSocket;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
-use synod::backoff::Backoff;
-use synod::ballot::NodeId;
 use synod::kv;
-use synod::multi::{Client, Outcome, Process, ProcessState, Task};
-use synod::runtime::{Key, NodeConfig, spawn_observed};
+use synod::multi::{Outcome, Task};
+use synod::runtime::Key;
 
 const NODES: usize = 3;
 const CLIENTS: u32 = 4;
@@ -37,13 +32,22 @@ struct Writer {
 
 impl Writer {
     /// Writes the next numbers. Every reply says what was there before: the number just below.
-    fn write(&mut self, store: &Peers) {
+    fn write(&mut self, nodes: &[SocketAddr]) {
         let numbers: Vec<u64> = (self.last + 1..=self.last + COMMANDS).collect();
         let tasks = numbers.iter().map(|number| {
             let put = kv::Command::put(&self.key, number.to_string());
             Task::Do(put.expect("short enough"))
         });
-        let replies = store.ask(self.id, tasks.collect());
+        let mut config = numbered(self.id);
+        config.key = Some(Key::new(KEY));
+        config.seed = self.id.into();
+        let (handle, told) = client(nodes, config, None, tasks.collect());
+        let mut replies = Vec::new();
+        while replies.len() < numbers.len() {
+            replies = told.recv_timeout(PATIENCE).expect("all is answered");
+        }
+        handle.stop();
+        handle.join().expect("a client ends well");
         self.id += CLIENTS;
         for (number, reply) in numbers.into_iter().zip(replies) {
             let before = (number > 1).then(|| (number - 1).to_string());
@@ -51,43 +55,6 @@ impl Writer {
             assert_eq!(reply, expected, "{} = {number}", self.key);
             self.last = number;
         }
-    }
-}
-
-/// Where the nodes are.
-struct Peers(BTreeMap<Id, std::net::SocketAddr>);
-
-impl Peers {
-    /// What a client is told that asks for all this, one by one.
-    fn ask(&self, id: u32, tasks: Vec<Task<kv::Command>>) -> Vec<Outcome<kv::Reply>> {
-        let count = tasks.len();
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let mut config = NodeConfig::new(NodeId(id).into(), socket);
-        config.cluster = CLUSTER;
-        config.key = Some(Key::new(KEY));
-        config.peers = self.0.clone();
-        config.seed = id.into();
-        let client = Client {
-            tasks,
-            session: None,
-            leaders: (0..NODES as u32).map(NodeId).collect(),
-            is_loyal: false,
-            backoff: Backoff::default(),
-        };
-        let (sender, told) = channel();
-        let watch = move |_: Id, state: &ProcessState<kv::Store>| {
-            let replies = state.client().map(|client| &client.replies);
-            // Nobody listens any more to what comes twice.
-            let _ = replies
-                .filter(|replies| replies.len() == count)
-                .map(|replies| sender.send(replies.clone()));
-        };
-        let handle = spawn_observed(Process::Client(client), config, watch, |_| {});
-        let handle = handle.expect("a client starts");
-        let replies = told.recv_timeout(PATIENCE).expect("all is answered");
-        handle.stop();
-        handle.join().expect("a client ends well");
-        replies
     }
 }
 
@@ -127,8 +94,7 @@ fn nothing_acknowledged_is_lost_though_nodes_are_killed_at_any_moment() {
     let started = Instant::now();
     let mut store = Store::new(NODES);
     (0..NODES).for_each(|id| store.start(id));
-    let peers = store.addresses.iter().enumerate();
-    let peers = Peers(peers.map(|(id, at)| (Id::from(id), *at)).collect());
+    let nodes = store.addresses.clone();
     let is_over = AtomicBool::new(false);
     let writers: Vec<Writer> = thread::scope(|scope| {
         let writers = (0..CLIENTS).map(|index| {
@@ -137,10 +103,10 @@ fn nothing_acknowledged_is_lost_though_nodes_are_killed_at_any_moment() {
                 last: 0,
                 id: 100_000 + index,
             };
-            let (peers, is_over) = (&peers, &is_over);
+            let (nodes, is_over) = (&nodes, &is_over);
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
-                    writer.write(peers);
+                    writer.write(nodes);
                 }
                 writer
             })
@@ -148,10 +114,8 @@ fn nothing_acknowledged_is_lost_though_nodes_are_killed_at_any_moment() {
         let writers: Vec<_> = writers.collect();
         kill(&mut store, kills, seed);
         is_over.store(true, Ordering::Relaxed);
-        let writers = writers
-            .into_iter()
-            .map(|it| it.join().expect("all is well"));
-        writers.collect()
+        let ended = writers.into_iter().map(|it| it.join());
+        ended.map(|it| it.expect("all is well")).collect()
     });
     // Any two of the nodes know all of it.
     for down in 0..NODES {
@@ -160,13 +124,9 @@ fn nothing_acknowledged_is_lost_though_nodes_are_killed_at_any_moment() {
         }
         store.kill(down);
         for writer in &writers {
-            let held = store.kv(&format!("get {}", writer.key), 0);
-            assert_eq!(
-                held,
-                writer.last.to_string(),
-                "{} without {down}",
-                writer.key
-            );
+            let Writer { key, last, .. } = writer;
+            let held = store.kv(&format!("get {key}"), 0);
+            assert_eq!(held, last.to_string(), "{key} without {down}");
         }
     }
     let written: u64 = writers.iter().map(|writer| writer.last).sum();

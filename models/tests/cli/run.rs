@@ -2,6 +2,8 @@
 
 use super::support::{Output, synod};
 use serde_json::Value;
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::path::Path;
 
 /// Runs `synod` with these words, which must exit with this status.
@@ -10,7 +12,7 @@ pub(crate) fn run(code: i32, words: &str) -> Output {
 }
 
 /// Runs `synod` with these arguments, which must exit with this status.
-pub(crate) fn run_args(code: i32, args: &[&str]) -> Output {
+pub(crate) fn run_args<S: AsRef<OsStr> + Debug>(code: i32, args: &[S]) -> Output {
     let output = synod(args);
     let told = format!("{}{}", output.stdout, output.stderr);
     assert_eq!(output.code, Some(code), "{args:?}: {told}");

@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use synod::models::scenarios;
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("models")
-        .join(name)
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    models.join(name)
 }
 
 /// Red if a rule of a protocol has changed, or the words. `SYNOD_WRITE=1` writes what is told now.
@@ -22,17 +21,15 @@ fn every_scenario_ends_as_it_should_and_reads_as_it_did() {
     for (name, _) in scenarios::ALL {
         let told = run(0, &format!("scenarios {name}")).stdout;
         let wide = told.lines().find(|line| line.chars().count() > 100);
-        assert!(
-            wide.is_none_or(|line| line.starts_with("and open")),
-            "{name}: {wide:?}"
-        );
+        let is_link = wide.is_none_or(|line| line.starts_with("and open"));
+        assert!(is_link, "{name}: {wide:?}");
         let path = folder("traces").join(format!("{name}.txt"));
         if is_to_write {
             fs::write(&path, &told).expect("a trace can be written");
         }
-        let kept = fs::read_to_string(&path).unwrap_or_default();
+        let is_kept = fs::read_to_string(&path).unwrap_or_default() == told;
         assert!(
-            kept == told,
+            is_kept,
             "{name} reads otherwise: SYNOD_WRITE=1 cargo test every_scenario"
         );
         expected.insert(path);
@@ -48,20 +45,14 @@ fn every_scenario_is_listed_with_what_it_teaches() {
     let listed = synod(&["scenarios"]).stdout;
     let wide = listed.lines().find(|line| line.chars().count() > 100);
     assert_eq!(wide, None);
-    let lines = listed
+    let names: Vec<&str> = scenarios::ALL.iter().map(|(name, _)| *name).collect();
+    let words = listed
         .lines()
         .filter_map(|line| line.split_whitespace().next());
-    let names = scenarios::ALL.iter().map(|(name, _)| *name);
-    let listed: Vec<&str> = lines
-        .filter(|it| names.clone().any(|name| name == *it))
-        .collect();
-    assert_eq!(listed, names.collect::<Vec<_>>());
+    let listed: Vec<&str> = words.filter(|it| names.contains(it)).collect();
+    assert_eq!(listed, names);
     let files = fs::read_dir(folder("scenarios")).expect("there are scenarios");
-    assert_eq!(
-        files.count(),
-        scenarios::ALL.len(),
-        "a scenario that is not listed"
-    );
+    assert_eq!(files.count(), names.len(), "a scenario that is not listed");
     let readme = text("models/README.md");
     for (name, text) in scenarios::ALL {
         let scenario = scenarios::parse(text).expect("well-formed");
@@ -82,6 +73,8 @@ fn changed(code: i32, part: &str, other: &str) -> Output {
 
 #[test]
 fn a_scenario_that_ends_otherwise_exits_1_and_says_how() {
+    let twice = "\"Chosen\"]\nrepeats = 2";
+    let violated = "\"Chosen\"]\nviolated = [\"Agreement\"]";
     for (part, other, says) in [
         (
             "chosen = [\"x\"]",
@@ -94,12 +87,8 @@ fn a_scenario_that_ends_otherwise_exits_1_and_says_how() {
             "\"Recovered\"",
             "there is no property Recovered",
         ),
-        (
-            "\"Chosen\"]",
-            "\"Chosen\"]\nviolated = [\"Agreement\"]",
-            "expected: Agreement is violated",
-        ),
-        ("\"Chosen\"]", "\"Chosen\"]\nrepeats = 2", "do not repeat"),
+        ("\"Chosen\"]", violated, "expected: Agreement is violated"),
+        ("\"Chosen\"]", twice, "do not repeat"),
     ] {
         changed(1, part, other).prints(&[says]);
     }
@@ -108,49 +97,29 @@ fn a_scenario_that_ends_otherwise_exits_1_and_says_how() {
 #[test]
 fn a_step_that_the_rules_do_not_allow_is_an_error_that_says_what_is_possible() {
     let refused = |part, other, says: &[&str]| drop(changed(2, part, other).complains(says));
-    refused(
-        "\"1→3 Promise 1.3 ∅\"",
-        "\"2→3 Promise 1.3 ∅\"",
-        &[
-            "step 5",
-            "there is no step `2→3 Promise 1.3 ∅`",
-            "    3→2 Prepare 1.3",
-        ],
-    );
-    refused(
-        "\"3→1 Prepare 1.3\"]",
-        "\"3→0 Prepare 1.3\"]",
-        &[
-            "step 3",
-            "`3→0 Prepare 1.3` changes nothing",
-            "    3→1 Prepare 1.3",
-        ],
-    );
-    refused(
-        "take = [\"0→3 Promise 1.3 ∅\"]",
-        "idle = [\"0→3 Promise 1.3 ∅\"]",
-        &["step 3", "`0→3 Promise 1.3 ∅` is to change nothing"],
-    );
+    let said = "there is no step `2→3 Promise 1.3 ∅`";
+    let others = ["step 5", said, "    3→2 Prepare 1.3"];
+    refused("\"1→3 Promise 1.3 ∅\"", "\"2→3 Promise 1.3 ∅\"", &others);
+    let said = "`3→0 Prepare 1.3` changes nothing";
+    let others = ["step 3", said, "    3→1 Prepare 1.3"];
+    refused("\"3→1 Prepare 1.3\"]", "\"3→0 Prepare 1.3\"]", &others);
+    let said = "`0→3 Promise 1.3 ∅` is to change nothing";
+    let step = "[\"0→3 Promise 1.3 ∅\"]";
+    let (take, idle) = (format!("take = {step}"), format!("idle = {step}"));
+    refused(&take, &idle, &["step 3", said]);
     refused("[[step]]", "[[stop]]", &["--file", "line 9", "stop"]);
     refused("--ballots 1", "--bullets 1", &["check:", "--bullets"]);
 }
 
 #[test]
 fn a_scenario_is_asked_for_by_its_name_and_brings_its_own_configuration() {
+    let duel = "synod explore basic --scenario duel";
+    let own = ["brings its own configuration", duel];
     for (words, says) in [
         ("scenarios duell", &["duell", "'duel'"][..]),
         ("explore basic --scenario duell", &["duell", "'duel'"]),
-        (
-            "explore basic --scenario duel --ballots 3",
-            &[
-                "brings its own configuration",
-                "synod explore basic --scenario duel",
-            ],
-        ),
-        (
-            "explore multi --scenario duel",
-            &["synod explore basic --scenario duel"],
-        ),
+        ("explore basic --scenario duel --ballots 3", &own),
+        ("explore multi --scenario duel", &[duel]),
         (
             "scenarios --file /nowhere/mine.toml",
             &["--file /nowhere/mine.toml"],

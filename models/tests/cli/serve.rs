@@ -1,20 +1,23 @@
 //! Real processes: nodes that serve a store, clients that use it, and what is refused.
 
-use super::command::{Running, log};
+use super::command::{Running, damage, log, piped};
 use super::run::{run, run_args};
-use super::support::{Output, command};
+use super::support::Output;
 use stateright::actor::{Actor, Id, Out};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
-use synod::delta::Delta;
+use synod::backoff::Backoff;
+use synod::ballot::NodeId;
 use synod::kv;
-use synod::multi::{Change, Client, Outcome, Process, ReadMode, Slot, Snapshot, Task};
-use synod::runtime::{NodeConfig, spawn, spawn_observed};
+use synod::multi::{
+    Client, Durable, Log, Outcome, Process, ProcessState, ReadMode, Slot, Snapshot, Task,
+};
+use synod::runtime::{Handle, NodeConfig, spawn, spawn_observed};
 use tempfile::TempDir;
 
 /// How long anything may take on a machine that is busy with other things.
@@ -82,9 +85,7 @@ impl Store {
 
     /// Runs `synod`, which must exit with this status.
     fn run(&self, code: i32, args: &[&str]) -> Output {
-        let args = self.with(args);
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        run_args(code, &args)
+        run_args(code, &self.with(args))
     }
 
     /// Runs `synod kv`, which must exit like this, and returns what it prints.
@@ -97,8 +98,7 @@ impl Store {
 
     pub(super) fn start(&mut self, id: usize) {
         let args = self.with(&["serve", "--node", &id.to_string()]);
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let mut child = command(&args).stdout(Stdio::piped()).spawn().expect("runs");
+        let mut child = piped(&args);
         let stdout = child.stdout.take().expect("piped");
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -134,14 +134,12 @@ impl Store {
         data.join(format!("node-{id}.storage"))
     }
 
-    /// `synod serve`, which must refuse to start, with these words, and change nothing.
-    fn refuses(&self, args: &[&str], hints: &[&str]) {
+    /// `synod serve`, which must refuse to start a node, with these words, and change nothing.
+    fn refuses(&self, node: &str, hints: &[&str]) {
         let before = contents(self.directory.path());
-        self.run(2, &[&["serve"], args].concat()).complains(hints);
-        assert!(
-            contents(self.directory.path()) == before,
-            "something was changed"
-        );
+        self.run(2, &["serve", "--node", node]).complains(hints);
+        let is_same = contents(self.directory.path()) == before;
+        assert!(is_same, "something was changed");
     }
 }
 
@@ -169,10 +167,8 @@ fn a_store_survives_the_death_of_its_leader() {
     let leader = store.leader();
     store.kill(leader);
     assert_eq!(store.kv("get colour", 0), "red");
-    assert_eq!(
-        store.kv("cas colour green --expected red", 0),
-        "was \"red\""
-    );
+    let swapped = store.kv("cas colour green --expected red", 0);
+    assert_eq!(swapped, "was \"red\"");
     store.start(leader);
     for read in ["log", "index", "lease"] {
         assert_eq!(store.kv(&format!("get colour --read {read}"), 0), "green");
@@ -181,21 +177,15 @@ fn a_store_survives_the_death_of_its_leader() {
     let others: Vec<usize> = (0..3).filter(|id| *id != leader).collect();
     store.kill(others[0]);
     assert_eq!(store.kv("get colour", 0), "green");
-    assert!(
-        store
-            .kv("cas colour blue --absent", 1)
-            .contains("unchanged \"green\"")
-    );
-    assert!(
-        store
-            .kv("get shape", 1)
-            .contains("there is no key \"shape\"")
-    );
-    let json = store.kv("get colour --json", 0);
-    assert!(
-        json.contains(r#""verdict":"done""#) && json.contains(r#""value":"green""#),
-        "{json}"
-    );
+    for (words, code, part) in [
+        ("cas colour blue --absent", 1, "unchanged \"green\""),
+        ("get shape", 1, "there is no key \"shape\""),
+        ("get colour --json", 0, r#""verdict":"done""#),
+        ("get colour --json", 0, r#""value":"green""#),
+    ] {
+        let told = store.kv(words, code);
+        assert!(told.contains(part), "{told}");
+    }
     assert_eq!(store.kv("delete colour", 0), "was \"green\"");
     store.kv("delete colour", 1);
 
@@ -219,14 +209,9 @@ fn a_node_stops_cleanly_when_it_is_told_to() {
         assert_eq!(status.code(), Some(0));
         let lines: Vec<String> = node.lines.iter().collect();
         assert!(lines[0].starts_with("node 0 of cluster 77"), "{lines:?}");
-        assert!(
-            lines.iter().any(|line| line.starts_with("leads: node 0")),
-            "{lines:?}"
-        );
-        assert!(
-            lines.last().is_some_and(|it| it.starts_with("stopped")),
-            "{lines:?}"
-        );
+        let leads = lines.iter().any(|line| line.starts_with("leads: node 0"));
+        let stopped = lines.last().is_some_and(|it| it.starts_with("stopped"));
+        assert!(leads && stopped, "{lines:?}");
         store.start(0);
         assert_eq!(store.kv("get colour", 0), "red");
     }
@@ -236,64 +221,53 @@ fn a_node_stops_cleanly_when_it_is_told_to() {
 fn a_file_that_makes_no_sense_is_refused_with_what_to_do() {
     let store = Store::new(2);
     let file = store.file();
-    let second = store.addresses[1].to_string();
-    let cases: [(String, &[&str]); 10] = [
-        (file.replace("id = 1", "id = 0"), &["node 0 is listed"]),
+    let [first, second] = [0, 1].map(|id| store.addresses[id].to_string());
+    let late = "[times]\nheartbeat_ms = 100\n[[nodes]]\nid = 0";
+    let changes: [(&str, &str, &[&str]); 10] = [
+        ("id = 1", "id = 0", &["node 0 is listed"]),
+        (&second, &first, &["nodes 0 and 1 are both at"]),
         (
-            file.replace(&second, &store.addresses[0].to_string()),
-            &["nodes 0 and 1 are both at"],
-        ),
-        (
-            format!("colour = 1\n{file}"),
+            "cluster",
+            "colour = 1\ncluster",
             &["unknown field `colour`", "line 1"],
         ),
+        ("key = \"6", "key = \"", &["key", "64 hexadecimal digits"]),
+        ("key = \"6", "key = \"x", &["key", "64 hexadecimal digits"]),
+        ("id = 1", "id = 64", &["node 64", "0 to 63"]),
+        (&second, "127.0.0.1:0", &["node 1", "127.0.0.1:0"]),
         (
-            file.replace("key = \"6", "key = \""),
-            &["key", "64 hexadecimal digits"],
-        ),
-        (
-            file.replace("key = \"6", "key = \"x"),
-            &["key", "64 hexadecimal digits"],
-        ),
-        (file.replace("id = 1", "id = 64"), &["node 64", "0 to 63"]),
-        (
-            file.replace(&second, "127.0.0.1:0"),
-            &["node 1", "127.0.0.1:0"],
-        ),
-        (
-            format!("datagram_max = 9\n{file}"),
+            "data =",
+            "datagram_max = 9\ndata =",
             &["datagram_max", "128 to 65507"],
         ),
         (
-            format!("{file}[times]\nheartbeat_ms = 100\n"),
+            "[[nodes]]\nid = 0",
+            late,
             &["election_ms", "heartbeat_ms", "150 ms"],
         ),
-        ("cluster = ".to_owned(), &["cluster.toml", "line 1"]),
+        (&file, "cluster = ", &["cluster.toml", "line 1"]),
     ];
-    for (text, hints) in cases {
-        assert_ne!(text, file, "{hints:?}");
-        store.write(&text);
-        store.refuses(&["--node", "0"], hints);
+    for (part, other, hints) in changes {
+        assert!(file.contains(part), "{hints:?}");
+        store.write(&file.replace(part, other));
+        store.refuses("0", hints);
         store.run(2, &["kv", "get", "colour"]);
     }
     store.write(&file);
-    store.refuses(&["--node", "2"], &["--node", "no node 2", "0, 1"]);
+    store.refuses("2", &["--node", "no node 2", "0, 1"]);
     std::fs::remove_file(store.path()).expect("it was there");
-    store.refuses(&["--node", "0"], &["cluster.toml", "synod config"]);
+    store.refuses("0", &["cluster.toml", "synod config"]);
 }
 
 #[test]
 fn what_is_too_long_is_refused_before_it_is_sent() {
     let store = Store::new(1);
     let (key, value) = ("k".repeat(257), "v".repeat(1025));
-    for (args, limit) in [
-        (["kv", "get", &key, ""], "256"),
-        (["kv", "put", &key, "v"], "256"),
-        (["kv", "put", "k", &value], "1024"),
-    ] {
-        let args: Vec<&str> = args.into_iter().filter(|arg| !arg.is_empty()).collect();
-        store.run(2, &args).complains(&[limit]);
-    }
+    store.run(2, &["kv", "get", &key]).complains(&["256"]);
+    store.run(2, &["kv", "put", &key, "v"]).complains(&["256"]);
+    store
+        .run(2, &["kv", "put", "k", &value])
+        .complains(&["1024"]);
 }
 
 #[test]
@@ -309,96 +283,78 @@ fn an_example_is_written_once_and_serves() {
     assert_eq!(after, written);
     run(2, &format!("{words} 9 --address 127.0.0.1:65530")).complains(&["--address"]);
 
-    let store = Store::new(1);
+    let mut store = Store::new(1);
     let address = store.addresses[0].to_string();
     store.write(&written.replace("127.0.0.1:1", &address));
-    let mut store = store;
     store.start(0);
     assert_eq!(store.kv("put colour red", 0), "was ∅");
 }
 
-#[test]
-fn the_data_of_another_cluster_or_of_other_members_is_refused() {
+/// A store of one node, which is stopped. Red is its colour.
+fn coloured() -> Store {
     let mut store = Store::new(1);
     store.start(0);
     store.kv("put colour red", 0);
     store.kill(0);
+    store
+}
+
+/// Red unless a store starts, and has kept its colour.
+fn assert_coloured(mut store: Store) {
+    store.start(0);
+    assert_eq!(store.kv("get colour", 0), "red", "nothing is lost");
+}
+
+#[test]
+fn the_data_of_another_cluster_or_of_other_members_is_refused() {
+    let store = coloured();
     let file = store.file();
     store.write(&file.replace("cluster = 77", "cluster = 78"));
-    store.refuses(
-        &["--node", "0"],
-        &["cluster = 77", "cluster = 78", "`data`"],
-    );
+    store.refuses("0", &["cluster = 77", "cluster = 78", "`data`"]);
     store.write(&(file.clone() + "[[nodes]]\nid = 1\naddress = \"127.0.0.1:9\"\n"));
-    store.refuses(&["--node", "0"], &["nodes = [0]", "nodes = [0, 1]"]);
+    store.refuses("0", &["nodes = [0]", "nodes = [0, 1]"]);
     store.write(&file);
     let members = store.directory.path().join("data/members.toml");
     let text = std::fs::read(&members).expect("it was written");
     std::fs::remove_file(&members).expect("it is there");
-    store.refuses(&["--node", "0"], &["members.toml", "missing"]);
+    store.refuses("0", &["members.toml", "missing"]);
     // The log knows itself whose it is.
     std::fs::write(&members, "cluster = 78\nnodes = [0]\n").expect("forged");
     store.write(&file.replace("cluster = 77", "cluster = 78"));
-    store.refuses(&["--node", "0"], &["cluster 77", "cluster 78"]);
+    store.refuses("0", &["cluster 77", "cluster 78"]);
     std::fs::write(&members, text).expect("restored");
     store.write(&file);
-    store.start(0);
-    assert_eq!(store.kv("get colour", 0), "red", "nothing is lost");
+    assert_coloured(store);
 }
 
 #[test]
 fn a_damaged_log_is_refused_and_left_alone() {
-    let mut store = Store::new(1);
-    store.start(0);
-    store.kv("put colour red", 0);
-    store.kill(0);
+    let store = coloured();
     let log = log(&store.storage(0));
-    let intact = std::fs::read(&log).expect("readable");
-    let mut damaged = intact.clone();
-    damaged[20] ^= 1;
-    std::fs::write(&log, damaged).expect("damaged");
-    store.refuses(&["--node", "0"], &["node-0.storage", "byte", "Put back"]);
-    std::fs::write(&log, intact).expect("restored");
-    store.start(0);
-    assert_eq!(store.kv("get colour", 0), "red", "nothing is lost");
+    damage(&log, |content| content[20] ^= 1);
+    store.refuses("0", &["node-0.storage", "byte", "Put back"]);
+    damage(&log, |content| content[20] ^= 1);
+    assert_coloured(store);
 }
 
 /// Saves a snapshot that is none, as if it were what a node of the store saves.
 struct Forger;
-
-/// What the forger remembers: nothing, in so many words.
-#[derive(Clone, Debug, Hash, PartialEq)]
-struct Forged;
-
-impl Delta for Forged {
-    type Change = Change<kv::Command>;
-
-    fn changes(&self, before: Option<&Self>) -> Vec<Self::Change> {
-        let snapshot = Snapshot {
-            upto: Slot(7),
-            bytes: [0xff; 40].as_slice().into(),
-        };
-        let is_new = before.is_none();
-        is_new
-            .then_some(Change::Compacted(snapshot))
-            .into_iter()
-            .collect()
-    }
-
-    fn apply(_: Option<Self>, _: Self::Change) -> Option<Self> {
-        Some(Forged)
-    }
-}
 
 impl Actor for Forger {
     type Msg = ();
     type State = ();
     type Timer = ();
     type Random = ();
-    type Storage = Forged;
+    type Storage = Durable<kv::Store>;
 
-    fn on_start(&self, _: Id, _: &Option<Forged>, out: &mut Out<Self>) {
-        out.save(Forged);
+    fn on_start(&self, _: Id, _: &Option<Self::Storage>, out: &mut Out<Self>) {
+        let (upto, bytes) = (Slot(7), [0xff; 40].as_slice().into());
+        out.save(Durable {
+            acceptor: None,
+            ballot: None,
+            snapshot: Some(Snapshot { upto, bytes }),
+            log: Log::from(upto),
+        });
     }
 }
 
@@ -416,10 +372,7 @@ fn a_snapshot_that_is_none_is_refused() {
     let handle = spawn(Forger, config, |()| {}).expect("it starts");
     handle.stop();
     handle.join().expect("it has saved");
-    store.refuses(
-        &["--node", "0"],
-        &["node-0.storage", "does not fit", "Put back"],
-    );
+    store.refuses("0", &["node-0.storage", "does not fit", "Put back"]);
 }
 
 #[test]
@@ -433,48 +386,56 @@ fn a_client_whose_session_is_unknown_is_told_so() {
         kv::Command::get("colour"),
     ];
     let tasks = tasks.map(|command| Task::Do(command.expect("short")));
-    let told = told(&store, tasks.to_vec(), Some(999));
-    assert_eq!(told, [Outcome::Expired], "and it stops");
+    let told = |session, tasks: &[_]| {
+        let (handle, told) = client(&store.addresses, numbered(70_000), session, tasks.to_vec());
+        let mut first = std::iter::repeat_with(|| told.recv_timeout(PATIENCE).expect("an answer"));
+        let first = first.find(|it| !it.is_empty());
+        std::thread::sleep(Duration::from_millis(50));
+        handle.stop();
+        handle.join().expect("no failure");
+        told.try_iter().last().or(first)
+    };
+    let expired = told(Some(999), &tasks);
+    assert_eq!(expired, Some(vec![Outcome::Expired]), "and it stops");
     let get = Task::Read(kv::Command::get("colour").expect("short"), ReadMode::Index);
     let red = Outcome::Done(kv::Reply::Was(Some("red".into())));
-    assert_eq!(
-        self::told(&store, vec![get], None),
-        [red],
-        "nothing was done"
-    );
+    assert_eq!(told(None, &[get]), Some(vec![red]), "nothing was done");
 }
 
-/// What a client is told until it is done.
-fn told(
-    store: &Store,
-    tasks: Vec<Task<kv::Command>>,
+/// What clients of the store ask for, and what they are told.
+pub(super) type Asked = Vec<Task<kv::Command>>;
+pub(super) type Told = Vec<Outcome<kv::Reply>>;
+
+/// Starts a client of nodes 0, 1 and so on, and says after each step what it was told so far.
+pub(super) fn client(
+    nodes: &[SocketAddr],
+    mut config: NodeConfig,
     session: Option<u64>,
-) -> Vec<Outcome<kv::Reply>> {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    let mut config = NodeConfig::new(Id::from(70_000), socket);
+    tasks: Asked,
+) -> (Handle, Receiver<Told>) {
     config.cluster = CLUSTER;
-    config.peers = BTreeMap::from([(Id::from(0), store.addresses[0])]);
+    config.peers = (0..).map(Id::from).zip(nodes.iter().copied()).collect();
     let client = Client {
         tasks,
         session,
-        leaders: vec![synod::ballot::NodeId(0)],
+        leaders: (0..nodes.len() as u32).map(NodeId).collect(),
         is_loyal: false,
-        backoff: synod::backoff::Backoff::default(),
+        backoff: Backoff::default(),
     };
-    let (sender, replies) = channel();
-    let watch = move |_: Id, state: &synod::multi::ProcessState<kv::Store>| {
+    let (sender, told) = channel();
+    let watch = move |_: Id, state: &ProcessState<kv::Store>| {
         let replies = state.client().map(|client| client.replies.clone());
         // Nobody listens any more to what comes late.
-        let _ = replies
-            .filter(|it| !it.is_empty())
-            .map(|it| sender.send(it));
+        let _ = replies.map(|it| sender.send(it));
     };
-    let handle = spawn_observed(Process::Client(client), config, watch, |_| {}).expect("starts");
-    let told = replies.recv_timeout(PATIENCE).expect("an answer");
-    std::thread::sleep(Duration::from_millis(50));
-    handle.stop();
-    handle.join().expect("no failure");
-    replies.try_iter().last().unwrap_or(told)
+    let handle = spawn_observed(Process::Client(client), config, watch, |_| {});
+    (handle.expect("a client starts"), told)
+}
+
+/// The configuration of a client with this number.
+pub(super) fn numbered(id: u32) -> NodeConfig {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    NodeConfig::new(NodeId(id).into(), socket)
 }
 
 #[test]

@@ -44,16 +44,12 @@ fn timeless(line: &str) -> String {
 /// The pages with commands.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let pages = [
-        "README.md",
-        "src/guide.md",
-        "models/README.md",
-        "proofs/README.md",
-    ];
-    let pages = pages
-        .into_iter()
-        .chain(["benches/README.md", "CONTRIBUTING.md"]);
-    pages.map(|page| root.join(page)).collect()
+    let folders = ["", "models/", "proofs/", "benches/"];
+    let pages = folders
+        .map(|folder| format!("{folder}README.md"))
+        .into_iter();
+    let others = ["src/guide.md", "CONTRIBUTING.md"].map(str::to_owned);
+    pages.chain(others).map(|page| root.join(page)).collect()
 }
 
 fn transcripts() -> Vec<Transcript> {
@@ -86,12 +82,8 @@ fn transcripts() -> Vec<Transcript> {
 #[test]
 fn the_commands_in_the_pages_print_what_they_show() {
     let (mut compared, mut parsed) = (0, 0);
-    for Transcript {
-        page,
-        command,
-        parts,
-    } in transcripts()
-    {
+    for transcript in transcripts() {
+        let (page, command, parts) = (transcript.page, transcript.command, transcript.parts);
         let Some(arguments) = arguments(&command) else {
             continue;
         };
@@ -114,8 +106,6 @@ fn the_commands_in_the_pages_print_what_they_show() {
         }
         compared += 1;
     }
-    assert!(
-        compared >= 8 && parsed >= 6,
-        "{compared} compared, {parsed} parsed"
-    );
+    let is_much = compared >= 8 && parsed >= 6;
+    assert!(is_much, "{compared} compared, {parsed} parsed");
 }

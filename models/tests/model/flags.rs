@@ -50,14 +50,11 @@ fn every_flag_that_changes_something_is_in_the_command() {
             let model = parse(&command);
             assert_eq!(model.command(), command);
             assert_eq!(parse(&model.command()).settings(), model.settings());
-            assert!(
-                descriptions.insert(model.settings().describe()),
-                "{command}"
-            );
+            let is_new = descriptions.insert(model.settings().describe());
+            assert!(is_new, "{command}");
             // What is given and changes nothing is left out; what contradicts is noticed.
-            assert_eq!(plain.settings().contradicts(model.settings()), {
-                Some(format!("{flag} {value}"))
-            });
+            let contradicted = plain.settings().contradicts(model.settings());
+            assert_eq!(contradicted, Some(format!("{flag} {value}")));
             assert_eq!(model.settings().contradicts(plain.settings()), None);
         }
         let all = changes(*protocol).into_iter();
@@ -69,10 +66,8 @@ fn every_flag_that_changes_something_is_in_the_command() {
 
 #[test]
 fn a_default_that_is_given_is_left_out_of_the_command() {
-    assert_eq!(
-        parse("basic --ballots 2 --acceptors 4").command(),
-        "basic --acceptors 4"
-    );
+    let model = parse("basic --ballots 2 --acceptors 4");
+    assert_eq!(model.command(), "basic --acceptors 4");
 }
 
 #[test]
@@ -81,10 +76,8 @@ fn a_mutant_implies_what_it_needs_and_flags_have_the_last_word() {
     assert_eq!(model.command(), "basic --ballots 1 --mutant forget-promise");
     let described = model.settings().describe();
     assert!(described.contains("1 crash, 2 proposers"), "{described}");
-    assert!(
-        described.ends_with("drop-stale off, forget off"),
-        "{described}"
-    );
+    let is_last = described.ends_with("drop-stale off, forget off");
+    assert!(is_last, "{described}");
     let words = "basic --crashes 2 --drop-stale on --mutant forget-promise";
     let described = parse(words).settings().describe();
     assert!(described.contains("2 crashes") && described.ends_with("1 learner, forget off"));

@@ -1,12 +1,12 @@
 //! A fourth protocol goes through everything that the commands do.
 
 use super::two_phase::{ATOMIC, Process};
-use super::violation;
+use super::{limits, violation};
 use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
-use synod::checker::search::{Engine, Limits, Report, Verdict};
+use synod::checker::search::{Engine, Report, Verdict};
 use synod::models::protocol::{self, AnyProtocol, Model};
 use synod::models::scenarios;
 use synod::models::simulate::{End, Plan};
@@ -18,22 +18,18 @@ fn model(flags: &str) -> Box<dyn Model> {
 }
 
 fn search(model: &dyn Model, engine: Engine) -> Report {
-    let limits = Limits {
-        engine,
-        ..Limits::default()
-    };
-    let report = model.search(limits, None, None, &mut |_| {});
+    let report = model.search(limits(engine), None, None, &mut |_| {});
     report.expect("a sound model")
 }
 
 /// Red if either engine loses a state: they count on their own.
 #[test]
 fn it_is_checked_by_both_engines() {
-    for flags in [
-        "",
+    let (three, slow) = (
         "--participants 3 --refusals 1",
         "--crashes 1 --storage split",
-    ] {
+    );
+    for flags in ["", three, slow] {
         let model = model(flags);
         let counts = [Engine::Collapse, Engine::Stateright].map(|engine| {
             let report = search(model.as_ref(), engine);
@@ -71,11 +67,8 @@ end = { chosen = ["false"], found = ["Decided"], moral = "One vote is enough to 
     );
     let run = model("--refusals 1").play(&scenario.expect("well-formed"));
     let run = run.unwrap_or_else(|error| panic!("{error}"));
-    assert!(
-        run.checks.iter().all(scenarios::Check::is_met),
-        "{:?}",
-        run.checks
-    );
+    let is_met = run.checks.iter().all(scenarios::Check::is_met);
+    assert!(is_met, "{:?}", run.checks);
 }
 
 #[test]
@@ -99,15 +92,10 @@ fn it_opens_in_the_explorer() {
 
 #[test]
 fn it_is_simulated() {
-    let plan = Plan {
-        nodes: 3,
-        clients: None,
-    };
+    let (nodes, clients) = (3, None);
     let wrong = |mutant, seed| {
-        let run = FOURTH
-            .simulate(&plan, mutant, seed)
-            .expect("a sound cluster");
-        matches!(run.end, End::Wrong(_))
+        let run = FOURTH.simulate(&Plan { nodes, clients }, mutant, seed);
+        matches!(run.expect("a sound cluster").end, End::Wrong(_))
     };
     assert!((0..50).all(|seed| !wrong(None, seed)));
     assert!((0..50).any(|seed| wrong(Some("one-vote-commits"), seed)));

@@ -35,6 +35,14 @@ fn violation(report: &Report) -> Option<&Trace> {
     })
 }
 
+/// The usual limits of a search, with another engine.
+fn limits(engine: Engine) -> Limits {
+    Limits {
+        engine,
+        ..Limits::default()
+    }
+}
+
 /// The world of Basic Paxos with these flags, and with the rule of a mutant broken.
 fn world(flags: &str, mutant: &str) -> World<<Process<char> as Protocol>::System> {
     let mutant = Process::mutants().find(|it| it.name == mutant);
@@ -53,25 +61,19 @@ fn no_run_breaks_a_rule_sooner_than_the_one_reported() {
     let trace = violation(&report).expect("the mutant is caught");
     let world = focused();
     let property = world.property(Agreement::PROPERTY);
+    let holds = |state: &_| (property.condition)(&world, state);
+    let next = |level: &[_]| -> Vec<_> {
+        let next = level.iter().flat_map(|state| world.next_states(state));
+        next.collect()
+    };
     let mut level = world.init_states();
     for _ in 1..trace.steps.len() {
-        level = level
-            .iter()
-            .flat_map(|state| world.next_states(state))
-            .collect();
+        level = next(&level);
         level.sort_by_cached_key(|state| format!("{state:?}"));
         level.dedup_by(|a, b| a == b);
-        assert!(
-            level
-                .iter()
-                .all(|state| (property.condition)(&world, state))
-        );
+        assert!(level.iter().all(holds));
     }
-    let next = level.iter().flat_map(|state| world.next_states(state));
-    assert!(
-        next.into_iter()
-            .any(|state| !(property.condition)(&world, &state))
-    );
+    assert!(!next(&level).iter().all(holds));
 }
 
 #[test]
@@ -89,10 +91,8 @@ fn small_pinned_configurations_have_the_states_they_had() {
     // The command reads the same file and runs the same search: it is the one that is tested.
     let output = support::synod(&["check", "--all", "--json"]);
     assert_eq!(output.code, Some(0), "{}{}", output.stdout, output.stderr);
-    let results = output
-        .stdout
-        .lines()
-        .filter(|line| line.contains("\"type\":\"result\""));
+    let lines = output.stdout.lines();
+    let results = lines.filter(|line| line.contains("\"type\":\"result\""));
     let small = expected.all().filter(|(_, pinned)| pinned.small).count();
     assert_eq!(results.count(), small);
 }
@@ -121,12 +121,8 @@ fn stateright_finds_what_is_pinned() {
             ("transitions", pinned.transitions),
             ("depth", pinned.depth),
         ] {
-            let found = format!("\"{field}\":{count}");
-            assert!(
-                last.contains(&found),
-                "{}: no {found} in {last}",
-                pinned.name
-            );
+            let (name, found) = (&pinned.name, format!("\"{field}\":{count}"));
+            assert!(last.contains(&found), "{name}: no {found} in {last}");
         }
     }
 }
@@ -146,11 +142,7 @@ fn a_search_that_is_stopped_does_not_claim_to_have_seen_everything() {
 fn a_search_for_examples_alone_does_not_claim_to_have_seen_everything() {
     let world = || world("--ballots 1", "").focus_on(CHOSEN);
     let report = |engine| {
-        let limits = Limits {
-            engine,
-            ..Limits::default()
-        };
-        let report = search::run(world, limits, |_| {}).expect("a sound model");
+        let report = search::run(world, limits(engine), |_| {}).expect("a sound model");
         assert!(matches!(report.findings[0].outcome, Outcome::Found));
         report.is_exhausted
     };

@@ -54,23 +54,16 @@ impl Net {
     fn new(cluster: Cluster, nodes: usize, values: &[&str], others: usize) -> Self {
         let proposers = cluster.proposers.clone();
         let cluster = Arc::new(cluster);
-        let clients = values.iter().map(|value| {
-            Process::Client(Client {
-                value: (*value).to_owned(),
-                proposers: proposers.clone(),
-                backoff: BACKOFF,
-            })
-        });
+        let clients = values
+            .iter()
+            .map(|value| client((*value).to_owned(), &proposers));
         let servers = (0..nodes).map(|_| Process::Node(Arc::clone(&cluster)));
         let processes: Vec<_> = servers.chain(clients).collect();
         let sockets: Vec<_> = (0..processes.len() + others).map(|_| socket()).collect();
         let addresses = sockets.iter().map(address);
         let (sender, news) = channel();
         Net {
-            peers: addresses
-                .enumerate()
-                .map(|(id, at)| (Id::from(id), at))
-                .collect(),
+            peers: (0..).map(Id::from).zip(addresses).collect(),
             processes,
             sockets,
             directory: tempfile::tempdir().expect("a temporary directory"),
@@ -183,6 +176,14 @@ fn separated() -> Net {
     Net::new(cluster(&[3, 4], &[5]), 6, &["red", "blue"], 0)
 }
 
+fn client<V: Value>(value: V, proposers: &[NodeId]) -> Process<V> {
+    Process::Client(Client {
+        value,
+        proposers: proposers.to_vec(),
+        backoff: BACKOFF,
+    })
+}
+
 /// The datagram in which a client asks a node for `value`, as it arrives there.
 fn request<V>(cluster: u64, from: usize, to: usize, value: V) -> Vec<u8>
 where
@@ -194,11 +195,7 @@ where
     let mut config = NodeConfig::new(Id::from(from), socket());
     config.cluster = cluster;
     config.peers = BTreeMap::from([(Id::from(to), address(&receiver))]);
-    let client = Process::Client(Client {
-        value,
-        proposers: vec![NodeId(to as u32)],
-        backoff: BACKOFF,
-    });
+    let client = client(value, &[NodeId(to as u32)]);
     let handle = spawn(client, config, |_| {}).expect("the client starts");
     let mut buffer = [0; 1000];
     let length = receiver.recv(&mut buffer).expect("the client asks");
@@ -207,11 +204,11 @@ where
     buffer[..length].to_vec()
 }
 
-/// Datagrams that a node must drop. Those from a peer's own socket are damaged; those from a
-/// stranger's are whole.
+/// Datagrams that a node must drop. Those from a peer's own socket are damaged; that from a
+/// stranger's is whole.
 struct Garbage {
     of_peer: Vec<Vec<u8>>,
-    of_stranger: Vec<Vec<u8>>,
+    of_stranger: Vec<u8>,
 }
 
 impl Garbage {
@@ -236,10 +233,9 @@ impl Garbage {
             rng.fill_bytes(&mut noise);
             of_peer.push(noise);
         }
-        let of_stranger = vec![frame];
         Garbage {
             of_peer,
-            of_stranger,
+            of_stranger: frame,
         }
     }
 
@@ -251,9 +247,7 @@ impl Garbage {
                 thread::sleep(Duration::from_millis(1));
             }
         }
-        for datagram in &self.of_stranger {
-            let _ = stranger.send_to(datagram, to);
-        }
+        let _ = stranger.send_to(&self.of_stranger, to);
     }
 }
 
@@ -291,17 +285,19 @@ fn garbage_is_counted_and_dropped_and_decides_nothing() {
     assert_ne!(decision, "poison");
     for id in 0..3 {
         let dropped = net.stop(id).dropped;
-        let counts = [
+        let of_form = [
             dropped.short,
             dropped.magic,
             dropped.version,
             dropped.checksum,
+        ];
+        let of_ids = [
             dropped.cluster,
             dropped.destination,
             dropped.stranger,
             dropped.forged,
-            dropped.message,
         ];
+        let counts = [&of_form[..], &of_ids, &[dropped.message]].concat();
         assert!(
             !counts.contains(&0),
             "node {id} has not seen it all: {counts:?}"
@@ -370,9 +366,8 @@ fn a_proposer_that_crashes_after_its_first_save_never_takes_that_ballot_up_again
             let _ = closed.recv();
         }
     });
-    (0..8)
-        .filter(|id| *id != victim)
-        .for_each(|id| net.start(id));
+    let others = (0..8).filter(|id| *id != victim);
+    others.for_each(|id| net.start(id));
     let first = saved.recv_timeout(DEADLINE).expect("it starts a ballot");
     net.running[&victim].stop();
     drop(gate);
@@ -383,8 +378,9 @@ fn a_proposer_that_crashes_after_its_first_save_never_takes_that_ballot_up_again
     net.decision_and(&[3, 4, 5, 6, 7], |id, state| {
         let acceptor = state.node().and_then(|node| node.acceptor.as_ref());
         let vote = acceptor.and_then(|acceptor| acceptor.vote.as_ref());
+        let is_of_another = vote.is_none_or(|vote| vote.ballot != first);
         assert!(
-            vote.is_none_or(|vote| vote.ballot != first),
+            is_of_another,
             "a vote in ballot {first}, which was abandoned"
         );
         if id == victim {

@@ -75,12 +75,8 @@ fn every_dependency_has_a_licence_that_is_accepted() {
     let deny: Deny = toml::from_str(&Source::read("deny.toml").text).expect("TOML");
     for package in packages() {
         let licence = package["license"].as_str().unwrap_or_default();
-        let is_fine = is_allowed(licence, &deny.licenses.allow);
-        assert!(
-            is_fine,
-            "{}: {licence:?} is not in deny.toml",
-            package["name"]
-        );
+        let (name, is_fine) = (&package["name"], is_allowed(licence, &deny.licenses.allow));
+        assert!(is_fine, "{name}: {licence:?} is not in deny.toml");
     }
 }
 

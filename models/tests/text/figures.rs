@@ -16,7 +16,7 @@ const TABLES: [Table; 9] = [
     ("nodes", nodes),
     ("growth", growth),
     ("parts", parts),
-    ("recovery", recovery),
+    ("recovery", |text, name| times(text, name, true)),
     ("simulator", |text, name| times(text, name, false)),
     ("flood", flood),
 ];
@@ -50,10 +50,8 @@ fn series(run: &Value) -> String {
     };
     let is_durable = run["durable"] == true;
     let durable = if is_durable { ", durable" } else { "" };
-    format!(
-        "{}{packed}{durable}",
-        run["system"].as_str().expect("a system")
-    )
+    let system = run["system"].as_str().expect("a system");
+    format!("{system}{packed}{durable}")
 }
 
 /// A ratio, and the bounds that it is within as a part of it.
@@ -87,16 +85,12 @@ fn bench(text: &str, name: &str) -> String {
         machine["duration_s"],
     );
     if machine["fdatasync_us"].is_f64() {
-        let _ = write!(
-            table,
-            "one `fdatasync` takes {} µs; ",
-            figure(machine, "fdatasync_us", 0)
-        );
+        let takes = figure(machine, "fdatasync_us", 0);
+        let _ = write!(table, "one `fdatasync` takes {takes} µs; ");
     }
     let gaps = result["failovers"].as_array().expect("failovers").iter();
-    let gaps: Vec<String> = gaps
-        .map(|it| figure(it, "longest_gap_ms", 0) + " ms")
-        .collect();
+    let gaps = gaps.map(|it| figure(it, "longest_gap_ms", 0) + " ms");
+    let gaps: Vec<String> = gaps.collect();
     if !gaps.is_empty() {
         let gaps = gaps.join(", ");
         let _ = write!(
@@ -117,10 +111,8 @@ fn bench(text: &str, name: &str) -> String {
 fn rows(result: &Value) -> String {
     let mut table = String::new();
     let runs = result["runs"].as_array().expect("runs");
-    for run in runs
-        .iter()
-        .filter(|run| run["payload_bytes"] == runs[0]["payload_bytes"])
-    {
+    let is_first = |run: &&Value| run["payload_bytes"] == runs[0]["payload_bytes"];
+    for run in runs.iter().filter(is_first) {
         let cpu = ["nodes_cpu_us_per_command", "clients_cpu_us_per_command"];
         let cpu: f64 = cpu.iter().filter_map(|name| run[*name].as_f64()).sum();
         let _ = writeln!(
@@ -242,10 +234,7 @@ fn checker(text: &str, name: &str) -> String {
         let (line, range) = line.split_once('(').unwrap_or((line, ""));
         let mut figures = line.split_whitespace().rev();
         let (_, median) = (figures.next(), figures.next().expect("a figure"));
-        let range = match range {
-            "" => String::new(),
-            range => format!(" ({range}"),
-        };
+        let open = if range.is_empty() { "" } else { " (" };
         let figure: f64 = median.parse().expect("a figure");
         let words: Vec<&str> = target.split(' ').collect();
         let aim: f64 = words[1].parse().expect("a figure");
@@ -254,7 +243,10 @@ fn checker(text: &str, name: &str) -> String {
             _ => figure <= aim,
         };
         let met = if is_met { "yes" } else { "**no**" };
-        let _ = writeln!(table, "| {what} | {target} | {median}{range} | {met} |");
+        let _ = writeln!(
+            table,
+            "| {what} | {target} | {median}{open}{range} | {met} |"
+        );
     }
     table
 }
@@ -325,10 +317,6 @@ fn command_ns(text: &str) -> f64 {
     ns("codec/decode/request") + shared / 64.0 + ns("codec/encode/reply")
 }
 
-fn recovery(text: &str, name: &str) -> String {
-    times(text, name, true)
-}
-
 /// What is left of the throughput while the nodes are flooded.
 fn flood(text: &str, name: &str) -> String {
     let result = results(text).pop().expect("a result");
@@ -368,17 +356,12 @@ fn the_readme_says_what_a_commit_costs() {
         let is_alone = run["outstanding"] == 1 && run["packed"] == false;
         is_alone && run["system"] == "synod"
     });
-    let costs: Vec<String> = alone
-        .map(|run| {
-            let ratio = run["ratio_to_floor"].as_f64().expect("a ratio");
-            format!(
-                "{} µs (p99 {} µs), {:.1} times",
-                figure(run, "p50_us", 0),
-                figure(run, "p99_us", 0),
-                1.0 / ratio
-            )
-        })
-        .collect();
+    let costs = alone.map(|run| {
+        let [p50, p99] = ["p50_us", "p99_us"].map(|name| figure(run, name, 0));
+        let times = 1.0 / run["ratio_to_floor"].as_f64().expect("a ratio");
+        format!("{p50} µs (p99 {p99} µs), {times:.1} times")
+    });
+    let costs: Vec<String> = costs.collect();
     assert_eq!(costs.len(), 2, "in memory and on disk");
     let readme = super::page("README.md");
     for cost in costs {

@@ -42,28 +42,23 @@ fn table(page: &Source) -> Vec<Row> {
 /// The variants of `Message`, each with the line above it in which its comment begins.
 fn variants(page: &Source) -> Vec<(String, String)> {
     let (_, rest) = page.text.split_once("pub enum Message<").expect("messages");
-    let lines: Vec<&str> = rest
-        .lines()
-        .skip(1)
-        .take_while(|line| *line != "}")
-        .collect();
+    let lines = rest.lines().skip(1).take_while(|line| *line != "}");
+    let lines: Vec<&str> = lines.collect();
     let is_word = |c: char| c.is_alphanumeric();
     let starts = (0..lines.len()).filter(|at| {
         let line = lines[*at].strip_prefix("    ").unwrap_or_default();
         line.starts_with(|c: char| c.is_uppercase())
     });
-    starts
-        .map(|at| {
-            let name = lines[at]
-                .trim()
-                .chars()
-                .take_while(|c| is_word(*c))
-                .collect();
-            let above = lines[..at].iter().rev();
-            let comment = above.take_while(|line| line.starts_with("    ///")).last();
-            (name, comment.copied().unwrap_or_default().to_owned())
-        })
-        .collect()
+    let variants = starts.map(|at| {
+        let name = lines[at].trim().chars().take_while(|c| is_word(*c));
+        let above = lines[..at].iter().rev();
+        let comment = above.take_while(|line| line.starts_with("    ///")).last();
+        (
+            name.collect(),
+            comment.copied().unwrap_or_default().to_owned(),
+        )
+    });
+    variants.collect()
 }
 
 /// The handlers of messages in some files, which belong to `owner`.
@@ -113,16 +108,10 @@ fn handler_of(message: &str) -> String {
 
 /// How the comment of a message begins.
 fn beginning(row: &Row) -> String {
-    let Row {
-        from, to, phase, ..
-    } = row;
+    let (way, phase) = (format!("{} to {}: ", row.from, row.to), &row.phase);
     match phase.as_str() {
-        "" => format!(
-            "    /// {}{} to {to}: ",
-            from[..1].to_uppercase(),
-            &from[1..]
-        ),
-        _ => format!("    /// Phase {phase}, {from} to {to}: "),
+        "" => format!("    /// {}{}", way[..1].to_uppercase(), &way[1..]),
+        _ => format!("    /// Phase {phase}, {way}"),
     }
 }
 
@@ -158,20 +147,16 @@ fn every_message_has_its_row_handler_and_theorem() {
         let handlers = all_handlers(protocol, roles);
         for (row, (message, comment)) in rows.iter().zip(&variants) {
             let begins = beginning(row);
-            assert!(
-                comment.starts_with(&begins),
-                "{protocol}: {comment}: not {begins}"
-            );
+            let is_same = comment.starts_with(&begins);
+            assert!(is_same, "{protocol}: {comment}: not {begins}");
             let of_message = handlers.iter().filter(|(_, it)| *it == handler_of(message));
             let expected: Vec<&String> = of_message.map(|(handler, _)| handler).collect();
             assert!(!expected.is_empty(), "{protocol}: nobody handles {message}");
             let named: Vec<&String> = row.handlers.iter().collect();
             assert_eq!(named, expected, "{protocol}: the handlers of {message}");
             for theorem in &row.theorems {
-                assert!(
-                    is_proved(protocol, theorem),
-                    "{protocol}: {theorem} is not proved"
-                );
+                let is_proved = is_proved(protocol, theorem);
+                assert!(is_proved, "{protocol}: {theorem} is not proved");
             }
         }
         for (handler, name) in handlers {

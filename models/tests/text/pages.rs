@@ -15,10 +15,8 @@ const SENTENCE_WORDS_MAX: usize = 30;
 fn pages_in(folder: &Path, pages: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a readable folder") {
         let path = entry.expect("a readable folder").path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.unwrap_or_default();
         if path.is_dir() && !name.starts_with('.') && !["target", "build"].contains(&name) {
             pages_in(&path, pages);
         } else if name.ends_with(".md") {
@@ -38,14 +36,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let headings = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
     let is_kept = |c: &char| c.is_alphanumeric() || " -_".contains(*c);
-    headings
-        .map(|it| {
-            it.chars()
-                .filter(is_kept)
-                .collect::<String>()
-                .replace(' ', "-")
-        })
-        .collect()
+    let kept = headings.map(|it| it.chars().filter(is_kept).collect::<String>());
+    kept.map(|it| it.replace(' ', "-")).collect()
 }
 
 /// Red if a file or a heading was renamed that a page links to.
@@ -63,20 +55,13 @@ fn the_links_of_the_pages_lead_somewhere() {
                 continue;
             }
             let folder = page.parent().unwrap_or(root);
-            let target = if file.is_empty() {
-                page.clone()
-            } else {
-                folder.join(file)
-            };
+            let of_others = Some(folder.join(file)).filter(|_| !file.is_empty());
+            let target = of_others.unwrap_or_else(|| page.clone());
             assert!(target.exists(), "{}: {link}", page.display());
             if !anchor.is_empty() {
                 let target = fs::read_to_string(&target).expect("a page");
-                let is_there = anchors(&target).contains(anchor);
-                assert!(
-                    is_there,
-                    "{}: {link}: there is no such heading",
-                    page.display()
-                );
+                let (is_there, page) = (anchors(&target).contains(anchor), page.display());
+                assert!(is_there, "{page}: {link}: there is no such heading");
             }
             links += 1;
         }
@@ -91,13 +76,8 @@ fn the_front_page_is_short_and_so_are_its_sentences() {
     assert!(text.len() <= README_BYTES_MAX, "{} bytes", text.len());
     let text = prose(&text);
     let paragraphs = text.split("\n\n").filter(|it| !it.starts_with(['|', '#']));
-    let text = paragraphs
-        .flat_map(|it| it.split("\n- "))
-        .collect::<Vec<_>>();
-    for sentence in text
-        .iter()
-        .flat_map(|it| it.split_inclusive(['.', ':', '?', ';']))
-    {
+    let items = paragraphs.flat_map(|it| it.split("\n- "));
+    for sentence in items.flat_map(|it| it.split_inclusive(['.', ':', '?', ';'])) {
         let words = sentence.split_whitespace().count();
         assert!(words <= SENTENCE_WORDS_MAX, "{words} words: {sentence}");
     }
@@ -107,14 +87,8 @@ fn the_front_page_is_short_and_so_are_its_sentences() {
 fn crates() -> usize {
     let output = Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args([
-            "tree",
-            "--locked",
-            "--offline",
-            "--edges=normal",
-            "--prefix=none",
-        ])
-        .args(["--no-default-features", "--format={p}"])
+        .args(["tree", "--locked", "--offline", "--edges=normal"])
+        .args(["--prefix=none", "--no-default-features", "--format={p}"])
         .output();
     let tree = String::from_utf8(output.expect("cargo can be run").stdout).expect("text");
     let crates = tree.lines().filter_map(|line| line.split(' ').next());
@@ -128,32 +102,23 @@ fn the_pages_count_as_the_program_does() {
     let harmful = rules.iter().filter(|rule| !rule.is_harmless()).count();
     let pinned = expected::load().expect("expected.toml is well-formed");
     let (pinned, told, crates) = (pinned.all().count(), scenarios::ALL.len(), crates());
+    let (readme, changes) = ("README.md", "CHANGELOG.md");
+    let breaks = format!("breaks {harmful} rules in turn");
+    let linked = format!("[{told} scenarios](models/README.md#scenarios)");
     for (name, claim) in [
         (
-            "README.md",
-            format!("breaks {harmful} rules in turn, and the invariants catch all {harmful}"),
+            readme,
+            format!("{breaks}, and the invariants catch all {harmful}"),
         ),
-        (
-            "README.md",
-            format!("[{told} scenarios](models/README.md#scenarios)"),
-        ),
-        (
-            "CHANGELOG.md",
-            format!("{pinned} configurations are pinned"),
-        ),
-        ("CHANGELOG.md", format!("breaks {harmful} rules in turn")),
-        ("CHANGELOG.md", format!("tells {told} runs step by step")),
-        (
-            "CHANGELOG.md",
-            format!("the roles alone need {crates} crates"),
-        ),
+        (readme, linked),
+        (changes, format!("{pinned} configurations are pinned")),
+        (changes, breaks),
+        (changes, format!("tells {told} runs step by step")),
+        (changes, format!("the roles alone need {crates} crates")),
         ("src/README.md", format!("needs {crates} crates")),
     ] {
         assert!(page(name).contains(&claim), "{name} does not say: {claim}");
     }
-    assert_eq!(
-        rules.len() - harmful,
-        9,
-        "CHANGELOG.md counts the harmless ones"
-    );
+    let harmless = rules.len() - harmful;
+    assert_eq!(harmless, 9, "CHANGELOG.md counts the harmless ones");
 }

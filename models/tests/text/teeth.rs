@@ -11,8 +11,7 @@ use synod::models::protocol;
 fn kept() -> Vec<Value> {
     let newest = newest("models/results", "mutants");
     let lines = newest.text.lines().map(serde_json::from_str);
-    let lines: Vec<Value> = lines.map(|line| line.expect("JSON")).collect();
-    lines
+    lines.map(|line| line.expect("JSON")).collect()
 }
 
 fn text<'a>(row: &'a Value, field: &str) -> &'a str {
@@ -23,42 +22,34 @@ fn text<'a>(row: &'a Value, field: &str) -> &'a str {
 fn table(kind: &str) -> String {
     let rows = kept();
     let number = |row: &Value, field: &str| row[field].as_u64().map_or(0, |number| number as usize);
-    if kind == "harmless" {
-        let rows = rows.iter().filter(|row| row["type"] == "harmless");
-        let rows = rows.map(|row| {
-            format!(
-                "| {} | `{}` | {} | {} | {} |\n",
-                text(row, "model"),
-                text(row, "name"),
-                text(row, "sentence"),
-                text(row, "seen"),
-                grouped(number(row, "unique_states")),
-            )
-        });
-        let rows: String = rows.collect();
-        return format!(
-            "| protocol | change | what it does | why it does no harm | states, all seen |\n\
-             |---|---|---|---|--:|\n{rows}"
-        );
-    }
-    let rows = rows.iter();
-    let rows = rows.filter(|row| row["type"] == "mutant" && row["model"] == *kind);
-    let rows = rows.map(|row| {
-        format!(
-            "| `{}` | {} | {} | {} | {} | {} |\n",
-            text(row, "name"),
-            text(row, "sentence"),
-            text(row, "seen"),
-            text(row, "breaks"),
-            number(row, "steps"),
-            grouped(number(row, "unique_states")),
-        )
+    let is_harmless = kind == "harmless";
+    let rows = rows.iter().filter(|row| match is_harmless {
+        true => row["type"] == "harmless",
+        false => row["type"] == "mutant" && row["model"] == *kind,
     });
-    let rows: String = rows.collect();
-    format!(
-        "| mutant | what it does wrong | where that was seen | breaks | steps | states |\n\
-         |---|---|---|---|--:|--:|\n{rows}"
-    )
+    let rows = rows.map(|row| {
+        let (name, sentence, seen) = (text(row, "name"), text(row, "sentence"), text(row, "seen"));
+        let states = grouped(number(row, "unique_states"));
+        let row = match is_harmless {
+            true => format!("{} | `{name}` | {sentence} | {seen}", text(row, "model")),
+            false => {
+                let (breaks, steps) = (text(row, "breaks"), number(row, "steps"));
+                format!("`{name}` | {sentence} | {seen} | {breaks} | {steps}")
+            }
+        };
+        format!("| {row} | {states} |\n")
+    });
+    let head = match is_harmless {
+        true => {
+            "| protocol | change | what it does | why it does no harm | states, all seen |\n\
+             |---|---|---|---|--:|\n"
+        }
+        false => {
+            "| mutant | what it does wrong | where that was seen | breaks | steps | states |\n\
+             |---|---|---|---|--:|--:|\n"
+        }
+    };
+    head.to_owned() + &rows.collect::<String>()
 }
 
 /// Red if a table was written by hand, or not written again. `SYNOD_WRITE=1` writes them.
@@ -85,10 +76,10 @@ fn the_run_of_the_mutants_that_is_kept_is_of_these_mutants() {
         let text = |field| text(row, field);
         (text("model"), text("name"), text("sentence"), text("seen"))
     });
+    let kept: BTreeSet<_> = kept.collect();
     assert_eq!(
-        kept.collect::<BTreeSet<_>>(),
-        there,
-        "run `synod mutants --json` again, and keep what it says in models/results"
+        kept, there,
+        "keep what `synod mutants --json` says now in models/results"
     );
 }
 

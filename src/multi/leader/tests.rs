@@ -37,32 +37,21 @@ fn a_promise_in_parts_counts_once_the_last_is_there() {
 #[test]
 fn a_batch_takes_no_more_bytes_than_a_message() {
     let mut leadership = leadership();
-    let size = bytes(&request('a'));
-    let limits = Limits {
-        bytes_max: 2 * size,
+    let limits = |bytes_max, window| Limits {
+        bytes_max,
         batch_max: 9,
-        window: 1,
+        window,
         ..LIMITS
     };
+    let two = limits(2 * bytes(&request('a')), 1);
     for letter in ['a', 'b', 'c'] {
-        leadership.on_request(request(letter), &limits);
+        leadership.on_request(request(letter), &two);
     }
-    let batch: Vec<usize> = leadership
-        .fill(&limits)
-        .iter()
-        .map(|(_, it)| it.requests().len())
-        .collect();
-    assert_eq!(batch, [2]);
-    let limits = Limits {
-        bytes_max: 1,
-        window: 2,
-        ..limits
-    };
-    assert_eq!(
-        leadership.fill(&limits).len(),
-        1,
-        "one goes out however large it is"
-    );
+    let batch = leadership.fill(&two);
+    let sizes: Vec<usize> = batch.iter().map(|(_, it)| it.requests().len()).collect();
+    assert_eq!(sizes, [2]);
+    let out = leadership.fill(&limits(1, 2)).len();
+    assert_eq!(out, 1, "one goes out however large it is");
 }
 
 type Report<'a> = (u32, &'a [(u64, Vote<Entry<char>>)], u64);
@@ -98,14 +87,36 @@ fn leadership() -> Leadership<char> {
     leader.leadership().cloned().expect("a quorum promised")
 }
 
-fn ask(leadership: &mut Leadership<char>, commands: &str) {
-    for command in commands.chars() {
-        leadership.on_request(request(command), &LIMITS);
+impl Leadership<char> {
+    fn ask(&mut self, commands: &str) {
+        for command in commands.chars() {
+            self.on_request(request(command), &LIMITS);
+        }
     }
-}
 
-fn accepted(leadership: &mut Leadership<char>, from: u32, slot: u64) -> Option<Entry<char>> {
-    leadership.on_accepted(NodeId(from), Slot(slot), &majority_of_three())
+    fn accepted(&mut self, from: u32, slot: u64) -> Option<Entry<char>> {
+        self.on_accepted(NodeId(from), Slot(slot), &majority_of_three())
+    }
+
+    /// Votes of two acceptors, which choose what is proposed in a slot.
+    fn chosen(&mut self, slot: u64) -> Option<Entry<char>> {
+        self.accepted(0, slot);
+        self.accepted(1, slot)
+    }
+
+    fn read(&mut self, seq: u64, decided: u64) {
+        self.on_read(NodeId(9), seq, '?', Slot(decided), &LIMITS);
+    }
+
+    fn heard(&mut self, from: u32, round: u64, sent: u64) {
+        let (from, sent) = (NodeId(from), Time(sent));
+        self.on_heartbeat_ack(from, HeartbeatId { round, sent }, &majority_of_three());
+    }
+
+    fn answered(&mut self, applied: u64) -> Vec<u64> {
+        let ready = self.ready(Slot(applied), &majority_of_three());
+        ready.iter().map(|read| read.seq).collect()
+    }
 }
 
 #[test]
@@ -148,10 +159,10 @@ fn the_highest_vote_of_each_slot_is_adopted_whatever_the_order() {
 fn one_reported_vote_is_enough_to_bind() {
     let votes = [(0, vote(1, 1, "x"))];
     let expected = proposals(&[(0, entry("x"))]);
-    let reports: [Report; 2] = [(0, &votes, 0), (1, &[], 0)];
-    assert_eq!(promise(&mut preparing(), &reports), expected);
-    let reports: [Report; 2] = [(1, &[], 0), (0, &votes, 0)];
-    assert_eq!(promise(&mut preparing(), &reports), expected);
+    let (one, other): (Report, Report) = ((0, &votes, 0), (1, &[], 0));
+    for reports in [[one, other], [other, one]] {
+        assert_eq!(promise(&mut preparing(), &reports), expected);
+    }
 }
 
 #[test]
@@ -175,10 +186,8 @@ fn only_a_gap_below_a_vote_becomes_a_no_op() {
 fn slots_that_an_acceptor_knows_to_be_decided_are_not_proposed() {
     let votes = [(1, vote(1, 1, "x")), (4, vote(1, 1, "y"))];
     let expected = proposals(&[(3, Entry::Noop), (4, entry("y"))]);
-    for reports in [
-        [(0, votes.as_slice(), 0), (1, &[], 3)],
-        [(1, &[], 3), (0, &votes, 0)],
-    ] {
+    let (one, other): (Report, Report) = ((0, &votes, 0), (1, &[], 3));
+    for reports in [[one, other], [other, one]] {
         assert_eq!(promise(&mut preparing(), &reports), expected);
     }
     // Nothing beyond: the next slot is the first that may be open.
@@ -193,8 +202,8 @@ fn more_gaps_than_there_can_be_are_not_filled() {
     for slot in [Slot::SPAN_MAX + 1, u64::MAX - 1, u64::MAX] {
         let votes = [(slot, vote(1, 1, "x"))];
         let mut leader = preparing();
-        let reports: [Report; 2] = [(0, &votes, 0), (1, &[], 0)];
-        assert_eq!(promise(&mut leader, &reports), None);
+        let led = promise(&mut leader, &[(0, &votes, 0), (1, &[], 0)]);
+        assert_eq!(led, None);
         assert!(leader.leadership().is_none());
     }
     for slot in [1000, Slot::SPAN_MAX] {
@@ -237,17 +246,17 @@ fn only_a_higher_ballot_preempts() {
 #[test]
 fn requests_are_batched_in_order_as_far_as_the_window_reaches() {
     let mut leadership = leadership();
-    ask(&mut leadership, "abc");
+    leadership.ask("abc");
     let expected = [(Slot(0), entry("ab")), (Slot(1), entry("c"))];
     assert_eq!(leadership.fill(&LIMITS), expected);
-    ask(&mut leadership, "d");
+    leadership.ask("d");
     assert_eq!(leadership.fill(&LIMITS), [], "two slots are under way");
     // The window moves with the first slot that is open, not with the number of those.
-    accepted(&mut leadership, 0, 1);
-    assert_eq!(accepted(&mut leadership, 1, 1), Some(entry("c")));
+    leadership.accepted(0, 1);
+    assert_eq!(leadership.accepted(1, 1), Some(entry("c")));
     assert_eq!(leadership.fill(&LIMITS), []);
-    accepted(&mut leadership, 0, 0);
-    assert_eq!(accepted(&mut leadership, 1, 0), Some(entry("ab")));
+    leadership.accepted(0, 0);
+    assert_eq!(leadership.accepted(1, 0), Some(entry("ab")));
     assert_eq!(leadership.fill(&LIMITS), [(Slot(2), entry("d"))]);
 }
 
@@ -259,20 +268,18 @@ fn what_gathers_waits_for_the_slot_under_way_unless_it_fills_one_itself() {
         ..LIMITS
     };
     let mut leadership = leadership();
-    ask(&mut leadership, "a");
+    leadership.ask("a");
     assert_eq!(leadership.fill(&limits), [(Slot(0), entry("a"))]);
-    ask(&mut leadership, "b");
+    leadership.ask("b");
     assert_eq!(leadership.fill(&limits), []);
-    ask(&mut leadership, "cd");
+    leadership.ask("cd");
     assert_eq!(leadership.fill(&limits), [(Slot(1), entry("bc"))]);
-    accepted(&mut leadership, 0, 0);
-    accepted(&mut leadership, 1, 0);
+    leadership.chosen(0);
     assert_eq!(leadership.fill(&limits), [], "one is still under way");
-    accepted(&mut leadership, 0, 1);
-    accepted(&mut leadership, 1, 1);
+    leadership.chosen(1);
     assert_eq!(leadership.fill(&limits), [(Slot(2), entry("d"))]);
     // So many bytes are as good as so many requests.
-    ask(&mut leadership, "e");
+    leadership.ask("e");
     let bytes_max = bytes(&request('e'));
     let narrow = Limits {
         bytes_max,
@@ -280,7 +287,7 @@ fn what_gathers_waits_for_the_slot_under_way_unless_it_fills_one_itself() {
         ..limits
     };
     assert_eq!(leadership.fill(&narrow), []);
-    ask(&mut leadership, "f");
+    leadership.ask("f");
     assert_eq!(leadership.fill(&narrow), [(Slot(3), entry("e"))]);
 }
 
@@ -301,22 +308,18 @@ fn among_thousands_a_request_is_known_as_long_as_it_is_under_way() {
         }
     }
     for letter in &letters {
-        assert!(
-            !leadership.on_request(request(*letter), &limits),
-            "{letter}"
-        );
+        let is_news = leadership.on_request(request(*letter), &limits);
+        assert!(!is_news, "{letter}");
     }
-    assert_eq!(
-        leadership.queue.len() + 10 * leadership.open.len(),
-        letters.len()
-    );
+    let under_way = leadership.queue.len() + 10 * leadership.open.len();
+    assert_eq!(under_way, letters.len());
     // One of the same number that is not the same is another.
     let mut other = request('a');
     other.operation = operation(5, seq('a'), 'a');
     assert!(leadership.on_request(other, &limits));
     for slot in 0..10 {
         for from in [0, 1] {
-            accepted(&mut leadership, from, slot);
+            leadership.accepted(from, slot);
         }
     }
     let batch = |letters: &[char]| entry(&letters.iter().collect::<String>());
@@ -331,7 +334,7 @@ fn among_thousands_a_request_is_known_as_long_as_it_is_under_way() {
 #[test]
 fn there_are_no_slots_beyond_the_last() {
     let mut leadership = leadership();
-    ask(&mut leadership, "abc");
+    leadership.ask("abc");
     let limits = Limits { slots: 1, ..LIMITS };
     assert_eq!(leadership.fill(&limits), [(Slot(0), entry("ab"))]);
     assert_eq!(leadership.fill(&limits), []);
@@ -344,7 +347,7 @@ fn the_queue_is_bounded_and_holds_no_request_twice() {
     assert!(!leadership.on_request(request('a'), &LIMITS), "it waits");
     leadership.fill(&LIMITS);
     assert!(!leadership.on_request(request('a'), &LIMITS), "under way");
-    ask(&mut leadership, "bcde");
+    leadership.ask("bcde");
     assert!(!leadership.on_request(request('f'), &LIMITS), "no room");
     assert_eq!(leadership.queue.len(), LIMITS.queue_max);
 }
@@ -352,93 +355,67 @@ fn the_queue_is_bounded_and_holds_no_request_twice() {
 #[test]
 fn an_entry_is_chosen_once_by_a_quorum_of_distinct_acceptors() {
     let mut leadership = leadership();
-    ask(&mut leadership, "a");
+    leadership.ask("a");
     leadership.fill(&LIMITS);
     for from in [0, 0, 3, 64] {
-        assert_eq!(accepted(&mut leadership, from, 0), None);
+        assert_eq!(leadership.accepted(from, 0), None);
     }
-    assert_eq!(
-        accepted(&mut leadership, 1, 1),
-        None,
-        "nothing is proposed there"
-    );
+    let beyond = leadership.accepted(1, 1);
+    assert_eq!(beyond, None, "nothing is proposed there");
     assert_eq!(leadership.chosen_below(), Slot(0));
-    assert_eq!(accepted(&mut leadership, 1, 0), Some(entry("a")));
+    assert_eq!(leadership.accepted(1, 0), Some(entry("a")));
     assert_eq!(leadership.chosen_below(), Slot(1));
-    assert_eq!(accepted(&mut leadership, 2, 0), None, "no news");
+    assert_eq!(leadership.accepted(2, 0), None, "no news");
 }
 
 #[test]
 fn all_is_chosen_only_below_the_first_open_slot() {
     let mut leadership = leadership();
-    ask(&mut leadership, "abcd");
+    leadership.ask("abcd");
     leadership.fill(&LIMITS);
-    accepted(&mut leadership, 0, 1);
-    accepted(&mut leadership, 1, 1);
+    leadership.chosen(1);
     assert_eq!(leadership.chosen_below(), Slot(0));
-    accepted(&mut leadership, 0, 0);
-    accepted(&mut leadership, 1, 0);
+    leadership.chosen(0);
     assert_eq!(leadership.chosen_below(), Slot(2));
 }
 
 #[test]
 fn a_leadership_goes_on_only_if_the_open_slots_hold_what_was_proposed() {
     let mut leadership = leadership();
-    ask(&mut leadership, "ab");
+    leadership.ask("ab");
     leadership.fill(&LIMITS);
     let [same, other] = [entry("ab"), entry("x")];
-    assert!(
-        leadership.clone().learn(Slot(0), |_| Some(&other)),
-        "it is open"
-    );
-    assert!(leadership.clone().learn(Slot(1), |_| Some(&same)));
-    assert!(!leadership.clone().learn(Slot(1), |_| Some(&other)));
-    assert!(!leadership.clone().learn(Slot(1), |_| None));
+    let goes_on = |upto, it| leadership.clone().learn(Slot(upto), |_| it);
+    assert!(goes_on(0, Some(&other)), "it is open");
+    assert!(goes_on(1, Some(&same)));
+    assert!(!goes_on(1, Some(&other)) && !goes_on(1, None));
     assert!(leadership.learn(Slot(5), |_| Some(&same)));
-    assert_eq!(
-        (leadership.next, leadership.chosen_below()),
-        (Slot(5), Slot(5))
-    );
-}
-
-fn heard(leadership: &mut Leadership<char>, from: u32, round: u64, sent: u64) {
-    let (from, sent) = (NodeId(from), Time(sent));
-    leadership.on_heartbeat_ack(from, HeartbeatId { round, sent }, &majority_of_three());
-}
-
-fn ready(leadership: &mut Leadership<char>, applied: u64) -> Vec<u64> {
-    let ready = leadership.ready(Slot(applied), &majority_of_three());
-    ready.iter().map(|read| read.seq).collect()
+    let (next, below) = (leadership.next, leadership.chosen_below());
+    assert_eq!((next, below), (Slot(5), Slot(5)));
 }
 
 #[test]
 fn a_read_waits_for_a_round_that_began_after_it_came() {
     let (mut leadership, quorums) = (leadership(), majority_of_three());
-    leadership.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
+    leadership.read(1, 0);
     assert!(leadership.begin_round(&quorums, &LIMITS));
     assert!(!leadership.begin_round(&quorums, &LIMITS), "one at a time");
     // The second read comes while the first one's round is under way.
-    leadership.on_read(NodeId(9), 2, '?', Slot(0), &LIMITS);
-    heard(&mut leadership, 0, 1, 0);
-    heard(&mut leadership, 0, 1, 0);
-    heard(&mut leadership, 7, 1, 0);
-    assert_eq!(
-        ready(&mut leadership, 0),
-        [0; 0],
-        "one acceptor is not enough"
-    );
-    heard(&mut leadership, 1, 1, 0);
-    assert_eq!(ready(&mut leadership, 0), [1]);
+    leadership.read(2, 0);
+    leadership.heard(0, 1, 0);
+    leadership.heard(0, 1, 0);
+    leadership.heard(7, 1, 0);
+    let answered = leadership.answered(0);
+    assert_eq!(answered, [0; 0], "one acceptor is not enough");
+    leadership.heard(1, 1, 0);
+    assert_eq!(leadership.answered(0), [1]);
     assert!(leadership.begin_round(&quorums, &LIMITS));
-    heard(&mut leadership, 2, 1, 5);
-    assert_eq!(
-        ready(&mut leadership, 0),
-        [0; 0],
-        "an answer to the old round"
-    );
-    heard(&mut leadership, 2, 2, 5);
-    heard(&mut leadership, 0, 2, 5);
-    assert_eq!(ready(&mut leadership, 0), [2]);
+    leadership.heard(2, 1, 5);
+    let answered = leadership.answered(0);
+    assert_eq!(answered, [0; 0], "an answer to the old round");
+    leadership.heard(2, 2, 5);
+    leadership.heard(0, 2, 5);
+    assert_eq!(leadership.answered(0), [2]);
     assert!(!leadership.begin_round(&quorums, &LIMITS), "nobody waits");
 }
 
@@ -448,22 +425,22 @@ fn a_read_waits_for_all_that_may_have_been_chosen_before() {
     let mut leader = preparing();
     promise(&mut leader, &[(0, &votes, 0), (1, &[], 0)]);
     let leadership = leader.leadership_mut().expect("a quorum promised");
-    leadership.on_read(NodeId(9), 1, '?', Slot(2), &LIMITS);
-    leadership.on_read(NodeId(9), 2, '?', Slot(7), &LIMITS);
+    leadership.read(1, 2);
+    leadership.read(2, 7);
     leadership.begin_round(&majority_of_three(), &LIMITS);
-    heard(leadership, 0, 1, 0);
-    heard(leadership, 1, 1, 0);
-    assert_eq!(ready(leadership, 4), [0; 0]);
-    assert_eq!(ready(leadership, 5), [1]);
-    assert_eq!(ready(leadership, 6), [0; 0]);
-    assert_eq!(ready(leadership, 7), [2]);
+    leadership.heard(0, 1, 0);
+    leadership.heard(1, 1, 0);
+    assert_eq!(leadership.answered(4), [0; 0]);
+    assert_eq!(leadership.answered(5), [1]);
+    assert_eq!(leadership.answered(6), [0; 0]);
+    assert_eq!(leadership.answered(7), [2]);
 }
 
 #[test]
 fn reads_that_wait_are_bounded_and_wait_once() {
     let mut leadership = leadership();
     for seq in [1, 1, 2, 3, 4, 5] {
-        leadership.on_read(NodeId(9), seq, '?', Slot(0), &LIMITS);
+        leadership.read(seq, 0);
     }
     let waiting: Vec<u64> = leadership.reads.iter().map(|read| read.seq).collect();
     assert_eq!(waiting, [1, 2, 3, 4]);
@@ -473,16 +450,13 @@ fn reads_that_wait_are_bounded_and_wait_once() {
 fn only_answers_to_the_latest_beat_confirm_it() {
     let (mut leadership, quorums) = (leadership(), majority_of_three());
     leadership.heartbeat_at(Time(10));
-    heard(&mut leadership, 0, 0, 10);
-    heard(&mut leadership, 1, 0, 9);
+    leadership.heard(0, 0, 10);
+    leadership.heard(1, 0, 9);
     assert!(!leadership.is_confirmed(&quorums));
-    heard(&mut leadership, 1, 0, 10);
+    leadership.heard(1, 0, 10);
     assert!(leadership.is_confirmed(&quorums));
-    assert_eq!(
-        leadership.heartbeat_at(Time(8)).sent,
-        Time(10),
-        "never backwards"
-    );
+    let sent = leadership.heartbeat_at(Time(8)).sent;
+    assert_eq!(sent, Time(10), "never backwards");
 }
 
 #[test]
@@ -499,14 +473,14 @@ fn it_takes_a_phase_1_quorum_to_lead() {
 #[test]
 fn it_takes_a_phase_2_quorum_to_choose_and_to_confirm() {
     let (mut leadership, quorums) = (leadership(), three_and_one());
-    ask(&mut leadership, "a");
+    leadership.ask("a");
     leadership.fill(&LIMITS);
     let chosen = leadership.on_accepted(NodeId(0), Slot(0), &quorums);
     assert_eq!(chosen, Some(entry("a")));
-    leadership.on_read(NodeId(9), 1, '?', Slot(0), &LIMITS);
+    leadership.read(1, 0);
     assert!(leadership.begin_round(&quorums, &LIMITS));
     assert!(!leadership.is_confirmed(&quorums));
-    heard(&mut leadership, 0, 1, 0);
+    leadership.heard(0, 1, 0);
     assert!(leadership.is_confirmed(&quorums));
     assert_eq!(leadership.ready(Slot(1), &quorums).len(), 1);
 }

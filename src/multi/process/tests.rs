@@ -103,6 +103,14 @@ fn colocated() -> Cluster<Journal> {
     cluster(3, &[0, 1, 2], &[0, 1, 2])
 }
 
+/// The same, which save a snapshot of so many entries.
+fn truncating(every: u64) -> Cluster<Journal> {
+    Cluster {
+        snapshot_every: Some(every),
+        ..colocated()
+    }
+}
+
 /// Acceptors 0 to 2, proposer 3 and learner 4.
 fn separated() -> Cluster<Journal> {
     cluster(3, &[3], &[4])
@@ -159,6 +167,13 @@ fn heartbeat(round: u64, node: u32, upto: u64) -> Said {
         heartbeat,
         upto,
     }
+}
+
+/// An answer to a sign of life of ballot 1.0.
+fn heard(round: u64, sent: u64) -> Said {
+    let (ballot, sent) = (ballot(1, 0), Time(sent));
+    let heartbeat = HeartbeatId { round, sent };
+    Message::HeartbeatAck { ballot, heartbeat }
 }
 
 fn reply(to: char, written: &str) -> Said {
@@ -244,10 +259,8 @@ fn a_decided_notice_speaks_of_votes_in_its_own_ballot_alone() {
     assert_eq!(did.sent, [(1, ask(0))]);
     node.hear(0, decided(1, 0, 1));
     assert_eq!(node.written(), "x", "and of slots below its own alone");
-    assert!(
-        node.acceptor().votes.keys().eq(&[Slot(1)]),
-        "settled is dropped"
-    );
+    let votes = node.acceptor().votes.keys();
+    assert!(votes.eq(&[Slot(1)]), "settled is dropped");
     node.hear(0, heartbeat(1, 0, 2));
     assert_eq!(node.written(), "xy");
 }
@@ -267,13 +280,8 @@ fn a_gap_is_asked_for_and_what_was_beyond_follows() {
 
 #[test]
 fn whoever_asks_gets_the_entries_from_there_on_and_no_more_than_fit() {
-    let cluster = Cluster {
-        limits: Limits {
-            bytes_max: 2 * entry("x").bytes(),
-            ..colocated().limits
-        },
-        ..colocated()
-    };
+    let mut cluster = colocated();
+    cluster.limits.bytes_max = 2 * entry("x").bytes();
     let mut node = Node::new(&cluster, 2);
     node.hear(0, entries(0, "wxyz"));
     assert_eq!(node.hear(1, ask(1)).sent, [(1, entries(1, "xy"))]);
@@ -287,16 +295,14 @@ fn whoever_proposes_for_a_decided_slot_is_told_what_it_holds() {
     node.hear(0, entries(0, "x"));
     let did = node.hear(1, accept(0, vote(1, 1, "y")));
     assert_eq!(did.sent, [(1, entries(0, "x"))]);
-    assert_eq!(
-        node.hear(0, prepare(2, 0, 0)).sent,
-        [(0, promise(2, 0, &[], 1))]
-    );
+    let did = node.hear(0, prepare(2, 0, 0));
+    assert_eq!(did.sent, [(0, promise(2, 0, &[], 1))]);
 }
 
 /// The proposer votes for nothing itself, so it does not notice the ballot that decided its slot.
 #[test]
 fn a_leadership_ends_once_another_ballot_has_decided_an_open_slot() {
-    let cluster = cluster(3, &[3, 4], &[0, 1, 2]);
+    let mut cluster = cluster(3, &[3, 4], &[0, 1, 2]);
     let mut node = Node::leading(&cluster, 3);
     node.ask('x');
     let did = node.hear(4, entries(0, "y"));
@@ -307,19 +313,13 @@ fn a_leadership_ends_once_another_ballot_has_decided_an_open_slot() {
     assert!(node.time_out(Timer::Heartbeat).is_silent());
     assert!(node.hear(0, accepted(1, 3, 0)).is_silent());
     // What it proposed itself may as well be told by others, and truncated in the same step.
-    let cluster = Cluster {
-        snapshot_every: Some(1),
-        ..cluster
-    };
+    cluster.snapshot_every = Some(1);
     let mut node = Node::leading(&cluster, 3);
     node.ask('x');
     node.hear(4, entries(0, "x"));
     assert_eq!(node.learner().log.start(), Slot(1));
     let did = node.time_out(Timer::Heartbeat);
-    assert!(matches!(
-        did.sent_to(0)[..],
-        [Message::Heartbeat { upto: Slot(1), .. }]
-    ));
+    assert_eq!(did.sent_to(0), [&heartbeat(1, 3, 1)]);
 }
 
 /// The same with all that take part: node 0 voted for x in ballot 1.3, and y is chosen in 1.4.
@@ -337,10 +337,8 @@ fn who_voted_for_a_proposal_that_was_overruled_does_not_take_it_for_decided() {
     }
     nodes[4].hear(1, accepted(1, 4, 0));
     let did = nodes[4].hear(2, accepted(1, 4, 0));
-    assert_eq!(
-        (did.sent_to(3), nodes[4].written()),
-        (vec![&entries(0, "y")], "y")
-    );
+    assert_eq!(did.sent_to(3), [&entries(0, "y")]);
+    assert_eq!(nodes[4].written(), "y");
     nodes[3].hear(4, entries(0, "y"));
     let did = nodes[3].time_out(Timer::Heartbeat);
     for message in did.sent_to(0) {
@@ -357,8 +355,7 @@ fn a_leader_asks_until_it_knows_what_was_decided_before_it() {
     assert_eq!(did.sent_to(1)[0], &ask(0));
     // The question, or the answer, is lost.
     let did = node.time_out(Timer::Heartbeat);
-    assert_eq!(did.sent_to(1)[0], &ask(0));
-    assert_eq!(did.sent_to(2)[0], &ask(0));
+    assert_eq!([did.sent_to(1)[0], did.sent_to(2)[0]], [&ask(0); 2]);
     node.hear(2, entries(0, "xy"));
     let did = node.time_out(Timer::Heartbeat);
     assert!(!did.sent.iter().any(|(_, it)| *it == ask(2)));
@@ -381,35 +378,18 @@ fn a_leader_without_a_quorum_prepares_again_and_is_silent_meanwhile() {
 #[test]
 fn only_a_quorum_gives_a_leader_patience() {
     let mut node = Node::leading(&colocated(), 0);
-    let heartbeat = |node: &Node| {
-        let leadership = node.node().leader.as_ref().and_then(Leader::leadership);
-        leadership.expect("it leads").heartbeat
-    };
     TIME.set(7);
     node.time_out(Timer::Heartbeat);
-    let (ballot, heartbeat) = (ballot(1, 0), heartbeat(&node));
-    let stale = HeartbeatId {
-        sent: Time(3),
-        ..heartbeat
-    };
-    assert_eq!(heartbeat.sent, Time(7));
-    let did = node.hear(
-        1,
-        Message::HeartbeatAck {
-            ballot,
-            heartbeat: stale,
-        },
-    );
-    assert!(
-        !did.is_set(Timer::Campaign),
-        "the answer to an earlier heartbeat"
-    );
-    let did = node.hear(1, Message::HeartbeatAck { ballot, heartbeat });
-    assert!(did.is_set(Timer::Campaign));
+    let leadership = node.node().leader.as_ref().and_then(Leader::leadership);
+    let HeartbeatId { round, sent } = leadership.expect("it leads").heartbeat;
+    assert_eq!(sent, Time(7));
+    let did = node.hear(1, heard(round, 3));
+    assert!(!did.is_set(Timer::Campaign), "that was an earlier one");
+    assert!(node.hear(1, heard(round, 7)).is_set(Timer::Campaign));
     // Requests alone do not: the first that is under way starts the wait, and votes prolong it.
     assert!(node.ask('x').is_set(Timer::Campaign));
     assert!(!node.ask('y').is_set(Timer::Campaign));
-    let did = node.hear(2, Message::HeartbeatAck { ballot, heartbeat });
+    let did = node.hear(2, heard(round, 7));
     assert!(!did.is_set(Timer::Campaign), "votes are due");
 }
 
@@ -429,16 +409,11 @@ fn a_follower_waits_as_long_as_a_leader_shows_itself() {
     let (mut node, did) = Node::start(&colocated(), 2, None);
     assert!(did.is_set(Timer::Campaign) && did.sent.is_empty());
     assert!(node.hear(0, heartbeat(1, 0, 0)).is_set(Timer::Campaign));
-    assert!(
-        node.hear(0, accept(0, vote(1, 0, "x")))
-            .is_set(Timer::Campaign)
-    );
+    let did = node.hear(0, accept(0, vote(1, 0, "x")));
+    assert!(did.is_set(Timer::Campaign));
     node.hear(1, prepare(2, 1, 0));
     let did = node.hear(0, heartbeat(1, 0, 1));
-    assert!(
-        !did.is_set(Timer::Campaign),
-        "nobody leads in that ballot any more"
-    );
+    assert!(!did.is_set(Timer::Campaign), "nobody leads in it any more");
     assert_eq!(did.sent, [(0, nack(2, 1, 0))]);
     assert_eq!(node.written(), "");
     let (mut learner, did) = Node::start(&separated(), 4, None);
@@ -448,11 +423,8 @@ fn a_follower_waits_as_long_as_a_leader_shows_itself() {
 
 #[test]
 fn a_leader_that_is_outbid_steps_down() {
-    for message in [
-        nack(2, 1, 0),
-        heartbeat(2, 1, 0),
-        accept(0, vote(2, 1, "y")),
-    ] {
+    let higher = accept(0, vote(2, 1, "y"));
+    for message in [nack(2, 1, 0), heartbeat(2, 1, 0), higher] {
         let mut node = Node::leading(&colocated(), 0);
         let did = node.hear(1, message);
         assert!(!node.node().is_leading());
@@ -470,10 +442,8 @@ fn a_refusal_tells_a_proposer_that_it_is_behind() {
 
 #[test]
 fn without_refusals_a_proposer_is_left_to_find_out() {
-    let cluster = Cluster {
-        nacks: false,
-        ..colocated()
-    };
+    let mut cluster = colocated();
+    cluster.nacks = false;
     let mut node = Node::new(&cluster, 2);
     node.hear(1, prepare(2, 1, 0));
     assert!(node.hear(0, prepare(1, 0, 0)).is_silent());
@@ -483,10 +453,7 @@ fn without_refusals_a_proposer_is_left_to_find_out() {
 
 #[test]
 fn a_node_that_restarts_keeps_promise_votes_ballot_log_and_snapshot() {
-    let cluster = Cluster {
-        snapshot_every: Some(2),
-        ..colocated()
-    };
+    let cluster = truncating(2);
     let mut node = Node::leading(&cluster, 0);
     for (slot, letter) in ['x', 'y', 'z'].into_iter().enumerate() {
         node.ask(letter);
@@ -496,13 +463,12 @@ fn a_node_that_restarts_keeps_promise_votes_ballot_log_and_snapshot() {
     let saved = node.node().durable();
     assert_eq!(saved.snapshot.as_ref().map(|it| it.upto), Some(Slot(2)));
     assert_eq!((saved.log.start(), saved.log.end()), (Slot(2), Slot(3)));
-    let (restarted, did) = Node::start(&cluster, 0, Some(saved.clone()));
+    let (mut restarted, did) = Node::start(&cluster, 0, Some(saved.clone()));
     assert_eq!(restarted.node().durable(), saved);
     assert_eq!(restarted.learner().sessions, node.learner().sessions);
     assert!(!restarted.node().is_leading());
     assert!(did.saved.is_none() && did.sent.is_empty());
     // It goes on in a ballot of its own, above the one it left.
-    let mut restarted = restarted;
     let did = restarted.time_out(Timer::Campaign);
     assert_eq!(did.sent_to(1), [&prepare(2, 0, 3)]);
 }
@@ -511,21 +477,13 @@ fn a_node_that_restarts_keeps_promise_votes_ballot_log_and_snapshot() {
 fn a_node_that_saved_what_makes_no_sense_does_nothing_and_overwrites_nothing() {
     let mut node = Node::new(&colocated(), 0);
     node.hear(1, entries(0, "x"));
-    let saved = Durable {
-        snapshot: Some(Snapshot {
-            upto: Slot(0),
-            bytes: [1, 2, 3].into(),
-        }),
-        ..node.node().durable()
-    };
+    let mut saved = node.node().durable();
+    let (upto, bytes) = (Slot(0), [1, 2, 3].into());
+    saved.snapshot = Some(Snapshot { upto, bytes });
     let (mut node, did) = Node::start(&colocated(), 0, Some(saved));
     assert!(did.is_silent());
-    for message in [
-        prepare(1, 1, 0),
-        accept(0, vote(1, 1, "x")),
-        entries(0, "x"),
-        ask(0),
-    ] {
+    let proposal = accept(0, vote(1, 1, "x"));
+    for message in [prepare(1, 1, 0), proposal, entries(0, "x"), ask(0)] {
         assert!(node.hear(1, message).is_silent());
     }
     for timer in [Timer::Campaign, Timer::Heartbeat] {
@@ -614,9 +572,17 @@ impl Net {
         }
     }
 
+    fn node(&mut self, node: u32) -> &mut Node {
+        self.nodes.get_mut(&node).expect("it runs")
+    }
+
+    fn post(&mut self, from: u32, did: Did) {
+        let sent = did.sent.into_iter();
+        self.wire.extend(sent.map(|(to, it)| (from, to, it)));
+    }
+
     fn run(&mut self, from: u32, did: Did) {
-        let sent = |(to, message)| (from, to, message);
-        self.wire.extend(did.sent.into_iter().map(sent));
+        self.post(from, did);
         while let Some((from, to, message)) = self.wire.pop_front() {
             if (self.is_lost)(&message) {
                 continue;
@@ -624,8 +590,7 @@ impl Net {
             match self.nodes.get_mut(&to) {
                 Some(node) => {
                     let did = node.hear(from, message);
-                    self.wire
-                        .extend(did.sent.into_iter().map(|(it, say)| (to, it, say)));
+                    self.post(to, did);
                 }
                 None if NodeId(to) == CLIENT => self.told.push(message),
                 None => {}
@@ -634,14 +599,14 @@ impl Net {
     }
 
     fn time_out(&mut self, node: u32, timer: Timer) {
-        let did = self.nodes.get_mut(&node).map(|node| node.time_out(timer));
-        self.run(node, did.unwrap_or_default());
+        let did = self.node(node).time_out(timer);
+        self.run(node, did);
     }
 
     fn ask(&mut self, node: u32, letters: &str) {
         for letter in letters.chars() {
-            let did = self.nodes.get_mut(&node).map(|node| node.ask(letter));
-            self.run(node, did.unwrap_or_default());
+            let did = self.node(node).ask(letter);
+            self.run(node, did);
         }
     }
 
@@ -687,16 +652,10 @@ fn a_command_takes_effect_once_though_the_leader_changes() {
     assert_eq!(net.told.last(), Some(&reply('b', "ab")));
     assert!(net.told.contains(&reply('a', "a")));
     net.ask(1, "a");
-    assert_eq!(
-        net.told.last(),
-        Some(&reply('a', "a")),
-        "the same answer again"
-    );
-    assert_eq!(
-        net.nodes[&1].node().decided(),
-        Slot(2),
-        "and not proposed again"
-    );
+    let last = net.told.last();
+    assert_eq!(last, Some(&reply('a', "a")), "the same answer again");
+    let decided = net.nodes[&1].node().decided();
+    assert_eq!(decided, Slot(2), "and not proposed again");
 }
 
 /// That nothing stale matters is verified by the checker; here, that what no longer matters is
@@ -746,11 +705,7 @@ fn there_are_no_slots_beyond_the_last_to_vote_in() {
 
 #[test]
 fn what_is_saved_says_what_it_is() {
-    let cluster = Cluster {
-        snapshot_every: Some(1),
-        ..colocated()
-    };
-    let mut node = Node::leading(&cluster, 0);
+    let mut node = Node::leading(&truncating(1), 0);
     node.ask('x');
     node.hear(1, accepted(1, 0, 0));
     node.ask('y');
@@ -769,18 +724,13 @@ fn a_request_that_two_leaders_took_up_is_carried_out_once() {
     net.ask(0, "a");
     net.is_lost = |_| false;
     // Node 1 adopts the vote for it and, before that is chosen, proposes it in another slot too.
-    let node = net.nodes.get_mut(&1).expect("it runs");
+    let node = net.node(1);
     node.time_out(Timer::Campaign);
     node.hear(2, promise(2, 1, &[], 0));
     assert!(node.node().is_leading());
     node.ask('b');
-    node.hear(
-        CLIENT.0,
-        Message::Request(Request {
-            client: NodeId(8),
-            ..request('a')
-        }),
-    );
+    let (client, Request { operation, .. }) = (NodeId(8), request('a'));
+    node.hear(8, Message::Request(Request { client, operation }));
     for slot in [0, 1, 2] {
         node.hear(2, accepted(2, 1, slot));
     }
@@ -792,17 +742,11 @@ fn a_request_that_two_leaders_took_up_is_carried_out_once() {
 fn a_session_is_opened_and_an_unknown_one_refused() {
     let mut net = Net::new(colocated());
     net.time_out(0, Timer::Campaign);
-    for operation in [
-        Operation::Open { seq: 5 },
-        super::super::testing::operation(7, 6, 'x'),
-    ] {
+    let unknown = super::super::testing::operation(7, 6, 'x');
+    for operation in [Operation::Open { seq: 5 }, unknown] {
         let client = CLIENT;
         let request = Message::Request(Request { client, operation });
-        let did = net
-            .nodes
-            .get_mut(&0)
-            .expect("it runs")
-            .hear(CLIENT.0, request);
+        let did = net.node(0).hear(CLIENT.0, request);
         net.run(0, did);
     }
     let (seq, outcome) = (5, Outcome::Opened { session: 1 });

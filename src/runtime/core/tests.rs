@@ -1,5 +1,6 @@
 use super::super::codec::Frame;
 use super::super::observer::{EventOf, NoObserver};
+use super::super::scripted::Scripted;
 use super::*;
 
 const LENGTHS: Lengths = Lengths {
@@ -93,14 +94,10 @@ fn of_all_saves_of_a_batch_the_last_one_counts_and_what_is_sent_is_packed() {
     assert_eq!(step(&mut core, Duration::ZERO, &batch), [18]);
     assert_eq!(core.saved(), Some(&18), "without the last two");
     assert_eq!(sent(&mut core), [(1, vec![11, 18, 20]), (2, vec![15])]);
-    assert_eq!(
-        (core.counters().saves, core.counters().messages_received),
-        (1, 4)
-    );
-    assert!(
-        step(&mut core, Duration::ZERO, &[(1, 2)]).is_empty(),
-        "nothing was saved"
-    );
+    let counters = core.counters();
+    assert_eq!((counters.saves, counters.messages_received), (1, 4));
+    let saved = step(&mut core, Duration::ZERO, &[(1, 2)]);
+    assert!(saved.is_empty(), "nothing was saved");
 }
 
 #[test]
@@ -136,34 +133,18 @@ fn a_timer_that_is_taken_back_does_not_fire_and_one_that_is_set_again_waits_its_
     assert_eq!(core.counters.timeouts, before + 1);
 }
 
-/// An actor that always sends to itself.
-struct Mumbler;
-
-impl Actor for Mumbler {
-    type Msg = ();
-    type State = usize;
-    type Timer = ();
-    type Random = ();
-    type Storage = ();
-
-    fn on_start(&self, id: Id, _: &Option<()>, out: &mut Out<Self>) -> usize {
-        out.send(id, ());
-        0
-    }
-
-    fn on_msg(&self, id: Id, count: &mut Cow<usize>, _: Id, (): (), out: &mut Out<Self>) {
-        *count.to_mut() += 1;
-        out.send(id, ());
-    }
-}
-
 #[test]
 fn who_talks_to_himself_without_end_is_interrupted() {
-    let started = Core::start(setup(Mumbler, None), MS, &mut NoObserver);
+    let mumbler = Scripted::new(|_, out| out.send(me(), 0));
+    let started = Core::start(setup(mumbler, None), MS, &mut NoObserver);
     let mut core = started.unwrap().0;
-    core.step(MS, &mut vec![(Id::from(1), ())], &mut NoObserver)
-        .unwrap();
-    assert_eq!(*core.state(), OWN_MAX + 1);
+    let mut heard = vec![(Id::from(1), 0)];
+    core.step(MS, &mut heard, &mut NoObserver).unwrap();
+    assert_eq!(
+        core.state().len(),
+        1 + OWN_MAX + 1,
+        "the start, and what it heard"
+    );
     assert_eq!(core.next(), Some(Duration::ZERO), "and goes on at once");
 }
 
@@ -186,18 +167,11 @@ fn every_step_is_seen() {
     let mut diary = Diary::default();
     let started = Core::start(setup(Adder, Some(3)), Duration::ZERO, &mut diary);
     let mut core = started.unwrap().0;
-    core.step(MS, &mut vec![(Id::from(1), 5)], &mut diary)
-        .unwrap();
-    let seen = diary.0.iter().map(String::as_str);
-    let expected = [
-        "0ns Start(Some(3))",
-        "[3] 2",
-        "1ms Message(1, 5)",
-        "[3, 5] 2",
-        "1ms Timeout('a')",
-        "[3, 5] 2",
-        "1ms Timeout('a')",
-        "[3, 5] 2",
-    ];
-    assert!(seen.eq(expected), "{:#?}", diary.0);
+    let mut heard = vec![(Id::from(1), 5)];
+    core.step(MS, &mut heard, &mut diary).unwrap();
+    let seen: Vec<_> = diary.0.chunks(2).map(|step| step.join(" => ")).collect();
+    let seen = seen.join(", ");
+    let expected = "0ns Start(Some(3)) => [3] 2, 1ms Message(1, 5) => [3, 5] 2, \
+                    1ms Timeout('a') => [3, 5] 2, 1ms Timeout('a') => [3, 5] 2";
+    assert_eq!(seen, expected);
 }

@@ -17,11 +17,12 @@ impl Delta for Map {
         let empty = Map::default();
         let before = &before.unwrap_or(&empty).0;
         let gone = before.keys().filter(|key| !self.0.contains_key(key));
+        let is_new = |(key, value): &(&u32, &String)| before.get(key) != Some(value);
         let set = self
             .0
             .iter()
-            .filter(|(key, value)| before.get(key) != Some(value));
-        let set = set.map(|(key, value)| (*key, Some(value.clone())));
+            .filter(is_new)
+            .map(|(key, value)| (*key, Some(value.clone())));
         gone.map(|key| (*key, None)).chain(set).collect()
     }
 
@@ -77,9 +78,8 @@ impl Saver {
 /// Returns the map after a number of saves: each adds an entry, and the last ten are kept.
 fn map(saves: u32) -> Map {
     let entries = saves.saturating_sub(10)..saves;
-    Map(entries
-        .map(|key| (key, "x".repeat(key as usize % 7)))
-        .collect())
+    let entry = |key| (key, "x".repeat(key as usize % 7));
+    Map(entries.map(entry).collect())
 }
 
 fn saved(saves: u32) -> (Disk, Saver) {
@@ -105,6 +105,11 @@ fn damage(refused: Error) -> (usize, Damage) {
     }
 }
 
+/// The damage for which a log is refused, and where it is.
+fn damage_of(disk: Disk) -> (usize, Damage) {
+    damage(open(disk).err().unwrap())
+}
+
 #[test]
 fn what_was_saved_last_is_read_back_however_often_the_file_was_replaced() {
     for saves in 0..100 {
@@ -122,28 +127,24 @@ fn what_was_saved_last_is_read_back_however_often_the_file_was_replaced() {
 fn what_is_written_is_bounded_by_the_changes() {
     let (disk, mut saver) = saved(0);
     // A large state that changes little.
-    saver
-        .save(Map((0..2000).map(|key| (key, "y".repeat(20))).collect()))
-        .unwrap();
+    let large = (0..2000).map(|key| (key, "y".repeat(20))).collect();
+    saver.save(Map(large)).unwrap();
     let large = saver.log.snapshot;
     for key in 0..200 {
         let mut next = saver.state.clone().unwrap();
         next.0.insert(key, "z".repeat(20));
         saver.save(next).unwrap();
     }
-    assert_eq!(
-        saver.log.snapshot, large,
-        "too little was appended to write it all again"
-    );
+    // Too little was appended to write it all again.
+    assert_eq!(saver.log.snapshot, large);
     assert!(saver.log.end - large < 200 * 60);
     assert_eq!(open(disk).unwrap().1.state, saver.state);
 }
 
 #[test]
 fn a_record_torn_at_any_byte_is_cut_and_the_one_before_it_remembered() {
-    let (disk, saver) = saved(12);
+    let (disk, mut saver) = saved(12);
     let (name, end) = (only_file(&disk), saver.log.end as usize);
-    let mut saver = saver;
     saver.save(map(13)).unwrap();
     let longer = saver.log.end as usize;
     assert_eq!(name, only_file(&disk), "the same file");
@@ -162,19 +163,12 @@ fn a_record_torn_at_any_byte_is_cut_and_the_one_before_it_remembered() {
             assert_eq!(recovered.state, Some(map(12)), "torn at byte {torn}");
             let written = whole[end..torn].iter().rposition(|byte| *byte != 0);
             let written = written.map(|last| (end as u64, last as u64 + 1));
-            assert_eq!(
-                recovered
-                    .torn_tail
-                    .map(|torn_tail| (torn_tail.offset, torn_tail.bytes)),
-                written
-            );
+            let cut = recovered.torn_tail.map(|it| (it.offset, it.bytes));
+            assert_eq!(cut, written);
             // The log can be used.
             log.save(&map(13).changes(Some(&map(12)))).unwrap();
-            let recovered = open(disk).unwrap().1;
-            assert_eq!(
-                (recovered.state, recovered.torn_tail),
-                (Some(map(13)), None)
-            );
+            let Recovered { state, torn_tail } = open(disk).unwrap().1;
+            assert_eq!((state, torn_tail), (Some(map(13)), None));
         }
     }
 }
@@ -223,8 +217,7 @@ fn a_file_cut_short_inside_its_header_or_snapshot_is_refused() {
         disk.tamper(&name, |content| content.truncate(length));
         let missing = if length < HEADER { HEADER } else { snapshot } - length;
         let missing = missing as u64;
-        let refused = damage(open(disk).err().unwrap());
-        assert_eq!(refused, (length, Damage::Short { missing }));
+        assert_eq!(damage_of(disk), (length, Damage::Short { missing }));
     }
 }
 
@@ -236,7 +229,7 @@ fn a_damaged_record_with_an_intact_one_behind_it_is_refused_though_its_length_le
     saver.save(map(5)).unwrap();
     let name = only_file(&disk);
     disk.tamper(&name, |content| content[third..third + 4].fill(0xff));
-    assert_eq!(damage(open(disk).err().unwrap()), (third, Damage::Record));
+    assert_eq!(damage_of(disk), (third, Damage::Record));
 }
 
 #[test]
@@ -274,9 +267,8 @@ fn crash_at_every_operation(crash: Crash, rng: &mut SmallRng) {
         let mut saver = Saver::open(&disk).unwrap();
         let state = saver.state.clone().unwrap_or_default();
         // The failed save may be durable.
-        let found = [durable, durable + 1]
-            .into_iter()
-            .find(|saves| state == map(*saves));
+        let mut saves = durable..=durable + 1;
+        let found = saves.find(|saves| state == map(*saves));
         let found = found.unwrap_or_else(|| panic!("{durable} saves, but {state:?} ({crash:?})"));
         saver.save(map(found + 1)).unwrap();
         assert_eq!(Saver::open(&disk).unwrap().state, Some(map(found + 1)));
@@ -320,22 +312,21 @@ fn a_log_of_another_cluster_node_or_number_is_refused() {
         let refused = refused.err().unwrap().to_string();
         assert!(refused.ends_with(reason), "{refused}");
     }
-    disk.copy().rename(&name, "log-0000000000000005").unwrap();
     let mut moved = disk.copy();
     moved.rename(&name, "log-0000000000000005").unwrap();
     let (found, expected) = (0, 5);
-    let refused = damage(open(moved).err().unwrap());
-    assert_eq!(refused, (28, Damage::Generation { found, expected }));
+    assert_eq!(
+        damage_of(moved),
+        (28, Damage::Generation { found, expected })
+    );
 }
 
 #[test]
 fn a_log_of_another_type_is_refused() {
     let (disk, _) = saved(3);
     let refused = Log::open::<u32>(disk, SMALL, 7, Id::from(1)).err().unwrap();
-    assert!(matches!(
-        damage(refused).1,
-        Damage::Value(_) | Damage::Trailing { .. }
-    ));
+    let (_, damage) = damage(refused);
+    assert!(matches!(damage, Damage::Value(_) | Damage::Trailing { .. }));
 }
 
 #[test]
@@ -343,10 +334,7 @@ fn a_change_that_does_not_fit_is_refused() {
     let disk = Disk::default();
     let mut log = open(disk.clone()).unwrap().0;
     log.append(&[(1_u32, None::<String>)]).unwrap();
-    assert_eq!(
-        damage(open(disk).err().unwrap()),
-        (HEADER + RECORD, Damage::Change)
-    );
+    assert_eq!(damage_of(disk), (HEADER + RECORD, Damage::Change));
 }
 
 #[test]
@@ -362,7 +350,7 @@ fn the_newest_file_counts_even_if_it_is_damaged() {
     both.sync().unwrap();
     assert_eq!(open(both.copy()).unwrap().1.state, Some(map(3)));
     both.tamper(&newest, |content| content[HEADER] ^= 1);
-    assert_eq!(damage(open(both).err().unwrap()), (HEADER, Damage::Record));
+    assert_eq!(damage_of(both), (HEADER, Damage::Record));
 }
 
 #[test]
@@ -423,14 +411,10 @@ fn a_failed_operation_of_the_directory_is_an_error_with_its_file() {
     let path = parent.path().join("node-1");
     let (mut log, _) = open(Directory::open(&path).unwrap()).unwrap();
     fs::create_dir(path.join(TEMPORARY)).unwrap();
-    let mut failed = Ok(());
-    for saves in 1..100 {
+    let failed = (1..100).find_map(|saves| {
         log.append(&map(saves).changes(None)).unwrap();
-        failed = log.compact(&map(saves));
-        if failed.is_err() {
-            break;
-        }
-    }
-    let text = failed.unwrap_err().to_string();
+        log.compact(&map(saves)).err()
+    });
+    let text = failed.unwrap().to_string();
     assert!(text.contains("cannot begin"), "{text}");
 }

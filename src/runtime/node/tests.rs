@@ -1,11 +1,10 @@
 use super::super::handle::{Handle, spawn, spawn_observed};
 use super::super::recorder::{Recorded, RecordedEvent, Recorder};
+use super::super::scripted::Seen::{self, Choice, Message, Start, Timeout};
+use super::super::scripted::{Number, Scripted, UNSAVABLE, save_then_echo};
 use super::*;
-use crate::delta::{self, Delta};
 use rand::{Rng, RngCore};
-use serde::{Deserialize, Serialize, Serializer};
-use stateright::actor::{Actor, Out};
-use std::borrow::Cow;
+use stateright::actor::Out;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
@@ -15,83 +14,6 @@ const MS: Duration = Duration::from_millis(1);
 const NODE: usize = 1;
 const PEER: usize = 2;
 
-/// A number that cannot be encoded.
-const UNSAVABLE: u32 = 666;
-
-/// A number to save.
-#[derive(Clone, Debug, Hash, PartialEq, Deserialize)]
-struct Number(u32);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 == UNSAVABLE {
-            return Err(serde::ser::Error::custom("unsavable"));
-        }
-        serializer.serialize_newtype_struct("Number", &self.0)
-    }
-}
-
-impl Delta for Number {
-    type Change = Self;
-
-    fn changes(&self, before: Option<&Self>) -> Vec<Self> {
-        delta::whole(self, before)
-    }
-
-    fn apply(_: Option<Self>, change: Self) -> Option<Self> {
-        Some(change)
-    }
-}
-
-/// An event that an actor has seen.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-enum Seen {
-    Start(Option<u32>),
-    Message(usize, u32),
-    Timeout(char),
-    Choice(u8),
-}
-use Seen::{Choice, Message, Start, Timeout};
-
-/// An actor whose state is the events that it has seen, and whose reactions are a closure.
-struct Scripted(Box<React>);
-
-type React = dyn Fn(&Seen, &mut Out<Scripted>) + Send;
-
-impl Scripted {
-    #[allow(clippy::owned_cow)]
-    fn see(&self, state: &mut Cow<Vec<Seen>>, seen: Seen, out: &mut Out<Self>) {
-        (self.0)(&seen, out);
-        state.to_mut().push(seen);
-    }
-}
-
-impl Actor for Scripted {
-    type Msg = u32;
-    type Timer = char;
-    type Random = u8;
-    type State = Vec<Seen>;
-    type Storage = Number;
-
-    fn on_start(&self, _: Id, saved: &Option<Number>, out: &mut Out<Self>) -> Vec<Seen> {
-        let mut state = Cow::Owned(Vec::new());
-        self.see(&mut state, Start(saved.as_ref().map(|saved| saved.0)), out);
-        state.into_owned()
-    }
-
-    fn on_msg(&self, _: Id, state: &mut Cow<Vec<Seen>>, from: Id, n: u32, out: &mut Out<Self>) {
-        self.see(state, Message(from.into(), n), out);
-    }
-
-    fn on_timeout(&self, _: Id, state: &mut Cow<Vec<Seen>>, timer: &char, out: &mut Out<Self>) {
-        self.see(state, Timeout(*timer), out);
-    }
-
-    fn on_random(&self, _: Id, state: &mut Cow<Vec<Seen>>, random: &u8, out: &mut Out<Self>) {
-        self.see(state, Choice(*random), out);
-    }
-}
-
 /// A running node, and a socket that plays its only peer.
 struct Rig {
     handle: Handle,
@@ -100,15 +22,31 @@ struct Rig {
     node_at: SocketAddr,
 }
 
+/// A socket on loopback.
+fn socket() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").unwrap()
+}
+
+/// A path in a directory that is removed with the first result.
+fn path() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("node");
+    (directory, path)
+}
+
+/// Configures a node whose only peer is at an address.
+fn config(peer: SocketAddr) -> NodeConfig {
+    let mut config = NodeConfig::new(Id::from(NODE), socket());
+    config.cluster = 7;
+    config.peers = [(Id::from(PEER), peer)].into();
+    config
+}
+
 /// Configures a node, and binds the socket of its peer.
 fn bound() -> (NodeConfig, UdpSocket) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let peer = socket();
     peer.set_read_timeout(Some(5000 * MS)).unwrap();
-    let mut config = NodeConfig::new(Id::from(NODE), socket);
-    config.cluster = 7;
-    config.peers = [(Id::from(PEER), peer.local_addr().unwrap())].into();
-    (config, peer)
+    (config(peer.local_addr().unwrap()), peer)
 }
 
 fn start(
@@ -127,8 +65,7 @@ fn plain(react: impl Fn(&Seen, &mut Out<Scripted>) + Send + 'static) -> Rig {
 
 /// Starts a node with a storage; returns it with its path.
 fn stored(react: impl Fn(&Seen, &mut Out<Scripted>) + Send + 'static) -> (Rig, TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("node");
+    let (directory, path) = path();
     let storage = Some(path.clone());
     let rig = start(react, |config| config.storage = storage).unwrap();
     (rig, directory, path)
@@ -143,13 +80,24 @@ fn start_observed(
     let node_at = config.socket.local_addr().unwrap();
     let (sender, states) = mpsc::channel();
     let observer = move |state: &Vec<Seen>| drop(sender.send(state.clone()));
-    let handle = spawn_observed(Scripted(Box::new(react)), config, step_observer, observer)?;
+    let handle = spawn_observed(Scripted::new(react), config, step_observer, observer)?;
     Ok(Rig {
         handle,
         states,
         peer,
         node_at,
     })
+}
+
+/// Returns the messages of the node in the next datagram that its peer receives, and its address.
+fn received(peer: &UdpSocket, key: Option<Key>) -> Option<(Vec<u32>, SocketAddr)> {
+    let mut buffer = [0; MAX_DATAGRAM];
+    let (length, from) = peer.recv_from(&mut buffer).ok()?;
+    let codec = Codec::new(7, Id::from(PEER), key);
+    let messages = codec.read(&buffer[..length]).unwrap();
+    assert!(messages.iter().all(|(from, _)| *from == Id::from(NODE)));
+    let messages = messages.into_iter().map(|(_, message)| message);
+    Some((messages.collect(), from))
 }
 
 impl Rig {
@@ -167,13 +115,9 @@ impl Rig {
 
     /// Returns the messages of the next datagram that the peer receives.
     fn receive_all(&self) -> Option<Vec<u32>> {
-        let mut buffer = [0; MAX_DATAGRAM];
-        let (length, from) = self.peer.recv_from(&mut buffer).ok()?;
+        let (messages, from) = received(&self.peer, None)?;
         assert_eq!(from, self.node_at);
-        let codec = Codec::new(7, Id::from(PEER), None);
-        let messages = codec.read(&buffer[..length]).unwrap();
-        assert!(messages.iter().all(|(from, _)| *from == Id::from(NODE)));
-        Some(messages.into_iter().map(|(_, message)| message).collect())
+        Some(messages)
     }
 
     /// Returns the only message of the next datagram.
@@ -218,13 +162,6 @@ fn echo(seen: &Seen, out: &mut Out<Scripted>) {
     }
 }
 
-fn save_then_echo(seen: &Seen, out: &mut Out<Scripted>) {
-    if let Message(from, n) = *seen {
-        out.save(Number(n));
-        out.send(Id::from(from), n);
-    }
-}
-
 /// Returns the number on disk, read from a copy, because the node has locked its directory.
 fn on_disk(path: &Path) -> Option<u32> {
     let copy = tempfile::tempdir().unwrap();
@@ -233,25 +170,27 @@ fn on_disk(path: &Path) -> Option<u32> {
         fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
     }
     let directory = Directory::open(copy.path()).unwrap();
-    let id = Id::from(NODE);
-    Log::open(directory, Sizes::default(), 7, id)
-        .unwrap()
-        .1
-        .state
+    let opened = Log::open(directory, Sizes::default(), 7, Id::from(NODE));
+    opened.unwrap().1.state
+}
+
+/// Configures nodes that know one another.
+fn acquainted(nodes: usize, address: &str) -> impl Iterator<Item = (usize, NodeConfig)> {
+    let sockets: Vec<_> = (0..nodes)
+        .map(|_| UdpSocket::bind(address).unwrap())
+        .collect();
+    let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap());
+    let peers: BTreeMap<_, _> = (0..nodes).map(Id::from).zip(addresses).collect();
+    sockets.into_iter().enumerate().map(move |(index, socket)| {
+        let mut config = NodeConfig::new(Id::from(index), socket);
+        config.peers = peers.clone();
+        (index, config)
+    })
 }
 
 fn play_ping_pong(address: &str) {
-    let sockets = [(), ()].map(|()| UdpSocket::bind(address).unwrap());
-    let addresses = sockets
-        .iter()
-        .map(|socket| socket.local_addr().unwrap())
-        .enumerate()
-        .map(|(index, at)| (Id::from(index), at));
-    let peers: BTreeMap<_, _> = addresses.collect();
     let (sender, states) = mpsc::channel();
-    let handles = sockets.into_iter().enumerate().map(|(index, socket)| {
-        let mut config = NodeConfig::new(Id::from(index), socket);
-        config.peers = peers.clone();
+    let handles = acquainted(2, address).map(|(index, config)| {
         let react = move |seen: &Seen, out: &mut Out<Scripted>| match *seen {
             Start(_) if index == 0 => out.send(Id::from(1), 1),
             Message(from, n) if n < 100 => out.send(Id::from(from), n + 1),
@@ -259,7 +198,7 @@ fn play_ping_pong(address: &str) {
         };
         let sender = sender.clone();
         let observer = move |state: &Vec<Seen>| drop(sender.send((index, state.clone())));
-        spawn(Scripted(Box::new(react)), config, observer).unwrap()
+        spawn(Scripted::new(react), config, observer).unwrap()
     });
     let handles: Vec<_> = handles.collect();
     let odd = (1..100).step_by(2).map(|n| Message(0, n));
@@ -294,10 +233,10 @@ fn two_nodes_play_ping_pong_over_ipv6() {
 
 #[test]
 fn a_restarted_node_starts_from_what_it_saved() {
-    let directory = tempfile::tempdir().unwrap();
+    let (_directory, path) = path();
     let run = |n| {
-        let path = directory.path().join("node");
-        let rig = start(save_then_echo, |config| config.storage = Some(path)).unwrap();
+        let storage = Some(path.clone());
+        let rig = start(save_then_echo, |config| config.storage = storage).unwrap();
         let first = rig.until(|_| true);
         rig.send(n);
         assert_eq!(rig.receive(), Some(n));
@@ -346,10 +285,8 @@ fn a_step_that_sends_before_it_saves_stops_the_node_and_nothing_is_sent() {
     rig.send(1);
     assert!(rig.hears_nothing());
     let error = rig.error();
-    assert!(
-        matches!(error, Error::SendBeforeSave { node: NODE }),
-        "{error}"
-    );
+    let is_refused = matches!(error, Error::SendBeforeSave { node: NODE });
+    assert!(is_refused, "{error}");
     assert_eq!(on_disk(&path), None, "nothing of the step is executed");
 }
 
@@ -382,8 +319,7 @@ fn a_node_that_is_to_forget_saves_nothing_and_goes_on() {
 
 #[test]
 fn a_storage_serves_one_node_at_a_time() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("node");
+    let (_directory, path) = path();
     let run = || start(echo, |config| config.storage = Some(path.clone()));
     let rig = run().unwrap();
     let refused = run().map(Rig::stop).unwrap_err();
@@ -394,8 +330,7 @@ fn a_storage_serves_one_node_at_a_time() {
 
 #[test]
 fn a_node_refuses_to_start_from_a_damaged_storage() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("node");
+    let (_directory, path) = path();
     let file = path.join("log-0000000000000000");
     fs::create_dir(&path).unwrap();
     fs::write(&file, b"").unwrap();
@@ -433,17 +368,14 @@ fn garbage_leaves_the_state_untouched_and_is_counted() {
     let counters = rig.stop();
     let dropped = counters.dropped;
     assert_eq!((counters.received, dropped.total()), (1, 7 * 50));
-    for count in [
+    let of_datagrams = [
         dropped.magic,
         dropped.short,
         dropped.checksum,
         dropped.cluster,
-        dropped.destination,
-        dropped.forged,
-        dropped.stranger,
-    ] {
-        assert_eq!(count, 50, "{counters}");
-    }
+    ];
+    let of_ids = [dropped.destination, dropped.forged, dropped.stranger];
+    assert_eq!((of_datagrams, of_ids), ([50; 4], [50; 3]), "{counters}");
 }
 
 #[test]
@@ -541,22 +473,14 @@ fn every_option_is_chosen_sooner_or_later() {
 
 #[test]
 fn messages_to_itself_arrive_in_order_and_never_touch_the_socket() {
-    let rig = start(
-        |seen, out| {
-            if let Start(_) = seen {
-                (0..5).for_each(|n| out.send(Id::from(NODE), n));
-            }
-        },
-        |config| config.faults.loss = 1.0,
-    )
-    .unwrap();
+    let react = |seen: &Seen, out: &mut Out<Scripted>| {
+        if let Start(_) = seen {
+            (0..5).for_each(|n| out.send(Id::from(NODE), n));
+        }
+    };
+    let rig = start(react, |config| config.faults.loss = 1.0).unwrap();
     let state = rig.until(|state| state.len() == 6);
-    assert!(
-        state[1..]
-            .iter()
-            .cloned()
-            .eq((0..5).map(|n| Message(NODE, n)))
-    );
+    assert_eq!(state[1..], [0, 1, 2, 3, 4].map(|n| Message(NODE, n)));
     let counters = rig.stop();
     assert_eq!((counters.own, counters.sent, counters.lost), (5, 0, 0));
 }
@@ -610,15 +534,14 @@ fn nodes_with_the_same_seed_draw_differently_and_each_draws_the_same_again() {
 
 #[test]
 fn what_has_arrived_is_one_batch_one_save_and_one_datagram() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("node");
+    let (_directory, path) = path();
     let (mut config, peer) = bound();
     config.storage = Some(path.clone());
     let node_at = config.socket.local_addr().unwrap();
     // All datagrams arrive before the node receives for the first time.
     for n in 1..=50 {
-        peer.send_to(&Rig::datagram(7, PEER, NODE, n), node_at)
-            .unwrap();
+        let datagram = Rig::datagram(7, PEER, NODE, n);
+        peer.send_to(&datagram, node_at).unwrap();
     }
     let rig = start_observed(save_then_echo, config, peer, NoObserver).unwrap();
     assert_eq!(rig.receive_all(), Some((1..=50).collect()));
@@ -659,17 +582,13 @@ fn who_does_not_have_the_key_is_not_heard() {
     let key = Key::new([3; 32]);
     let rig = start(echo, |config| config.key = Some(key.clone())).unwrap();
     rig.send(1);
-    let codec = Codec::new(7, Id::from(PEER), Some(key));
+    let codec = Codec::new(7, Id::from(PEER), Some(key.clone()));
     rig.send_bytes(&codec.datagram(NODE, &[2_u32]));
-    let mut buffer = [0; MAX_DATAGRAM];
-    let length = rig.peer.recv(&mut buffer).unwrap();
-    let messages = codec.read::<u32>(&buffer[..length]);
-    assert_eq!(messages, Ok(vec![(Id::from(NODE), 2)]));
+    let answer = received(&rig.peer, Some(key)).unwrap();
+    assert_eq!(answer, (vec![2], rig.node_at));
     let counters = rig.stop();
-    assert_eq!(
-        (counters.received, counters.dropped.unauthenticated),
-        (1, 1)
-    );
+    let unauthenticated = counters.dropped.unauthenticated;
+    assert_eq!((counters.received, unauthenticated), (1, 1));
 }
 
 /// An observer that stops the node when its actor has seen a number.
@@ -697,11 +616,8 @@ fn who_looks_on_can_stop_a_node_before_anything_leaves() {
 
 #[test]
 fn every_step_is_recorded_and_can_be_read_back() {
-    let directory = tempfile::tempdir().unwrap();
-    let (storage, trace) = (
-        directory.path().join("node"),
-        directory.path().join("trace"),
-    );
+    let (directory, storage) = path();
+    let trace = directory.path().join("trace");
     for round in 0..2 {
         let (mut config, peer) = bound();
         config.storage = Some(storage.clone());
@@ -715,25 +631,18 @@ fn every_step_is_recorded_and_can_be_read_back() {
         rig.stop();
     }
     let lines = fs::read_to_string(&trace).unwrap();
-    let steps: Vec<Recorded<u32, char, u8, Number>> = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let events: Vec<_> = steps.iter().map(|step| step.event.clone()).collect();
-    let expected = [
-        RecordedEvent::Start(vec![]),
-        RecordedEvent::Message(PEER, 5),
-        RecordedEvent::Start(vec![Number(5)]),
-        RecordedEvent::Message(PEER, 6),
-    ];
-    assert_eq!(events, expected);
-    assert!(steps.iter().all(|step| step.node == NODE));
-    let said: Vec<_> = steps
-        .iter()
-        .map(|step| (step.saves.clone(), step.sends.clone()))
-        .collect();
-    let sent = |n| (Some(vec![Number(n)]), vec![(PEER, n)]);
-    assert_eq!(said, [(None, vec![]), sent(5), (None, vec![]), sent(6)]);
+    let steps = lines.lines().map(|line| {
+        let step: Recorded<u32, char, u8, Number> = serde_json::from_str(line).unwrap();
+        assert_eq!(step.node, NODE);
+        (step.event, step.saves, step.sends)
+    });
+    let start = |saved| (RecordedEvent::Start(saved), None, vec![]);
+    let heard = |n| {
+        let event = RecordedEvent::Message(PEER, n);
+        (event, Some(vec![Number(n)]), vec![(PEER, n)])
+    };
+    let expected = [start(vec![]), heard(5), start(vec![Number(5)]), heard(6)];
+    assert_eq!(steps.collect::<Vec<_>>(), expected);
 }
 
 /// The variable with the peer's address and the directory of [`a_node_to_be_killed`].
@@ -752,29 +661,20 @@ fn a_node_to_be_killed() {
     };
     let at = at.into_string().unwrap();
     let (peer, path) = at.split_once(' ').unwrap();
-    let mut config = NodeConfig::new(Id::from(NODE), UdpSocket::bind("127.0.0.1:0").unwrap());
-    config.cluster = 7;
-    config.peers = [(Id::from(PEER), peer.parse().unwrap())].into();
+    let mut config = config(peer.parse().unwrap());
     config.storage = Some(path.into());
     let react = |seen: &Seen, out: &mut Out<Scripted>| match *seen {
         Start(saved) => out.send(Id::from(PEER), REMEMBERS + saved.unwrap_or(0)),
-        Message(from, n) => {
-            out.save(Number(n));
-            out.send(Id::from(from), n);
-        }
-        _ => (),
+        _ => save_then_echo(seen, out),
     };
-    spawn(Scripted(Box::new(react)), config, |_| ())
-        .unwrap()
-        .join()
-        .unwrap();
+    let handle = spawn(Scripted::new(react), config, |_| ()).unwrap();
+    handle.join().unwrap();
 }
 
 #[test]
 fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("node");
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (_directory, path) = path();
+    let peer = socket();
     let at = format!("{} {}", peer.local_addr().unwrap(), path.display());
     let mut rng = SmallRng::seed_from_u64(1);
     let (mut sent, mut acknowledged) = (0, 0);
@@ -787,26 +687,19 @@ fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
             .spawn()
             .unwrap();
         peer.set_read_timeout(Some(10_000 * MS)).unwrap();
-        let codec = Codec::new(7, Id::from(PEER), None);
-        let receive = || -> Option<(Vec<u32>, SocketAddr)> {
-            let mut buffer = [0; MAX_DATAGRAM];
-            let (length, from) = peer.recv_from(&mut buffer).ok()?;
-            let messages = codec.read(&buffer[..length]).unwrap();
-            Some((messages.into_iter().map(|(_, n)| n).collect(), from))
-        };
         // The last messages of its predecessor may still be in the socket.
         let (remembered, node_at) = loop {
-            let (messages, from) = receive().expect("the node starts");
+            let (messages, from) = received(&peer, None).expect("the node starts");
             match messages.iter().find(|n| **n >= REMEMBERS) {
                 Some(n) => break (n - REMEMBERS, from),
                 None => acknowledged = messages.into_iter().fold(acknowledged, u32::max),
             }
         };
+        let known = acknowledged..=sent;
         assert!(
-            remembered >= acknowledged,
-            "round {round}: {remembered} < {acknowledged}"
+            known.contains(&remembered),
+            "round {round}: {remembered}, not {known:?}"
         );
-        assert!(remembered <= sent);
         // Messages that are lost are sent again.
         (sent, acknowledged) = (remembered, remembered);
         let killed = Instant::now() + Duration::from_micros(rng.random_range(0..30_000));
@@ -814,11 +707,11 @@ fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
         while Instant::now() < killed {
             while sent < acknowledged + 20 {
                 sent += 1;
-                peer.send_to(&Rig::datagram(7, PEER, NODE, sent), node_at)
-                    .unwrap();
+                let datagram = Rig::datagram(7, PEER, NODE, sent);
+                peer.send_to(&datagram, node_at).unwrap();
             }
-            let messages = receive().map(|(messages, _)| messages).unwrap_or_default();
-            acknowledged = messages.into_iter().fold(acknowledged, u32::max);
+            let messages = received(&peer, None).into_iter().flat_map(|it| it.0);
+            acknowledged = messages.fold(acknowledged, u32::max);
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -828,15 +721,7 @@ fn a_node_that_is_killed_forgets_nothing_that_it_has_acknowledged() {
 
 #[test]
 fn several_nodes_share_a_thread() {
-    let sockets = [(), (), ()].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
-    let addresses = sockets.iter().map(|socket| socket.local_addr().unwrap());
-    let addresses = addresses
-        .enumerate()
-        .map(|(index, at)| (Id::from(index), at));
-    let peers: BTreeMap<_, _> = addresses.collect();
-    let nodes = sockets.into_iter().enumerate().map(|(index, socket)| {
-        let mut config = NodeConfig::new(Id::from(index), socket);
-        config.peers = peers.clone();
+    let nodes = acquainted(3, "127.0.0.1:0").map(|(index, config)| {
         // A ball goes round 90 times; then a timer of the last player ends the game.
         let react = move |seen: &Seen, out: &mut Out<Scripted>| match *seen {
             Start(_) if index == 0 => out.send(Id::from(1), 1),
@@ -844,7 +729,7 @@ fn several_nodes_share_a_thread() {
             Message(_, n) => out.send(Id::from((index + 1) % 3), n + 1),
             _ => (),
         };
-        Node::start(Scripted(Box::new(react)), config).unwrap()
+        Node::start(Scripted::new(react), config).unwrap()
     });
     let (stop, mut ended) = (Stop::new(), Vec::new());
     let begun = Instant::now();
@@ -857,9 +742,7 @@ fn several_nodes_share_a_thread() {
     });
     let counters = counters.unwrap();
     assert_eq!(ended, [0]);
-    assert_eq!(
-        counters.iter().map(|it| it.received).collect::<Vec<_>>(),
-        [30; 3]
-    );
+    let received: Vec<_> = counters.iter().map(|it| it.received).collect();
+    assert_eq!(received, [30; 3]);
     assert!(begun.elapsed() >= 20 * MS);
 }

@@ -1,3 +1,5 @@
+use super::super::NoObserver;
+use super::super::scripted::{Number, Scripted};
 use super::*;
 use stateright::actor::{Actor, Out};
 use std::borrow::Cow;
@@ -106,13 +108,11 @@ fn first_undercut(seed: u64, remembers: bool) -> (Option<(u32, u32)>, u64, Count
         }
     };
     let end = Duration::from_secs(3);
-    chaos
-        .run_until(&mut simulation, end, &mut step_observer)
-        .unwrap();
+    let ended = chaos.run_until(&mut simulation, end, &mut step_observer);
+    ended.unwrap();
     Chaos::calm(&mut simulation);
-    simulation
-        .run_until(end + 100 * MS, &mut step_observer)
-        .unwrap();
+    let ended = simulation.run_until(end + 100 * MS, &mut step_observer);
+    ended.unwrap();
     assert!((0..5).all(|id| simulation.is_up(id)));
     assert!(chaos.crashes > 0 && chaos.partitions > 0);
     (undercut, simulation.hash(), simulation.counters())
@@ -123,10 +123,8 @@ fn nothing_that_was_said_is_forgotten_in_spite_of_crashes() {
     for seed in 0..30 {
         let (undercut, _, counters) = first_undercut(seed, true);
         assert_eq!(undercut, None, "seed {seed}");
-        assert!(
-            counters.saves > 100 && counters.received > 1000,
-            "{counters}"
-        );
+        let is_busy = counters.saves > 100 && counters.received > 1000;
+        assert!(is_busy, "{counters}");
     }
 }
 
@@ -145,9 +143,7 @@ fn a_seed_determines_everything_and_another_seed_something_else() {
 /// Returns the counts of server 0 for clients 1 and 2 after some time.
 fn counted(simulation: &mut Simulation<Tally>, time: Duration) -> [u32; 2] {
     let until = simulation.now() + time;
-    simulation
-        .run_until(until, &mut |_: Id, _: &Counts| ())
-        .unwrap();
+    simulation.run_until(until, &mut NoObserver).unwrap();
     let counts = simulation.state(0).unwrap();
     [1, 2].map(|client| counts.get(&client).copied().unwrap_or(0))
 }
@@ -178,23 +174,24 @@ fn without_faults_every_message_arrives_once_and_with_faults_not() {
         simulation.counters()
     };
     let plain = total("");
-    assert!(
-        plain.sent > 200 && plain.sent - plain.received < 5,
-        "{plain}"
-    );
+    assert!(plain.sent > 200, "{plain}");
+    assert!(plain.sent - plain.received < 5, "{plain}");
     assert_eq!(plain.dropped.total(), 0);
     let faulty = total("loss=0.2,dup=0.2,reorder=0.2");
-    assert!(
-        faulty.lost > 30 && faulty.duplicated > 30 && faulty.held > 30,
-        "{faulty}"
-    );
+    let counts = [faulty.lost, faulty.duplicated, faulty.held];
+    assert!(counts.iter().all(|count| *count > 30), "{faulty}");
+}
+
+/// A server and two clients. What the server saves takes some milliseconds.
+fn with_slow_disks(seed: u64) -> Simulation<Tally> {
+    let mut settings = settings(seed, "");
+    settings.sync = 5 * MS..6 * MS;
+    Simulation::new(tallies(1, 2, true), settings)
 }
 
 #[test]
 fn what_arrives_while_the_disk_works_is_one_batch_and_one_save() {
-    let mut settings = settings(1, "");
-    settings.sync = 5 * MS..6 * MS;
-    let mut simulation = Simulation::new(tallies(1, 2, true), settings);
+    let mut simulation = with_slow_disks(1);
     let counts = counted(&mut simulation, 500 * MS);
     let counters = simulation.counters();
     assert!(counts[0] + counts[1] > 500, "{counts:?}");
@@ -205,9 +202,7 @@ fn what_arrives_while_the_disk_works_is_one_batch_and_one_save() {
 fn a_crash_while_the_disk_works_takes_back_what_was_not_said() {
     let mut kept = [0, 0];
     for seed in 0..40 {
-        let mut settings = settings(seed, "");
-        settings.sync = 5 * MS..6 * MS;
-        let mut simulation = Simulation::new(tallies(1, 2, true), settings);
+        let mut simulation = with_slow_disks(seed);
         counted(&mut simulation, 20 * MS);
         let before: u32 = counted(&mut simulation, 100 * US).iter().sum();
         simulation.crash(0);
@@ -227,38 +222,22 @@ fn a_disk_that_fails_takes_its_server_down_at_that_operation() {
         counted(&mut simulation, 5 * MS);
         simulation.crash_at_operation(0, operation);
         let until = simulation.now() + 500 * MS;
-        simulation
-            .run_until(until, &mut |_: Id, _: &Counts| ())
-            .unwrap();
+        simulation.run_until(until, &mut NoObserver).unwrap();
         assert!(!simulation.is_up(0), "operation {operation}");
         simulation.restart(0);
     }
-    assert!(
-        simulation.counters().compactions > 0,
-        "those were tried as well"
-    );
-}
-
-/// An actor that sends before it saves.
-struct Hasty;
-
-impl Actor for Hasty {
-    type Msg = ();
-    type State = ();
-    type Timer = ();
-    type Random = ();
-    type Storage = u32;
-
-    fn on_start(&self, _: Id, _: &Option<u32>, out: &mut Out<Self>) {
-        out.send(Id::from(1), ());
-        out.save(1);
-    }
+    let compactions = simulation.counters().compactions;
+    assert!(compactions > 0, "those were tried as well");
 }
 
 #[test]
 fn an_actor_that_sends_before_it_saves_is_refused() {
-    let mut simulation = Simulation::new(vec![Hasty, Hasty], Settings::default());
-    let refused = simulation.run_until(MS, &mut |_: Id, (): &()| ());
+    let hasty = Scripted::new(|_, out| {
+        out.send(Id::from(1), 0);
+        out.save(Number(1));
+    });
+    let mut simulation = Simulation::new(vec![hasty], Settings::default());
+    let refused = simulation.run_until(MS, &mut NoObserver);
     assert!(matches!(refused, Err(Error::SendBeforeSave { node: 0 })));
 }
 
@@ -290,9 +269,7 @@ fn messages_are_simulated_fast() {
     let mut simulation = Simulation::new(players, Settings::default());
     let start = Instant::now();
     let end = Duration::from_secs(2);
-    simulation
-        .run_until(end, &mut super::super::NoObserver)
-        .unwrap();
+    simulation.run_until(end, &mut NoObserver).unwrap();
     let messages = simulation.counters().messages_received;
     let rate = messages as f64 / start.elapsed().as_secs_f64();
     println!("{messages} messages, {rate:.0}/s");

@@ -31,8 +31,7 @@ pub(super) const BUGS: &[Bug] = &[
         run.restart(1, 1);
     }),
     ("a vote lost in a restart", VotesReported, |run, x, y| {
-        let ballot = run.propose();
-        run.vote(1, ballot, x);
+        let ballot = run.propose_to(1, x);
         if run.is_one_decree() {
             let mut durable = run.disk(1);
             durable["acceptor"]["vote"] = vote(ballot, y);
@@ -42,8 +41,7 @@ pub(super) const BUGS: &[Bug] = &[
         }
     }),
     ("own value, not the reported", HighestVote, |run, x, y| {
-        let low = run.propose();
-        run.vote(2, low, x);
+        let low = run.propose_to(2, x);
         let (high, reported) = (run.ballot(1), vote(low, x));
         let other = run.vote_of(0);
         run.campaign(high, [Some(&reported), other.as_ref()], y);
@@ -58,34 +56,26 @@ pub(super) const BUGS: &[Bug] = &[
         run.vote(1, ballot, x);
     }),
     ("a promise that is not saved", PromiseKept, |run, _, _| {
-        let ballot = run.ballot(0);
-        run.prepare(ballot);
-        run.promise(1, ballot);
+        run.prepare_at_one();
         run.traces.unsave(1);
     }),
     ("a vote that is not saved", VotesReported, |run, x, _| {
-        let ballot = run.propose();
-        run.vote(1, ballot, x);
+        run.propose_to(1, x);
         run.traces.unsave(1);
     }),
     ("too few promises", PromisedByQuorum, |run, x, _| {
-        let ballot = run.ballot(0);
-        run.prepare(ballot);
-        run.promise(1, ballot);
+        let ballot = run.prepare_at_one();
         let proposal = run.accept(ballot, SLOT, x);
         run.hear(1, ballot, &proposal);
     }),
     ("a promise counted twice", PromisedByQuorum, |run, x, _| {
-        let ballot = run.ballot(0);
-        run.prepare(ballot);
-        run.promise(1, ballot);
+        let ballot = run.prepare_at_one();
         let proposal = run.accept(ballot, SLOT, x);
         run.hear(1, ballot, &[]);
         run.hear(1, ballot, &proposal);
     }),
     ("a promise that hides a vote", VotesReported, |run, x, _| {
-        let low = run.propose();
-        run.vote(1, low, x);
+        run.propose_to(1, x);
         let high = run.ballot(2);
         run.prepare(high);
         run.promise_reporting(None, 1, high);
@@ -104,8 +94,7 @@ pub(super) const BUGS: &[Bug] = &[
 /// Bugs that show only in a slot without votes, or in several slots.
 pub(super) const BUGS_OF_LOGS: &[Bug] = &[
     ("the lowest vote reported", HighestVote, |run, x, y| {
-        let first = run.propose();
-        run.vote(1, first, x);
+        let first = run.propose_to(1, x);
         let second = run.ballot(1);
         run.campaign(second, [None, None], y);
         run.vote(2, second, y);
@@ -119,27 +108,23 @@ pub(super) const BUGS_OF_LOGS: &[Bug] = &[
         run.campaign(ballot, [None, None], &invented);
     }),
     ("a decision of a minority", ChosenByQuorum, |run, x, _| {
-        let ballot = run.propose();
-        run.vote(1, ballot, x);
+        let ballot = run.propose_to(1, x);
         run.decide(0, &[(1, ballot)], x);
     }),
     ("a vote counted twice", ChosenByQuorum, |run, x, _| {
-        let ballot = run.propose();
-        run.vote(1, ballot, x);
+        let ballot = run.propose_to(1, x);
         run.vote(1, ballot, x);
         run.decide(0, &[(1, ballot), (1, ballot)], x);
     }),
     ("votes of two ballots added", ChosenByQuorum, |run, x, _| {
-        let first = run.propose();
-        run.vote(1, first, x);
+        let first = run.propose_to(1, x);
         let second = run.ballot(1);
         run.campaign(second, [None, None], x);
         run.vote(2, second, x);
         run.decide(0, &[(1, first), (2, second)], x);
     }),
     ("votes of another ballot", ChosenByQuorum, |run, x, y| {
-        let first = run.propose();
-        run.vote(1, first, x);
+        let first = run.propose_to(1, x);
         let second = run.ballot(1);
         run.campaign(second, [None, None], y);
         run.vote(2, second, y);
@@ -156,8 +141,7 @@ pub(super) const BUGS_OF_LOGS: &[Bug] = &[
         run.vote_in(SLOT + 1, 2, low, y);
     }),
     ("a no-op over a reported vote", HighestVote, |run, x, _| {
-        let low = run.propose();
-        run.vote(1, low, x);
+        let low = run.propose_to(1, x);
         let (high, reported) = (run.ballot(0), vote(low, x));
         run.campaign(high, [Some(&reported), None], &json!("Noop"));
     }),
@@ -174,8 +158,7 @@ fn assert_bugs_are_rejected(protocol: &'static str, bugs: &[&[Bug]]) {
     assert_ne!(x, y);
 
     let mut run = recorded.clone();
-    let ballot = run.propose();
-    run.vote(1, ballot, &x);
+    let ballot = run.propose_to(1, &x);
     run.vote(2, ballot, &x);
     run.restart(1, 0);
     run.decide(0, &[(1, ballot), (2, ballot)], &x);

@@ -1,6 +1,7 @@
 //! The command `synod certify`, with its exit codes.
 
 use super::genuine::record;
+use crate::command::damage;
 use crate::run::run_args;
 use crate::support::Output;
 use serde_json::json;
@@ -20,9 +21,7 @@ fn assert_refused(paths: &[PathBuf], words: &str) {
 }
 
 fn append(path: &Path, text: &str) {
-    let mut bytes = std::fs::read(path).expect("a trace");
-    bytes.extend(text.as_bytes());
-    std::fs::write(path, bytes).expect("it can be written");
+    damage(path, |bytes| bytes.extend(text.as_bytes()));
 }
 
 #[test]
@@ -43,10 +42,8 @@ fn a_torn_last_line_is_left_out_and_a_torn_line_before_is_refused() {
     append(&paths[1], "{\"node\":1,\"us\":17,\"ev");
     certify(0, &paths, &[]).prints(&[&format!("line {}, the last, is torn", count())]);
     append(&paths[1], "\n");
-    assert_refused(
-        &paths,
-        &format!("{}, line {}: ", paths[1].display(), count()),
-    );
+    let place = format!("{}, line {}: ", paths[1].display(), count());
+    assert_refused(&paths, &place);
 }
 
 #[test]
@@ -79,8 +76,6 @@ fn a_run_is_rejected_with_the_rule_that_it_breaks() {
     let rejection = &of("protocol").expect("a verdict")["rejection"];
     assert_eq!(rejection["rule_name"], "PromiseKept");
     let rule = rejection["rule"].as_str().expect("a sentence");
-    assert!(
-        rule.starts_with("an acceptor keeps its promise: "),
-        "{rule}"
-    );
+    let is_named = rule.starts_with("an acceptor keeps its promise: ");
+    assert!(is_named, "{rule}");
 }

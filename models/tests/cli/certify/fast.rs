@@ -60,19 +60,11 @@ pub(super) const BUGS: &[Bug] = &[
         run.resolve(3, "blue");
     }),
     ("a value that was not chosen", ChoosableValue, |run| {
-        for (acceptor, value) in [(1, "red"), (2, "blue"), (3, "blue")] {
-            run.vote(acceptor, value);
-        }
-        run.hear(1);
-        run.hear(2);
+        run.vote_all([(1, "red"), (2, "blue"), (3, "blue")]);
         run.resolve(3, "red");
     }),
     ("a value without a vote", HighestVote, |run| {
-        for acceptor in [1, 2, 3] {
-            run.vote(acceptor, "blue");
-        }
-        run.hear(1);
-        run.hear(2);
+        run.vote_all([(1, "blue"), (2, "blue"), (3, "blue")]);
         run.resolve(3, "red");
     }),
 ];
@@ -160,13 +152,22 @@ impl Fast {
         let owner = ballot.node.0 as usize;
         let disk = self.promising(acceptor, ballot);
         let report = json!({"Promise": {"ballot": ballot, "vote": disk["acceptor"]["vote"]}});
-        self.0
-            .deliver(owner, acceptor, json!([disk]), &[(owner, report)]);
+        let sends = [(owner, report)];
+        self.0.deliver(owner, acceptor, json!([disk]), &sends);
     }
 
     /// An acceptor votes in the open ballot, and so promises the next one.
     fn vote(&mut self, acceptor: usize, value: &str) {
         self.vote_promising(acceptor, value, ballot(2));
+    }
+
+    /// Acceptors vote, and node 0 hears of the votes of acceptors 1 and 2.
+    fn vote_all<const N: usize>(&mut self, votes: [(usize, &str); N]) {
+        for (acceptor, value) in votes {
+            self.vote(acceptor, value);
+        }
+        self.hear(1);
+        self.hear(2);
     }
 
     fn vote_promising(&mut self, acceptor: usize, value: &str, promised: Ballot) {
@@ -215,11 +216,7 @@ fn every_bug_of_fast_ballots_is_rejected() {
 #[test]
 fn a_collision_that_is_resolved_is_certified() {
     let mut run = Fast::open();
-    for (acceptor, value) in [(0, "red"), (1, "blue"), (2, "red"), (3, "blue")] {
-        run.vote(acceptor, value);
-    }
-    run.hear(1);
-    run.hear(2);
+    run.vote_all([(0, "red"), (1, "blue"), (2, "red"), (3, "blue")]);
     // Node 0 votes for what it proposes in the same step.
     let mut saved = run.disk(0);
     saved["ballot"] = json!(ballot(2));

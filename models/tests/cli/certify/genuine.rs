@@ -198,6 +198,21 @@ impl Run {
         ballot
     }
 
+    /// The same, and an acceptor votes for a value in it.
+    pub(super) fn propose_to(&mut self, acceptor: usize, value: &Value) -> Ballot {
+        let ballot = self.propose();
+        self.vote(acceptor, ballot, value);
+        ballot
+    }
+
+    /// Node 0 prepares a ballot, and acceptor 1 promises it. Returns the ballot.
+    pub(super) fn prepare_at_one(&mut self) -> Ballot {
+        let ballot = self.ballot(0);
+        self.prepare(ballot);
+        self.promise(1, ballot);
+        ballot
+    }
+
     /// A node receives these votes, and says that a value is chosen.
     pub(super) fn decide(&mut self, node: usize, votes: &[(usize, Ballot)], value: &Value) {
         for (from, ballot) in votes {

@@ -7,7 +7,8 @@ use stateright::{Checker, Model, Property};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use synod::checker::search::{self, Engine, Limits, Outcome, Report, Verdict};
+use std::time::Duration;
+use synod::checker::search::{self, Bound, Engine, Limits, Outcome, Report, Verdict};
 use synod::checker::{Options, StorageMode, System, World, WorldState};
 use synod::models::basic::Config;
 use synod::models::protocol;
@@ -89,11 +90,7 @@ fn the_engine_finds_what_stateright_finds() {
             println!("{config:?} {bits}: {merged} for {concrete}");
             assert!(merged as u128 <= concrete);
             let (apart, same) = agree(&config, options(false));
-            assert_eq!(
-                (apart as u128, same),
-                (concrete, concrete),
-                "{config:?} {bits}"
-            );
+            assert_eq!([apart as u128, same], [concrete; 2], "{config:?} {bits}");
         }
     }
 }
@@ -110,10 +107,7 @@ fn the_shortest_run_has_the_length_that_stateright_finds() {
         }
         let model = protocol::smallest(basic, &mutant).expect("well-formed flags");
         let steps = |engine| {
-            let limits = Limits {
-                engine,
-                ..Limits::default()
-            };
+            let limits = super::super::limits(engine);
             let report = model.search(limits, None, Some(mutant.breaks), &mut |_| {});
             let report = report.expect("a sound model");
             let outcome = report.findings.into_iter().next().map(|it| it.outcome);
@@ -133,7 +127,9 @@ fn the_shortest_run_has_the_length_that_stateright_finds() {
 #[test]
 fn bounds_are_kept_and_named() {
     let world = || World::new(system(&separated(3, 2, 2, 2)), UNREDUCED);
-    let bounded = |limits: Limits| {
+    let bounded = |bound: fn(&mut Limits)| {
+        let mut limits = Limits::default();
+        bound(&mut limits);
         let report = collapse(world, limits);
         assert_eq!(report.verdict, Verdict::Bounded);
         assert!(!report.is_exhausted);
@@ -152,22 +148,10 @@ fn bounds_are_kept_and_named() {
         assert!(within.len() <= report.reached.unique_states);
         report.bound.expect("it was stopped")
     };
-    let few_states = Limits {
-        states_max: Some(5_000),
-        ..Limits::default()
-    };
-    assert_eq!(bounded(few_states), search::Bound::States);
-    let no_time = Limits {
-        timeout: Some(std::time::Duration::ZERO),
-        ..Limits::default()
-    };
-    assert_eq!(bounded(no_time), search::Bound::Time);
+    assert_eq!(bounded(|it| it.states_max = Some(5_000)), Bound::States);
+    assert_eq!(bounded(|it| it.timeout = Some(Duration::ZERO)), Bound::Time);
     if synod::checker::available_memory().is_some() {
-        let no_memory = Limits {
-            bytes_max: Some(1_000_000),
-            ..Limits::default()
-        };
-        assert_eq!(bounded(no_memory), search::Bound::Memory);
+        assert_eq!(bounded(|it| it.bytes_max = Some(1_000_000)), Bound::Memory);
     }
 }
 

@@ -1,17 +1,11 @@
 //! The world of Fast Paxos against the same witnesses: its declarations are claims of its own.
 
-use super::global::Plain;
-use super::reductions::{compare, reductions, verify_symmetry};
-use super::{UNREDUCED, by_actor_model, by_world, faults};
-use std::collections::HashSet;
-use synod::checker::{Options, StorageMode};
-use synod::models::config::Flags;
+use super::reductions::{assert_reductions, verify_symmetry};
+use super::{CRASH, SLOW_CRASH, UNREDUCED, assert_plain, config};
+use synod::checker::Options;
 use synod::models::fast::{Config, Fast};
 
-/// Fast Paxos as it is.
-type Paxos = Fast;
-
-fn system(config: &Config) -> Paxos {
+fn system(config: &Config) -> Fast {
     config.system(None).expect("the configuration is in range")
 }
 
@@ -20,10 +14,6 @@ fn separated(acceptors: u32, coordinators: u32, ballots: u64, clients: u32) -> C
         "--acceptors {acceptors} --coordinators {coordinators} --ballots {ballots} \
          --clients {clients}"
     ))
-}
-
-fn config(flags: &str) -> Config {
-    Config::from_flags(flags).expect("well-formed flags")
 }
 
 fn cases() -> Vec<(&'static str, Config, Options)> {
@@ -36,16 +26,8 @@ fn cases() -> Vec<(&'static str, Config, Options)> {
         ("two coordinators", separated(2, 2, 1, 1), UNREDUCED),
         ("refusals and a client", refusing, UNREDUCED),
         ("nodes that collide", nodes, UNREDUCED),
-        (
-            "a crash",
-            separated(2, 1, 1, 2),
-            faults(1, StorageMode::Atomic),
-        ),
-        (
-            "a slow disk and a crash",
-            separated(2, 1, 1, 1),
-            faults(1, StorageMode::Split),
-        ),
+        ("a crash", separated(2, 1, 1, 2), CRASH),
+        ("a slow disk, a crash", separated(2, 1, 1, 1), SLOW_CRASH),
     ]
 }
 
@@ -54,14 +36,7 @@ fn cases() -> Vec<(&'static str, Config, Options)> {
 #[test]
 fn with_reductions_fast_paxos_reaches_the_same_up_to_permutation() {
     for (name, config, options) in cases() {
-        let unreduced = by_world(system(&config), options);
-        println!("{name}: {} states", unreduced.len());
-        assert!(unreduced.len() > 50, "{name}: nothing happens");
-        for options in reductions(options) {
-            let size = compare(&unreduced, || system(&config), options);
-            println!("- {options:?}: {size:?}");
-            assert!(size.is_ok(), "{name}, {options:?}: {size:?}");
-        }
+        assert_reductions(name, || system(&config), options);
     }
 }
 
@@ -71,8 +46,9 @@ fn with_reductions_fast_paxos_reaches_the_same_up_to_permutation() {
 fn acceptors_and_clients_of_fast_paxos_are_interchangeable() {
     let mut most = 0;
     for (name, config, options) in cases() {
+        let symmetry = true;
         let options = Options {
-            symmetry: true,
+            symmetry,
             ..options
         };
         let examined = verify_symmetry(system(&config), options);
@@ -91,12 +67,6 @@ fn the_world_of_fast_paxos_is_that_of_plain_actor_model() {
         if options.crashes > 0 {
             continue;
         }
-        let world: HashSet<Plain<Paxos>> = by_world(system(&config), UNREDUCED)
-            .into_iter()
-            .map(Plain::<Paxos>::unobserved)
-            .collect();
-        let plain = by_actor_model(&system(&config));
-        println!("{name}: {} states", plain.len());
-        assert!(world == plain, "{name}: not the same world");
+        assert_plain(name, || system(&config));
     }
 }

@@ -77,10 +77,8 @@ pub(super) type Plain<S> =
 /// A state of the world.
 pub(super) fn of_world<S: System>(state: &WorldState<S>) -> Plain<S> {
     let ids = state.locals.iter().map(|local| usize::from(local.id));
-    assert!(
-        ids.eq(0..state.locals.len()),
-        "a local state is not its actor's"
-    );
+    let is_in_order = ids.eq(0..state.locals.len());
+    assert!(is_in_order, "a local state is not its actor's");
     let storages = state.storages.iter();
     let pending = state.unsaved.iter().zip(&state.visible);
     let pending = pending.map(|(unsaved, visible)| {

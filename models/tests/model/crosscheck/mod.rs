@@ -42,8 +42,14 @@ const MERGED: Options = Options {
     ..UNREDUCED
 };
 
+/// A crash, and no reductions.
+const CRASH: Options = faults(1, StorageMode::Atomic);
+
+/// The same, with a slow disk.
+const SLOW_CRASH: Options = faults(1, StorageMode::Split);
+
 /// A number of crashes and a disk, and no reductions.
-fn faults(crashes: usize, storage: StorageMode) -> Options {
+const fn faults(crashes: usize, storage: StorageMode) -> Options {
     Options {
         crashes,
         storage,
@@ -52,8 +58,8 @@ fn faults(crashes: usize, storage: StorageMode) -> Options {
 }
 
 /// The configuration of these flags.
-fn config(flags: &str) -> Config {
-    Config::from_flags(flags).expect("well-formed flags")
+fn config<C: Flags>(flags: &str) -> C {
+    C::from_flags(flags).expect("well-formed flags")
 }
 
 /// Role-separated nodes, and clients outside.
@@ -147,61 +153,45 @@ fn the_world_reaches_what_plain_actor_model_reaches() {
     let mut configurations = configurations();
     configurations.push(("3 nodes, 2 of them proposers", colocated(3, 2, 1)));
     for (name, config) in configurations {
-        let world: HashSet<Plain<Paxos>> = by_world(system(&config), UNREDUCED)
-            .into_iter()
-            .map(Plain::<Paxos>::unobserved)
-            .collect();
-        let plain = by_actor_model(&system(&config));
-        let (seen, expected) = (vectors::<Paxos>(&world), vectors::<Paxos>(&plain));
-        println!("{name}: {} vectors, {} states", expected.len(), plain.len());
-        assert!(expected.len() > 10, "{name}: nothing happens");
-        assert!(seen.is_subset(&expected), "{name}: too much is reached");
-        assert!(expected.is_subset(&seen), "{name}: too little is reached");
-        // Not only the actors: disks, timers and network too.
-        assert!(
-            world == plain,
-            "{name}: the same actors, but not the same world"
-        );
+        assert_plain(name, || system(&config));
     }
+}
+
+/// Asserts that the world and stateright's `ActorModel` reach the same.
+fn assert_plain<S: System<Actor: Clone>>(name: &str, new: impl Fn() -> S) {
+    let world = by_world(new(), UNREDUCED).into_iter();
+    let world: HashSet<Plain<S>> = world.map(Plain::<S>::unobserved).collect();
+    let plain = by_actor_model(&new());
+    let (seen, expected) = (vectors::<S>(&world), vectors::<S>(&plain));
+    println!("{name}: {} vectors, {} states", expected.len(), plain.len());
+    assert!(expected.len() > 10, "{name}: nothing happens");
+    assert!(seen.is_subset(&expected), "{name}: too much is reached");
+    assert!(expected.is_subset(&seen), "{name}: too little is reached");
+    // Not only the actors: disks, timers and network too.
+    assert!(
+        world == plain,
+        "{name}: the same actors, but not the same world"
+    );
 }
 
 /// The same, and configurations with faults.
 fn faulty() -> Vec<(&'static str, Config, Options)> {
-    use StorageMode::{Atomic, Split};
+    let slow = faults(0, StorageMode::Split);
+    let twice = faults(2, StorageMode::Split);
     let plain = configurations().into_iter();
     let mut cases: Vec<(&str, Config, Options)> = plain
         .map(|(name, config)| (name, config, UNREDUCED))
         .collect();
     let client = config("--acceptors 2 --proposers 2 --ballots 1 --clients 1 --replies on");
     cases.extend([
-        ("a client and a crash", client, faults(1, Atomic)),
-        ("a crash", separated(3, 1, 1, 1), faults(1, Atomic)),
-        (
-            "two proposers and a crash",
-            separated(2, 2, 1, 1),
-            faults(1, Atomic),
-        ),
-        (
-            "two ballots and a crash",
-            separated(2, 1, 2, 1),
-            faults(1, Atomic),
-        ),
-        ("a slow disk", separated(3, 1, 1, 1), faults(0, Split)),
-        (
-            "a slow disk and a crash",
-            separated(2, 1, 1, 1),
-            faults(1, Split),
-        ),
-        (
-            "a slow disk and two crashes",
-            separated(1, 2, 1, 1),
-            faults(2, Split),
-        ),
-        (
-            "nodes, a slow disk and a crash",
-            colocated(2, 2, 1),
-            faults(1, Split),
-        ),
+        ("a client and a crash", client, CRASH),
+        ("a crash", separated(3, 1, 1, 1), CRASH),
+        ("two proposers, a crash", separated(2, 2, 1, 1), CRASH),
+        ("two ballots and a crash", separated(2, 1, 2, 1), CRASH),
+        ("a slow disk", separated(3, 1, 1, 1), slow),
+        ("a slow disk, a crash", separated(2, 1, 1, 1), SLOW_CRASH),
+        ("a slow disk, two crashes", separated(1, 2, 1, 1), twice),
+        ("slow nodes, a crash", colocated(2, 2, 1), SLOW_CRASH),
     ]);
     cases
 }
@@ -264,16 +254,12 @@ fn all_of_staterights_checkers_agree_on_the_world() {
 fn simulation_of_the_world_chooses_a_value_and_breaks_nothing() {
     const STATES: usize = 100_000;
     let simulate = |finish_when| {
-        let model = World::new(
-            system(&Config::default()),
-            Config::default().shared.world.options(),
-        );
+        let config = Config::default();
+        let model = World::new(system(&config), config.shared.world.options());
         let checker = model.checker().target_state_count(STATES);
         let checker = checker.finish_when(finish_when);
-        checker
-            .spawn_simulation(7, UniformChooser)
-            .join()
-            .state_count()
+        let walked = checker.spawn_simulation(7, UniformChooser).join();
+        walked.state_count()
     };
     let until_chosen = simulate(HasDiscoveries::AllOf(BTreeSet::from([CHOSEN])));
     let until_violated = simulate(HasDiscoveries::AnyFailures);

@@ -3,11 +3,9 @@
 use super::*;
 
 fn leased() -> Cluster<Journal> {
+    let (duration, margin) = (10, 2);
     Cluster {
-        lease: Some(LeaseTimes {
-            duration: 10,
-            margin: 2,
-        }),
+        lease: Some(LeaseTimes { duration, margin }),
         ..colocated()
     }
 }
@@ -17,34 +15,17 @@ fn an_acceptor_with_a_lease_holds_off_others_and_not_its_holder() {
     TIME.set(100);
     let mut node = Node::new(&leased(), 2);
     let did = node.hear(0, heartbeat(1, 0, 0));
-    let (ballot, id) = (ballot(1, 0), HeartbeatId::default());
-    assert_eq!(
-        did.sent,
-        [(
-            0,
-            Message::HeartbeatAck {
-                ballot,
-                heartbeat: id
-            }
-        )]
-    );
+    assert_eq!(did.sent, [(0, heard(0, 0))]);
     TIME.set(109);
-    for message in [
-        prepare(2, 1, 0),
-        accept(0, vote(2, 1, "x")),
-        heartbeat(2, 1, 0),
-    ] {
+    let proposal = accept(0, vote(2, 1, "x"));
+    for message in [prepare(2, 1, 0), proposal, heartbeat(2, 1, 0)] {
         assert!(node.hear(1, message).is_silent());
     }
-    assert_eq!(
-        node.hear(0, prepare(2, 0, 0)).sent,
-        [(0, promise(2, 0, &[], 0))]
-    );
+    let did = node.hear(0, prepare(2, 0, 0));
+    assert_eq!(did.sent, [(0, promise(2, 0, &[], 0))]);
     TIME.set(110);
-    assert_eq!(
-        node.hear(1, prepare(2, 1, 0)).sent,
-        [(1, promise(2, 1, &[], 0))]
-    );
+    let did = node.hear(1, prepare(2, 1, 0));
+    assert_eq!(did.sent, [(1, promise(2, 1, &[], 0))]);
 }
 
 #[test]
@@ -59,34 +40,26 @@ fn an_acceptor_that_restarts_presumes_a_lease() {
     assert!(node.hear(1, prepare(2, 1, 0)).is_silent());
     TIME.set(119);
     assert!(!node.hear(1, prepare(2, 1, 0)).is_silent());
-    let mut fresh = Node::new(&leased(), 2);
-    assert!(
-        !fresh.hear(1, prepare(2, 1, 0)).is_silent(),
-        "it granted none"
-    );
+    let did = Node::new(&leased(), 2).hear(1, prepare(2, 1, 0));
+    assert!(!did.is_silent(), "it granted none");
 }
 
 /// Node 0, leading, whose heartbeat of time 100 was answered by node 1 and by itself.
 fn holder() -> Node {
     TIME.set(100);
     let mut node = Node::leading(&leased(), 0);
-    let (ballot, sent) = (ballot(1, 0), Time(100));
-    let heartbeat = HeartbeatId { round: 0, sent };
-    node.hear(1, Message::HeartbeatAck { ballot, heartbeat });
+    node.hear(1, heard(0, 100));
     node
 }
 
 #[test]
 fn a_lease_read_is_answered_at_once_until_the_lease_ends() {
-    let written = Outcome::Done(String::new());
-    let answer = |seq| {
-        let outcome = written.clone();
-        (CLIENT.0, Message::Reply { seq, outcome })
-    };
+    let (seq, outcome) = (1, Outcome::Done(String::new()));
+    let answer = Message::Reply { seq, outcome };
     let mut node = holder();
     TIME.set(107);
     let did = node.hear(CLIENT.0, read(1, ReadMode::Lease));
-    assert_eq!(did.sent, [answer(1)]);
+    assert_eq!(did.sent, [(CLIENT.0, answer)]);
     TIME.set(108);
     let did = node.hear(CLIENT.0, read(2, ReadMode::Lease));
     assert!(did.sent_to(CLIENT.0).is_empty());
@@ -112,19 +85,14 @@ fn a_leader_with_a_lease_still_applies_all_that_came_before_it() {
     let mut node = Node::new(&leased(), 0);
     node.time_out(Timer::Campaign);
     node.hear(1, promise(1, 0, &[(0, vote(0, 1, "x"))], 0));
-    let (ballot, sent) = (ballot(1, 0), Time(100));
-    let heartbeat = HeartbeatId { round: 0, sent };
-    node.hear(1, Message::HeartbeatAck { ballot, heartbeat });
+    node.hear(1, heard(0, 100));
     let did = node.hear(CLIENT.0, read(1, ReadMode::Lease));
     assert!(did.sent_to(CLIENT.0).is_empty(), "x may have been answered");
-    let heartbeat = HeartbeatId { round: 1, sent };
-    node.hear(2, Message::HeartbeatAck { ballot, heartbeat });
+    node.hear(2, heard(1, 100));
     let did = node.hear(1, accepted(1, 0, 0));
     let (seq, outcome) = (1, Outcome::Done("x".to_owned()));
-    assert!(
-        did.sent_to(CLIENT.0)
-            .contains(&&Message::Reply { seq, outcome })
-    );
+    let answer = Message::Reply { seq, outcome };
+    assert!(did.sent_to(CLIENT.0).contains(&&answer));
 }
 
 #[test]
@@ -132,28 +100,8 @@ fn a_read_by_index_waits_for_a_quorum_that_hears_of_it() {
     let mut node = holder();
     let did = node.hear(CLIENT.0, read(1, ReadMode::Index));
     assert!(is_heartbeat_sent(&did) && did.sent_to(CLIENT.0).is_empty());
-    let ballot = ballot(1, 0);
-    let heartbeat = |round| {
-        let sent = Time(100);
-        HeartbeatId { round, sent }
-    };
-    let did = node.hear(
-        2,
-        Message::HeartbeatAck {
-            ballot,
-            heartbeat: heartbeat(0),
-        },
-    );
-    assert!(
-        did.sent_to(CLIENT.0).is_empty(),
-        "the answer to an earlier heartbeat"
-    );
-    let did = node.hear(
-        2,
-        Message::HeartbeatAck {
-            ballot,
-            heartbeat: heartbeat(1),
-        },
-    );
+    let did = node.hear(2, heard(0, 100));
+    assert!(did.sent_to(CLIENT.0).is_empty(), "that was an earlier one");
+    let did = node.hear(2, heard(1, 100));
     assert_eq!(did.sent_to(CLIENT.0).len(), 1);
 }

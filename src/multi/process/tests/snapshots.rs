@@ -2,16 +2,9 @@
 
 use super::*;
 
-fn truncating() -> Cluster<Journal> {
-    Cluster {
-        snapshot_every: Some(3),
-        ..colocated()
-    }
-}
-
 #[test]
 fn a_node_that_was_away_catches_up_by_snapshot_and_log() {
-    let mut net = Net::new(truncating());
+    let mut net = Net::new(truncating(3));
     net.time_out(0, Timer::Campaign);
     net.ask(0, "a");
     let saved = net.stop(2);
@@ -23,33 +16,28 @@ fn a_node_that_was_away_catches_up_by_snapshot_and_log() {
     assert_eq!(net.written()[2], "abcdef");
     net.time_out(0, Timer::Heartbeat);
     assert_eq!(net.written(), ["abcdefgh"; 3]);
-    let state = |node: u32| net.nodes[&node].node();
-    assert_eq!(
-        net.nodes[&2].learner().sessions,
-        net.nodes[&0].learner().sessions
-    );
-    assert_eq!(state(2).durable().snapshot, state(0).durable().snapshot);
-    assert_eq!(net.nodes[&2].acceptor().base, Slot(8));
+    let (follower, leader) = (&net.nodes[&2], &net.nodes[&0]);
+    assert_eq!(follower.learner().sessions, leader.learner().sessions);
+    let saved = |it: &Node| it.node().durable().snapshot;
+    assert_eq!(saved(follower), saved(leader));
+    assert_eq!(follower.acceptor().base, Slot(8));
 }
 
-fn in_pieces() -> Cluster<Journal> {
-    let limits = Limits {
-        bytes_max: 8,
-        ..colocated().limits
-    };
-    Cluster {
-        limits,
-        ..truncating()
-    }
-}
-
-#[test]
-fn a_transfer_that_stopped_is_resumed_where_it_stopped() {
-    let mut net = Net::new(in_pieces());
+/// A network of nodes that send a snapshot in pieces. Node 2 was down while node 0 wrote "abc".
+fn in_pieces() -> Net {
+    let mut cluster = truncating(3);
+    cluster.limits.bytes_max = 8;
+    let mut net = Net::new(cluster);
     net.time_out(0, Timer::Campaign);
     let saved = net.stop(2);
     net.ask(0, "abc");
     net.restart(2, saved);
+    net
+}
+
+#[test]
+fn a_transfer_that_stopped_is_resumed_where_it_stopped() {
+    let mut net = in_pieces();
     net.is_lost = |it| matches!(it, Message::Fetch { offset, .. } if *offset > 8);
     net.time_out(0, Timer::Heartbeat);
     assert!(net.nodes[&2].learner().transfer.is_some());
@@ -60,11 +48,7 @@ fn a_transfer_that_stopped_is_resumed_where_it_stopped() {
 
 #[test]
 fn a_transfer_begins_again_if_the_provider_moved_on() {
-    let mut net = Net::new(in_pieces());
-    net.time_out(0, Timer::Campaign);
-    let saved = net.stop(2);
-    net.ask(0, "abc");
-    net.restart(2, saved);
+    let mut net = in_pieces();
     net.is_lost = |it| matches!(it, Message::Fetch { .. });
     net.time_out(0, Timer::Heartbeat);
     let (upto, offset) = (Slot(3), 8);
@@ -73,7 +57,7 @@ fn a_transfer_begins_again_if_the_provider_moved_on() {
     net.ask(0, "def");
     net.nodes.insert(2, left);
     let fetch = Message::Fetch { upto, offset };
-    let did = net.nodes.get_mut(&0).expect("it runs").hear(2, fetch);
+    let did = net.node(0).hear(2, fetch);
     let first = |it: &Chunk| it.upto == Slot(6) && it.offset == 0;
     assert!(matches!(&did.sent[..], [(2, Message::Chunk(it))] if first(it)));
     net.run(0, did);
@@ -82,23 +66,16 @@ fn a_transfer_begins_again_if_the_provider_moved_on() {
 
 #[test]
 fn a_fetch_of_a_snapshot_that_is_not_there_is_not_answered() {
-    let mut net = Net::new(in_pieces());
-    net.time_out(0, Timer::Campaign);
-    net.ask(0, "abc");
-    let node = net.nodes.get_mut(&0).expect("it runs");
-    let (upto, offset) = (Slot(9), 0);
-    assert!(node.hear(2, Message::Fetch { upto, offset }).is_silent());
-    let (upto, offset) = (Slot(3), 10_000);
-    assert!(node.hear(2, Message::Fetch { upto, offset }).is_silent());
+    let mut net = in_pieces();
+    for (upto, offset) in [(Slot(9), 0), (Slot(3), 10_000)] {
+        let fetch = Message::Fetch { upto, offset };
+        assert!(net.node(0).hear(2, fetch).is_silent());
+    }
 }
 
 #[test]
 fn what_is_saved_is_what_changed_and_replays_to_all_there_is() {
-    let cluster = Cluster {
-        snapshot_every: Some(3),
-        ..colocated()
-    };
-    let mut node = Node::new(&cluster, 1);
+    let mut node = Node::new(&truncating(3), 1);
     let mut before: Option<Durable<Journal>> = None;
     let mut seen = [false; 5];
     let heard = [
@@ -126,10 +103,8 @@ fn what_is_saved_is_what_changed_and_replays_to_all_there_is() {
         }
         before = Some(after);
     }
-    let after = node
-        .time_out(Timer::Campaign)
-        .saved
-        .expect("a ballot to remember");
+    let did = node.time_out(Timer::Campaign);
+    let after = did.saved.expect("a ballot to remember");
     assert!(after.reaches(before.as_ref()));
     assert_eq!(after.changes(Some(&after)), []);
     seen[2] = true;
