@@ -17,8 +17,8 @@ Examples:
   synod simulate basic --seed 7                  one run, the same every time
   synod simulate basic --mutant forget-vote --seeds 1000   break a rule, see which seed shows it
 
-Exit status: 0 all runs ended well; 1 something is wrong in one, or no run showed the mutant; 2 wrong
-usage or failed input or output; 3 a run was not over at its time limit.";
+Exit status: 0 all runs ended well; 1 something is wrong in one, or no run showed the mutant;
+2 wrong usage or failed input or output; 3 a run was not over at its time limit.";
 
 #[derive(Args)]
 pub(super) struct SimulateArgs {
