@@ -1,7 +1,8 @@
 //! Exhaustive checking of any stateright actors.
 //!
 //! [`World`] closes a system of actors with a network that may lose, double and reorder messages,
-//! with crashes, and with a disk; it is a stateright [`Model`](stateright::Model), so that
+//! with crashes, and with a disk; it is a stateright
+//! [`Model`](https://docs.rs/stateright/latest/stateright/trait.Model.html), so that
 //! stateright's checkers and its Explorer run it. [`search`] visits every state, within bounds, and
 //! finds the shortest counterexample: with stateright's checker, or with the engine in `collapse`,
 //! for which a state is a handful of numbers. [`Replay`] takes a run step by step, by the text of

@@ -7,7 +7,7 @@ use stateright::actor::{Envelope, Id};
 use stateright::{Expectation, Model};
 use std::fmt::{self, Write};
 
-/// `1→2 Promise 3.1 ∅`.
+/// `0→3 Promise 1.3 ∅`.
 fn write_envelope<M: fmt::Debug>(f: &mut impl Write, envelope: &Envelope<M>) -> fmt::Result {
     let (src, dst) = (usize::from(envelope.src), usize::from(envelope.dst));
     write!(f, "{src}→{dst} {:?}", envelope.msg)

@@ -20,7 +20,7 @@ use synod::checker::search::{
 use synod::models::calls::Calls;
 use synod::models::config::{number, switch};
 use synod::models::expected::{self, Pinned};
-use synod::models::protocol::{self, Model};
+use synod::models::protocol::{self, Model, Rule};
 
 /// Examples for the help.
 pub(super) const EXAMPLES: &str = "\
@@ -181,6 +181,8 @@ fn check(args: &CheckArgs, calls: Option<&Arc<Calls>>, output: &mut Output) -> R
         (None, false) => return Err(Error::usage("name a protocol to check, or pass --all")),
     };
     if !args.json {
+        // A configuration that makes no system is refused before anything is printed.
+        model.properties().map_err(Error::failed)?;
         print_header(model, output)?;
     }
     let report = search(model, args.limits(), calls, output)?;
@@ -289,6 +291,13 @@ fn print(model: &dyn Model, report: &Report, output: &mut Output) -> Result<(), 
         print_trace(property, trace, model, output)?;
     }
     conclude(report, output)?;
+    if let Some(mutant) = model.mutant().filter(Rule::is_harmless) {
+        let (harmless, name) = (good("harmless:"), mutant.name);
+        return output.line(format_args!(
+            "{harmless} {name} breaks no invariant: {}",
+            mutant.source
+        ));
+    }
     let killer = model.smallest_killer().map_err(Error::failed)?;
     match killer.filter(|_| report.verdict != Verdict::Violated) {
         Some(killer) => print_survival(killer.as_ref(), output),
@@ -299,9 +308,9 @@ fn print(model: &dyn Model, report: &Report, output: &mut Output) -> Result<(), 
 fn conclude(report: &Report, output: &mut Output) -> Result<(), Error> {
     let reached = report.reached;
     let counts = format!(
-        "{} unique states, {} transitions, depth {}, {:.2} s",
-        grouped(reached.unique_states),
-        grouped(reached.transitions),
+        "{}, {}, depth {}, {:.2} s",
+        many(reached.unique_states as u64, "unique state"),
+        many(reached.transitions as u64, "transition"),
         reached.depth,
         reached.elapsed.as_secs_f64()
     );
@@ -361,7 +370,7 @@ fn remark(report: &Report) -> Option<String> {
 /// A mutant that a configuration does not kill is no less wrong.
 fn print_survival(killer: &dyn Model, output: &mut Output) -> Result<(), Error> {
     output.line(format_args!(
-        "{} the mutant survives here; this kills it: synod check {}",
+        "{} the mutant survives in this configuration; this one kills it: synod check {}",
         warn("beware:"),
         killer.command()
     ))

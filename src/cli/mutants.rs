@@ -219,18 +219,29 @@ fn print_json(
 
 fn conclude(tally: &Tally, seconds: f64, output: &mut Output) -> Result<(), Error> {
     let (count, killed) = (tally.mutants, tally.mutants - tally.survived.len());
-    let verdict = if tally.survived.is_empty() {
-        good("killed:")
-    } else {
-        bad("survived:")
+    let verdict = match (tally.survived.is_empty(), count) {
+        (true, 0) => good("harmless:"),
+        (true, _) => good("killed:"),
+        (false, _) => bad("survived:"),
     };
-    let harmless = match tally.harmless {
-        0 => String::new(),
-        all => format!("; {} of {all} do no harm", all - tally.harmful.len()),
-    };
+    let mut parts = Vec::new();
+    if count > 0 {
+        let all = many(count as u64, "mutant");
+        parts.push(format!("the invariants caught {killed} of {all}"));
+    }
+    if tally.harmless > 0 {
+        let (all, does) = (
+            tally.harmless,
+            if tally.harmless == 1 { "does" } else { "do" },
+        );
+        parts.push(format!(
+            "{} of {all} {does} no harm",
+            all - tally.harmful.len()
+        ));
+    }
     output.line(format_args!(
-        "{verdict} the invariants caught {killed} of {}{harmless}, {seconds:.1} s",
-        many(count as u64, "mutant")
+        "{verdict} {}, {seconds:.1} s",
+        parts.join("; ")
     ))?;
     for (what, names) in [("caught", &tally.survived), ("harmless", &tally.harmful)] {
         if !names.is_empty() {

@@ -10,7 +10,10 @@ use synod::models::protocol::Model;
 
 /// The signs in the texts of steps and states.
 pub(super) const SIGNS: [(&str, &str); 9] = [
-    ("1→2 Promise 3.1", "the message Promise 3.1 from 1 to 2"),
+    (
+        "0→3 Promise 1.3",
+        "the message Promise 1.3 from process 0 to process 3",
+    ),
     (
         "1.3",
         "the ballot of round 1 by node 3; ballots are in the order of these numbers",

@@ -206,7 +206,9 @@ fn a_benchmark_at_a_fixed_rate_keeps_it() {
 #[test]
 fn a_mutant_that_survives_is_not_praised() {
     let words = "check basic --proposers 1 --ballots 1 --mutant lowest-vote";
-    run(0, words).prints(&["the mutant survives here"]);
+    run(0, words).prints(&["the mutant survives in this configuration"]);
+    let words = "check basic --acceptors 4 --ballots 1 --mutant half-promises";
+    run(0, words).prints(&["harmless: half-promises breaks no invariant"]);
 }
 
 /// Bad input, and the hints that its error gives.
