@@ -350,17 +350,6 @@ impl dyn Model + '_ {
             .collect::<Vec<_>>()
             .join(" ")
     }
-
-    /// The smallest model that is known to kill the mutant, if a rule is broken.
-    ///
-    /// # Errors
-    /// If the mutant's own flags are malformed.
-    pub fn smallest_killer(&self) -> Result<Option<Box<dyn Model>>, Error> {
-        let killer = self
-            .mutant()
-            .map(|mutant| smallest(self.protocol(), &mutant));
-        killer.transpose()
-    }
 }
 
 /// The smallest model that is known to kill a mutant.

@@ -302,8 +302,9 @@ mod tests {
     #[test]
     fn without_votes_the_own_value_is_proposed_once_a_quorum_promised() {
         let mut proposer = preparing(Some('x'));
-        let twice = [(0, None), (0, None)];
-        assert_eq!(promise(&mut proposer, &twice), None);
+        for _ in ["the first time", "and again"] {
+            assert_eq!(promise(&mut proposer, &[(0, None)]), None);
+        }
         assert_eq!(promise(&mut proposer, &[(1, None)]), accept('x'));
         assert_eq!(promise(&mut proposer, &[(2, None)]), None);
     }

@@ -291,17 +291,11 @@ fn print(model: &dyn Model, report: &Report, output: &mut Output) -> Result<(), 
         print_trace(property, trace, model, output)?;
     }
     conclude(report, output)?;
-    if let Some(mutant) = model.mutant().filter(Rule::is_harmless) {
-        let (harmless, name) = (good("harmless:"), mutant.name);
-        return output.line(format_args!(
-            "{harmless} {name} breaks no invariant: {}",
-            mutant.source
-        ));
-    }
-    let killer = model.smallest_killer().map_err(Error::failed)?;
-    match killer.filter(|_| report.verdict != Verdict::Violated) {
-        Some(killer) => print_survival(killer.as_ref(), output),
-        None => Ok(()),
+    match model.mutant() {
+        Some(mutant) if report.verdict != Verdict::Violated => {
+            print_survival(model, &mutant, output)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -367,8 +361,13 @@ fn remark(report: &Report) -> Option<String> {
     (!parts.is_empty()).then(|| format!("({})", parts.join("; ")))
 }
 
-/// A mutant that a configuration does not kill is no less wrong.
-fn print_survival(killer: &dyn Model, output: &mut Output) -> Result<(), Error> {
+/// A mutant that a configuration does not kill is no less wrong, unless it is a harmless one.
+fn print_survival(model: &dyn Model, mutant: &Rule, output: &mut Output) -> Result<(), Error> {
+    if mutant.is_harmless() {
+        let (harmless, name, why) = (good("harmless:"), mutant.name, mutant.source);
+        return output.line(format_args!("{harmless} {name} breaks no invariant: {why}"));
+    }
+    let killer = protocol::smallest(model.protocol(), mutant).map_err(Error::failed)?;
     output.line(format_args!(
         "{} the mutant survives in this configuration; this one kills it: synod check {}",
         warn("beware:"),

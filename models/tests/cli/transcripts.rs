@@ -78,6 +78,45 @@ fn transcripts() -> Vec<Transcript> {
     all
 }
 
+/// Finds the parts in what is printed, one after the other; nothing may stand before the first or
+/// after the last unless that is empty. Returns the part that is missing.
+fn compare(printed: &[String], parts: &[Vec<String>]) -> Result<(), String> {
+    let mut rest = printed;
+    for (number, part) in parts.iter().enumerate() {
+        let is_last = number + 1 == parts.len();
+        let at = match (number, part.len()) {
+            (_, 0) => Some(0),
+            (0, _) => rest.starts_with(part).then_some(0),
+            (_, length) if is_last => rest.ends_with(part).then(|| rest.len() - length),
+            (_, length) => rest.windows(length).position(|it| it == part),
+        };
+        rest = &rest[at.ok_or_else(|| part.join("\n"))? + part.len()..];
+        if is_last && !part.is_empty() && !rest.is_empty() {
+            return Err(format!("{}\nand no more", part.join("\n")));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_shown_must_be_printed_and_all_of_it_unless_dots_stand_there() {
+    let lines = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
+    let printed = lines("abcd");
+    for (parts, is_there) in [
+        (&["abcd"][..], true),
+        (&["", "bc", ""], true),
+        (&["a", "d"], true),
+        (&["abc"], false),
+        (&["bcd"], false),
+        (&["a", "c"], false),
+        (&["", "cb", ""], false),
+        (&["", "c", "b", ""], false),
+    ] {
+        let parts: Vec<_> = parts.iter().map(|part| lines(part)).collect();
+        assert_eq!(compare(&printed, &parts).is_ok(), is_there, "{parts:?}");
+    }
+}
+
 /// Red if a page shows what the command does not print, or a command that does not exist.
 #[test]
 fn the_commands_in_the_pages_print_what_they_show() {
@@ -96,13 +135,8 @@ fn the_commands_in_the_pages_print_what_they_show() {
         }
         let output = synod(&arguments);
         let printed: Vec<String> = output.stdout.lines().map(timeless).collect();
-        let mut rest = printed.as_slice();
-        for part in parts {
-            let at = rest.windows(part.len().max(1)).position(|it| it == part);
-            let at = if part.is_empty() { Some(0) } else { at };
-            let shown = part.join("\n");
-            let at = at.unwrap_or_else(|| panic!("{page}: {command} does not print\n{shown}"));
-            rest = &rest[at + part.len()..];
+        if let Err(missing) = compare(&printed, &parts) {
+            panic!("{page}: {command} does not print\n{missing}");
         }
         compared += 1;
     }
