@@ -141,11 +141,15 @@ impl Layout {
     ) -> Result<Nodes, ConfigError> {
         shared.validate()?;
         let all = shared.acceptors;
-        let (first, learners, proposers_max) = match self {
-            Layout::Separated => (all, all + proposers..all + proposers + learners, 64),
-            Layout::Colocated => (0, 0..all, all),
+        let proposers_max = match self {
+            Layout::Separated => 64,
+            Layout::Colocated => all,
         };
         ConfigError::count(flag, proposers.into(), proposers_max.into())?;
+        let (first, learners) = match self {
+            Layout::Separated => (all, all + proposers..all + proposers + learners),
+            Layout::Colocated => (0, 0..all),
+        };
         Ok(Nodes {
             acceptors: AcceptorSet::first(all),
             proposers: (first..first + proposers).map(NodeId).collect(),

@@ -44,20 +44,31 @@ pub trait Relabelled {
 }
 
 /// Implements [`Relabelled`]: for a struct by its fields that have ids or values in them, and for
-/// an enum by those of each variant.
+/// an enum by those of each variant. The fields after a semicolon stay as they are: a new field
+/// does not compile before somebody has decided which it is. `..` leaves all others as they are.
 macro_rules! relabelled {
-    ($type:ty { $($field:ident),* }) => {
+    ($type:ty { $($field:ident),* $(; $($fixed:ident),*)? }) => {
+        impl $crate::models::relabel::Relabelled for $type {
+            fn relabel(&mut self, _by: &$crate::models::relabel::Relabel) {
+                let Self { $($field,)* $($($fixed: _),*)? } = self;
+                $($field.relabel(_by);)*
+            }
+        }
+    };
+    ($type:ty { $($field:ident,)* .. }) => {
         impl $crate::models::relabel::Relabelled for $type {
             fn relabel(&mut self, _by: &$crate::models::relabel::Relabel) {
                 $(self.$field.relabel(_by);)*
             }
         }
     };
-    ($type:ty: $($variant:ident { $($field:ident),* })*) => {
+    ($type:ty: $($variant:ident { $($field:ident),* $(; $($fixed:ident),*)? })*) => {
         impl $crate::models::relabel::Relabelled for $type {
             fn relabel(&mut self, by: &$crate::models::relabel::Relabel) {
                 match self {
-                    $(Self::$variant { $($field,)* .. } => { $($field.relabel(by);)* })*
+                    $(Self::$variant { $($field,)* $($($fixed: _),*)? } => {
+                        $($field.relabel(by);)*
+                    })*
                 }
             }
         }
@@ -65,7 +76,7 @@ macro_rules! relabelled {
 }
 pub(super) use relabelled;
 
-relabelled! { Vote<char> { value } }
+relabelled! { Vote<char> { value; ballot } }
 
 impl Relabelled for NodeId {
     fn relabel(&mut self, by: &Relabel) {

@@ -60,9 +60,6 @@ impl Config {
     /// # Errors
     /// If a count is out of range, or the quorums do not intersect.
     pub fn system(&self, mutant: Broken<Process<char>>) -> Result<Basic, ConfigError> {
-        let proposers = ("--proposers", self.proposers);
-        let nodes = self.layout.nodes(&self.shared, proposers, self.learners)?;
-        ConfigError::count("--ballots", self.ballots, u64::MAX)?;
         if self.learners > LEARNERS_MAX {
             return Err(ConfigError::Count {
                 flag: "--learners",
@@ -70,6 +67,9 @@ impl Config {
                 given: self.learners.into(),
             });
         }
+        let proposers = ("--proposers", self.proposers);
+        let nodes = self.layout.nodes(&self.shared, proposers, self.learners)?;
+        ConfigError::count("--ballots", self.ballots, u64::MAX)?;
         if self.layout == Layout::Colocated && self.learners != Self::default().learners {
             return Err(ConfigError::Needs {
                 flag: "--learners",

@@ -95,27 +95,27 @@ impl OneDecree for Process<char> {
     }
 }
 
-relabelled! { Acceptor<char> { vote } }
+relabelled! { Acceptor<char> { vote; promised } }
 relabelled! { Request<char> { client, value } }
-relabelled! { Proposer<char> { request, phase } }
+relabelled! { Proposer<char> { request, phase; ballot } }
 relabelled! { Phase<char>:
     Idle {}
     Preparing { promises, highest }
     Accepting { value }
-    Preempted {}
+    Preempted { ; by }
 }
 relabelled! { Tally<char> { proposal, voters } }
 relabelled! { Learner<char> { tally, decided } }
 relabelled! { NodeState<char> { acceptor, proposer, learner } }
 relabelled! { ClientState<char> { decided } }
-relabelled! { Durable<char> { acceptor, decided } }
+relabelled! { Durable<char> { acceptor, decided; ballot } }
 relabelled! { Message<char>:
     Propose { value }
-    Prepare {}
-    Promise { vote }
+    Prepare { ; ballot }
+    Promise { vote; ballot }
     Accept { vote }
     Accepted { vote }
-    Nack {}
+    Nack { ; promised }
     Decided { value }
     Ask {}
 }

@@ -128,29 +128,29 @@ impl OneDecree for Process<char> {
     }
 }
 
-relabelled! { Acceptor<char> { vote } }
+relabelled! { Acceptor<char> { vote; promised, open } }
 relabelled! { Request<char> { client, value } }
-relabelled! { Coordinator<char> { request, phase } }
+relabelled! { Coordinator<char> { request, phase; ballot } }
 relabelled! { Phase<char>:
     Idle {}
     Preparing { promises, poll }
     Watching { poll }
     Accepting { value }
-    Preempted {}
+    Preempted { ; by }
 }
-relabelled! { Poll<char> { votes } }
+relabelled! { Poll<char> { votes; ballot } }
 relabelled! { Learner<char> { poll, decided } }
 relabelled! { NodeState<char> { acceptor, coordinator, learner } }
 relabelled! { ClientState<char> { decided } }
-relabelled! { Durable<char> { acceptor, decided } }
+relabelled! { Durable<char> { acceptor, decided; ballot } }
 relabelled! { Message<char>:
     Propose { value }
-    Prepare {}
-    Promise { vote }
-    Any {}
+    Prepare { ; ballot }
+    Promise { vote; ballot }
+    Any { ; ballot }
     Accept { vote }
     Accepted { vote }
-    Nack {}
+    Nack { ; promised }
     Decided { value }
     Ask {}
 }

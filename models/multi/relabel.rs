@@ -35,6 +35,6 @@ impl Relabelled for History {
     }
 }
 
-relabelled! { ClientState<Reply> {} }
-relabelled! { Leader<Command> { phase } }
-relabelled! { Box<NodeState<Register>> { leader } }
+relabelled! { ClientState<Reply> { .. } }
+relabelled! { Leader<Command> { phase, .. } }
+relabelled! { Box<NodeState<Register>> { leader, .. } }

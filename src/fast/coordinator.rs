@@ -464,6 +464,8 @@ mod tests {
         rig.0 = Coordinator::restart(rig.0.ballot);
         assert_eq!(rig.votes(&COLLISION), None);
         assert_eq!(rig.promise(&NO_VOTES), None);
+        // Nor does it take the ballot that would have resolved the one it left.
+        assert_eq!(rig.prepare(None), Some(prepare(3, 9)));
     }
 
     #[test]

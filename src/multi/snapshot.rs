@@ -323,7 +323,7 @@ mod tests {
         });
         assert_eq!(add(&mut transfer, &pieces[..1]), Ok(Some(2)));
         assert_eq!(add(&mut transfer, &pieces[1..]), Ok(None));
-        assert!(!format!("{pieces:?}").is_empty());
+        assert!(pieces.iter().all(|it| !format!("{it:?}").is_empty()));
         // More than was announced is not taken.
         let mut transfer = None;
         let short = Chunk { total: 1, ..chunk };

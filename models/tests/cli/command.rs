@@ -239,6 +239,10 @@ check basic --threads 100000 => --threads | 1 to 256
 check basic --ballots 0 => --ballots | at least 1
 check basic --crashes 65536 => --crashes | 0 to 65535
 check basic --max-memory-gib 0 => --max-memory-gib | at least 1
+check basic --proposers 4294967295 => --proposers | 1 to 64
+check fast --coordinators 4294967295 => --coordinators | 1 to 64
+check multi --proposers 4294967295 => --proposers | 1 to 64
+check basic --learners 4294967295 => --learners | 0 to 8
 check --all --acceptors 5 => --acceptors
 bench --duration-s 0 => --duration-s | 0.01
 bench --rate 5 --outstanding 3 => --rate | --outstanding
@@ -252,7 +256,7 @@ simulate fast --mutant nobody => fast has no mutant nobody
 
 #[test]
 fn bad_input_is_refused_with_what_to_do() {
-    assert_eq!(BAD.lines().count(), 35);
+    assert_eq!(BAD.lines().count(), 39);
     for (words, hints) in BAD.lines().filter_map(|line| line.split_once(" => ")) {
         run(2, words).complains(&hints.split(" | ").collect::<Vec<_>>());
     }

@@ -42,9 +42,10 @@ impl Writer {
         config.key = Some(Key::new(KEY));
         config.seed = self.id.into();
         let (handle, told) = client(nodes, config, None, tasks.collect());
-        let mut replies = Vec::new();
+        let (mut replies, deadline) = (Vec::new(), Instant::now() + PATIENCE);
         while replies.len() < numbers.len() {
-            replies = told.recv_timeout(PATIENCE).expect("all is answered");
+            let left = deadline.saturating_duration_since(Instant::now());
+            replies = told.recv_timeout(left).expect("all is answered");
         }
         handle.stop();
         handle.join().expect("a client ends well");

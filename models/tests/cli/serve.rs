@@ -406,7 +406,8 @@ fn a_client_whose_session_is_unknown_is_told_so() {
 pub(super) type Asked = Vec<Task<kv::Command>>;
 pub(super) type Told = Vec<Outcome<kv::Reply>>;
 
-/// Starts a client of nodes 0, 1 and so on, and says after each step what it was told so far.
+/// Starts a client of nodes 0, 1 and so on, and says what it was told so far, each time that is
+/// more: whoever waits for it is late if a client only asks again and again.
 pub(super) fn client(
     nodes: &[SocketAddr],
     mut config: NodeConfig,
@@ -423,10 +424,12 @@ pub(super) fn client(
         backoff: Backoff::default(),
     };
     let (sender, told) = channel();
+    let mut known = 0;
     let watch = move |_: Id, state: &ProcessState<kv::Store>| {
         let replies = state.client().map(|client| client.replies.clone());
+        let news = replies.filter(|it| it.len() > std::mem::replace(&mut known, it.len()));
         // Nobody listens any more to what comes late.
-        let _ = replies.map(|it| sender.send(it));
+        let _ = news.map(|it| sender.send(it));
     };
     let handle = spawn_observed(Process::Client(client), config, watch, |_| {});
     (handle.expect("a client starts"), told)

@@ -730,7 +730,8 @@ fn a_request_that_two_leaders_took_up_is_carried_out_once() {
     assert!(node.node().is_leading());
     node.ask('b');
     let (client, Request { operation, .. }) = (NodeId(8), request('a'));
-    node.hear(8, Message::Request(Request { client, operation }));
+    // It comes by way of another client: whose it is stands in the request.
+    node.hear(CLIENT.0, Message::Request(Request { client, operation }));
     for slot in [0, 1, 2] {
         node.hear(2, accepted(2, 1, slot));
     }

@@ -48,7 +48,8 @@ fn requests_that_arrive_together_share_a_slot_where_they_gather() {
     assert!(node.ask('b').is_silent());
     let proposes = |did: &Did, slot, letters: &str| {
         let proposal = accept(slot, vote(1, 0, letters));
-        did.sent_to(1).contains(&&proposal)
+        let is_sent = |to: &u32| did.sent_to(*to).contains(&&proposal);
+        [1, 2].iter().all(is_sent)
     };
     let did = node.time_out(Timer::Propose);
     assert!(proposes(&did, 0, "ab") && did.sent_to(1).len() == 1);
